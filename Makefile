@@ -1,0 +1,54 @@
+# Each target installs what it lacks; the scripts in tools/setup/ say what that is.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help serve test build check bench
+
+PORT ?= 8080
+# Shells that never read a profile lack the folder of rustup's cargo.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+setup := tools/setup
+with_wasm := $(setup)/with-wasm-toolchain
+with_browser := $(setup)/with-browser-tools
+# Optimized code without the slow whole-program passes: every build but the one for a host.
+profile := --cargo-profile web
+test_page := target/test-page
+
+help:
+	@echo "make serve   build the page, serve it on 127.0.0.1 and rebuild it on changes (PORT=$(PORT))"
+	@echo "make test    unit and parity tests, then the page in headless Chromium"
+	@echo "make build   the optimized page for a static host, in dist/"
+	@echo "make check   formatting, lints and documentation"
+	@echo "make bench   step times in headless Chromium, beside another engine's"
+
+serve:
+	@$(setup)/install-trunk
+	@echo "Firststep: http://127.0.0.1:$(PORT)/ once the build is done (the first takes some minutes)."
+	@exec $(with_wasm) trunk serve $(profile) --dist target/serve --address 127.0.0.1 --port $(PORT)
+
+# The native and the wasm build follow each other: both at once don't fit a small machine's memory.
+test:
+	@$(setup)/install-trunk
+	@$(with_browser) true
+	cargo test --locked
+	$(with_wasm) trunk build $(profile) --dist $(test_page)
+	$(with_browser) env DIST=$(test_page) node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
+
+build:
+	@$(setup)/install-trunk
+	@$(setup)/install-wasm-opt
+	$(with_wasm) trunk build --release --dist dist
+	@echo "Firststep is in dist/: any static host can serve it, below any path."
+
+check:
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	$(with_wasm) cargo clippy --locked --target wasm32-unknown-unknown --lib --bin page --bin worker -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
+
+bench:
+	@$(setup)/install-trunk
+	@$(with_browser) true
+	$(with_wasm) trunk build $(profile) --dist $(test_page)
+	$(with_browser) env DIST=$(test_page) node benches/run.mjs

@@ -1,0 +1,138 @@
+// Time of one pass of the emoji pair's base UNet in headless Chromium: this project's page and
+// onnxruntime-web on the same weights, in one browser, taking turns.
+//
+// Usage: node benches/run.mjs [rounds]    DIST names the folder with the built page.
+//
+// The page runs its own worker on the base model without guidance. Its time of a step is the
+// difference of two runs that differ in the number of steps alone, so that text encoders and the
+// decoding of the image drop out.
+
+import { Browser } from "../tests/browser/browser.mjs";
+import { cellNames, DIST, FirststepPage } from "../tests/browser/page.mjs";
+import { StaticServer } from "../tests/browser/server.mjs";
+import { preparePeer } from "./prepare.mjs";
+
+const ROUNDS = Number(process.argv[2] ?? 2);
+const STEPS = { few: 1, many: 3 };
+/** Images per run of the page, beyond the first, which compiles; a software adapter is slow. */
+const IMAGES = { webgpu: 2, cpu: 4 };
+/** Passes of the peer per round. */
+const PASSES = { webgpu: 3, cpu: 10 };
+/** Slow machines and software adapters included. */
+const TIMEOUT = 20 * 60_000;
+/** This project's name of the device, and the peer's. */
+const DEVICES = { webgpu: "webgpu", cpu: "wasm" };
+
+function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** Notes the time of every image that the worker reports, before the page's own code sees it. */
+function recordImageTimes() {
+  const times = [];
+  globalThis.imageMilliseconds = times;
+  const OriginalWorker = globalThis.Worker;
+  globalThis.Worker = class extends OriginalWorker {
+    constructor(...options) {
+      super(...options);
+      this.addEventListener("message", ({ data }) => {
+        if (data?.Image !== undefined) {
+          times.push(data.Image.milliseconds);
+        }
+      });
+    }
+  };
+}
+
+/** Milliseconds per image of a run of the page, without the first image, which compiles. */
+async function imageTimes(page, device, steps) {
+  const images = IMAGES[device] + 1;
+  await page.open({
+    prompt: "image of a dog face",
+    seed: 1,
+    "seed-count": images,
+    modes: "base",
+    "base-steps": steps,
+    guidance: 1,
+    device,
+  });
+  await page.pressGenerate();
+  await page.waitForDone(cellNames(["base"], images), TIMEOUT);
+  const used = await page.control("device").getAttribute("data-device");
+  if (used !== device) {
+    throw new Error(`The page runs on ${used} instead of ${device}.`);
+  }
+  const times = await page.page.evaluate(() => globalThis.imageMilliseconds);
+  if (times.length !== images) {
+    throw new Error(`The worker reported ${times.length} images instead of ${images}.`);
+  }
+  return times.slice(1);
+}
+
+/** Milliseconds per step, one value a round. */
+async function pageRound(page, device) {
+  const few = median(await imageTimes(page, device, STEPS.few));
+  const many = median(await imageTimes(page, device, STEPS.many));
+  return (many - few) / (STEPS.many - STEPS.few);
+}
+
+async function describeAdapter(page) {
+  return page.evaluate(async () => {
+    const adapter = await navigator.gpu?.requestAdapter();
+    const { vendor, architecture, description } = adapter?.info ?? {};
+    return [vendor, architecture, description].filter(Boolean).join(" ") || "no adapter";
+  });
+}
+
+async function compare(browser, device, pageServer, peerServer) {
+  const page = new FirststepPage(await browser.newPage(), pageServer.url);
+  await page.page.addInitScript(recordImageTimes);
+  const peer = await browser.newPage();
+  await peer.goto(peerServer.url);
+  await peer.waitForFunction(() => globalThis.peer !== undefined);
+  const adapter = await describeAdapter(peer);
+  const difference = await peer.evaluate((name) => globalThis.peer.load(name), DEVICES[device]);
+  console.error(`${device}: onnxruntime-web is ready, ${difference.toExponential(1)} from torch`);
+
+  const times = { page: [], peer: [] };
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    times.page.push(await pageRound(page, device));
+    const passes = await peer.evaluate((count) => globalThis.peer.measure(count), PASSES[device]);
+    times.peer.push(median(passes));
+    console.error(
+      `${device}, round ${round} of ${ROUNDS}: page ${times.page.at(-1).toFixed(1)} ms, ` +
+        `onnxruntime-web ${times.peer.at(-1).toFixed(1)} ms`,
+    );
+  }
+  await page.page.close();
+  await peer.close();
+  return { adapter, page: median(times.page), peer: median(times.peer), times };
+}
+
+function row(cells) {
+  return cells.map((cell, index) => (index === 0 ? cell.padEnd(8) : cell.padStart(18))).join("");
+}
+
+const peerServer = await StaticServer.start(await preparePeer());
+const pageServer = await StaticServer.start(DIST);
+const browser = await Browser.launch();
+try {
+  // onnxruntime-web tells which operators it moves to the CPU.
+  browser.expectProblem(/onnxruntime/);
+  console.log(row(["device", "page, ms/step", "onnxruntime-web", "page / peer"]));
+  for (const device of Object.keys(DEVICES)) {
+    const result = await compare(browser, device, pageServer, peerServer);
+    const ratio = `${(result.page / result.peer).toFixed(2)}x`;
+    console.log(row([device, result.page.toFixed(1), result.peer.toFixed(1), ratio]));
+    if (device === "webgpu") {
+      console.log(`        adapter: ${result.adapter}`);
+    }
+  }
+  browser.assertNoProblems();
+} finally {
+  await browser.close();
+  await pageServer.close();
+  await peerServer.close();
+}

@@ -1,0 +1,82 @@
+//! All that can end a job, as sentences for the visitor.
+
+use super::recipe::RecipeError;
+use crate::{
+    models::ModelError,
+    sampler::{PlanError, SchedulerError},
+    weights::TensorError,
+};
+
+/// Why the engine can't start, or can't finish a job.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The recipe is out of bounds.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// A component can't be built from its config and files.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A scheduler's config asks for something unknown.
+    #[error(transparent)]
+    Scheduler(#[from] SchedulerError),
+    /// The recipe's steps don't fit together.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A stored tensor is not what its record says.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// Weights can't be fetched, verified, stored or read.
+    #[cfg(target_family = "wasm")]
+    #[error(transparent)]
+    Files(#[from] crate::weights::FilesError),
+    /// A tokenizer's files are not those of CLIP.
+    #[error(
+        "A tokenizer of the pair lacks the file {file}: ask whoever hosts the pair to mend its manifest."
+    )]
+    MissingFile {
+        /// The file's name.
+        file: &'static str,
+    },
+    /// A model was used before it was loaded.
+    #[error("A model of the pair was not loaded. Reload the page to start over.")]
+    NotLoaded,
+    /// The models of the pair don't fit each other.
+    #[error("The pair's models don't fit together: {reason}.")]
+    Mismatch {
+        /// What doesn't fit.
+        reason: String,
+    },
+    /// The device failed in the middle of the work.
+    #[error(
+        "The {device} failed while computing ({reason}). Reload the page to start over; what is stored stays."
+    )]
+    Device {
+        /// The device, as a noun.
+        device: &'static str,
+        /// What it said.
+        reason: String,
+    },
+    /// The visitor asked for WebGPU and the browser has none.
+    #[error(
+        "This browser offers no WebGPU adapter ({reason}). Remove device=webgpu from the address to run on the CPU instead."
+    )]
+    NoWebGpu {
+        /// What the browser said.
+        reason: String,
+    },
+    /// Page and worker are of different deploys.
+    #[error(
+        "The page speaks version {page} of the engine's protocol and the engine version {engine}. Reload the page to get both from the same release."
+    )]
+    ProtocolVersion {
+        /// The page's version.
+        page: u32,
+        /// The engine's version.
+        engine: u32,
+    },
+    /// A job came before the engine had started.
+    #[error(
+        "The engine has no pair loaded yet. Wait until the page says that it is ready, or reload it."
+    )]
+    NotStarted,
+}

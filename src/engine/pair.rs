@@ -1,0 +1,357 @@
+//! A pair of models on the device, built from a manifest and its files.
+
+use burn::tensor::{Device, Tensor};
+
+use super::{
+    EngineError,
+    protocol::PairInfo,
+    recipe::{Mode, Recipe},
+};
+use crate::{
+    models::{
+        AutoencoderConfig, AutoencoderKl, ClipTextConfig, ClipTextModel, ClipTokenizer,
+        Conditioning, TextEncoding, TinyDecoder, TinyDecoderConfig, TokenizerConfig,
+        UNet2DConditionConfig, UNet2DConditionModel, Weights,
+    },
+    sampler::{ModelRole, Plan, Scheduler, SchedulerConfig, Timesteps},
+    weights::{Component, Manifest, StoredTensor},
+};
+
+/// Where a pair's files are read from once they are there and verified: the browser's store, or
+/// memory. Files are named by their SHA-256.
+pub trait PairFiles {
+    /// Names of the tensors in a file.
+    fn tensor_names(&self, sha256: &str) -> impl Future<Output = Result<Vec<String>, EngineError>>;
+    /// One tensor of a file.
+    fn tensor(
+        &self,
+        sha256: &str,
+        name: &str,
+    ) -> impl Future<Output = Result<StoredTensor, EngineError>>;
+    /// A file that holds no tensors, such as a vocabulary.
+    fn blob(&self, sha256: &str) -> impl Future<Output = Result<Vec<u8>, EngineError>>;
+}
+
+/// The models of a pair. The UNets are loaded when the first job needs them.
+pub struct Pair {
+    manifest: Manifest,
+    device: Device,
+    tokenizers: [ClipTokenizer; 2],
+    text_encoders: [ClipTextModel; 2],
+    base: Option<UNet2DConditionModel>,
+    distilled: Option<UNet2DConditionModel>,
+    vae: AutoencoderKl,
+    tiny_decoder: Option<TinyDecoder>,
+}
+
+impl Pair {
+    /// Loads all but the UNets.
+    ///
+    /// # Errors
+    /// A component is missing or its files are not what its config says.
+    pub async fn load(
+        manifest: Manifest,
+        device: Device,
+        files: &impl PairFiles,
+    ) -> Result<Self, EngineError> {
+        let components = &manifest.components;
+        let tokenizers = [
+            load_tokenizer(&components.tokenizer, files).await?,
+            load_tokenizer(&components.tokenizer_2, files).await?,
+        ];
+        let text_encoders = [
+            load_text_encoder("text_encoder", &components.text_encoder, &device, files).await?,
+            load_text_encoder("text_encoder_2", &components.text_encoder_2, &device, files).await?,
+        ];
+        let component = &manifest.components.vae;
+        let config = AutoencoderConfig::from_json(&component.config)?;
+        let weights = load_weights("vae", component, &device, files, |_| true).await?;
+        let vae = AutoencoderKl::load(config, weights)?;
+        let tiny_decoder = match &manifest.components.tiny_decoder {
+            Some(component) => {
+                let config = TinyDecoderConfig::from_json(&component.config)?;
+                let decoder = |name: &str| name.starts_with("decoder.");
+                let weights =
+                    load_weights("tiny_decoder", component, &device, files, decoder).await?;
+                Some(TinyDecoder::load(&config, weights)?)
+            }
+            None => None,
+        };
+        Ok(Self {
+            manifest,
+            device,
+            tokenizers,
+            text_encoders,
+            base: None,
+            distilled: None,
+            vae,
+            tiny_decoder,
+        })
+    }
+
+    /// Loads the UNets that the modes need, if they are not there yet. Says whether it had to.
+    ///
+    /// # Errors
+    /// A component is missing or its files are not what its config says.
+    pub async fn load_unets(
+        &mut self,
+        modes: &[Mode],
+        files: &impl PairFiles,
+    ) -> Result<bool, EngineError> {
+        let mut loaded = false;
+        if self.base.is_none() && modes.iter().any(|mode| mode.needs_base()) {
+            let component = &self.manifest.components.unet;
+            self.base = Some(load_unet("unet", component, &self.device, files).await?);
+            loaded = true;
+        }
+        if self.distilled.is_none() && modes.iter().any(|mode| mode.needs_distilled()) {
+            let component = &self.manifest.components.unet_distilled;
+            self.distilled =
+                Some(load_unet("unet_distilled", component, &self.device, files).await?);
+            loaded = true;
+        }
+        Ok(loaded)
+    }
+
+    /// The manifest that the pair was loaded from.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The device that the models are on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The UNet of a role.
+    ///
+    /// # Errors
+    /// [`Pair::load_unets`] was not asked for it.
+    pub fn unet(&self, role: ModelRole) -> Result<&UNet2DConditionModel, EngineError> {
+        let unet = match role {
+            ModelRole::Base => &self.base,
+            ModelRole::Distilled => &self.distilled,
+        };
+        unet.as_ref().ok_or(EngineError::NotLoaded)
+    }
+
+    /// Shape of one latent: `[1, channels, height, width]`.
+    pub fn latent_shape(&self) -> [usize; 4] {
+        let config = self.vae.config();
+        let factor = config.downscale_factor();
+        let [width, height] = self.manifest.image_size;
+        [
+            1,
+            config.latent_channels,
+            (height / factor) as usize,
+            (width / factor) as usize,
+        ]
+    }
+
+    /// Encodes a prompt with both text encoders.
+    ///
+    /// # Errors
+    /// The prompt can't be cut into tokens, or the encoders don't fit together.
+    pub fn encode_prompt(&self, prompt: &str) -> Result<Conditioning, EngineError> {
+        let [first, second] = self.encode_with_both(prompt)?;
+        let [width, height] = self.manifest.image_size.map(|size| size as f32);
+        Ok(Conditioning {
+            context: Tensor::cat(vec![first.penultimate, second.penultimate], 2),
+            pooled: second.pooled,
+            time_ids: vec![[height, width, 0.0, 0.0, height, width]],
+            guidance: None,
+        })
+    }
+
+    /// Encodes what classifier-free guidance leads away from. SDXL takes zeros where no negative
+    /// prompt is given; a pair can ask for the encoded empty text instead.
+    ///
+    /// # Errors
+    /// As [`Pair::encode_prompt`].
+    pub fn encode_negative_prompt(&self, prompt: &str) -> Result<Conditioning, EngineError> {
+        let mut conditioning = self.encode_prompt(prompt)?;
+        if prompt.is_empty() && self.manifest.force_zeros_for_empty_prompt {
+            conditioning.context = conditioning.context.zeros_like();
+            conditioning.pooled = conditioning.pooled.zeros_like();
+        }
+        Ok(conditioning)
+    }
+
+    fn encode_with_both(&self, prompt: &str) -> Result<[TextEncoding; 2], EngineError> {
+        let [first, second] = &self.tokenizers;
+        let [first, second] = [first.encode(prompt)?, second.encode(prompt)?];
+        if first.len() != second.len() {
+            return Err(EngineError::Mismatch {
+                reason: "its tokenizers pad to different lengths".into(),
+            });
+        }
+        let [encoder, encoder_2] = &self.text_encoders;
+        Ok([encoder.encode(&first), encoder_2.encode(&second)])
+    }
+
+    /// The picture of a latent: `[1, channels, height, width]` → `[1, 3, f · height, f · width]`,
+    /// in about −1…1.
+    pub fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
+        self.vae.decode(latent)
+    }
+
+    /// [`Pair::decode`] with the tiny decoder where the pair has one.
+    pub fn decode_preview(&self, latent: Tensor<4>) -> Tensor<4> {
+        match &self.tiny_decoder {
+            Some(decoder) => decoder.decode(latent),
+            None => self.decode(latent),
+        }
+    }
+}
+
+/// Reads a component's tensors one by one on to the device, so that no more than one of them is
+/// in the host's memory twice.
+async fn load_weights(
+    name: &str,
+    component: &Component,
+    device: &Device,
+    files: &impl PairFiles,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Weights, EngineError> {
+    let mut weights = Weights::new(name, device);
+    for file in &component.files {
+        for tensor in files.tensor_names(&file.sha256).await? {
+            if !wanted(&tensor) {
+                continue;
+            }
+            let tensor = files.tensor(&file.sha256, &tensor).await?;
+            let values = tensor.to_f32()?;
+            weights.insert(tensor.name, tensor.shape, values);
+        }
+    }
+    Ok(weights)
+}
+
+async fn load_unet(
+    name: &str,
+    component: &Component,
+    device: &Device,
+    files: &impl PairFiles,
+) -> Result<UNet2DConditionModel, EngineError> {
+    let config = UNet2DConditionConfig::from_json(&component.config)?;
+    let weights = load_weights(name, component, device, files, |_| true).await?;
+    Ok(UNet2DConditionModel::load(config, weights)?)
+}
+
+async fn load_text_encoder(
+    name: &str,
+    component: &Component,
+    device: &Device,
+    files: &impl PairFiles,
+) -> Result<ClipTextModel, EngineError> {
+    let config = ClipTextConfig::from_json(&component.config)?;
+    // Old exports carry this table of 0, 1, 2, …, which is no weight.
+    let is_weight = |name: &str| !name.ends_with("embeddings.position_ids");
+    let weights = load_weights(name, component, device, files, is_weight).await?;
+    Ok(ClipTextModel::load(config, weights)?)
+}
+
+async fn load_tokenizer(
+    component: &Component,
+    files: &impl PairFiles,
+) -> Result<ClipTokenizer, EngineError> {
+    let mut texts = Vec::new();
+    for wanted in ["vocab.json", "merges.txt"] {
+        let file = component
+            .files
+            .iter()
+            .find(|file| file.name() == wanted)
+            .ok_or(EngineError::MissingFile { file: wanted })?;
+        let bytes = files.blob(&file.sha256).await?;
+        texts.push(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    let config = TokenizerConfig::from_json(&component.config)?;
+    Ok(ClipTokenizer::new(&config, &texts[0], &texts[1])?)
+}
+
+/// The plan of one mode, with the recipe's choices and the pair's defaults for the rest.
+///
+/// # Errors
+/// A scheduler's config asks for something unknown, or k doesn't fit the steps.
+pub fn plan_for(mode: Mode, recipe: &Recipe, manifest: &Manifest) -> Result<Plan, EngineError> {
+    let base_config = SchedulerConfig::from_json(&manifest.schedulers.base)?;
+    let base_config = match recipe.base_scheduler {
+        Some(class) => base_config.with_class(class),
+        None => base_config,
+    };
+    let base = |steps| Scheduler::new(&base_config, &Timesteps::Steps(steps));
+    if mode == Mode::Base {
+        return Ok(Plan::base(base(recipe.base_steps)?, recipe.base_guidance));
+    }
+
+    let own_config = SchedulerConfig::from_json(&manifest.schedulers.distilled)?;
+    let own_class = own_config.class();
+    let distilled_config = match recipe.distilled_scheduler {
+        Some(class) => own_config.with_class(class),
+        None => own_config,
+    };
+    let own_timesteps = &manifest.defaults.distilled_timesteps;
+    // The timesteps that a model was distilled at belong to its own scheduler and step count.
+    let timesteps = if own_timesteps.len() == recipe.distilled_steps as usize
+        && distilled_config.class() == own_class
+    {
+        Timesteps::Explicit(own_timesteps.clone())
+    } else {
+        Timesteps::Steps(recipe.distilled_steps)
+    };
+    let distilled = Scheduler::new(&distilled_config, &timesteps)?;
+    let guidance = recipe.distilled_guidance;
+    Ok(match mode {
+        Mode::Base | Mode::Distilled => Plan::distilled(distilled, guidance),
+        Mode::SkipFirstStep => Plan::skip_first_step(distilled, guidance)?,
+        Mode::Hybrid => {
+            let base = match recipe.hybrid_base_steps {
+                1 => None,
+                replaced => Some(base(replaced * recipe.distilled_steps)?),
+            };
+            Plan::hybrid(
+                base,
+                distilled,
+                recipe.k as usize,
+                recipe.hybrid_base_guidance,
+                guidance,
+            )?
+        }
+    })
+}
+
+/// What the page shows of a pair, and the recipe that it starts with.
+///
+/// # Errors
+/// One of the schedulers' configs asks for something unknown.
+pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
+    let defaults = &manifest.defaults;
+    let [width, height] = manifest.image_size;
+    Ok(PairInfo {
+        name: manifest.name.clone(),
+        description: manifest.description.clone(),
+        licence: manifest.licence.name.clone(),
+        attribution: manifest.attribution.clone(),
+        download_size: manifest.download_size(),
+        image_size: (width, height),
+        example_prompts: defaults.example_prompts.clone(),
+        recipe: Recipe {
+            prompt: defaults.prompt.clone(),
+            negative_prompt: String::new(),
+            seed: defaults.seed,
+            seed_count: defaults.seed_count,
+            modes: vec![Mode::Distilled, Mode::Hybrid, Mode::SkipFirstStep],
+            k: defaults.k,
+            hybrid_base_guidance: defaults.hybrid_base_guidance,
+            hybrid_base_steps: defaults.hybrid_base_steps,
+            base_steps: defaults.base_steps,
+            base_guidance: defaults.base_guidance,
+            base_scheduler: None,
+            distilled_steps: defaults.distilled_steps,
+            distilled_guidance: defaults.distilled_guidance,
+            distilled_scheduler: None,
+        },
+        base_scheduler: SchedulerConfig::from_json(&manifest.schedulers.base)?.class(),
+        distilled_scheduler: SchedulerConfig::from_json(&manifest.schedulers.distilled)?.class(),
+    })
+}

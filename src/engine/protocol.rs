@@ -1,0 +1,234 @@
+//! The messages between the page and the worker: one enum each way, and nothing else is shared.
+//!
+//! The page starts a worker and sends [`Request::Start`] once the worker has said
+//! [`Event::Ready`]; messages sent before that would be lost while the worker's module loads.
+
+use serde::{Deserialize, Serialize};
+
+use super::recipe::{Mode, Recipe};
+use crate::sampler::{ModelRole, SchedulerClass};
+
+/// Raised with every change of the messages: a page that was loaded before a deploy must not talk
+/// past a worker that was loaded after it.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Numbers the jobs of one page, counting up.
+pub type JobId = u32;
+
+/// What the visitor asked for in the address; `Automatic` is the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DevicePreference {
+    /// A hardware WebGPU adapter where there is one, else the CPU.
+    #[default]
+    Automatic,
+    /// WebGPU, even on a software adapter; an error where there is none.
+    WebGpu,
+    /// burn's CPU backend in wasm.
+    Cpu,
+}
+
+/// The kind of device that the models run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceKind {
+    /// burn-wgpu on WebGPU.
+    WebGpu,
+    /// burn's CPU backend in wasm.
+    Cpu,
+}
+
+impl DeviceKind {
+    /// The value of the page's `data-device`.
+    pub fn key(self) -> &'static str {
+        match self {
+            DeviceKind::WebGpu => "webgpu",
+            DeviceKind::Cpu => "cpu",
+        }
+    }
+}
+
+/// The device that the engine chose, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeviceInfo {
+    /// Where the models run.
+    pub kind: DeviceKind,
+    /// The adapter as the browser describes it, or the CPU's feature set.
+    pub description: String,
+    /// Why WebGPU is not used, as a sentence for the visitor; none where it is.
+    pub notice: Option<String>,
+}
+
+/// What the page shows of a pair, from its manifest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PairInfo {
+    /// The pair's name.
+    pub name: String,
+    /// What it is, in a sentence or two.
+    pub description: String,
+    /// Name of the licence.
+    pub licence: String,
+    /// Whom the training images are from and under which licences.
+    pub attribution: String,
+    /// Bytes over the network for a first visit.
+    pub download_size: u64,
+    /// Size of an image in pixels: width, height.
+    pub image_size: (u32, u32),
+    /// Prompts that show the pair well.
+    pub example_prompts: Vec<String>,
+    /// The recipe that the page starts with.
+    pub recipe: Recipe,
+    /// The pair's own scheduler of the base model.
+    pub base_scheduler: SchedulerClass,
+    /// The pair's own scheduler of the distilled model.
+    pub distilled_scheduler: SchedulerClass,
+}
+
+/// A picture as the canvas takes it.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Frame {
+    /// Pixels per row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// `[height, width, 4]`: red, green, blue, alpha (always 255).
+    #[serde(with = "serde_bytes")]
+    pub rgba: Vec<u8>,
+}
+
+impl std::fmt::Debug for Frame {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Frame({}x{})", self.width, self.height)
+    }
+}
+
+/// Where the bytes that are being loaded come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LoadingFrom {
+    /// Downloaded, verified and stored.
+    Network,
+    /// Read from this browser's own store.
+    Store,
+}
+
+/// From the page to the worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// Answers [`Event::Ready`]: choose the device and read the pair's manifest.
+    Start {
+        /// [`PROTOCOL_VERSION`] of the page.
+        version: u32,
+        /// The device that the visitor asked for.
+        device: DevicePreference,
+        /// Address of the pair's manifest, absolute.
+        manifest_url: String,
+    },
+    /// Draw a grid. A job that comes while another runs waits for it.
+    Generate {
+        /// Chosen by the page.
+        job: JobId,
+        /// What to draw.
+        recipe: Recipe,
+    },
+    /// End a running or waiting job; the running one ends within a step.
+    Cancel {
+        /// The job to end.
+        job: JobId,
+    },
+}
+
+/// From the worker to the page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// The worker's module runs and takes messages.
+    Ready {
+        /// [`PROTOCOL_VERSION`] of the worker.
+        version: u32,
+    },
+    /// The device that the models will run on.
+    Device(DeviceInfo),
+    /// The pair's manifest has been read.
+    Pair(Box<PairInfo>),
+    /// The engine can't go on: no manifest, no device, another protocol version.
+    Failed {
+        /// A sentence that says what is wrong and what to do.
+        message: String,
+    },
+    /// Something that the visitor should know though the work goes on, such as a browser that
+    /// stores nothing.
+    Notice {
+        /// A sentence that says what it means.
+        message: String,
+    },
+    /// The job's turn has come.
+    JobStarted {
+        /// The job.
+        job: JobId,
+    },
+    /// Weights arrive or are read.
+    Loading {
+        /// The job that waits for them.
+        job: JobId,
+        /// Bytes so far.
+        received: u64,
+        /// Bytes in all.
+        total: u64,
+        /// Where they come from.
+        from: LoadingFrom,
+    },
+    /// The weights go to the device and the first shaders compile.
+    Compiling {
+        /// The job that waits for it.
+        job: JobId,
+    },
+    /// A step is done.
+    Step {
+        /// The job.
+        job: JobId,
+        /// Row of the cell.
+        mode: Mode,
+        /// Column of the cell.
+        column: u32,
+        /// Steps done, from 1.
+        step: u32,
+        /// Steps of this cell in all.
+        steps: u32,
+        /// The timestep that the model was given, of 1000.
+        timestep: f32,
+        /// The model that took the step.
+        model: ModelRole,
+        /// The decoded Diffusion Target (equation 2 of the paper).
+        preview: Frame,
+    },
+    /// A cell's image is done.
+    Image {
+        /// The job.
+        job: JobId,
+        /// Row of the cell.
+        mode: Mode,
+        /// Column of the cell.
+        column: u32,
+        /// The cell's seed.
+        seed: u32,
+        /// The image.
+        frame: Frame,
+        /// Time of the model's steps and the last decode, without the previews' decodes.
+        milliseconds: f64,
+    },
+    /// Every cell of the job is done.
+    JobDone {
+        /// The job.
+        job: JobId,
+    },
+    /// The job was cancelled; what is finished stays.
+    JobCancelled {
+        /// The job.
+        job: JobId,
+    },
+    /// The job can't be finished.
+    JobFailed {
+        /// The job.
+        job: JobId,
+        /// A sentence that says what is wrong and what to do.
+        message: String,
+    },
+}

@@ -1,0 +1,215 @@
+//! What a visitor asks for: everything that decides which pictures come out, and nothing else.
+
+use serde::{Deserialize, Serialize};
+
+use crate::sampler::SchedulerClass;
+
+/// The largest number of seeds in one run.
+pub const MAXIMUM_SEED_COUNT: u32 = 16;
+/// The largest number of sampling steps of one image.
+pub const MAXIMUM_STEPS: u32 = 100;
+/// The largest guidance scale that the page offers.
+pub const MAXIMUM_GUIDANCE_SCALE: f32 = 20.0;
+/// The longest prompt, in characters; the text encoders read no more than 75 tokens of it.
+pub const MAXIMUM_PROMPT_CHARACTERS: usize = 2000;
+
+/// Which model takes which steps of an image: the rows of the grid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// The base model takes every step.
+    Base,
+    /// The distilled model takes every step.
+    Distilled,
+    /// Diversity distillation: the base model takes the first k steps, the distilled model the rest.
+    Hybrid,
+    /// No base model: the distilled model starts at its second step.
+    #[serde(rename = "skip")]
+    SkipFirstStep,
+}
+
+impl Mode {
+    /// Every mode, in the order of the grid's rows.
+    pub const ALL: [Mode; 4] = [
+        Mode::Base,
+        Mode::Distilled,
+        Mode::Hybrid,
+        Mode::SkipFirstStep,
+    ];
+
+    /// The mode's name in links, test handles and file names.
+    pub fn key(self) -> &'static str {
+        match self {
+            Mode::Base => "base",
+            Mode::Distilled => "distilled",
+            Mode::Hybrid => "hybrid",
+            Mode::SkipFirstStep => "skip",
+        }
+    }
+
+    /// The mode of a [`Mode::key`].
+    pub fn from_key(key: &str) -> Option<Mode> {
+        Mode::ALL.into_iter().find(|mode| mode.key() == key)
+    }
+
+    /// Whether the base UNet takes any step in this mode.
+    pub fn needs_base(self) -> bool {
+        matches!(self, Mode::Base | Mode::Hybrid)
+    }
+
+    /// Whether the distilled UNet takes any step in this mode.
+    pub fn needs_distilled(self) -> bool {
+        !matches!(self, Mode::Base)
+    }
+}
+
+/// The whole recipe of a grid: a row per mode, a column per seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// What to draw.
+    pub prompt: String,
+    /// What to keep away from; it acts only where classifier-free guidance does (scale above 1).
+    pub negative_prompt: String,
+    /// The first column's seed; the others count up from it. A seed here is a seed of
+    /// `torch.manual_seed`, which uses its low 32 bits alone.
+    pub seed: u32,
+    /// Number of columns, from 1 to [`MAXIMUM_SEED_COUNT`].
+    pub seed_count: u32,
+    /// The rows, at least one, in the order of [`Mode::ALL`].
+    pub modes: Vec<Mode>,
+    /// How many of the distilled model's steps the base model takes in [`Mode::Hybrid`].
+    pub k: u32,
+    /// Guidance scale of the base model's steps in [`Mode::Hybrid`]; at most 1 means one
+    /// conditional pass per step. The paper's best is 0.
+    pub hybrid_base_guidance: f32,
+    /// Steps that the base model makes in place of each replaced step of the distilled model in
+    /// [`Mode::Hybrid`]; with 1 the base model follows the distilled model's own schedule.
+    pub hybrid_base_steps: u32,
+    /// Steps of [`Mode::Base`].
+    pub base_steps: u32,
+    /// Guidance scale of [`Mode::Base`].
+    pub base_guidance: f32,
+    /// Scheduler of the base model; none means the pair's own.
+    pub base_scheduler: Option<SchedulerClass>,
+    /// Steps of the distilled model.
+    pub distilled_steps: u32,
+    /// Guidance scale of the distilled model's steps.
+    pub distilled_guidance: f32,
+    /// Scheduler of the distilled model; none means the pair's own.
+    pub distilled_scheduler: Option<SchedulerClass>,
+}
+
+impl Recipe {
+    /// The seed of a column, counting up from the first and starting over after the largest.
+    pub fn seed_of(&self, column: u32) -> u32 {
+        self.seed.wrapping_add(column)
+    }
+
+    /// Whether every number is within its bounds; the engine refuses a recipe that is not.
+    ///
+    /// # Errors
+    /// The first bound that is broken, as a sentence.
+    pub fn validate(&self) -> Result<(), RecipeError> {
+        let bounds = |name, value: u32, minimum, maximum| {
+            if (minimum..=maximum).contains(&value) {
+                Ok(())
+            } else {
+                Err(RecipeError::OutOfBounds {
+                    name,
+                    value: value.to_string(),
+                    minimum: minimum.to_string(),
+                    maximum: maximum.to_string(),
+                })
+            }
+        };
+        let scale = |name, value: f32| {
+            if (0.0..=MAXIMUM_GUIDANCE_SCALE).contains(&value) {
+                Ok(())
+            } else {
+                Err(RecipeError::OutOfBounds {
+                    name,
+                    value: value.to_string(),
+                    minimum: "0".into(),
+                    maximum: MAXIMUM_GUIDANCE_SCALE.to_string(),
+                })
+            }
+        };
+        for prompt in [&self.prompt, &self.negative_prompt] {
+            let characters = prompt.chars().count();
+            if characters > MAXIMUM_PROMPT_CHARACTERS {
+                return Err(RecipeError::PromptTooLong { characters });
+            }
+        }
+        if self.modes.is_empty() {
+            return Err(RecipeError::NoMode);
+        }
+        bounds(
+            "The number of seeds",
+            self.seed_count,
+            1,
+            MAXIMUM_SEED_COUNT,
+        )?;
+        bounds(
+            "The number of base steps",
+            self.base_steps,
+            1,
+            MAXIMUM_STEPS,
+        )?;
+        bounds(
+            "The number of distilled steps",
+            self.distilled_steps,
+            1,
+            MAXIMUM_STEPS,
+        )?;
+        scale("The base guidance scale", self.base_guidance)?;
+        scale(
+            "The hybrid's base guidance scale",
+            self.hybrid_base_guidance,
+        )?;
+        scale("The distilled guidance scale", self.distilled_guidance)?;
+        if self.modes.contains(&Mode::Hybrid) {
+            bounds("k", self.k, 1, self.distilled_steps)?;
+            bounds(
+                "The number of base steps per replaced step",
+                self.hybrid_base_steps,
+                1,
+                25,
+            )?;
+        }
+        if self.modes.contains(&Mode::SkipFirstStep) {
+            bounds(
+                "The number of distilled steps of skip-first-step",
+                self.distilled_steps,
+                2,
+                MAXIMUM_STEPS,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a recipe can't be run.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum RecipeError {
+    /// A number outside of its bounds.
+    #[error("{name} is {value}; it has to be between {minimum} and {maximum}.")]
+    OutOfBounds {
+        /// What the number is, as the beginning of a sentence.
+        name: &'static str,
+        /// The number that was given.
+        value: String,
+        /// The smallest that is allowed.
+        minimum: String,
+        /// The largest that is allowed.
+        maximum: String,
+    },
+    /// A prompt over [`MAXIMUM_PROMPT_CHARACTERS`].
+    #[error("A prompt has {characters} characters; {MAXIMUM_PROMPT_CHARACTERS} are the most.")]
+    PromptTooLong {
+        /// How many it has.
+        characters: usize,
+    },
+    /// No row to draw.
+    #[error("No mode is chosen: tick at least one of base, distilled, hybrid and skip-first-step.")]
+    NoMode,
+}

@@ -1,0 +1,282 @@
+//! The engine in a dedicated Web Worker: messages in, events out, one job at a time.
+
+use std::{cell::RefCell, collections::BTreeSet, ops::ControlFlow, rc::Rc};
+
+use futures::{StreamExt, channel::mpsc};
+use gloo_timers::future::TimeoutFuture;
+use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
+use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
+
+use super::{
+    EngineError, Host, Outcome, Pair, PairFiles, describe, device, generate,
+    protocol::{DevicePreference, Event, JobId, LoadingFrom, PROTOCOL_VERSION, Request},
+    recipe::Recipe,
+};
+use crate::weights::{Files, Manifest, StoredTensor};
+
+type Cancelled = Rc<RefCell<BTreeSet<JobId>>>;
+
+/// Starts the engine; it lives as long as its worker.
+pub fn run() {
+    report_panics();
+    let scope = own_scope();
+    let cancelled = Cancelled::default();
+    let (sender, requests) = mpsc::unbounded();
+    let receive = {
+        let scope = scope.clone();
+        let cancelled = cancelled.clone();
+        Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
+            match serde_wasm_bindgen::from_value(message.data()) {
+                // At once, and not in the order of the queue: the job that it ends is running.
+                Ok(Request::Cancel { job }) => {
+                    cancelled.borrow_mut().insert(job);
+                }
+                Ok(request) => {
+                    // The receiver lives as long as the worker.
+                    let _ = sender.unbounded_send(request);
+                }
+                Err(error) => post(
+                    &scope,
+                    &Event::Failed {
+                        message: format!(
+                            "The engine got a message that it can't read ({error}). Reload the page."
+                        ),
+                    },
+                ),
+            }
+        })
+    };
+    scope.set_onmessage(Some(receive.as_ref().unchecked_ref()));
+    receive.forget();
+    post(
+        &scope,
+        &Event::Ready {
+            version: PROTOCOL_VERSION,
+        },
+    );
+    wasm_bindgen_futures::spawn_local(serve(scope, requests, cancelled));
+}
+
+fn own_scope() -> DedicatedWorkerGlobalScope {
+    js_sys::global().unchecked_into()
+}
+
+/// A panic ends the worker's module in the middle of a promise, of which the page hears nothing:
+/// this tells it, so that it can start another worker.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        console_error_panic_hook::hook(panic);
+        post(
+            &own_scope(),
+            &Event::Failed {
+                message: format!(
+                    "The engine stopped by a mistake of its own or of the graphics driver ({panic}). What is stored stays; try again, or add device=cpu to the address to do without the graphics processor."
+                ),
+            },
+        );
+    }));
+}
+
+fn post(scope: &DedicatedWorkerGlobalScope, event: &Event) {
+    let posted = serde_wasm_bindgen::to_value(event)
+        .map_err(JsValue::from)
+        .and_then(|message| scope.post_message(&message));
+    if let Err(error) = posted {
+        web_sys::console::error_2(&"an event could not be posted".into(), &error);
+    }
+}
+
+/// Takes the requests one after the other: a job that comes while another runs waits here.
+async fn serve(
+    scope: DedicatedWorkerGlobalScope,
+    mut requests: mpsc::UnboundedReceiver<Request>,
+    cancelled: Cancelled,
+) {
+    let mut engine = None;
+    while let Some(request) = requests.next().await {
+        match request {
+            Request::Start {
+                version,
+                device,
+                manifest_url,
+            } => match Engine::start(&scope, version, device, manifest_url).await {
+                Ok(started) => engine = Some(started),
+                Err(error) => post(
+                    &scope,
+                    &Event::Failed {
+                        message: error.to_string(),
+                    },
+                ),
+            },
+            Request::Generate { job, recipe } => {
+                let mut host = WorkerHost {
+                    scope: &scope,
+                    cancelled: &cancelled,
+                    job,
+                };
+                let outcome = match &mut engine {
+                    Some(engine) => engine.run(&recipe, &mut host).await,
+                    None => Err(EngineError::NotStarted),
+                };
+                host.emit(match outcome {
+                    Ok(Outcome::Done) => Event::JobDone { job },
+                    Ok(Outcome::Cancelled) => Event::JobCancelled { job },
+                    Err(error) => Event::JobFailed {
+                        job,
+                        message: error.to_string(),
+                    },
+                });
+                cancelled.borrow_mut().remove(&job);
+            }
+            Request::Cancel { .. } => {}
+        }
+    }
+}
+
+/// The worker as the job loop sees it.
+struct WorkerHost<'a> {
+    scope: &'a DedicatedWorkerGlobalScope,
+    cancelled: &'a Cancelled,
+    job: JobId,
+}
+
+impl Host for WorkerHost<'_> {
+    fn emit(&mut self, event: Event) {
+        post(self.scope, &event);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.borrow().contains(&self.job)
+    }
+
+    async fn pause(&self) {
+        TimeoutFuture::new(0).await;
+    }
+
+    fn milliseconds(&self) -> f64 {
+        self.scope
+            .performance()
+            .map_or_else(js_sys::Date::now, |performance| performance.now())
+    }
+}
+
+impl PairFiles for Files {
+    async fn tensor_names(&self, sha256: &str) -> Result<Vec<String>, EngineError> {
+        Ok(Files::tensor_names(self, sha256).await?)
+    }
+
+    async fn tensor(&self, sha256: &str, name: &str) -> Result<StoredTensor, EngineError> {
+        Ok(self.read_tensor(sha256, name).await?)
+    }
+
+    async fn blob(&self, sha256: &str) -> Result<Vec<u8>, EngineError> {
+        Ok(self.read_blob(sha256).await?)
+    }
+}
+
+/// A started engine: a device, a manifest with its files, and the pair once a job has needed it.
+struct Engine {
+    device: burn::tensor::Device,
+    files: Files,
+    manifest: Manifest,
+    manifest_url: String,
+    pair: Option<Pair>,
+}
+
+impl Engine {
+    async fn start(
+        scope: &DedicatedWorkerGlobalScope,
+        version: u32,
+        preference: DevicePreference,
+        manifest_url: String,
+    ) -> Result<Self, EngineError> {
+        if version != PROTOCOL_VERSION {
+            return Err(EngineError::ProtocolVersion {
+                page: version,
+                engine: PROTOCOL_VERSION,
+            });
+        }
+        let (device, info) = device::select(preference).await?;
+        post(scope, &Event::Device(info));
+        let mut files = Files::open().await;
+        let manifest = files.manifest(&manifest_url).await?;
+        post(scope, &Event::Pair(Box::new(describe(&manifest)?)));
+        Ok(Self {
+            device,
+            files,
+            manifest,
+            manifest_url,
+            pair: None,
+        })
+    }
+
+    async fn run(
+        &mut self,
+        recipe: &Recipe,
+        host: &mut WorkerHost<'_>,
+    ) -> Result<Outcome, EngineError> {
+        let job = host.job;
+        if host.is_cancelled() {
+            return Ok(Outcome::Cancelled);
+        }
+        host.emit(Event::JobStarted { job });
+        recipe.validate()?;
+        if self.pair.is_none() {
+            match self.load(host).await {
+                Ok(pair) => self.pair = Some(pair),
+                Err(EngineError::Files(error)) if error.is_cancelled() => {
+                    return Ok(Outcome::Cancelled);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let Some(pair) = &mut self.pair else {
+            return Err(EngineError::NotLoaded);
+        };
+        if host.is_cancelled() {
+            return Ok(Outcome::Cancelled);
+        }
+        if pair.load_unets(&recipe.modes, &self.files).await? {
+            host.emit(Event::Compiling { job });
+        }
+        generate(pair, job, recipe, host).await
+    }
+
+    /// Brings the files and loads all of the pair but the UNets.
+    async fn load(&mut self, host: &mut WorkerHost<'_>) -> Result<Pair, EngineError> {
+        let job = host.job;
+        let mut arrived = false;
+        self.files
+            .ensure(&self.manifest, &self.manifest_url, |received, total| {
+                arrived = true;
+                host.emit(Event::Loading {
+                    job,
+                    received,
+                    total,
+                    from: LoadingFrom::Network,
+                });
+                if host.is_cancelled() {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            })
+            .await?;
+        if let Some(message) = self.files.notice() {
+            host.emit(Event::Notice {
+                message: message.into(),
+            });
+        }
+        if !arrived {
+            let total = self.manifest.download_size();
+            host.emit(Event::Loading {
+                job,
+                received: total,
+                total,
+                from: LoadingFrom::Store,
+            });
+        }
+        host.emit(Event::Compiling { job });
+        Pair::load(self.manifest.clone(), self.device.clone(), &self.files).await
+    }
+}

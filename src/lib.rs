@@ -1,0 +1,14 @@
+//! Firststep: Stable Diffusion XL in the browser, with the diversity of the slow base model at the
+//! speed of a distilled one.
+//!
+//! Data flows one way: bytes → weights → models → sampler → engine → page.
+
+pub mod engine;
+#[cfg(feature = "engine")]
+pub mod models;
+#[cfg(all(feature = "page", target_family = "wasm"))]
+pub mod page;
+pub mod sampler;
+pub mod share;
+#[cfg(feature = "engine")]
+pub mod weights;

@@ -1,0 +1,382 @@
+//! diffusers' `AutoencoderKL`: pixels ↔ latents.
+
+use burn::tensor::{Tensor, activation::silu};
+use serde::Deserialize;
+
+use super::{
+    ModelError, Weights,
+    attention::Attention,
+    error::parse_config,
+    layers::{Conv2d, GroupNorm, Padding, upsample_nearest},
+    resnet::{ResnetBlock, ResnetShape},
+};
+
+const COMPONENT: &str = "vae";
+/// diffusers' constant for all normalizations of its VAEs.
+const EPSILON: f64 = 1e-6;
+
+/// `vae/config.json`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct AutoencoderConfig {
+    /// Channels of the picture.
+    pub in_channels: usize,
+    /// Channels of the decoded picture.
+    pub out_channels: usize,
+    /// Channels of the latent.
+    pub latent_channels: usize,
+    /// Channels of each resolution, from the largest.
+    pub block_out_channels: Vec<usize>,
+    /// Residual blocks per resolution of the encoder; the decoder has one more.
+    pub layers_per_block: usize,
+    /// Groups of the normalizations.
+    pub norm_num_groups: usize,
+    /// What an encoded latent is multiplied by, so that its variance is near 1.
+    pub scaling_factor: f64,
+    /// Whether the middle has self-attention.
+    #[serde(default = "yes")]
+    pub mid_block_add_attention: bool,
+    /// Whether a 1 × 1 convolution follows the encoder.
+    #[serde(default = "yes")]
+    pub use_quant_conv: bool,
+    /// Whether a 1 × 1 convolution precedes the decoder.
+    #[serde(default = "yes")]
+    pub use_post_quant_conv: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl AutoencoderConfig {
+    /// Reads a `config.json`.
+    ///
+    /// # Errors
+    /// A field is missing or malformed, or asks for something that SDXL has not.
+    pub fn from_json(config: &serde_json::Value) -> Result<Self, ModelError> {
+        for (option, block) in [
+            ("down_block_types", "DownEncoderBlock2D"),
+            ("up_block_types", "UpDecoderBlock2D"),
+        ] {
+            let types = config.get(option).unwrap_or(&serde_json::Value::Null);
+            let usual = types
+                .as_array()
+                .is_some_and(|types| types.iter().all(|kind| kind == block));
+            if !usual {
+                return Err(ModelError::Unsupported {
+                    component: COMPONENT,
+                    option,
+                    value: types.to_string(),
+                });
+            }
+        }
+        for option in ["shift_factor", "latents_mean", "latents_std"] {
+            let value = config.get(option).unwrap_or(&serde_json::Value::Null);
+            if !value.is_null() {
+                return Err(ModelError::Unsupported {
+                    component: COMPONENT,
+                    option,
+                    value: value.to_string(),
+                });
+            }
+        }
+        let parsed: Self = parse_config(COMPONENT, config)?;
+        let divisible = parsed.norm_num_groups > 0
+            && parsed
+                .block_out_channels
+                .iter()
+                .all(|channels| channels % parsed.norm_num_groups == 0);
+        if parsed.block_out_channels.is_empty() || !divisible {
+            return Err(ModelError::Config {
+                component: COMPONENT,
+                reason: "block_out_channels is empty or not divisible by norm_num_groups".into(),
+            });
+        }
+        Ok(parsed)
+    }
+
+    /// How many pixels a latent pixel covers in each direction.
+    pub fn downscale_factor(&self) -> u32 {
+        1 << (self.block_out_channels.len() - 1)
+    }
+
+    fn resnet(&self, input: usize, output: usize) -> ResnetShape {
+        ResnetShape {
+            input,
+            output,
+            time_embedding: None,
+            groups: self.norm_num_groups,
+            epsilon: EPSILON,
+        }
+    }
+}
+
+/// Residual blocks around a self-attention over the pixels.
+struct MidBlock {
+    resnet_in: ResnetBlock,
+    attention: Option<(GroupNorm, Attention)>,
+    resnet_out: ResnetBlock,
+}
+
+impl MidBlock {
+    fn load(
+        weights: &mut Weights,
+        path: &str,
+        config: &AutoencoderConfig,
+        channels: usize,
+    ) -> Result<Self, ModelError> {
+        let shape = config.resnet(channels, channels);
+        let attention = if config.mid_block_add_attention {
+            let path = format!("{path}.attentions.0");
+            Some((
+                GroupNorm::load(
+                    weights,
+                    &format!("{path}.group_norm"),
+                    channels,
+                    config.norm_num_groups,
+                    EPSILON,
+                )?,
+                Attention::load(weights, &path, channels, channels, 1, true)?,
+            ))
+        } else {
+            None
+        };
+        Ok(Self {
+            resnet_in: ResnetBlock::load(weights, &format!("{path}.resnets.0"), shape)?,
+            attention,
+            resnet_out: ResnetBlock::load(weights, &format!("{path}.resnets.1"), shape)?,
+        })
+    }
+
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let mut hidden = self.resnet_in.forward(input, None);
+        if let Some((norm, attention)) = &self.attention {
+            let [batch, channels, height, width] = hidden.dims();
+            let tokens = norm
+                .forward(hidden.clone())
+                .reshape([batch, channels, height * width])
+                .swap_dims(1, 2);
+            hidden = attention
+                .forward(tokens, None)
+                .swap_dims(1, 2)
+                .reshape([batch, channels, height, width])
+                + hidden;
+        }
+        self.resnet_out.forward(hidden, None)
+    }
+}
+
+/// One resolution: residual blocks and the convolution that changes the size, if any.
+struct Stage {
+    resnets: Vec<ResnetBlock>,
+    resample: Option<Conv2d>,
+}
+
+struct Encoder {
+    conv_in: Conv2d,
+    stages: Vec<Stage>,
+    mid_block: MidBlock,
+    conv_norm_out: GroupNorm,
+    conv_out: Conv2d,
+    quant_conv: Option<Conv2d>,
+}
+
+impl Encoder {
+    fn load(weights: &mut Weights, config: &AutoencoderConfig) -> Result<Self, ModelError> {
+        let channels = &config.block_out_channels;
+        let last = channels.len() - 1;
+        let moments = 2 * config.latent_channels;
+        let mut input = channels[0];
+        let mut stages = Vec::new();
+        for (block, &output) in channels.iter().enumerate() {
+            let path = format!("encoder.down_blocks.{block}");
+            let mut resnets = Vec::new();
+            for layer in 0..config.layers_per_block {
+                let path = format!("{path}.resnets.{layer}");
+                resnets.push(ResnetBlock::load(
+                    weights,
+                    &path,
+                    config.resnet(input, output),
+                )?);
+                input = output;
+            }
+            let resample = if block < last {
+                let path = format!("{path}.downsamplers.0.conv");
+                let conv = Conv2d::load(weights, &path, output, output, 3)?;
+                Some(conv.halving(Padding::EndOnly))
+            } else {
+                None
+            };
+            stages.push(Stage { resnets, resample });
+        }
+        Ok(Self {
+            conv_in: Conv2d::load(
+                weights,
+                "encoder.conv_in",
+                config.in_channels,
+                channels[0],
+                3,
+            )?,
+            stages,
+            mid_block: MidBlock::load(weights, "encoder.mid_block", config, input)?,
+            conv_norm_out: GroupNorm::load(
+                weights,
+                "encoder.conv_norm_out",
+                input,
+                config.norm_num_groups,
+                EPSILON,
+            )?,
+            conv_out: Conv2d::load(weights, "encoder.conv_out", input, moments, 3)?,
+            quant_conv: if config.use_quant_conv {
+                Some(Conv2d::load(weights, "quant_conv", moments, moments, 1)?)
+            } else {
+                None
+            },
+        })
+    }
+
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let mut hidden = self.conv_in.forward(input);
+        for stage in &self.stages {
+            for resnet in &stage.resnets {
+                hidden = resnet.forward(hidden, None);
+            }
+            if let Some(downsampler) = &stage.resample {
+                hidden = downsampler.forward(hidden);
+            }
+        }
+        let hidden = self.mid_block.forward(hidden);
+        let moments = self
+            .conv_out
+            .forward(silu(self.conv_norm_out.forward(hidden)));
+        match &self.quant_conv {
+            Some(conv) => conv.forward(moments),
+            None => moments,
+        }
+    }
+}
+
+struct Decoder {
+    post_quant_conv: Option<Conv2d>,
+    conv_in: Conv2d,
+    mid_block: MidBlock,
+    stages: Vec<Stage>,
+    conv_norm_out: GroupNorm,
+    conv_out: Conv2d,
+}
+
+impl Decoder {
+    fn load(weights: &mut Weights, config: &AutoencoderConfig) -> Result<Self, ModelError> {
+        let channels = &config.block_out_channels;
+        let last = channels.len() - 1;
+        let latent = config.latent_channels;
+        let mut input = channels[last];
+        let mut stages = Vec::new();
+        for (block, &output) in channels.iter().rev().enumerate() {
+            let path = format!("decoder.up_blocks.{block}");
+            let mut resnets = Vec::new();
+            for layer in 0..=config.layers_per_block {
+                let path = format!("{path}.resnets.{layer}");
+                resnets.push(ResnetBlock::load(
+                    weights,
+                    &path,
+                    config.resnet(input, output),
+                )?);
+                input = output;
+            }
+            let resample = if block < last {
+                let path = format!("{path}.upsamplers.0.conv");
+                Some(Conv2d::load(weights, &path, output, output, 3)?)
+            } else {
+                None
+            };
+            stages.push(Stage { resnets, resample });
+        }
+        Ok(Self {
+            post_quant_conv: if config.use_post_quant_conv {
+                Some(Conv2d::load(weights, "post_quant_conv", latent, latent, 1)?)
+            } else {
+                None
+            },
+            conv_in: Conv2d::load(weights, "decoder.conv_in", latent, channels[last], 3)?,
+            mid_block: MidBlock::load(weights, "decoder.mid_block", config, channels[last])?,
+            stages,
+            conv_norm_out: GroupNorm::load(
+                weights,
+                "decoder.conv_norm_out",
+                channels[0],
+                config.norm_num_groups,
+                EPSILON,
+            )?,
+            conv_out: Conv2d::load(
+                weights,
+                "decoder.conv_out",
+                channels[0],
+                config.out_channels,
+                3,
+            )?,
+        })
+    }
+
+    fn forward(&self, latent: Tensor<4>) -> Tensor<4> {
+        let latent = match &self.post_quant_conv {
+            Some(conv) => conv.forward(latent),
+            None => latent,
+        };
+        let mut hidden = self.mid_block.forward(self.conv_in.forward(latent));
+        for stage in &self.stages {
+            for resnet in &stage.resnets {
+                hidden = resnet.forward(hidden, None);
+            }
+            if let Some(upsampler) = &stage.resample {
+                let [_, _, height, width] = hidden.dims();
+                hidden = upsampler.forward(upsample_nearest(hidden, [2 * height, 2 * width]));
+            }
+        }
+        self.conv_out
+            .forward(silu(self.conv_norm_out.forward(hidden)))
+    }
+}
+
+/// The variational autoencoder of SDXL.
+pub struct AutoencoderKl {
+    config: AutoencoderConfig,
+    encoder: Encoder,
+    decoder: Decoder,
+}
+
+impl AutoencoderKl {
+    /// Builds the model from all of the component's tensors.
+    ///
+    /// # Errors
+    /// A tensor is missing, misshapen or left over.
+    pub fn load(config: AutoencoderConfig, mut weights: Weights) -> Result<Self, ModelError> {
+        let encoder = Encoder::load(&mut weights, &config)?;
+        let decoder = Decoder::load(&mut weights, &config)?;
+        weights.finish()?;
+        Ok(Self {
+            config,
+            encoder,
+            decoder,
+        })
+    }
+
+    /// The config that the model was built from.
+    pub fn config(&self) -> &AutoencoderConfig {
+        &self.config
+    }
+
+    /// The posterior's moments of pictures in −1…1: mean and logarithm of the variance, side by
+    /// side along the channels, without the scaling factor.
+    ///
+    /// `[batch, 3, height, width]` → `[batch, 2 · latent_channels, height / f, width / f]`.
+    pub fn encode(&self, pixels: Tensor<4>) -> Tensor<4> {
+        self.encoder.forward(pixels)
+    }
+
+    /// Pictures in about −1…1 of latents as the sampler has them (with the scaling factor).
+    ///
+    /// `[batch, latent_channels, height, width]` → `[batch, 3, f · height, f · width]`.
+    pub fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
+        self.decoder.forward(latent / self.config.scaling_factor)
+    }
+}

@@ -1,0 +1,265 @@
+//! transformers' `CLIPTextModel` and `CLIPTextModelWithProjection`.
+
+use burn::tensor::{
+    Int, Tensor, TensorData,
+    activation::{gelu, sigmoid},
+    module::attention,
+    ops::AttentionModuleOptions,
+};
+use serde::Deserialize;
+
+use super::{
+    ModelError, Weights,
+    error::parse_config,
+    layers::{LayerNorm, Linear},
+};
+
+const COMPONENT: &str = "text encoder";
+
+/// The feed-forward network's activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// x · σ(1.702 x): OpenAI's CLIP, SDXL's first encoder.
+    QuickGelu,
+    /// The exact GELU: OpenCLIP, SDXL's second encoder.
+    Gelu,
+}
+
+/// `text_encoder/config.json`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct ClipTextConfig {
+    /// `CLIPTextModel` or `CLIPTextModelWithProjection`.
+    pub architectures: Vec<String>,
+    /// Rows of the token embedding.
+    pub vocab_size: usize,
+    /// Width of the hidden states.
+    pub hidden_size: usize,
+    /// Width of the feed-forward network.
+    pub intermediate_size: usize,
+    /// Transformer layers.
+    pub num_hidden_layers: usize,
+    /// Attention heads.
+    pub num_attention_heads: usize,
+    /// Length of a prompt in tokens.
+    pub max_position_embeddings: usize,
+    /// Width of the projected pooled output.
+    pub projection_dim: usize,
+    /// The feed-forward network's activation.
+    pub hidden_act: Activation,
+    /// Epsilon of the normalizations.
+    pub layer_norm_eps: f64,
+    /// The token that ends a text.
+    pub eos_token_id: u32,
+}
+
+impl ClipTextConfig {
+    /// Reads a `config.json`.
+    ///
+    /// # Errors
+    /// A field is missing or malformed.
+    pub fn from_json(config: &serde_json::Value) -> Result<Self, ModelError> {
+        let parsed: Self = parse_config(COMPONENT, config)?;
+        let heads = parsed.num_attention_heads;
+        if heads == 0 || parsed.hidden_size % heads != 0 || parsed.num_hidden_layers < 2 {
+            return Err(ModelError::Config {
+                component: COMPONENT,
+                reason: "hidden_size can't be shared by num_attention_heads, or there are fewer than two layers".into(),
+            });
+        }
+        Ok(parsed)
+    }
+
+    fn has_projection(&self) -> bool {
+        self.architectures
+            .iter()
+            .any(|name| name == "CLIPTextModelWithProjection")
+    }
+}
+
+struct EncoderLayer {
+    layer_norm1: LayerNorm,
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    out_proj: Linear,
+    layer_norm2: LayerNorm,
+    fc1: Linear,
+    fc2: Linear,
+}
+
+impl EncoderLayer {
+    fn load(
+        weights: &mut Weights,
+        path: &str,
+        config: &ClipTextConfig,
+    ) -> Result<Self, ModelError> {
+        let size = config.hidden_size;
+        let epsilon = config.layer_norm_eps;
+        let mut projection =
+            |name: &str| Linear::load(weights, &format!("{path}.self_attn.{name}"), size, size);
+        let (q_proj, k_proj, v_proj, out_proj) = (
+            projection("q_proj")?,
+            projection("k_proj")?,
+            projection("v_proj")?,
+            projection("out_proj")?,
+        );
+        let inner = config.intermediate_size;
+        Ok(Self {
+            layer_norm1: LayerNorm::load(weights, &format!("{path}.layer_norm1"), size, epsilon)?,
+            q_proj,
+            k_proj,
+            v_proj,
+            out_proj,
+            layer_norm2: LayerNorm::load(weights, &format!("{path}.layer_norm2"), size, epsilon)?,
+            fc1: Linear::load(weights, &format!("{path}.mlp.fc1"), size, inner)?,
+            fc2: Linear::load(weights, &format!("{path}.mlp.fc2"), inner, size)?,
+        })
+    }
+
+    fn forward(&self, input: Tensor<3>, config: &ClipTextConfig) -> Tensor<3> {
+        let [batch, tokens, size] = input.dims();
+        let heads = config.num_attention_heads;
+        let split = |tensor: Tensor<3>| {
+            tensor
+                .reshape([batch, tokens, heads, size / heads])
+                .swap_dims(1, 2)
+        };
+        let normed = self.layer_norm1.forward(input.clone());
+        // A token sees itself and what is before it.
+        let attended = attention(
+            split(self.q_proj.forward(normed.clone())),
+            split(self.k_proj.forward(normed.clone())),
+            split(self.v_proj.forward(normed)),
+            None,
+            None,
+            AttentionModuleOptions {
+                is_causal: true,
+                ..Default::default()
+            },
+        );
+        let hidden = self
+            .out_proj
+            .forward(attended.swap_dims(1, 2).reshape([batch, tokens, size]))
+            + input;
+        let inner = self.fc1.forward(self.layer_norm2.forward(hidden.clone()));
+        let inner = match config.hidden_act {
+            Activation::QuickGelu => inner.clone() * sigmoid(inner * 1.702),
+            Activation::Gelu => gelu(inner),
+        };
+        self.fc2.forward(inner) + hidden
+    }
+}
+
+/// What SDXL uses of an encoded text.
+pub struct TextEncoding {
+    /// The hidden states before the last layer, not normalized: `[1, tokens, hidden_size]`.
+    pub penultimate: Tensor<3>,
+    /// The normalized last hidden state at the end of the text, projected where the model has a
+    /// projection: `[1, projection_dim]`, else `[1, hidden_size]`.
+    pub pooled: Tensor<2>,
+}
+
+/// A CLIP text encoder.
+pub struct ClipTextModel {
+    config: ClipTextConfig,
+    token_embedding: Tensor<2>,
+    position_embedding: Tensor<2>,
+    layers: Vec<EncoderLayer>,
+    final_layer_norm: LayerNorm,
+    text_projection: Option<Linear>,
+}
+
+impl ClipTextModel {
+    /// Builds the encoder from all of the component's tensors.
+    ///
+    /// # Errors
+    /// A tensor is missing, misshapen or left over.
+    pub fn load(config: ClipTextConfig, mut weights: Weights) -> Result<Self, ModelError> {
+        let size = config.hidden_size;
+        // transformers 5 saves a model without projection without this prefix.
+        let prefix = if weights.contains("embeddings.token_embedding.weight") {
+            ""
+        } else {
+            "text_model."
+        };
+        let token_embedding = weights.take(
+            &format!("{prefix}embeddings.token_embedding.weight"),
+            [config.vocab_size, size],
+        )?;
+        let position_embedding = weights.take(
+            &format!("{prefix}embeddings.position_embedding.weight"),
+            [config.max_position_embeddings, size],
+        )?;
+        let layers = (0..config.num_hidden_layers)
+            .map(|index| {
+                let path = format!("{prefix}encoder.layers.{index}");
+                EncoderLayer::load(&mut weights, &path, &config)
+            })
+            .collect::<Result<_, _>>()?;
+        let final_layer_norm = LayerNorm::load(
+            &mut weights,
+            &format!("{prefix}final_layer_norm"),
+            size,
+            config.layer_norm_eps,
+        )?;
+        let text_projection = if config.has_projection() {
+            Some(Linear::load_without_bias(
+                &mut weights,
+                "text_projection",
+                size,
+                config.projection_dim,
+            )?)
+        } else {
+            None
+        };
+        weights.finish()?;
+        Ok(Self {
+            config,
+            token_embedding,
+            position_embedding,
+            layers,
+            final_layer_norm,
+            text_projection,
+        })
+    }
+
+    /// Encodes one text of at most `max_position_embeddings` token ids, padding included.
+    pub fn encode(&self, token_ids: &[u32]) -> TextEncoding {
+        let device = self.token_embedding.device();
+        let tokens = token_ids.len();
+        let ids: Vec<i32> = token_ids.iter().map(|&id| id as i32).collect();
+        let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [tokens]), &device);
+        let positions = self.position_embedding.clone().slice([0..tokens]);
+        let embedded = self.token_embedding.clone().select(0, ids) + positions;
+        let mut hidden: Tensor<3> = embedded.unsqueeze();
+
+        let mut penultimate = hidden.clone();
+        for layer in &self.layers {
+            penultimate = hidden.clone();
+            hidden = layer.forward(hidden, &self.config);
+        }
+        let last = self.final_layer_norm.forward(hidden);
+
+        // The published configs carry the id 2 of an old vocabulary; transformers then takes the
+        // largest id of the text, which is the true end token.
+        let end_id = match self.config.eos_token_id {
+            2 => token_ids.iter().max().copied(),
+            id => Some(id),
+        };
+        let end = token_ids
+            .iter()
+            .position(|&id| Some(id) == end_id)
+            .unwrap_or(tokens.saturating_sub(1));
+        let pooled = last
+            .slice([0..1, end..end + 1, 0..self.config.hidden_size])
+            .reshape([1, self.config.hidden_size]);
+        TextEncoding {
+            penultimate,
+            pooled: match &self.text_projection {
+                Some(projection) => projection.forward(pooled),
+                None => pooled,
+            },
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The networks of Stable Diffusion XL on burn: text encoders, UNet, VAE and tiny decoder, with the
+//! tokenizer in front of them.
+//!
+//! Each model has a config that mirrors diffusers' `config.json` field by field, is built from
+//! [`Weights`] by diffusers' tensor names, and computes what diffusers computes; the names here are
+//! diffusers' own, so that a reader can hold both side by side. A model gets a device and tensors:
+//! it knows no address, no store and no page.
+
+mod attention;
+mod autoencoder;
+mod clip;
+mod error;
+mod layers;
+mod resnet;
+mod tiny_decoder;
+mod tokenizer;
+mod transformer;
+mod unet;
+mod weights;
+
+pub use autoencoder::{AutoencoderConfig, AutoencoderKl};
+pub use clip::{ClipTextConfig, ClipTextModel, TextEncoding};
+pub use error::ModelError;
+pub use tiny_decoder::{TinyDecoder, TinyDecoderConfig};
+pub use tokenizer::{ClipTokenizer, TokenizerConfig};
+pub use unet::{Conditioning, UNet2DConditionConfig, UNet2DConditionModel, guidance_embedding};
+pub use weights::Weights;

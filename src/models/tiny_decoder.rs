@@ -1,0 +1,161 @@
+//! The decoder of diffusers' `AutoencoderTiny` (TAESDXL): a rough picture at a fraction of the
+//! VAE's work. It decodes the latent as the sampler has it, with the scaling factor.
+
+use burn::tensor::{Tensor, activation::relu};
+use serde::Deserialize;
+
+use super::{
+    ModelError, Weights,
+    error::parse_config,
+    layers::{Conv2d, upsample_nearest},
+};
+
+const COMPONENT: &str = "tiny_decoder";
+
+/// The decoder's part of TAESDXL's `config.json`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct TinyDecoderConfig {
+    /// Channels of the latent.
+    pub latent_channels: usize,
+    /// Channels of the picture.
+    pub out_channels: usize,
+    /// Channels of each resolution, from the smallest; all the same in the published models.
+    pub decoder_block_out_channels: Vec<usize>,
+    /// Residual blocks of each resolution.
+    pub num_decoder_blocks: Vec<usize>,
+}
+
+impl TinyDecoderConfig {
+    /// Reads a `config.json`.
+    ///
+    /// # Errors
+    /// A field is missing or malformed, or asks for something that TAESDXL has not.
+    pub fn from_json(config: &serde_json::Value) -> Result<Self, ModelError> {
+        let expectations: [(&'static str, serde_json::Value); 2] = [
+            ("act_fn", "relu".into()),
+            ("upsampling_scaling_factor", 2.into()),
+        ];
+        for (option, usual) in expectations {
+            let value = config.get(option).unwrap_or(&usual);
+            if *value != usual {
+                return Err(ModelError::Unsupported {
+                    component: COMPONENT,
+                    option,
+                    value: value.to_string(),
+                });
+            }
+        }
+        let parsed: Self = parse_config(COMPONENT, config)?;
+        let stages = parsed.num_decoder_blocks.len();
+        if stages == 0 || parsed.decoder_block_out_channels.len() != stages {
+            return Err(ModelError::Config {
+                component: COMPONENT,
+                reason: "decoder_block_out_channels and num_decoder_blocks differ in length".into(),
+            });
+        }
+        Ok(parsed)
+    }
+}
+
+/// diffusers' `AutoencoderTinyBlock` of equal widths: three convolutions around a residual.
+struct TinyBlock {
+    convolutions: [Conv2d; 3],
+}
+
+impl TinyBlock {
+    fn load(weights: &mut Weights, path: &str, channels: usize) -> Result<Self, ModelError> {
+        let mut conv = |index: usize| {
+            Conv2d::load(
+                weights,
+                &format!("{path}.conv.{index}"),
+                channels,
+                channels,
+                3,
+            )
+        };
+        Ok(Self {
+            convolutions: [conv(0)?, conv(2)?, conv(4)?],
+        })
+    }
+
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let [first, second, third] = &self.convolutions;
+        let hidden = relu(first.forward(input.clone()));
+        let hidden = third.forward(relu(second.forward(hidden)));
+        relu(hidden + input)
+    }
+}
+
+/// Residual blocks of one resolution and the convolution after them.
+struct Stage {
+    blocks: Vec<TinyBlock>,
+    conv: Conv2d,
+}
+
+/// The tiny decoder.
+pub struct TinyDecoder {
+    conv_in: Conv2d,
+    stages: Vec<Stage>,
+}
+
+impl TinyDecoder {
+    /// Builds the decoder. The files of TAESDXL hold the encoder too: pass the tensors that begin
+    /// with `decoder.` alone.
+    ///
+    /// # Errors
+    /// A tensor is missing, misshapen or left over.
+    pub fn load(config: &TinyDecoderConfig, mut weights: Weights) -> Result<Self, ModelError> {
+        let channels = &config.decoder_block_out_channels;
+        let conv_in = Conv2d::load(
+            &mut weights,
+            "decoder.layers.0",
+            config.latent_channels,
+            channels[0],
+            3,
+        )?;
+        // Layer 1 is the activation after the first convolution.
+        let mut layer = 2;
+        let last = channels.len() - 1;
+        let mut stages = Vec::new();
+        for (index, (&width, &count)) in channels.iter().zip(&config.num_decoder_blocks).enumerate()
+        {
+            let mut blocks = Vec::new();
+            for _ in 0..count {
+                let path = format!("decoder.layers.{layer}");
+                blocks.push(TinyBlock::load(&mut weights, &path, width)?);
+                layer += 1;
+            }
+            let conv = if index == last {
+                let path = format!("decoder.layers.{layer}");
+                Conv2d::load(&mut weights, &path, width, config.out_channels, 3)?
+            } else {
+                // The upsampling counts as a layer of its own.
+                let path = format!("decoder.layers.{}", layer + 1);
+                layer += 2;
+                Conv2d::load_without_bias(&mut weights, &path, width, width, 3)?
+            };
+            stages.push(Stage { blocks, conv });
+        }
+        weights.finish()?;
+        Ok(Self { conv_in, stages })
+    }
+
+    /// `[batch, latent_channels, height, width]` → pictures in about −1…1,
+    /// `[batch, 3, 8 · height, 8 · width]` with four resolutions.
+    pub fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
+        let clamped = (latent / 3.0).tanh() * 3.0;
+        let mut hidden = relu(self.conv_in.forward(clamped));
+        let last = self.stages.len() - 1;
+        for (index, stage) in self.stages.iter().enumerate() {
+            for block in &stage.blocks {
+                hidden = block.forward(hidden);
+            }
+            if index < last {
+                let [_, _, height, width] = hidden.dims();
+                hidden = upsample_nearest(hidden, [2 * height, 2 * width]);
+            }
+            hidden = stage.conv.forward(hidden);
+        }
+        hidden * 2.0 - 1.0
+    }
+}

@@ -1,0 +1,609 @@
+//! diffusers' `UNet2DConditionModel` as SDXL configures it.
+
+use burn::tensor::{Device, Tensor, TensorData, activation::silu};
+use serde::Deserialize;
+
+use super::{
+    ModelError, Weights,
+    error::parse_config,
+    layers::{Conv2d, GroupNorm, Linear, Padding, upsample_nearest},
+    resnet::{ResnetBlock, ResnetShape},
+    transformer::{Transformer2d, TransformerShape},
+};
+
+const COMPONENT: &str = "unet";
+
+/// A value for all blocks, or one for each.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum PerBlock {
+    /// The same for all.
+    All(usize),
+    /// One per down block; the up blocks use them in reverse.
+    Each(Vec<usize>),
+}
+
+impl PerBlock {
+    fn get(&self, block: usize) -> Option<usize> {
+        match self {
+            PerBlock::All(value) => Some(*value),
+            PerBlock::Each(values) => values.get(block).copied(),
+        }
+    }
+
+    fn covers(&self, blocks: usize) -> bool {
+        match self {
+            PerBlock::All(_) => true,
+            PerBlock::Each(values) => values.len() == blocks,
+        }
+    }
+}
+
+/// `unet/config.json`, without the fields that SDXL leaves at their defaults; those that would
+/// change the result are refused by [`UNet2DConditionConfig::from_json`].
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct UNet2DConditionConfig {
+    /// Channels of the latent.
+    pub in_channels: usize,
+    /// Channels of the prediction.
+    pub out_channels: usize,
+    /// Channels of each resolution, from the largest.
+    pub block_out_channels: Vec<usize>,
+    /// `DownBlock2D` or `CrossAttnDownBlock2D` for each resolution.
+    pub down_block_types: Vec<String>,
+    /// `UpBlock2D` or `CrossAttnUpBlock2D`, from the smallest resolution.
+    pub up_block_types: Vec<String>,
+    /// Residual blocks per down block; an up block has one more.
+    pub layers_per_block: usize,
+    /// Transformer blocks in each transformer.
+    #[serde(default = "one_for_all")]
+    pub transformer_layers_per_block: PerBlock,
+    /// The number of heads: diffusers' name for it is a historical mistake.
+    pub attention_head_dim: PerBlock,
+    /// The number of heads where a config says it by its right name.
+    #[serde(default)]
+    pub num_attention_heads: Option<PerBlock>,
+    /// Width of the text context.
+    pub cross_attention_dim: usize,
+    /// Width of the encoding of each of the six size and crop numbers.
+    pub addition_time_embed_dim: usize,
+    /// Width of the pooled text embedding and the six encodings together.
+    pub projection_class_embeddings_input_dim: usize,
+    /// Width of the embedded guidance of a full LCM model.
+    #[serde(default)]
+    pub time_cond_proj_dim: Option<usize>,
+    /// Groups of the normalizations.
+    pub norm_num_groups: usize,
+    /// Epsilon of the normalizations outside of the transformers.
+    pub norm_eps: f64,
+    /// Whether the timestep's encoding begins with the cosines.
+    pub flip_sin_to_cos: bool,
+    /// Shift of the timestep's frequencies.
+    pub freq_shift: f64,
+}
+
+fn one_for_all() -> PerBlock {
+    PerBlock::All(1)
+}
+
+impl UNet2DConditionConfig {
+    /// Reads a `config.json`.
+    ///
+    /// # Errors
+    /// A field is missing or malformed, or asks for something that SDXL has not.
+    pub fn from_json(config: &serde_json::Value) -> Result<Self, ModelError> {
+        let expectations: [(&'static str, &[serde_json::Value]); 16] = [
+            ("addition_embed_type", &["text_time".into()]),
+            ("use_linear_projection", &[true.into()]),
+            ("act_fn", &["silu".into()]),
+            ("mid_block_type", &["UNetMidBlock2DCrossAttn".into()]),
+            (
+                "time_embedding_type",
+                &["positional".into(), serde_json::Value::Null],
+            ),
+            (
+                "resnet_time_scale_shift",
+                &["default".into(), serde_json::Value::Null],
+            ),
+            (
+                "attention_type",
+                &["default".into(), serde_json::Value::Null],
+            ),
+            ("downsample_padding", &[1.into(), serde_json::Value::Null]),
+            ("conv_in_kernel", &[3.into(), serde_json::Value::Null]),
+            ("conv_out_kernel", &[3.into(), serde_json::Value::Null]),
+            (
+                "center_input_sample",
+                &[false.into(), serde_json::Value::Null],
+            ),
+            (
+                "dual_cross_attention",
+                &[false.into(), serde_json::Value::Null],
+            ),
+            (
+                "only_cross_attention",
+                &[false.into(), serde_json::Value::Null],
+            ),
+            ("class_embed_type", &[serde_json::Value::Null]),
+            ("encoder_hid_dim_type", &[serde_json::Value::Null]),
+            (
+                "reverse_transformer_layers_per_block",
+                &[serde_json::Value::Null],
+            ),
+        ];
+        for (option, accepted) in expectations {
+            let value = config.get(option).unwrap_or(&serde_json::Value::Null);
+            if !accepted.contains(value) {
+                return Err(ModelError::Unsupported {
+                    component: COMPONENT,
+                    option,
+                    value: value.to_string(),
+                });
+            }
+        }
+        let parsed: Self = parse_config(COMPONENT, config)?;
+        parsed.check()?;
+        Ok(parsed)
+    }
+
+    fn check(&self) -> Result<(), ModelError> {
+        let wrong = |reason: String| {
+            Err(ModelError::Config {
+                component: COMPONENT,
+                reason,
+            })
+        };
+        let blocks = self.block_out_channels.len();
+        if blocks == 0
+            || self.down_block_types.len() != blocks
+            || self.up_block_types.len() != blocks
+            || !self.transformer_layers_per_block.covers(blocks)
+            || !self.heads_config().covers(blocks)
+        {
+            return wrong(
+                "block_out_channels, down_block_types, up_block_types, attention_head_dim and transformer_layers_per_block differ in length".into(),
+            );
+        }
+        for (block, &channels) in self.block_out_channels.iter().enumerate() {
+            let heads = self.heads(block);
+            if self.norm_num_groups == 0 || channels % self.norm_num_groups != 0 {
+                return wrong(format!(
+                    "{channels} channels can't be normalized in {} groups",
+                    self.norm_num_groups
+                ));
+            }
+            if heads == 0 || channels % heads != 0 {
+                return wrong(format!(
+                    "{channels} channels can't be shared by {heads} heads"
+                ));
+            }
+        }
+        if self.layers_per_block == 0 || self.block_out_channels[0] % 2 != 0 {
+            return wrong("layers_per_block is 0 or the first channel count is odd".into());
+        }
+        for kind in &self.down_block_types {
+            if !matches!(kind.as_str(), "DownBlock2D" | "CrossAttnDownBlock2D") {
+                return wrong(format!("{kind} is no block of SDXL"));
+            }
+        }
+        for kind in &self.up_block_types {
+            if !matches!(kind.as_str(), "UpBlock2D" | "CrossAttnUpBlock2D") {
+                return wrong(format!("{kind} is no block of SDXL"));
+            }
+        }
+        if self.pooled_dim().is_none() {
+            return wrong(
+                "projection_class_embeddings_input_dim is too small for six sizes of addition_time_embed_dim".into(),
+            );
+        }
+        Ok(())
+    }
+
+    fn heads_config(&self) -> &PerBlock {
+        self.num_attention_heads
+            .as_ref()
+            .unwrap_or(&self.attention_head_dim)
+    }
+
+    fn heads(&self, block: usize) -> usize {
+        self.heads_config().get(block).unwrap_or(0)
+    }
+
+    /// Width of the pooled text embedding.
+    fn pooled_dim(&self) -> Option<usize> {
+        self.projection_class_embeddings_input_dim
+            .checked_sub(6 * self.addition_time_embed_dim)
+    }
+
+    /// Width of the time embedding.
+    fn time_embedding_dim(&self) -> usize {
+        self.block_out_channels[0] * 4
+    }
+
+    fn transformer(&self, block: usize) -> TransformerShape {
+        TransformerShape {
+            channels: self.block_out_channels[block],
+            context: self.cross_attention_dim,
+            heads: self.heads(block),
+            depth: self.transformer_layers_per_block.get(block).unwrap_or(0),
+            groups: self.norm_num_groups,
+        }
+    }
+
+    fn resnet(&self, input: usize, output: usize) -> ResnetShape {
+        ResnetShape {
+            input,
+            output,
+            time_embedding: Some(self.time_embedding_dim()),
+            groups: self.norm_num_groups,
+            epsilon: self.norm_eps,
+        }
+    }
+}
+
+/// Two linear layers with a SiLU between them.
+struct TimestepEmbedding {
+    linear_1: Linear,
+    linear_2: Linear,
+    /// Adds the embedded guidance of a full LCM model to the input.
+    cond_proj: Option<Linear>,
+}
+
+impl TimestepEmbedding {
+    fn load(
+        weights: &mut Weights,
+        path: &str,
+        input: usize,
+        output: usize,
+        condition: Option<usize>,
+    ) -> Result<Self, ModelError> {
+        Ok(Self {
+            linear_1: Linear::load(weights, &format!("{path}.linear_1"), input, output)?,
+            linear_2: Linear::load(weights, &format!("{path}.linear_2"), output, output)?,
+            cond_proj: match condition {
+                Some(size) => Some(Linear::load_without_bias(
+                    weights,
+                    &format!("{path}.cond_proj"),
+                    size,
+                    input,
+                )?),
+                None => None,
+            },
+        })
+    }
+
+    fn forward(&self, input: Tensor<2>, condition: Option<Tensor<2>>) -> Tensor<2> {
+        let input = match (&self.cond_proj, condition) {
+            (Some(projection), Some(condition)) => input + projection.forward(condition),
+            _ => input,
+        };
+        self.linear_2.forward(silu(self.linear_1.forward(input)))
+    }
+}
+
+/// diffusers' `get_timestep_embedding`: `[numbers]` → `[numbers, size]`, on the host since the
+/// numbers come from there.
+fn sinusoidal_embedding(
+    values: &[f32],
+    size: usize,
+    flip_sin_to_cos: bool,
+    freq_shift: f64,
+    device: &Device,
+) -> Tensor<2> {
+    let half = size / 2;
+    let mut embedding = Vec::with_capacity(values.len() * size);
+    for &value in values {
+        let angles = (0..half).map(|index| {
+            let exponent = -(10_000f64.ln()) * index as f64 / (half as f64 - freq_shift);
+            // The frequency is rounded as torch does, which computes in f32.
+            value * exponent.exp() as f32
+        });
+        let (sines, cosines): (Vec<f32>, Vec<f32>) =
+            angles.map(|angle| (angle.sin(), angle.cos())).unzip();
+        if flip_sin_to_cos {
+            embedding.extend(cosines);
+            embedding.extend(sines);
+        } else {
+            embedding.extend(sines);
+            embedding.extend(cosines);
+        }
+        embedding.resize(embedding.len() + size % 2, 0.0);
+    }
+    Tensor::from_data(TensorData::new(embedding, [values.len(), size]), device)
+}
+
+/// The guidance that a full LCM model takes as an input: diffusers'
+/// `get_guidance_scale_embedding` of `guidance_scale − 1`. Returns `[size]` numbers.
+pub fn guidance_embedding(guidance_scale: f32, size: usize) -> Vec<f32> {
+    let half = size / 2;
+    let value = (guidance_scale - 1.0) * 1000.0;
+    let angle = |index: usize| {
+        value * (-(10_000f64.ln()) * index as f64 / (half as f64 - 1.0)).exp() as f32
+    };
+    let mut embedding: Vec<f32> = (0..half).map(|index| angle(index).sin()).collect();
+    embedding.extend((0..half).map(|index| angle(index).cos()));
+    embedding.resize(size, 0.0);
+    embedding
+}
+
+/// What the UNet is told besides the latent and the timestep.
+#[derive(Clone)]
+pub struct Conditioning {
+    /// Hidden states of the text: `[batch, tokens, cross_attention_dim]`.
+    pub context: Tensor<3>,
+    /// Pooled text embedding: `[batch, pooled]`.
+    pub pooled: Tensor<2>,
+    /// Original height and width, crop top and left, target height and width, in pixels: a row for
+    /// each of the batch.
+    pub time_ids: Vec<[f32; 6]>,
+    /// Embedded guidance of a full LCM model: `[batch, time_cond_proj_dim]`.
+    pub guidance: Option<Tensor<2>>,
+}
+
+impl Conditioning {
+    /// Both as one batch, this one first: for the two passes of classifier-free guidance.
+    pub fn concatenate(self, other: Self) -> Self {
+        let time_ids = [self.time_ids, other.time_ids].concat();
+        Self {
+            context: Tensor::cat(vec![self.context, other.context], 0),
+            pooled: Tensor::cat(vec![self.pooled, other.pooled], 0),
+            time_ids,
+            guidance: match (self.guidance, other.guidance) {
+                (Some(first), Some(second)) => Some(Tensor::cat(vec![first, second], 0)),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// One resolution on the way down.
+struct DownBlock {
+    resnets: Vec<ResnetBlock>,
+    /// As many as resnets, or none in a block without attention.
+    attentions: Vec<Transformer2d>,
+    downsampler: Option<Conv2d>,
+}
+
+/// One resolution on the way up.
+struct UpBlock {
+    resnets: Vec<ResnetBlock>,
+    /// As many as resnets, or none in a block without attention.
+    attentions: Vec<Transformer2d>,
+    upsampler: Option<Conv2d>,
+}
+
+/// The denoising network of SDXL.
+pub struct UNet2DConditionModel {
+    config: UNet2DConditionConfig,
+    device: Device,
+    conv_in: Conv2d,
+    time_embedding: TimestepEmbedding,
+    add_embedding: TimestepEmbedding,
+    down_blocks: Vec<DownBlock>,
+    mid_resnet_in: ResnetBlock,
+    mid_attention: Transformer2d,
+    mid_resnet_out: ResnetBlock,
+    up_blocks: Vec<UpBlock>,
+    conv_norm_out: GroupNorm,
+    conv_out: Conv2d,
+}
+
+impl UNet2DConditionModel {
+    /// Builds the model from all of the component's tensors.
+    ///
+    /// # Errors
+    /// A tensor is missing, misshapen or left over.
+    pub fn load(config: UNet2DConditionConfig, mut weights: Weights) -> Result<Self, ModelError> {
+        let device = weights.device().clone();
+        let weights_ref = &mut weights;
+        let channels = config.block_out_channels.clone();
+        let blocks = channels.len();
+        let last = blocks - 1;
+
+        let mut down_blocks = Vec::with_capacity(blocks);
+        let mut input = channels[0];
+        for block in 0..blocks {
+            let path = format!("down_blocks.{block}");
+            let attends = config.down_block_types[block] == "CrossAttnDownBlock2D";
+            let mut resnets = Vec::new();
+            let mut attentions = Vec::new();
+            for layer in 0..config.layers_per_block {
+                let shape = config.resnet(input, channels[block]);
+                resnets.push(ResnetBlock::load(
+                    weights_ref,
+                    &format!("{path}.resnets.{layer}"),
+                    shape,
+                )?);
+                input = channels[block];
+                if attends {
+                    attentions.push(Transformer2d::load(
+                        weights_ref,
+                        &format!("{path}.attentions.{layer}"),
+                        config.transformer(block),
+                    )?);
+                }
+            }
+            let downsampler = if block < last {
+                let path = format!("{path}.downsamplers.0.conv");
+                let conv = Conv2d::load(weights_ref, &path, input, input, 3)?;
+                Some(conv.halving(Padding::Same(1)))
+            } else {
+                None
+            };
+            down_blocks.push(DownBlock {
+                resnets,
+                attentions,
+                downsampler,
+            });
+        }
+
+        let middle = config.resnet(channels[last], channels[last]);
+        let mid_resnet_in = ResnetBlock::load(weights_ref, "mid_block.resnets.0", middle)?;
+        let mid_attention = Transformer2d::load(
+            weights_ref,
+            "mid_block.attentions.0",
+            config.transformer(last),
+        )?;
+        let mid_resnet_out = ResnetBlock::load(weights_ref, "mid_block.resnets.1", middle)?;
+
+        let mut up_blocks = Vec::with_capacity(blocks);
+        let mut input = channels[last];
+        for index in 0..blocks {
+            let block = last - index;
+            let path = format!("up_blocks.{index}");
+            let attends = config.up_block_types[index] == "CrossAttnUpBlock2D";
+            let mut resnets = Vec::new();
+            let mut attentions = Vec::new();
+            for layer in 0..=config.layers_per_block {
+                // The skip connection of the last layer comes from the resolution above.
+                let skip = if layer == config.layers_per_block {
+                    channels[block.saturating_sub(1)]
+                } else {
+                    channels[block]
+                };
+                let shape = config.resnet(input + skip, channels[block]);
+                resnets.push(ResnetBlock::load(
+                    weights_ref,
+                    &format!("{path}.resnets.{layer}"),
+                    shape,
+                )?);
+                input = channels[block];
+                if attends {
+                    attentions.push(Transformer2d::load(
+                        weights_ref,
+                        &format!("{path}.attentions.{layer}"),
+                        config.transformer(block),
+                    )?);
+                }
+            }
+            let upsampler = if block > 0 {
+                let path = format!("{path}.upsamplers.0.conv");
+                Some(Conv2d::load(weights_ref, &path, input, input, 3)?)
+            } else {
+                None
+            };
+            up_blocks.push(UpBlock {
+                resnets,
+                attentions,
+                upsampler,
+            });
+        }
+
+        let time = config.time_embedding_dim();
+        let model = Self {
+            conv_in: Conv2d::load(weights_ref, "conv_in", config.in_channels, channels[0], 3)?,
+            time_embedding: TimestepEmbedding::load(
+                weights_ref,
+                "time_embedding",
+                channels[0],
+                time,
+                config.time_cond_proj_dim,
+            )?,
+            add_embedding: TimestepEmbedding::load(
+                weights_ref,
+                "add_embedding",
+                config.projection_class_embeddings_input_dim,
+                time,
+                None,
+            )?,
+            down_blocks,
+            mid_resnet_in,
+            mid_attention,
+            mid_resnet_out,
+            up_blocks,
+            conv_norm_out: GroupNorm::load(
+                weights_ref,
+                "conv_norm_out",
+                channels[0],
+                config.norm_num_groups,
+                config.norm_eps,
+            )?,
+            conv_out: Conv2d::load(weights_ref, "conv_out", channels[0], config.out_channels, 3)?,
+            config,
+            device,
+        };
+        weights.finish()?;
+        Ok(model)
+    }
+
+    /// The config that the model was built from.
+    pub fn config(&self) -> &UNet2DConditionConfig {
+        &self.config
+    }
+
+    /// The sum of the timestep's, the sizes' and the pooled text's embeddings: `[batch, 4 · channels]`.
+    fn embed(&self, timestep: f32, conditioning: &Conditioning) -> Tensor<2> {
+        let [batch, _] = conditioning.pooled.dims();
+        let sinusoidal = |values: &[f32], size| {
+            sinusoidal_embedding(
+                values,
+                size,
+                self.config.flip_sin_to_cos,
+                self.config.freq_shift,
+                &self.device,
+            )
+        };
+        let time = sinusoidal(&vec![timestep; batch], self.config.block_out_channels[0]);
+        let time = self
+            .time_embedding
+            .forward(time, conditioning.guidance.clone());
+        let size = self.config.addition_time_embed_dim;
+        let sizes =
+            sinusoidal(conditioning.time_ids.as_flattened(), size).reshape([batch, 6 * size]);
+        let addition = Tensor::cat(vec![conditioning.pooled.clone(), sizes], 1);
+        time + self.add_embedding.forward(addition, None)
+    }
+
+    /// Predicts the noise (or whatever the scheduler's `prediction_type` says) in a latent.
+    ///
+    /// # Shapes
+    /// - sample: `[batch, in_channels, height, width]`
+    /// - output: `[batch, out_channels, height, width]`
+    pub fn forward(
+        &self,
+        sample: Tensor<4>,
+        timestep: f32,
+        conditioning: &Conditioning,
+    ) -> Tensor<4> {
+        let embedding = self.embed(timestep, conditioning);
+        let context = &conditioning.context;
+
+        let mut hidden = self.conv_in.forward(sample);
+        let mut skips = vec![hidden.clone()];
+        for block in &self.down_blocks {
+            for (layer, resnet) in block.resnets.iter().enumerate() {
+                hidden = resnet.forward(hidden, Some(&embedding));
+                if let Some(attention) = block.attentions.get(layer) {
+                    hidden = attention.forward(hidden, context);
+                }
+                skips.push(hidden.clone());
+            }
+            if let Some(downsampler) = &block.downsampler {
+                hidden = downsampler.forward(hidden);
+                skips.push(hidden.clone());
+            }
+        }
+
+        hidden = self.mid_resnet_in.forward(hidden, Some(&embedding));
+        hidden = self.mid_attention.forward(hidden, context);
+        hidden = self.mid_resnet_out.forward(hidden, Some(&embedding));
+
+        for block in &self.up_blocks {
+            for (layer, resnet) in block.resnets.iter().enumerate() {
+                if let Some(skip) = skips.pop() {
+                    hidden = Tensor::cat(vec![hidden, skip], 1);
+                }
+                hidden = resnet.forward(hidden, Some(&embedding));
+                if let Some(attention) = block.attentions.get(layer) {
+                    hidden = attention.forward(hidden, context);
+                }
+            }
+            if let (Some(upsampler), Some(skip)) = (&block.upsampler, skips.last()) {
+                let [_, _, height, width] = skip.dims();
+                hidden = upsampler.forward(upsample_nearest(hidden, [height, width]));
+            }
+        }
+        self.conv_out
+            .forward(silu(self.conv_norm_out.forward(hidden)))
+    }
+}

@@ -1,0 +1,123 @@
+//! Keeps the part of the address after `#` and the controls in step, both ways.
+
+use std::time::Duration;
+
+use leptos::prelude::*;
+use wasm_bindgen::JsValue;
+
+use super::controls::Controls;
+use super::engine_client::EngineClient;
+use crate::engine::protocol::DevicePreference;
+use crate::share::hash::Link;
+
+/// Typing changes the address once in so long: browsers refuse to change it hundreds of times in
+/// half a minute.
+const WRITE_DELAY: Duration = Duration::from_millis(300);
+
+/// Applies the page's link and every one that follows, starts the engine on the device and pair
+/// that it names, and writes the controls back into the address. What can't be read of a link goes
+/// to `notices`.
+pub fn keep_in_step(controls: Controls, engine: EngineClient, notices: RwSignal<Vec<String>>) {
+    let (first, sentences) = read();
+    notices.set(sentences);
+    // The prompt doesn't wait for the pair, and neither has the visitor to.
+    controls
+        .prompt
+        .set(first.prompt.clone().unwrap_or_default());
+    engine.connect(device(&first), first.pair.as_deref());
+    let link = RwSignal::new(first);
+
+    // What the controls spelled when they were filled or last written: only a change by the
+    // visitor is worth a new address.
+    let in_address = StoredValue::new(None::<String>);
+    let spelled = move || {
+        let recipe = controls.recipe().ok()?;
+        engine.pair.with(|pair| {
+            let defaults = &pair.as_ref()?.recipe;
+            link.with(|link| {
+                let link = Link::of(&recipe, defaults, device(link), link.pair.as_deref());
+                Some(link.to_string())
+            })
+        })
+    };
+
+    Effect::new(move |filled_before: Option<bool>| {
+        let filled_before = filled_before.unwrap_or(false);
+        let Some(defaults) = engine
+            .pair
+            .with(|pair| pair.as_ref().map(|pair| pair.recipe.clone()))
+        else {
+            return filled_before;
+        };
+        let mut recipe = link.with(|link| link.applied_to(&defaults));
+        let typed = controls.prompt.get_untracked();
+        let typed_early = !filled_before && !typed.is_empty() && typed != recipe.prompt;
+        if typed_early {
+            recipe.prompt = typed;
+        }
+        if let Err(error) = recipe.validate() {
+            notices.update(|notices| notices.push(error.to_string()));
+        }
+        controls.fill(recipe);
+        in_address.set_value(if typed_early { None } else { untrack(spelled) });
+        true
+    });
+
+    let mut write_later = debounce(WRITE_DELAY, move |()| {
+        // Read again: another link may have come since.
+        if let Some(hash) = untrack(spelled)
+            && in_address.with_value(|known| known.as_ref() != Some(&hash))
+        {
+            write(&hash);
+            in_address.set_value(Some(hash));
+        }
+    });
+    Effect::new(move |_| {
+        if let Some(hash) = spelled()
+            && in_address.with_value(|known| known.as_ref() != Some(&hash))
+        {
+            write_later(());
+        }
+    });
+
+    let listener = window_event_listener(leptos::ev::hashchange, move |_| {
+        let (next, sentences) = read();
+        notices.set(sentences);
+        let moved =
+            link.with_untracked(|link| (device(link), &link.pair) != (device(&next), &next.pair));
+        if moved {
+            engine.connect(device(&next), next.pair.as_deref());
+        }
+        link.set(next);
+    });
+    on_cleanup(move || listener.remove());
+}
+
+fn device(link: &Link) -> DevicePreference {
+    link.device.unwrap_or_default()
+}
+
+/// The link in the address, and a sentence for each part that can't be read.
+fn read() -> (Link, Vec<String>) {
+    let (link, errors) = Link::parse(&location_hash().unwrap_or_default());
+    (link, errors.iter().map(ToString::to_string).collect())
+}
+
+/// Replaces the hash without a new entry in the browser's history.
+fn write(hash: &str) {
+    let replaced = location().href().and_then(|href| {
+        let page = href.split('#').next().unwrap_or_default();
+        let address = if hash.is_empty() {
+            page.to_owned()
+        } else {
+            format!("{page}#{hash}")
+        };
+        window()
+            .history()?
+            .replace_state_with_url(&JsValue::NULL, "", Some(&address))
+    });
+    if replaced.is_err() {
+        // The page works on without; the next change tries again.
+        leptos::logging::warn!("The address could not be brought up to date.");
+    }
+}

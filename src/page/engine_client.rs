@@ -1,0 +1,635 @@
+//! The page's end of the worker: starts it, talks to it, replaces it when it dies, and turns its
+//! events into signals. Nothing else on the page posts a message.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use leptos::prelude::*;
+use wasm_bindgen::prelude::*;
+use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
+
+use super::job::{CellState, Job, StepTaken};
+use super::progress::{Progress, StepClock};
+use crate::engine::protocol::{
+    DeviceInfo, DevicePreference, Event, JobId, LoadingFrom, PROTOCOL_VERSION, PairInfo, Request,
+};
+use crate::engine::recipe::{Mode, Recipe};
+
+/// The worker's loader, relative to the page.
+const WORKER_ADDRESS: &str = "./worker_loader.js";
+
+/// The manifest of the pair that the page opens with, relative to the page.
+const OWN_PAIR_ADDRESS: &str = "pairs/emoji/manifest.json";
+
+/// What the engine is doing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Activity {
+    /// There is no worker; [`EngineClient::problem`] says why.
+    Stopped,
+    /// The worker loads, chooses its device and reads the pair's manifest.
+    Starting {
+        /// Whether drawing begins by itself afterwards.
+        draws_next: bool,
+    },
+    /// Nothing.
+    Idle,
+    /// A job has been sent and its turn has not come.
+    Waiting,
+    /// The weights come.
+    Loading {
+        received: u64,
+        total: u64,
+        from: LoadingFrom,
+    },
+    /// Weights go to the device, shaders compile.
+    Compiling,
+    /// Steps are being taken.
+    Drawing,
+    /// The running job ends after its current step.
+    Cancelling,
+    /// The last job is finished.
+    Done { images: usize, seconds: f64 },
+    /// The last job was cancelled.
+    Cancelled,
+    /// The last job failed; [`EngineClient::problem`] says why.
+    Failed,
+}
+
+/// What the visitor has to know, and perhaps to answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// What is wrong and what to do.
+    pub sentence: String,
+    /// Label of the button for [`EngineClient::go_on`].
+    pub remedy: &'static str,
+}
+
+/// The engine as the page sees it.
+#[derive(Clone, Copy)]
+pub struct EngineClient {
+    pub device: RwSignal<Option<DeviceInfo>>,
+    pub pair: RwSignal<Option<PairInfo>>,
+    pub activity: RwSignal<Activity>,
+    pub progress: RwSignal<Progress>,
+    /// Jobs that wait for the running one.
+    pub queued: RwSignal<usize>,
+    /// The job whose grid is on show.
+    pub job: RwSignal<Option<Arc<Job>>>,
+    pub problem: RwSignal<Option<Problem>>,
+    /// What the visitor should know though the work goes on.
+    pub notice: RwSignal<Option<String>>,
+    connection: StoredValue<Connection, LocalStorage>,
+}
+
+/// What lies behind the signals.
+struct Connection {
+    worker: Option<Worker>,
+    /// Kept for as long as the page lives: every worker gets the same.
+    handlers: Option<Handlers>,
+    /// Whether the worker takes jobs: it has read the pair's manifest.
+    ready: bool,
+    device: DevicePreference,
+    pair_address: String,
+    next_job: JobId,
+    running: bool,
+    clock: StepClock,
+    /// Jobs that have not begun, the next one first.
+    waiting: VecDeque<(JobId, Recipe)>,
+    /// What a dead worker or a failed job left undone.
+    undone: Vec<Recipe>,
+    /// Called when the worker takes jobs.
+    when_ready: Option<Callback<()>>,
+}
+
+struct Handlers {
+    message: Closure<dyn FnMut(MessageEvent)>,
+    error: Closure<dyn FnMut(web_sys::Event)>,
+}
+
+impl EngineClient {
+    /// A client without a worker: [`EngineClient::connect`] starts one.
+    pub fn new() -> Self {
+        let client = EngineClient {
+            device: RwSignal::new(None),
+            pair: RwSignal::new(None),
+            activity: RwSignal::new(Activity::Stopped),
+            progress: RwSignal::default(),
+            queued: RwSignal::new(0),
+            job: RwSignal::new(None),
+            problem: RwSignal::new(None),
+            notice: RwSignal::new(None),
+            connection: StoredValue::new_local(Connection {
+                worker: None,
+                handlers: None,
+                ready: false,
+                device: DevicePreference::Automatic,
+                pair_address: OWN_PAIR_ADDRESS.to_owned(),
+                next_job: 1,
+                running: false,
+                clock: StepClock::start(),
+                waiting: VecDeque::new(),
+                undone: Vec::new(),
+                when_ready: None,
+            }),
+        };
+        let handlers = Handlers {
+            message: Closure::new(move |message: MessageEvent| client.take_message(message)),
+            error: Closure::new(move |event: web_sys::Event| {
+                let reason = event.dyn_ref::<ErrorEvent>().map(ErrorEvent::message);
+                client.worker_died(reason.as_deref().unwrap_or_default());
+            }),
+        };
+        client
+            .connection
+            .update_value(|connection| connection.handlers = Some(handlers));
+        client
+    }
+
+    /// Starts a worker on this device and pair (none: the page's own), in place of another.
+    pub fn connect(&self, device: DevicePreference, pair: Option<&str>) {
+        let address = pair.unwrap_or(OWN_PAIR_ADDRESS);
+        self.disconnect();
+        self.connection.update_value(|connection| {
+            connection.device = device;
+            connection.pair_address = address.to_owned();
+            connection.undone.clear();
+        });
+        self.device.set(None);
+        self.pair.set(None);
+        self.problem.set(None);
+        self.start_worker();
+    }
+
+    /// Sends a job; it waits while another runs.
+    pub fn generate(&self, recipe: Recipe) {
+        self.problem.set(None);
+        let ready = self.with_connection(|connection| {
+            let job = connection.next_job;
+            connection.next_job += 1;
+            connection.undone.clear();
+            connection.waiting.push_back((job, recipe.clone()));
+            connection.ready.then_some(job)
+        });
+        match ready {
+            Some(job) => {
+                self.post(&Request::Generate { job, recipe });
+                if !self.is_running() {
+                    self.activity.set(Activity::Waiting);
+                }
+            }
+            None => self.start_worker_if_stopped(true),
+        }
+        self.count_queued();
+    }
+
+    /// Has this called, which is to generate, as soon as the pair's defaults have come.
+    pub fn when_ready(&self, draw: Callback<()>) {
+        self.with_connection(|connection| connection.when_ready = Some(draw));
+        self.start_worker_if_stopped(true);
+    }
+
+    /// Ends the running job, or else the one that was sent last.
+    pub fn cancel(&self) {
+        if self
+            .activity
+            .with_untracked(|activity| *activity == Activity::Cancelling)
+        {
+            return;
+        }
+        if self.is_running() {
+            if let Some(job) = self.job.get_untracked() {
+                self.activity.set(Activity::Cancelling);
+                self.post(&Request::Cancel { job: job.id });
+            }
+            return;
+        }
+        let (last, ready) = self.with_connection(|connection| {
+            connection.when_ready = None;
+            let last = connection.waiting.back().map(|(job, _)| *job);
+            (last, connection.ready)
+        });
+        match last {
+            // The answer takes it out of the queue.
+            Some(job) if ready => self.post(&Request::Cancel { job }),
+            Some(job) => self.job_cancelled(job),
+            None => {}
+        }
+        if matches!(self.activity.get_untracked(), Activity::Starting { .. }) {
+            let draws_next = self
+                .connection
+                .with_value(|connection| !connection.waiting.is_empty());
+            self.activity.set(Activity::Starting { draws_next });
+        }
+    }
+
+    /// Takes up what a dead worker or a failed job left undone.
+    pub fn go_on(&self) {
+        self.problem.set(None);
+        let undone = self.with_connection(|connection| mem::take(&mut connection.undone));
+        self.start_worker_if_stopped(!undone.is_empty());
+        for recipe in undone {
+            self.generate(recipe);
+        }
+    }
+
+    /// Whether there is anything to cancel.
+    pub fn busy(&self) -> Signal<bool> {
+        let client = *self;
+        Signal::derive(move || {
+            client.queued.get() > 0
+                || matches!(
+                    client.activity.get(),
+                    Activity::Starting { draws_next: true }
+                        | Activity::Waiting
+                        | Activity::Loading { .. }
+                        | Activity::Compiling
+                        | Activity::Drawing
+                )
+        })
+    }
+
+    fn with_connection<T>(&self, act: impl FnOnce(&mut Connection) -> T) -> T {
+        self.connection
+            .try_update_value(act)
+            .unwrap_or_else(|| unreachable!("the client lives as long as the page"))
+    }
+
+    fn is_running(&self) -> bool {
+        self.connection.with_value(|connection| connection.running)
+    }
+
+    fn start_worker_if_stopped(&self, draws_next: bool) {
+        if self
+            .connection
+            .with_value(|connection| connection.worker.is_none())
+        {
+            self.problem.set(None);
+            self.start_worker();
+        }
+        if matches!(self.activity.get_untracked(), Activity::Starting { .. }) {
+            self.activity.set(Activity::Starting { draws_next });
+        }
+    }
+
+    fn start_worker(&self) {
+        self.notice.set(None);
+        let options = WorkerOptions::new();
+        options.set_type(WorkerType::Module);
+        let worker = match Worker::new_with_options(WORKER_ADDRESS, &options) {
+            Ok(worker) => worker,
+            Err(_) => {
+                self.stop(
+                    "This browser can't start the engine's worker. Use a current version of \
+                     Chrome, Edge, Firefox or Safari."
+                        .to_owned(),
+                );
+                return;
+            }
+        };
+        self.with_connection(|connection| {
+            if let Some(handlers) = &connection.handlers {
+                let message = handlers.message.as_ref().unchecked_ref();
+                worker.set_onmessage(Some(message));
+                worker.set_onerror(Some(handlers.error.as_ref().unchecked_ref()));
+                // A message that can't be deserialized is as bad as none.
+                let error = handlers.error.as_ref().unchecked_ref();
+                if worker
+                    .add_event_listener_with_callback("messageerror", error)
+                    .is_err()
+                {
+                    leptos::logging::warn!("The worker's messageerror event can't be heard.");
+                }
+            }
+            connection.worker = Some(worker);
+        });
+        self.activity.set(Activity::Starting { draws_next: false });
+    }
+
+    /// Ends the worker. What it was to do is kept in `undone`.
+    fn disconnect(&self) {
+        let (worker, running) = self.with_connection(|connection| {
+            connection.ready = false;
+            let running = mem::take(&mut connection.running);
+            if running && let Some(job) = self.job.get_untracked() {
+                connection.undone.push(job.recipe.clone());
+            }
+            let waiting = connection.waiting.drain(..).map(|(_, recipe)| recipe);
+            connection.undone.extend(waiting);
+            (connection.worker.take(), running)
+        });
+        if let Some(worker) = worker {
+            worker.set_onmessage(None);
+            worker.set_onerror(None);
+            worker.terminate();
+        }
+        if running && let Some(job) = self.job.get_untracked() {
+            job.end_unfinished(CellState::Failed);
+        }
+        self.count_queued();
+    }
+
+    /// Ends the worker for good, until the visitor asks for another.
+    fn stop(&self, sentence: String) {
+        self.disconnect();
+        self.activity.set(Activity::Stopped);
+        self.problem.set(Some(Problem {
+            sentence,
+            remedy: "Try again",
+        }));
+    }
+
+    /// A trap in the worker, or a loader that can't be loaded. Who had taken jobs is replaced at
+    /// once; who never came so far would only die again.
+    fn worker_died(&self, reason: &str) {
+        let was_ready = self.connection.with_value(|connection| connection.ready);
+        let reason = reason.trim().trim_end_matches('.');
+        let reason = if reason.is_empty() {
+            String::new()
+        } else {
+            format!(" ({reason})")
+        };
+        if !was_ready {
+            self.stop(format!(
+                "The engine could not be started{reason}. Check the connection and try again."
+            ));
+            return;
+        }
+        self.disconnect();
+        self.start_worker();
+        self.problem.set(Some(Problem {
+            sentence: format!(
+                "The engine stopped unexpectedly{reason} and has been started anew; finished \
+                 images stay."
+            ),
+            remedy: "Go on",
+        }));
+    }
+
+    fn post(&self, request: &Request) {
+        let posted = serde_wasm_bindgen::to_value(request)
+            .map_err(JsValue::from)
+            .and_then(|message| {
+                self.connection
+                    .with_value(|connection| match &connection.worker {
+                        Some(worker) => worker.post_message(&message),
+                        None => Ok(()),
+                    })
+            });
+        if posted.is_err() {
+            self.stop("The engine can't be reached. Reload the page.".to_owned());
+        }
+    }
+
+    fn take_message(&self, message: MessageEvent) {
+        match serde_wasm_bindgen::from_value(message.data()) {
+            Ok(event) => self.take(event),
+            Err(_) => self.stop(
+                "The engine sent a message that this page doesn't understand. Reload the page."
+                    .to_owned(),
+            ),
+        }
+    }
+
+    fn take(&self, event: Event) {
+        match event {
+            Event::Ready { version } => self.worker_ready(version),
+            Event::Device(device) => self.device.set(Some(device)),
+            Event::Pair(pair) => self.pair_read(*pair),
+            Event::Failed { message } => self.stop(message),
+            Event::Notice { message } => self.notice.set(Some(message)),
+            Event::JobStarted { job } => self.job_started(job),
+            Event::Loading {
+                job,
+                received,
+                total,
+                from,
+            } => self.while_running(job, |_| {
+                self.show_unless_cancelling(Activity::Loading {
+                    received,
+                    total,
+                    from,
+                });
+            }),
+            Event::Compiling { job } => {
+                self.while_running(job, |_| self.show_unless_cancelling(Activity::Compiling));
+            }
+            Event::Step {
+                job,
+                mode,
+                column,
+                step,
+                steps,
+                timestep,
+                model,
+                preview,
+            } => self.while_running(job, |shown| {
+                self.show_unless_cancelling(Activity::Drawing);
+                if let Some(cell) = shown.cell(mode, column) {
+                    cell.view.update(|view| {
+                        view.state = CellState::Running;
+                        view.step = Some(StepTaken {
+                            step,
+                            steps,
+                            timestep,
+                            model,
+                        });
+                        view.frame = Some(Arc::new(preview));
+                    });
+                }
+                self.step_taken(shown, mode);
+            }),
+            Event::Image {
+                job,
+                mode,
+                column,
+                seed: _,
+                frame,
+                milliseconds,
+            } => self.while_running(job, |shown| {
+                if let Some(cell) = shown.cell(mode, column) {
+                    cell.view.update(|view| {
+                        view.state = CellState::Done;
+                        view.frame = Some(Arc::new(frame));
+                        view.milliseconds = Some(milliseconds);
+                    });
+                }
+            }),
+            Event::JobDone { job } => self.while_running(job, |shown| {
+                let seconds = self.with_connection(|connection| {
+                    connection.running = false;
+                    connection.clock.elapsed().as_secs_f64()
+                });
+                self.activity.set(Activity::Done {
+                    images: shown.cells().count(),
+                    seconds,
+                });
+            }),
+            Event::JobCancelled { job } => self.job_cancelled(job),
+            Event::JobFailed { job, message } => self.job_failed(job, message),
+        }
+    }
+
+    fn worker_ready(&self, version: u32) {
+        if version != PROTOCOL_VERSION {
+            self.stop(
+                "The page and its engine are of different versions. Reload the page.".to_owned(),
+            );
+            return;
+        }
+        let (device, pair_address) = self
+            .connection
+            .with_value(|connection| (connection.device, connection.pair_address.clone()));
+        match manifest_url(&pair_address) {
+            Some(manifest_url) => self.post(&Request::Start {
+                version: PROTOCOL_VERSION,
+                device,
+                manifest_url,
+            }),
+            None => self.stop(format!(
+                "“{pair_address}” is not an address on this page's own host. Correct the link's \
+                 pair."
+            )),
+        }
+    }
+
+    fn pair_read(&self, pair: PairInfo) {
+        // A worker that takes another's place reads the same pair: the visitor's values stay.
+        if self
+            .pair
+            .with_untracked(|known| known.as_ref() != Some(&pair))
+        {
+            self.pair.set(Some(pair));
+        }
+        let (waiting, when_ready) = self.with_connection(|connection| {
+            connection.ready = true;
+            let waiting: Vec<_> = connection.waiting.iter().cloned().collect();
+            (waiting, connection.when_ready.take())
+        });
+        self.activity.set(if waiting.is_empty() {
+            Activity::Idle
+        } else {
+            Activity::Waiting
+        });
+        for (job, recipe) in waiting {
+            self.post(&Request::Generate { job, recipe });
+        }
+        if let Some(draw) = when_ready {
+            // The controls get the pair's defaults from an effect, which runs after this event.
+            set_timeout(move || draw.run(()), Duration::ZERO);
+        }
+    }
+
+    fn job_started(&self, id: JobId) {
+        let recipe = self.with_connection(|connection| {
+            let position = connection.waiting.iter().position(|(job, _)| *job == id)?;
+            connection.running = true;
+            connection.clock = StepClock::start();
+            connection
+                .waiting
+                .remove(position)
+                .map(|(_, recipe)| recipe)
+        });
+        self.count_queued();
+        let image_size = self
+            .pair
+            .with_untracked(|pair| pair.as_ref().map(|pair| pair.image_size));
+        if let (Some(recipe), Some(image_size)) = (recipe, image_size) {
+            let job = Job::new(id, recipe, image_size);
+            let progress =
+                self.with_connection(|connection| connection.clock.progress(&job.steps()));
+            self.progress.set(progress);
+            self.job.set(Some(Arc::new(job)));
+            self.activity.set(Activity::Waiting);
+        }
+    }
+
+    fn step_taken(&self, job: &Job, mode: Mode) {
+        let progress = self.with_connection(|connection| {
+            connection.clock.step(mode);
+            connection.clock.progress(&job.steps())
+        });
+        self.progress.set(progress);
+    }
+
+    fn job_cancelled(&self, id: JobId) {
+        if !self.end_if_running(id, CellState::Cancelled) {
+            self.with_connection(|connection| connection.waiting.retain(|(job, _)| *job != id));
+            self.count_queued();
+        }
+        if !self.is_running() && self.connection.with_value(|connection| connection.ready) {
+            self.activity.set(Activity::Cancelled);
+        }
+    }
+
+    fn job_failed(&self, id: JobId, sentence: String) {
+        let undone = if self.end_if_running(id, CellState::Failed) {
+            self.job
+                .with_untracked(|job| job.as_ref().map(|job| job.recipe.clone()))
+        } else {
+            let waiting = self.with_connection(|connection| {
+                let position = connection.waiting.iter().position(|(job, _)| *job == id)?;
+                connection.waiting.remove(position)
+            });
+            self.count_queued();
+            waiting.map(|(_, recipe)| recipe)
+        };
+        self.with_connection(|connection| connection.undone.extend(undone));
+        self.problem.set(Some(Problem {
+            sentence,
+            remedy: "Try again",
+        }));
+        if !self.is_running() {
+            self.activity.set(Activity::Failed);
+        }
+    }
+
+    /// Ends the job if it is the one that runs.
+    fn end_if_running(&self, id: JobId, state: CellState) -> bool {
+        let mut was_running = false;
+        self.while_running(id, |job| {
+            was_running = true;
+            self.with_connection(|connection| connection.running = false);
+            job.end_unfinished(state);
+        });
+        was_running
+    }
+
+    /// Acts on the running job; events of another one are late and of no use.
+    fn while_running(&self, id: JobId, act: impl FnOnce(&Job)) {
+        if let Some(job) = self.job.get_untracked()
+            && job.id == id
+            && self.is_running()
+        {
+            act(&job);
+        }
+    }
+
+    fn show_unless_cancelling(&self, activity: Activity) {
+        if self
+            .activity
+            .with_untracked(|current| *current != Activity::Cancelling && *current != activity)
+        {
+            self.activity.set(activity);
+        }
+    }
+
+    fn count_queued(&self) {
+        let queued = self.connection.with_value(|connection| {
+            let next_to_run = usize::from(!connection.running);
+            connection.waiting.len().saturating_sub(next_to_run)
+        });
+        if self.queued.get_untracked() != queued {
+            self.queued.set(queued);
+        }
+    }
+}
+
+/// The absolute address of a manifest; none if it is not on the page's own host.
+fn manifest_url(address: &str) -> Option<String> {
+    let base = document().base_uri().ok()??;
+    let url = web_sys::Url::new_with_base(address, &base).ok()?;
+    let own = web_sys::Url::new(&base).ok()?;
+    (url.origin() == own.origin()).then(|| url.href())
+}

@@ -1,0 +1,180 @@
+//! The page: leptos components, one file each, and what they stand on.
+//!
+//! Only this folder touches the DOM. `engine_client` alone talks to the worker and `address`
+//! alone to the page's address; the components take signals and give callbacks, and none of them
+//! fetches, stores or computes. The folder knows nothing of tensors, weights and IndexedDB.
+
+mod actions;
+mod address;
+mod cell;
+mod controls;
+mod empty_state;
+mod engine_client;
+mod example_prompts;
+mod footer;
+mod grid;
+mod header;
+mod job;
+mod mode_toggles;
+mod model_strip;
+mod number_field;
+mod progress;
+mod prompt_fields;
+mod scheduler_field;
+mod seed_fields;
+mod settings;
+mod status;
+mod units;
+
+use leptos::prelude::*;
+
+use actions::Actions;
+use controls::Controls;
+use empty_state::EmptyState;
+use engine_client::EngineClient;
+use example_prompts::ExamplePrompts;
+use footer::PageFooter;
+use grid::Grid;
+use header::PageHeader;
+use mode_toggles::ModeToggles;
+use prompt_fields::PromptFields;
+use seed_fields::SeedFields;
+use settings::Settings;
+use status::Status;
+
+/// Whether the page is so wide that the grid stands beside the controls instead of below them. The
+/// stylesheet has the same width.
+fn grid_is_beside() -> bool {
+    window()
+        .match_media("(min-width: 60rem)")
+        .ok()
+        .flatten()
+        .is_some_and(|query| query.matches())
+}
+
+/// The whole page: wires the controls, the address and the engine to the components.
+#[component]
+pub fn App() -> impl IntoView {
+    let controls = Controls::new();
+    let engine = EngineClient::new();
+    // Sentences about what the visitor gave: the link's and the recipe's.
+    let notices = RwSignal::new(Vec::<String>::new());
+    address::keep_in_step(controls, engine, notices);
+
+    // Whether the page is to scroll to the grid when the next job begins: only after the visitor
+    // has asked for one, never under somebody who is typing the next prompt.
+    let shows_results = StoredValue::new(false);
+    let results = NodeRef::<leptos::html::Section>::new();
+    Effect::new(move |_| {
+        if engine.job.with(Option::is_some) && shows_results.get_value() {
+            shows_results.set_value(false);
+            // The grid is laid out by then.
+            request_animation_frame(move || {
+                if let Some(results) = results.get_untracked() {
+                    results.scroll_into_view();
+                }
+            });
+        }
+    });
+    let draw = Callback::new(move |()| match controls.recipe_untracked() {
+        Ok(recipe) => {
+            notices.set(Vec::new());
+            shows_results.set_value(!grid_is_beside());
+            engine.generate(recipe);
+        }
+        Err(error) => notices.set(vec![error.to_string()]),
+    });
+    let generate = Callback::new(move |()| {
+        // Until the pair's defaults have come there is no recipe.
+        if engine.pair.with_untracked(Option::is_some) {
+            draw.run(());
+        } else {
+            engine.when_ready(draw);
+        }
+    });
+    let cancel = Callback::new(move |()| engine.cancel());
+    let go_on = Callback::new(move |()| engine.go_on());
+
+    let escape = window_event_listener(leptos::ev::keydown, move |event| {
+        if event.key() == "Escape" && !event.is_composing() {
+            engine.cancel();
+        }
+    });
+    on_cleanup(move || escape.remove());
+
+    let loading_pair = Signal::derive(move || engine.pair.with(Option::is_none));
+    // Worth a word before the first run alone.
+    let download_size = Signal::derive(move || {
+        let size = engine
+            .pair
+            .with(|pair| pair.as_ref().map(|pair| pair.download_size));
+        engine.job.with(Option::is_none).then_some(size).flatten()
+    });
+    let example_prompts = Signal::derive(move || {
+        engine.pair.with(|pair| {
+            pair.as_ref()
+                .map(|pair| pair.example_prompts.clone())
+                .unwrap_or_default()
+        })
+    });
+
+    view! {
+        <PageHeader pair=engine.pair device=engine.device />
+        <main class="workbench">
+            <form
+                class="controls"
+                aria-label="What to draw"
+                novalidate
+                autocomplete="off"
+                on:submit=move |event| {
+                    event.prevent_default();
+                    generate.run(());
+                }
+            >
+                <PromptFields
+                    prompt=controls.prompt
+                    negative_prompt=controls.negative_prompt
+                    on_generate=generate
+                />
+                <ExamplePrompts
+                    prompts=example_prompts
+                    on_choose=Callback::new(move |prompt| controls.prompt.set(prompt))
+                />
+                <fieldset class="bare stack" disabled=loading_pair>
+                    <SeedFields seed=controls.seed seed_count=controls.seed_count />
+                    <ModeToggles modes=controls.modes />
+                </fieldset>
+                <Actions
+                    busy=engine.busy()
+                    on_cancel=cancel
+                />
+                <fieldset class="bare" disabled=loading_pair>
+                    <Settings controls=controls pair=engine.pair open=grid_is_beside() />
+                </fieldset>
+            </form>
+            <section class="results" aria-label="Images" node_ref=results>
+                <Status
+                    activity=engine.activity
+                    progress=engine.progress
+                    queued=engine.queued
+                    download_size=download_size
+                    notices=Signal::derive(move || {
+                        let mut all = notices.get();
+                        all.extend(engine.notice.get());
+                        all
+                    })
+                    problem=engine.problem
+                    on_go_on=go_on
+                />
+                {move || match engine.job.get() {
+                    Some(job) => view! { <Grid job=job /> }.into_any(),
+                    None => {
+                        view! { <EmptyState prompt=controls.prompt on_generate=generate /> }
+                            .into_any()
+                    }
+                }}
+            </section>
+        </main>
+        <PageFooter pair=engine.pair />
+    }
+}

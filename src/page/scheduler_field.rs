@@ -1,0 +1,45 @@
+//! A choice of scheduler.
+
+use leptos::prelude::*;
+
+use crate::sampler::SchedulerClass;
+
+/// The schedulers, first of all the pair's own, which is the default.
+#[component]
+pub fn SchedulerField(
+    /// The field's `data-testid`, and its id.
+    handle: &'static str,
+    value: RwSignal<Option<SchedulerClass>>,
+    /// The scheduler that the pair brings for this model.
+    #[prop(into)]
+    own: Signal<Option<SchedulerClass>>,
+) -> impl IntoView {
+    let own_label = move || match own.get() {
+        Some(class) => format!("The pair's own ({})", class.label()),
+        None => "The pair's own".to_owned(),
+    };
+    let options = SchedulerClass::ALL.map(|class| {
+        view! {
+            <option value=class.key() prop:selected=move || value.get() == Some(class)>
+                {class.label()}
+            </option>
+        }
+    });
+    view! {
+        <div class="field wide">
+            <label for=handle>"Scheduler"</label>
+            <select
+                id=handle
+                data-testid=handle
+                on:change=move |event| {
+                    value.set(SchedulerClass::from_key(&event_target_value(&event)));
+                }
+            >
+                <option value="" prop:selected=move || value.get().is_none()>
+                    {own_label}
+                </option>
+                {options.into_iter().collect_view()}
+            </select>
+        </div>
+    }
+}

@@ -1,0 +1,240 @@
+//! Which model takes which step of an image.
+//!
+//! A run is nothing but a list of steps; base, distilled, hybrid and skip-first-step are ways to
+//! make that list, and nothing that runs it knows their names.
+
+use serde::{Deserialize, Serialize};
+
+use super::{LatentScale, Scheduler};
+
+/// The two models of a pair.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ModelRole {
+    /// The model that the other one was distilled from: diverse, and slow.
+    Base,
+    /// The few-step model.
+    Distilled,
+}
+
+/// One step of a plan.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PlanStep {
+    /// The model that takes it.
+    pub model: ModelRole,
+    /// The scheduler that takes it: a position in the plan's list.
+    pub schedule: usize,
+    /// The position in that scheduler's timesteps.
+    pub index: usize,
+    /// The guidance scale; see [`super::is_guided`].
+    pub guidance_scale: f32,
+}
+
+/// The steps of an image and the schedulers that they refer to.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    schedulers: Vec<Scheduler>,
+    steps: Vec<PlanStep>,
+}
+
+impl Plan {
+    /// The base model takes every step.
+    pub fn base(scheduler: Scheduler, guidance_scale: f32) -> Plan {
+        let mut plan = Plan::empty(vec![scheduler]);
+        plan.push(ModelRole::Base, 0, 0, None, guidance_scale);
+        plan
+    }
+
+    /// The distilled model takes every step.
+    pub fn distilled(scheduler: Scheduler, guidance_scale: f32) -> Plan {
+        let mut plan = Plan::empty(vec![scheduler]);
+        plan.push(ModelRole::Distilled, 0, 0, None, guidance_scale);
+        plan
+    }
+
+    /// The distilled model starts at its second step, on fresh noise as if it were the first.
+    ///
+    /// # Errors
+    /// A distilled model of one step, which leaves nothing to do.
+    pub fn skip_first_step(distilled: Scheduler, guidance_scale: f32) -> Result<Plan, PlanError> {
+        let steps = distilled.timesteps().len();
+        if steps < 2 {
+            return Err(PlanError::NothingLeft { steps });
+        }
+        let mut plan = Plan::empty(vec![distilled]);
+        plan.push(ModelRole::Distilled, 0, 1, None, guidance_scale);
+        Ok(plan)
+    }
+
+    /// Diversity distillation: the base model takes the place of the first `k` steps of the
+    /// distilled one, which takes the rest.
+    ///
+    /// With a scheduler of its own the base model runs from its first step up to, and not
+    /// including, the one whose timestep is nearest to that of the distilled model's step `k` (the
+    /// earlier of two that are equally near). Without one it follows the distilled model's
+    /// scheduler. If `k` is all of the distilled model's steps, the base model takes all of its own.
+    ///
+    /// # Errors
+    /// A `k` that is 0 or more than the distilled model's steps, and a base scheduler that has so
+    /// few steps that none would be left for the base model.
+    pub fn hybrid(
+        base: Option<Scheduler>,
+        distilled: Scheduler,
+        k: usize,
+        base_guidance: f32,
+        distilled_guidance: f32,
+    ) -> Result<Plan, PlanError> {
+        let steps = distilled.timesteps().len();
+        if k == 0 || k > steps {
+            return Err(PlanError::KOutOfBounds { k, steps });
+        }
+        let distilled_timestep = distilled.timesteps().get(k).copied();
+        let (schedulers, base_end) = match base {
+            Some(base) => {
+                let base_end = match distilled_timestep {
+                    Some(timestep) => nearest(base.timesteps(), timestep),
+                    None => base.timesteps().len(),
+                };
+                if base_end == 0 {
+                    return Err(PlanError::NoBaseStep {
+                        base_steps: base.timesteps().len(),
+                    });
+                }
+                (vec![base, distilled], base_end)
+            }
+            None => (vec![distilled], k),
+        };
+        let distilled_schedule = schedulers.len() - 1;
+        let mut plan = Plan::empty(schedulers);
+        plan.push(ModelRole::Base, 0, 0, Some(base_end), base_guidance);
+        plan.push(
+            ModelRole::Distilled,
+            distilled_schedule,
+            k,
+            None,
+            distilled_guidance,
+        );
+        Ok(plan)
+    }
+
+    /// The steps in their order; at least one.
+    pub fn steps(&self) -> &[PlanStep] {
+        &self.steps
+    }
+
+    /// The scheduler of a step.
+    ///
+    /// # Panics
+    /// If the step is not one of this plan.
+    pub fn scheduler(&self, step: &PlanStep) -> &Scheduler {
+        &self.schedulers[step.schedule]
+    }
+
+    /// The timestep that the model is given in a step, counted from 0.
+    ///
+    /// # Panics
+    /// If there is no such step.
+    pub fn timestep(&self, step_number: usize) -> f32 {
+        let step = &self.steps[step_number];
+        self.scheduler(step).timesteps()[step.index]
+    }
+
+    /// A latent after step `step_number`, in the scale that the next step's scheduler keeps.
+    ///
+    /// Nothing changes within one scheduler, nor between two that keep the same scale: those hand
+    /// over as the paper's code does. Between a variance-preserving latent and a
+    /// variance-exploding one (`exploding = preserving / sqrt(alpha_bar)`) the level is that of the
+    /// Euler side, so what crosses over is exactly the model's input: the sending model would be
+    /// given it next, and the receiving one is.
+    pub(super) fn hand_over(&self, step_number: usize, latent: Vec<f32>) -> Vec<f32> {
+        let Some(next) = self.steps.get(step_number + 1) else {
+            return latent;
+        };
+        let step = &self.steps[step_number];
+        if step.schedule == next.schedule {
+            return latent;
+        }
+        let sent = self.scheduler(step).noise_level(step.index + 1);
+        let received = self.scheduler(next).noise_level(next.index);
+        let factor = match (sent.scale, received.scale) {
+            (LatentScale::VariancePreserving, LatentScale::VarianceExploding) => {
+                1.0 / received.sqrt_alpha_bar
+            }
+            (LatentScale::VarianceExploding, LatentScale::VariancePreserving) => {
+                sent.sqrt_alpha_bar
+            }
+            (LatentScale::VariancePreserving, LatentScale::VariancePreserving)
+            | (LatentScale::VarianceExploding, LatentScale::VarianceExploding) => return latent,
+        };
+        latent.into_iter().map(|value| value * factor).collect()
+    }
+
+    fn empty(schedulers: Vec<Scheduler>) -> Plan {
+        Plan {
+            schedulers,
+            steps: Vec::new(),
+        }
+    }
+
+    /// Appends a scheduler's steps from `start` up to, and not including, `end` (none: its last).
+    fn push(
+        &mut self,
+        model: ModelRole,
+        schedule: usize,
+        start: usize,
+        end: Option<usize>,
+        guidance_scale: f32,
+    ) {
+        let end = end.unwrap_or(self.schedulers[schedule].timesteps().len());
+        self.steps.extend((start..end).map(|index| PlanStep {
+            model,
+            schedule,
+            index,
+            guidance_scale,
+        }));
+    }
+}
+
+/// The position of the timestep nearest to `target`, the first of equally near ones.
+fn nearest(timesteps: &[f32], target: f32) -> usize {
+    let distance = |index: usize| (timesteps[index] - target).abs();
+    (0..timesteps.len()).fold(0, |best, index| {
+        if distance(index) < distance(best) {
+            index
+        } else {
+            best
+        }
+    })
+}
+
+/// Why there is no such plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The base model can't replace so many steps.
+    #[error(
+        "k is {k}: the base model can replace from 1 to {steps} of the distilled model's steps."
+    )]
+    KOutOfBounds {
+        /// The number that was asked for.
+        k: usize,
+        /// The distilled model's steps.
+        steps: usize,
+    },
+    /// The base scheduler's first timestep is already the nearest to where it has to stop.
+    #[error(
+        "With {base_steps} base steps in all, none comes before the point where the distilled \
+         model takes over: raise the number of base steps or k."
+    )]
+    NoBaseStep {
+        /// Steps of the base scheduler.
+        base_steps: usize,
+    },
+    /// Nothing is left after the first step.
+    #[error(
+        "Skip-first-step leaves out the first of the distilled model's steps, so it needs at \
+         least 2; there is {steps}."
+    )]
+    NothingLeft {
+        /// The distilled model's steps.
+        steps: usize,
+    },
+}

@@ -1,0 +1,117 @@
+//! One image on its way through a plan.
+
+use std::sync::Arc;
+
+use super::{ModelRole, Plan, TorchGenerator};
+
+/// The state of one image between two steps: a latent, its position in the plan, and the generator
+/// that its noise comes from.
+///
+/// A clone is a snapshot: it goes on, or forks, from where it was taken, with the same noise.
+#[derive(Clone, Debug)]
+pub struct Sampling {
+    plan: Arc<Plan>,
+    position: usize,
+    latent: Vec<f32>,
+    generator: TorchGenerator,
+}
+
+/// A model pass that a sampling waits for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelCall {
+    /// The model to run.
+    pub model: ModelRole,
+    /// The timestep to condition it on.
+    pub timestep: f32,
+    /// The model's input: the latent, scaled as the scheduler wants it.
+    pub sample: Vec<f32>,
+    /// The guidance scale: where [`super::is_guided`] holds, a second pass without the prompt is
+    /// needed, and [`super::combine`] makes one output of the two.
+    pub guidance_scale: f32,
+}
+
+/// What a step brought.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepOutcome {
+    /// The original sample that the model aims at: the Diffusion Target, as a latent.
+    pub predicted_original: Vec<f32>,
+    /// The timestep that the model was given.
+    pub timestep: f32,
+    /// The model that took the step.
+    pub model: ModelRole,
+    /// Steps done, from 1.
+    pub step: usize,
+    /// Steps in all.
+    pub steps: usize,
+}
+
+impl Sampling {
+    /// An image before its first step: noise of `torch.manual_seed(seed)` times the first
+    /// scheduler's `init_noise_sigma`. Step noise continues the same generator, as in diffusers'
+    /// pipelines.
+    ///
+    /// `len` is the number of elements of the latent, `channels * height * width`.
+    pub fn new(plan: Arc<Plan>, len: usize, seed: u64) -> Sampling {
+        let mut generator = TorchGenerator::new(seed);
+        let sigma = plan.scheduler(&plan.steps()[0]).init_noise_sigma();
+        let latent = generator
+            .randn(len)
+            .into_iter()
+            .map(|value| value * sigma)
+            .collect();
+        Sampling {
+            plan,
+            position: 0,
+            latent,
+            generator,
+        }
+    }
+
+    /// The model pass that the next step needs; none once the image is done.
+    pub fn next(&self) -> Option<ModelCall> {
+        let step = self.plan.steps().get(self.position)?;
+        Some(ModelCall {
+            model: step.model,
+            timestep: self.plan.timestep(self.position),
+            sample: self
+                .plan
+                .scheduler(step)
+                .scale_model_input(step.index, &self.latent),
+            guidance_scale: step.guidance_scale,
+        })
+    }
+
+    /// Takes the step, with the model's output after guidance, in the latent's shape.
+    ///
+    /// # Panics
+    /// If the image is done: [`Sampling::next`] tells.
+    pub fn advance(&mut self, model_output: &[f32]) -> StepOutcome {
+        let step = self.plan.steps()[self.position];
+        let output = self.plan.scheduler(&step).step(
+            step.index,
+            model_output,
+            &self.latent,
+            &mut self.generator,
+        );
+        self.latent = self.plan.hand_over(self.position, output.previous_sample);
+        let timestep = self.plan.timestep(self.position);
+        self.position += 1;
+        StepOutcome {
+            predicted_original: output.predicted_original,
+            timestep,
+            model: step.model,
+            step: self.position,
+            steps: self.plan.steps().len(),
+        }
+    }
+
+    /// The latent as the next step's scheduler keeps it; the result once the image is done.
+    pub fn latent(&self) -> &[f32] {
+        &self.latent
+    }
+
+    /// Steps done.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+}

@@ -1,0 +1,119 @@
+//! What the two Euler schedulers share: samples are `original + sigma * noise`, so their variance
+//! grows with the noise, and the model's input is scaled back to a variance of about 1.
+
+use super::{PredictionType, SchedulerConfig, SchedulerError, TimestepSpacing, Timesteps};
+use super::{noise_schedule, timesteps};
+
+/// Timesteps and noise levels of a run.
+#[derive(Clone, Debug)]
+pub(super) struct Sigmas {
+    prediction: PredictionType,
+    /// Per step the noise level that it starts from, then the 0 that the last one ends with.
+    sigmas: Vec<f32>,
+    init_noise_sigma: f32,
+}
+
+impl Sigmas {
+    /// The timesteps and their noise levels, interpolated between whole timesteps.
+    pub(super) fn new(
+        config: &SchedulerConfig,
+        requested: &Timesteps,
+    ) -> Result<(Vec<f32>, Sigmas), SchedulerError> {
+        let timesteps: Vec<f32> = match requested {
+            Timesteps::Steps(steps) => timesteps::spaced(config, *steps)?
+                .into_iter()
+                .map(|timestep| timestep as f32)
+                .collect(),
+            Timesteps::Explicit(explicit) => timesteps::checked_explicit(config, explicit)?
+                .into_iter()
+                .map(|timestep| timestep as f32)
+                .collect(),
+        };
+        let trained: Vec<f32> = noise_schedule::alphas_cumprod(config)?
+            .into_iter()
+            .map(|alpha_bar| ((1.0 - alpha_bar) / alpha_bar).sqrt())
+            .collect();
+        let mut sigmas: Vec<f32> = timesteps
+            .iter()
+            .map(|timestep| interpolate(&trained, *timestep))
+            .collect();
+        let largest = sigmas.iter().copied().fold(0.0, f32::max);
+        sigmas.push(0.0);
+        let init_noise_sigma = match config.timestep_spacing() {
+            TimestepSpacing::Linspace | TimestepSpacing::Trailing => largest,
+            TimestepSpacing::Leading => (largest * largest + 1.0).sqrt(),
+        };
+        let sigmas = Sigmas {
+            prediction: config.prediction_type(),
+            sigmas,
+            init_noise_sigma,
+        };
+        Ok((timesteps, sigmas))
+    }
+
+    pub(super) fn init_noise_sigma(&self) -> f32 {
+        self.init_noise_sigma
+    }
+
+    /// The noise level before step `index`.
+    pub(super) fn before(&self, index: usize) -> f32 {
+        self.sigmas[index]
+    }
+
+    /// The noise level after step `index`.
+    pub(super) fn after(&self, index: usize) -> f32 {
+        self.sigmas[index + 1]
+    }
+
+    pub(super) fn scale_model_input(&self, index: usize, sample: &[f32]) -> Vec<f32> {
+        let sigma = self.before(index);
+        let scale = (sigma * sigma + 1.0).sqrt();
+        sample.iter().map(|value| value / scale).collect()
+    }
+
+    pub(super) fn predicted_original(
+        &self,
+        index: usize,
+        model_output: &[f32],
+        sample: &[f32],
+    ) -> Vec<f32> {
+        let sigma = self.before(index);
+        let variance = sigma * sigma + 1.0;
+        let output_scale = -sigma / variance.sqrt();
+        let estimate = |output: f32, value: f32| match self.prediction {
+            PredictionType::Epsilon => value - sigma * output,
+            PredictionType::Sample => output,
+            PredictionType::Velocity => output * output_scale + value / variance,
+        };
+        model_output
+            .iter()
+            .zip(sample)
+            .map(|(output, value)| estimate(*output, *value))
+            .collect()
+    }
+
+    /// One step of Euler's method from the level before step `index` to `target`.
+    pub(super) fn euler_step(
+        &self,
+        index: usize,
+        target: f32,
+        sample: &[f32],
+        predicted_original: &[f32],
+    ) -> Vec<f32> {
+        let sigma = self.before(index);
+        sample
+            .iter()
+            .zip(predicted_original)
+            .map(|(value, original)| value + (value - original) / sigma * (target - sigma))
+            .collect()
+    }
+}
+
+/// The value at a position between whole indices, as `numpy.interp` in double precision.
+fn interpolate(values: &[f32], position: f32) -> f32 {
+    let lower = (position as usize).min(values.len() - 1);
+    let upper = (lower + 1).min(values.len() - 1);
+    let start = f64::from(values[lower]);
+    let slope = f64::from(values[upper]) - start;
+    (slope * (f64::from(position) - lower as f64) + start) as f32
+}

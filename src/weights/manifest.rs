@@ -1,0 +1,371 @@
+//! `manifest.json`: everything about a pair of models but the weights themselves.
+//!
+//! The manifest is the one file of a pair that is asked for anew at each visit. It names every other
+//! file with its size and SHA-256, which are of the bytes as they are transferred: a gzipped file is
+//! checked before it is unpacked. Files are known by their hash from then on, so two components, or
+//! two pairs, that share a file load and store it once.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+/// The manifest's format that this program reads and writes.
+pub const MANIFEST_FORMAT: u64 = 1;
+
+/// Ending that [`pack`](super::pack) gives to gzipped files. It is not `.gz`: hosts take that for a
+/// content encoding, and browsers then unpack the bytes before they can be checked.
+pub const GZIP_ENDING: &str = ".gzip";
+
+/// Hexadecimal digits of a SHA-256.
+const HASH_DIGITS: usize = 64;
+
+/// The largest width or height of an image, in pixels.
+const MAXIMUM_IMAGE_SIZE: u32 = 4096;
+
+/// Components without which a pair can't draw.
+const REQUIRED_COMPONENTS: [&str; 7] = [
+    "unet",
+    "unet_distilled",
+    "text_encoder",
+    "text_encoder_2",
+    "vae",
+    "tokenizer",
+    "tokenizer_2",
+];
+
+/// Why a manifest can't be used.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ManifestError {
+    /// Not JSON, or a field is missing or of another type.
+    #[error(
+        "The manifest of the model pair can't be read: {reason}. Ask whoever hosts the pair to mend it."
+    )]
+    Malformed {
+        /// What is wrong, without a full stop.
+        reason: String,
+    },
+    /// Another version of the format.
+    #[error(
+        "The manifest of the model pair has format {found}; this version of the page reads format \
+         {MANIFEST_FORMAT}. Reload the page to get its newest version."
+    )]
+    Format {
+        /// The manifest's format, as it stands there.
+        found: String,
+    },
+    /// A component is not listed.
+    #[error(
+        "The manifest of the model pair lacks the component {component}, which a pair can't do without."
+    )]
+    MissingComponent {
+        /// The component.
+        component: &'static str,
+    },
+    /// A path that could lead out of the pair's folder.
+    #[error(
+        "The manifest of the model pair names the file {path}; only plain relative paths below the \
+         manifest's own folder are allowed."
+    )]
+    Path {
+        /// The path.
+        path: String,
+    },
+    /// A hash that is not a SHA-256 in lower-case hexadecimal digits.
+    #[error(
+        "The manifest of the model pair gives the file {path} a SHA-256 that is not {HASH_DIGITS} \
+         lower-case hexadecimal digits: {hash}."
+    )]
+    Hash {
+        /// The file.
+        path: String,
+        /// What stands for its hash.
+        hash: String,
+    },
+    /// Two entries of one hash that contradict each other.
+    #[error(
+        "The manifest of the model pair lists the files {first} and {second} with the same SHA-256 \
+         but another size or compression."
+    )]
+    Contradiction {
+        /// The entry that comes first.
+        first: String,
+        /// The entry that differs from it.
+        second: String,
+    },
+    /// An image without pixels, or with too many.
+    #[error(
+        "The manifest of the model pair has images of {width} × {height} pixels; each has to be \
+         between 1 and {MAXIMUM_IMAGE_SIZE}."
+    )]
+    ImageSize {
+        /// Pixels per row.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+}
+
+/// How a file is packed for the way over the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// One gzip member.
+    Gzip,
+}
+
+/// A file of a pair.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestFile {
+    /// Relative to the manifest, with `/`.
+    pub path: String,
+    /// Bytes as transferred.
+    pub size: u64,
+    /// SHA-256 of the bytes as transferred, in lower-case hexadecimal digits.
+    pub sha256: String,
+    /// How the transferred bytes are to be unpacked; none: they are the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
+}
+
+impl ManifestFile {
+    /// The file's own name once it is unpacked, without folders: `vocab.json`.
+    pub fn name(&self) -> &str {
+        let name = match self.path.rsplit_once('/') {
+            Some((_, name)) => name,
+            None => &self.path,
+        };
+        name.strip_suffix(GZIP_ENDING).unwrap_or(name)
+    }
+}
+
+/// A model or tokenizer of a pair.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Component {
+    /// diffusers' `config.json`, or a tokenizer's `tokenizer_config.json`.
+    pub config: serde_json::Value,
+    /// The weights in one or more safetensors files, or a tokenizer's `vocab.json` and `merges.txt`.
+    pub files: Vec<ManifestFile>,
+}
+
+/// The components by diffusers' names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Components {
+    /// The base model.
+    pub unet: Component,
+    /// The distilled model.
+    pub unet_distilled: Component,
+    /// CLIP without projection.
+    pub text_encoder: Component,
+    /// CLIP with projection, whose pooled output conditions the UNets.
+    pub text_encoder_2: Component,
+    /// The full decoder and encoder.
+    pub vae: Component,
+    /// A small decoder for previews.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tiny_decoder: Option<Component>,
+    /// Of [`Components::text_encoder`].
+    pub tokenizer: Component,
+    /// Of [`Components::text_encoder_2`].
+    pub tokenizer_2: Component,
+}
+
+impl Components {
+    /// Every component that the pair has, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Component)> {
+        [
+            ("unet", Some(&self.unet)),
+            ("unet_distilled", Some(&self.unet_distilled)),
+            ("text_encoder", Some(&self.text_encoder)),
+            ("text_encoder_2", Some(&self.text_encoder_2)),
+            ("vae", Some(&self.vae)),
+            ("tiny_decoder", self.tiny_decoder.as_ref()),
+            ("tokenizer", Some(&self.tokenizer)),
+            ("tokenizer_2", Some(&self.tokenizer_2)),
+        ]
+        .into_iter()
+        .filter_map(|(name, component)| Some((name, component?)))
+    }
+}
+
+/// A licence that is shown before a download.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Licence {
+    /// Its name.
+    pub name: String,
+    /// Where its text is.
+    pub url: String,
+}
+
+/// diffusers' `scheduler_config.json` of both models, verbatim.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Schedulers {
+    /// Of the base model.
+    pub base: serde_json::Value,
+    /// Of the distilled model.
+    pub distilled: serde_json::Value,
+}
+
+/// What the page starts with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Defaults {
+    /// The prompt.
+    pub prompt: String,
+    /// Prompts that show the pair well.
+    pub example_prompts: Vec<String>,
+    /// Steps of the base model.
+    pub base_steps: u32,
+    /// Guidance scale of the base model.
+    pub base_guidance: f32,
+    /// Steps of the distilled model.
+    pub distilled_steps: u32,
+    /// The distilled model's timesteps, used when as many steps are asked for; empty: the
+    /// scheduler's own.
+    #[serde(default)]
+    pub distilled_timesteps: Vec<u32>,
+    /// Guidance scale of the distilled model.
+    pub distilled_guidance: f32,
+    /// How many of the distilled model's steps the base model takes in the hybrid.
+    pub k: u32,
+    /// Guidance scale of the base model's steps in the hybrid.
+    pub hybrid_base_guidance: f32,
+    /// Steps of the base model in place of each replaced step in the hybrid.
+    pub hybrid_base_steps: u32,
+    /// The first seed.
+    pub seed: u32,
+    /// Number of seeds.
+    pub seed_count: u32,
+}
+
+/// A pair of models: what it is, what it consists of, and how it is used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`MANIFEST_FORMAT`].
+    pub format: u64,
+    /// A short name for links and folders.
+    pub id: String,
+    /// The pair's name.
+    pub name: String,
+    /// What it is, in a sentence or two.
+    pub description: String,
+    /// Under which licence it may be used.
+    pub licence: Licence,
+    /// Whom the training data are from and under which licences.
+    pub attribution: String,
+    /// Width and height of an image in pixels.
+    pub image_size: [u32; 2],
+    /// Whether an empty prompt is replaced by zeros, as diffusers' SDXL pipeline may do, instead of
+    /// being encoded as text.
+    pub force_zeros_for_empty_prompt: bool,
+    /// Models and tokenizers.
+    pub components: Components,
+    /// The models' schedulers.
+    pub schedulers: Schedulers,
+    /// What the page starts with.
+    pub defaults: Defaults,
+}
+
+impl Manifest {
+    /// Reads and checks a manifest. Fields that this version doesn't know are ignored; the schedulers
+    /// and the models' configs are checked by whoever builds from them.
+    ///
+    /// # Errors
+    /// Everything that [`ManifestError`] lists.
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        let malformed = |error: serde_json::Error| ManifestError::Malformed {
+            reason: error.to_string(),
+        };
+        let value: serde_json::Value = serde_json::from_str(text).map_err(malformed)?;
+        match &value["format"] {
+            format if format.as_u64() == Some(MANIFEST_FORMAT) => {}
+            serde_json::Value::Null => {
+                return Err(ManifestError::Malformed {
+                    reason: "it has no field \"format\"".into(),
+                });
+            }
+            format => {
+                return Err(ManifestError::Format {
+                    found: format.to_string(),
+                });
+            }
+        }
+        if let Some(component) = REQUIRED_COMPONENTS
+            .into_iter()
+            .find(|component| value["components"][component].is_null())
+        {
+            return Err(ManifestError::MissingComponent { component });
+        }
+        let manifest: Manifest = serde_json::from_value(value).map_err(malformed)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// Every file once, in the order of the components; files of one hash are one file.
+    pub fn files(&self) -> Vec<&ManifestFile> {
+        let mut seen = BTreeSet::new();
+        self.all_files()
+            .filter(|file| seen.insert(file.sha256.as_str()))
+            .collect()
+    }
+
+    /// Bytes over the network for a first visit, without the manifest itself.
+    pub fn download_size(&self) -> u64 {
+        self.files()
+            .into_iter()
+            .fold(0, |sum, file| sum.saturating_add(file.size))
+    }
+
+    fn all_files(&self) -> impl Iterator<Item = &ManifestFile> {
+        self.components
+            .iter()
+            .flat_map(|(_, component)| &component.files)
+    }
+
+    fn check(&self) -> Result<(), ManifestError> {
+        let [width, height] = self.image_size;
+        if !(1..=MAXIMUM_IMAGE_SIZE).contains(&width) || !(1..=MAXIMUM_IMAGE_SIZE).contains(&height)
+        {
+            return Err(ManifestError::ImageSize { width, height });
+        }
+        for file in self.all_files() {
+            if !is_plain_relative_path(&file.path) {
+                return Err(ManifestError::Path {
+                    path: file.path.clone(),
+                });
+            }
+            let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+            if file.sha256.len() != HASH_DIGITS || !file.sha256.bytes().all(is_digit) {
+                return Err(ManifestError::Hash {
+                    path: file.path.clone(),
+                    hash: file.sha256.clone(),
+                });
+            }
+        }
+        let unique = self.files();
+        for file in self.all_files() {
+            let contradicts = |other: &&ManifestFile| {
+                other.sha256 == file.sha256
+                    && (other.size, other.compression) != (file.size, file.compression)
+            };
+            if let Some(first) = unique.iter().copied().find(contradicts) {
+                return Err(ManifestError::Contradiction {
+                    first: first.path.clone(),
+                    second: file.path.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a path consists of plain names joined by `/`: no root, no `..`, no scheme, query or
+/// percent-encoding that a URL would read otherwise.
+fn is_plain_relative_path(path: &str) -> bool {
+    path.split('/').all(|name| {
+        !name.is_empty()
+            && name != "."
+            && name != ".."
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    })
+}

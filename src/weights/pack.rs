@@ -1,0 +1,223 @@
+//! Making a pack: which tensor is stored how, the files of a component, and the manifest.
+//!
+//! A pack is what a static host serves: per component one or more safetensors files with quantized
+//! tensors, gzipped where that makes them smaller, and `manifest.json`. This module is pure; the
+//! program `pack` reads and writes the folders.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use flate2::Compression as GzipLevel;
+use flate2::write::GzEncoder;
+use serde::Deserialize;
+
+use super::manifest::{Compression, Defaults, GZIP_ENDING, Licence, ManifestFile};
+use super::safetensors::{self, SafetensorsError};
+use super::tensor::{Encoding, StoredTensor, TensorError, can_quantize};
+use super::verify::sha256;
+
+/// The most bytes of tensors in one file of a pack: what a phone's browser can hold twice.
+pub const MAXIMUM_SHARD_LENGTH: usize = 256 * 1024 * 1024;
+
+/// The part of its length that gzip has to save on a file to be used: unpacking takes time.
+const WORTHWHILE_SAVING: f64 = 0.02;
+
+/// What a person writes about a pair: everything in the manifest that is not in the models' folders.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PairDescription {
+    /// See [`Manifest::id`](super::Manifest::id).
+    pub id: String,
+    /// See [`Manifest::name`](super::Manifest::name).
+    pub name: String,
+    /// See [`Manifest::description`](super::Manifest::description).
+    pub description: String,
+    /// See [`Manifest::licence`](super::Manifest::licence).
+    pub licence: Licence,
+    /// See [`Manifest::attribution`](super::Manifest::attribution).
+    pub attribution: String,
+    /// See [`Manifest::image_size`](super::Manifest::image_size).
+    pub image_size: [u32; 2],
+    /// See [`Manifest::force_zeros_for_empty_prompt`](super::Manifest::force_zeros_for_empty_prompt).
+    pub force_zeros_for_empty_prompt: bool,
+    /// See [`Manifest::defaults`](super::Manifest::defaults).
+    pub defaults: Defaults,
+    /// By component: the rules in order, of which the first that fits a tensor counts. A tensor
+    /// without a rule is stored as f16.
+    pub encodings: BTreeMap<String, Vec<EncodingRule>>,
+}
+
+/// How some of a component's tensors are stored.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncodingRule {
+    /// The tensors' names; `*` stands for any characters, also none.
+    pub tensors: String,
+    /// Their encoding. Where a quantized one doesn't fit a tensor (biases, norms, rows that are not
+    /// a multiple of a block) it is f16.
+    pub encoding: Encoding,
+    /// See [`StoredTensor::encode`].
+    #[serde(default)]
+    pub minimum_step: f32,
+}
+
+/// A file of a pack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PackedFile {
+    /// Its entry in the manifest.
+    pub entry: ManifestFile,
+    /// The bytes as transferred.
+    pub bytes: Vec<u8>,
+}
+
+/// How far quantized weights are from the original ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct QuantizationError {
+    squared_error: f64,
+    squared_values: f64,
+    /// Values in quantized tensors.
+    pub quantized: u64,
+    /// Values in all.
+    pub values: u64,
+}
+
+impl QuantizationError {
+    /// Root of the squared error over the squared values of the quantized tensors.
+    pub fn relative(&self) -> f64 {
+        if self.squared_values > 0.0 {
+            (self.squared_error / self.squared_values).sqrt()
+        } else {
+            0.0
+        }
+    }
+
+    fn add(&mut self, original: &[f32], stored: &StoredTensor) -> Result<(), TensorError> {
+        self.values += original.len() as u64;
+        if stored.encoding.is_quantized() {
+            self.quantized += original.len() as u64;
+            for (&original, stored) in original.iter().zip(stored.to_f32()?) {
+                let original = f64::from(original);
+                let difference = f64::from(stored) - original;
+                self.squared_error += difference * difference;
+                self.squared_values += original * original;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Stores a component's tensors by its rules.
+///
+/// # Errors
+/// A tensor whose bytes don't fit its shape, or that holds a value which its encoding can't.
+pub fn encode_component(
+    tensors: &[StoredTensor],
+    rules: &[EncodingRule],
+) -> Result<(Vec<StoredTensor>, QuantizationError), TensorError> {
+    let mut error = QuantizationError::default();
+    let mut encoded = Vec::with_capacity(tensors.len());
+    for tensor in tensors {
+        let (wanted, minimum_step) = rules
+            .iter()
+            .find(|rule| matches_pattern(&rule.tensors, &tensor.name))
+            .map_or((Encoding::F16, 0.0), |rule| {
+                (rule.encoding, rule.minimum_step)
+            });
+        let encoding = if wanted.is_quantized() && !can_quantize(&tensor.shape) {
+            Encoding::F16
+        } else {
+            wanted
+        };
+        let stored = tensor.quantize(encoding, minimum_step)?;
+        error.add(&tensor.to_f32()?, &stored)?;
+        encoded.push(stored);
+    }
+    Ok((encoded, error))
+}
+
+/// Writes tensors into files with at most `maximum_length` bytes of tensors each, named after the
+/// component: `unet.safetensors`, or `unet-1-of-2.safetensors` and so on. A single tensor over it
+/// still makes one file.
+///
+/// # Errors
+/// As [`safetensors::write`].
+pub fn pack_tensors(
+    component: &str,
+    tensors: &[StoredTensor],
+    maximum_length: usize,
+) -> Result<Vec<PackedFile>, SafetensorsError> {
+    let shards = shards(tensors, maximum_length);
+    shards
+        .iter()
+        .enumerate()
+        .map(|(index, &shard)| {
+            let path = if shards.len() == 1 {
+                format!("{component}.safetensors")
+            } else {
+                format!("{component}-{}-of-{}.safetensors", index + 1, shards.len())
+            };
+            let bytes = safetensors::write(&path, shard)?;
+            Ok(pack_blob(&path, bytes))
+        })
+        .collect()
+}
+
+/// A file of a pack, gzipped where that is worth it.
+pub fn pack_blob(path: &str, bytes: Vec<u8>) -> PackedFile {
+    let zipped = gzip(&bytes);
+    let worthwhile = (zipped.len() as f64) < bytes.len() as f64 * (1.0 - WORTHWHILE_SAVING);
+    let (path, bytes, compression) = if worthwhile {
+        (
+            format!("{path}{GZIP_ENDING}"),
+            zipped,
+            Some(Compression::Gzip),
+        )
+    } else {
+        (path.into(), bytes, None)
+    };
+    PackedFile {
+        entry: ManifestFile {
+            path,
+            size: bytes.len() as u64,
+            sha256: sha256(&bytes),
+            compression,
+        },
+        bytes,
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), GzipLevel::best());
+    // A Vec takes every write; were that to change, nothing zipped is a file too long to be chosen.
+    match encoder.write_all(bytes).and_then(|()| encoder.finish()) {
+        Ok(zipped) => zipped,
+        Err(_) => bytes.to_vec(),
+    }
+}
+
+fn shards(tensors: &[StoredTensor], maximum_length: usize) -> Vec<&[StoredTensor]> {
+    let mut shards = Vec::new();
+    let mut start = 0;
+    let mut length = 0;
+    for (index, tensor) in tensors.iter().enumerate() {
+        if index > start && length + tensor.bytes.len() > maximum_length {
+            shards.push(&tensors[start..index]);
+            (start, length) = (index, 0);
+        }
+        length += tensor.bytes.len();
+    }
+    shards.push(&tensors[start..]);
+    shards
+}
+
+/// Whether a name fits a pattern in which `*` stands for any characters.
+fn matches_pattern(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((before, after)) => name.strip_prefix(before).is_some_and(|rest| {
+            (0..=rest.len())
+                .filter(|&start| rest.is_char_boundary(start))
+                .any(|start| matches_pattern(after, &rest[start..]))
+        }),
+    }
+}

@@ -1,0 +1,477 @@
+//! Reading and writing safetensors files, with quantized tensors inside.
+//!
+//! A safetensors file is a little-endian `u64` header length, a JSON header and the tensors' bytes.
+//! Offsets are checked as `u64`: the UNet of SDXL alone is larger than wasm's address space, which
+//! is why the header is not left to the `safetensors` crate, whose offsets are `usize`.
+//!
+//! # Quantized tensors
+//! The format has no dtype for them. A tensor in [`Encoding::Q8`] or [`Encoding::Q4`] is stored under
+//! its own name as `U8` of shape `[bytes]`, and the header's `__metadata__` has the key
+//! [`ENCODINGS_KEY`] with the JSON text of an object from name to encoding and true shape:
+//! `{"conv.weight": {"encoding": "q8", "shape": [64, 64, 3, 3]}}`. Any other `U8` tensor is refused.
+//!
+//! The constant `position_ids` that older text encoders' files hold (the numbers from 0 on) is left
+//! out when a file is read.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use serde::{Deserialize, Serialize};
+
+use super::tensor::{Encoding, StoredTensor, TensorError};
+
+/// The longest header that is read, in bytes: the format's own limit.
+pub const MAXIMUM_HEADER_LENGTH: u64 = 100_000_000;
+
+/// Key of `__metadata__` under which the quantized tensors are listed.
+pub const ENCODINGS_KEY: &str = "firststep.encodings";
+
+/// Bytes before the header: its length.
+const LENGTH_BYTES: usize = 8;
+
+/// Name of the header's entry that is not a tensor.
+const METADATA_KEY: &str = "__metadata__";
+
+/// Why a safetensors file can't be read or written.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SafetensorsError {
+    /// The header's length is over the limit.
+    #[error(
+        "The header of {file} claims to be {length} bytes long; more than \
+         {MAXIMUM_HEADER_LENGTH} are refused. This is not a usable safetensors file."
+    )]
+    HeaderTooLong {
+        /// The file.
+        file: String,
+        /// The claimed length.
+        length: u64,
+    },
+    /// The file ends before its header or its last tensor does.
+    #[error(
+        "The file {file} is cut off: it has {found} bytes of {expected}. Load it again; if that \
+         doesn't help, the copy on the server is incomplete."
+    )]
+    Truncated {
+        /// The file.
+        file: String,
+        /// Bytes that it should have at least.
+        expected: u64,
+        /// Bytes that it has.
+        found: u64,
+    },
+    /// Bytes after the last tensor.
+    #[error(
+        "The file {file} goes on for {surplus} bytes after its last tensor, so its header doesn't \
+         belong to it. Get the file again from its source."
+    )]
+    Surplus {
+        /// The file.
+        file: String,
+        /// Bytes too many.
+        surplus: u64,
+    },
+    /// The header is not the JSON of a safetensors file.
+    #[error("The header of {file} can't be read: {reason}. This is not a usable safetensors file.")]
+    Header {
+        /// The file.
+        file: String,
+        /// What is wrong, without a full stop.
+        reason: String,
+    },
+    /// A tensor's entry in the header is malformed.
+    #[error("The entry of the tensor {tensor} in the header of {file} can't be read: {reason}.")]
+    Entry {
+        /// The file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// What is wrong, without a full stop.
+        reason: String,
+    },
+    /// A dtype that no model here uses.
+    #[error(
+        "The tensor {tensor} in {file} has the dtype {dtype}, which is not supported: F32, F16 and \
+         BF16 are, and quantized tensors that are listed as such."
+    )]
+    Dtype {
+        /// The file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// Its dtype.
+        dtype: String,
+    },
+    /// A tensor begins before the one before it ends.
+    #[error(
+        "The tensors {first} and {second} in {file} overlap, so the file is damaged or was made to \
+         mislead. Get it again from a source that you trust."
+    )]
+    Overlap {
+        /// The file.
+        file: String,
+        /// The tensor that begins first.
+        first: String,
+        /// The tensor that begins too early.
+        second: String,
+    },
+    /// Bytes that belong to no tensor.
+    #[error(
+        "The file {file} has {length} bytes before the tensor {tensor} that belong to no tensor, \
+         so the file is damaged. Get it again from its source."
+    )]
+    Hole {
+        /// The file.
+        file: String,
+        /// The tensor after the hole.
+        tensor: String,
+        /// Length of the hole in bytes.
+        length: u64,
+    },
+    /// A tensor's bytes don't fit its shape.
+    #[error(
+        "The tensor {tensor} in {file} of shape {shape:?} has {found} bytes, which doesn't fit its \
+         dtype {dtype}. The file is damaged; get it again from its source."
+    )]
+    Length {
+        /// The file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// Its dtype or encoding.
+        dtype: String,
+        /// Bytes that it has.
+        found: u64,
+    },
+    /// A tensor's bytes don't fit its encoding.
+    #[error("{file}: {error}")]
+    Tensor {
+        /// The file.
+        file: String,
+        /// What is wrong with the tensor.
+        error: TensorError,
+    },
+}
+
+/// Where a tensor lies in its file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorEntry {
+    /// The tensor's name.
+    pub name: String,
+    /// How its bytes are to be read.
+    pub encoding: Encoding,
+    /// Its true shape, also where it is quantized.
+    pub shape: Vec<usize>,
+    /// Its bytes, counted from the beginning of the file.
+    pub range: Range<u64>,
+}
+
+/// The checked header of a safetensors file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Header {
+    /// The tensors in the order of their bytes.
+    pub tensors: Vec<TensorEntry>,
+    /// `__metadata__`.
+    pub metadata: BTreeMap<String, String>,
+    /// Length of the whole file in bytes.
+    pub file_length: u64,
+}
+
+#[derive(Deserialize)]
+struct RawEntry {
+    dtype: String,
+    shape: Vec<usize>,
+    data_offsets: [u64; 2],
+}
+
+#[derive(Serialize, Deserialize)]
+struct QuantizedEntry {
+    encoding: Encoding,
+    shape: Vec<usize>,
+}
+
+impl Header {
+    /// Reads the header from a file's beginning; `bytes` may end anywhere after it.
+    ///
+    /// # Errors
+    /// Everything that [`SafetensorsError`] lists but [`SafetensorsError::Surplus`], which needs the
+    /// whole file.
+    pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, SafetensorsError> {
+        let truncated = |expected: u64| SafetensorsError::Truncated {
+            file: file.into(),
+            expected,
+            found: bytes.len() as u64,
+        };
+        let Some((length_bytes, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
+            return Err(truncated(LENGTH_BYTES as u64));
+        };
+        let length = u64::from_le_bytes(*length_bytes);
+        if length > MAXIMUM_HEADER_LENGTH {
+            return Err(SafetensorsError::HeaderTooLong {
+                file: file.into(),
+                length,
+            });
+        }
+        let data_start = LENGTH_BYTES as u64 + length;
+        // The length is at most 100 MB, which fits usize everywhere.
+        let json = rest
+            .get(..length as usize)
+            .ok_or_else(|| truncated(data_start))?;
+        let mut entries: BTreeMap<String, serde_json::Value> = serde_json::from_slice(json)
+            .map_err(|error| SafetensorsError::Header {
+                file: file.into(),
+                reason: error.to_string(),
+            })?;
+        let metadata = match entries.remove(METADATA_KEY) {
+            None => BTreeMap::new(),
+            Some(value) => {
+                serde_json::from_value(value).map_err(|error| SafetensorsError::Header {
+                    file: file.into(),
+                    reason: format!("{METADATA_KEY} is not an object of texts: {error}"),
+                })?
+            }
+        };
+        let quantized = quantized_entries(file, &metadata)?;
+        let entries = sorted_entries(file, entries)?;
+        let data_length = check_layout(file, &entries)?;
+        let file_length =
+            data_start
+                .checked_add(data_length)
+                .ok_or_else(|| SafetensorsError::Header {
+                    file: file.into(),
+                    reason: "an offset is too large".into(),
+                })?;
+        if let Some(name) = quantized
+            .keys()
+            .find(|name| !entries.iter().any(|(entry, _)| entry == *name))
+        {
+            return Err(SafetensorsError::Header {
+                file: file.into(),
+                reason: format!("{ENCODINGS_KEY} lists {name}, which is not in the file"),
+            });
+        }
+        let tensors = entries
+            .into_iter()
+            .filter(|(name, _)| !is_position_ids(name))
+            .map(|(name, entry)| tensor_entry(file, name, entry, &quantized, data_start))
+            .collect::<Result<_, _>>()?;
+        Ok(Header {
+            tensors,
+            metadata,
+            file_length,
+        })
+    }
+}
+
+/// Reads a whole file into its tensors, in the order of their bytes.
+///
+/// # Errors
+/// Everything that [`SafetensorsError`] lists; `file` is the name in the sentences.
+pub fn read(file: &str, bytes: &[u8]) -> Result<Vec<StoredTensor>, SafetensorsError> {
+    let header = Header::parse(file, bytes)?;
+    let length = bytes.len() as u64;
+    if length > header.file_length {
+        return Err(SafetensorsError::Surplus {
+            file: file.into(),
+            surplus: length - header.file_length,
+        });
+    }
+    header
+        .tensors
+        .into_iter()
+        .map(|entry| {
+            usize::try_from(entry.range.start)
+                .ok()
+                .zip(usize::try_from(entry.range.end).ok())
+                .and_then(|(start, end)| bytes.get(start..end))
+                .ok_or_else(|| SafetensorsError::Truncated {
+                    file: file.into(),
+                    expected: header.file_length,
+                    found: length,
+                })
+                .and_then(|bytes| {
+                    StoredTensor::new(entry.name, entry.encoding, entry.shape, bytes.to_vec())
+                        .map_err(|error| SafetensorsError::Tensor {
+                            file: file.into(),
+                            error,
+                        })
+                })
+        })
+        .collect()
+}
+
+/// Writes tensors into one file, quantized ones as the [module](self) says. The same tensors give
+/// the same bytes.
+///
+/// # Errors
+/// A tensor whose bytes don't fit its encoding, or a header over the limit; `file` is the name in
+/// the sentences.
+pub fn write(file: &str, tensors: &[StoredTensor]) -> Result<Vec<u8>, SafetensorsError> {
+    let views = tensors
+        .iter()
+        .map(|tensor| {
+            let dtype = match tensor.encoding {
+                Encoding::F32 => Dtype::F32,
+                Encoding::F16 => Dtype::F16,
+                Encoding::BF16 => Dtype::BF16,
+                Encoding::Q8 | Encoding::Q4 => Dtype::U8,
+            };
+            let shape = if tensor.encoding.is_quantized() {
+                vec![tensor.bytes.len()]
+            } else {
+                tensor.shape.clone()
+            };
+            TensorView::new(dtype, shape, &tensor.bytes)
+                .map(|view| (tensor.name.as_str(), view))
+                .map_err(|_| SafetensorsError::Length {
+                    file: file.into(),
+                    tensor: tensor.name.clone(),
+                    shape: tensor.shape.clone(),
+                    dtype: tensor.encoding.to_string(),
+                    found: tensor.bytes.len() as u64,
+                })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let quantized: BTreeMap<&str, QuantizedEntry> = tensors
+        .iter()
+        .filter(|tensor| tensor.encoding.is_quantized())
+        .map(|tensor| {
+            let entry = QuantizedEntry {
+                encoding: tensor.encoding,
+                shape: tensor.shape.clone(),
+            };
+            (tensor.name.as_str(), entry)
+        })
+        .collect();
+    let unwritable = |reason: String| SafetensorsError::Header {
+        file: file.into(),
+        reason,
+    };
+    // One key at most: the crate writes a HashMap, whose order would change from run to run.
+    let metadata = if quantized.is_empty() {
+        None
+    } else {
+        let json = serde_json::to_string(&quantized).map_err(|e| unwritable(e.to_string()))?;
+        Some(HashMap::from([(ENCODINGS_KEY.to_owned(), json)]))
+    };
+    safetensors::serialize(views, metadata).map_err(|error| unwritable(error.to_string()))
+}
+
+fn is_position_ids(name: &str) -> bool {
+    name.ends_with("embeddings.position_ids")
+}
+
+fn quantized_entries(
+    file: &str,
+    metadata: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, QuantizedEntry>, SafetensorsError> {
+    match metadata.get(ENCODINGS_KEY) {
+        None => Ok(BTreeMap::new()),
+        Some(json) => serde_json::from_str(json).map_err(|error| SafetensorsError::Header {
+            file: file.into(),
+            reason: format!("{ENCODINGS_KEY} is malformed: {error}"),
+        }),
+    }
+}
+
+/// The entries in the order of their bytes.
+fn sorted_entries(
+    file: &str,
+    entries: BTreeMap<String, serde_json::Value>,
+) -> Result<Vec<(String, RawEntry)>, SafetensorsError> {
+    let mut sorted = entries
+        .into_iter()
+        .map(|(name, value)| match serde_json::from_value(value) {
+            Ok(entry) => Ok((name, entry)),
+            Err(error) => Err(SafetensorsError::Entry {
+                file: file.into(),
+                tensor: name,
+                reason: error.to_string(),
+            }),
+        })
+        .collect::<Result<Vec<(String, RawEntry)>, _>>()?;
+    sorted.sort_by_key(|(_, entry)| entry.data_offsets);
+    Ok(sorted)
+}
+
+/// Checks that the tensors follow each other without a gap; returns the length of all of them.
+fn check_layout(file: &str, entries: &[(String, RawEntry)]) -> Result<u64, SafetensorsError> {
+    let mut end = 0;
+    let mut previous = "";
+    for (name, entry) in entries {
+        let [from, to] = entry.data_offsets;
+        if to < from {
+            return Err(SafetensorsError::Entry {
+                file: file.into(),
+                tensor: name.clone(),
+                reason: format!("it ends at {to}, before its beginning at {from}"),
+            });
+        }
+        if from < end {
+            return Err(SafetensorsError::Overlap {
+                file: file.into(),
+                first: previous.into(),
+                second: name.clone(),
+            });
+        }
+        if from > end {
+            return Err(SafetensorsError::Hole {
+                file: file.into(),
+                tensor: name.clone(),
+                length: from - end,
+            });
+        }
+        end = to;
+        previous = name;
+    }
+    Ok(end)
+}
+
+fn tensor_entry(
+    file: &str,
+    name: String,
+    entry: RawEntry,
+    quantized: &BTreeMap<String, QuantizedEntry>,
+    data_start: u64,
+) -> Result<TensorEntry, SafetensorsError> {
+    let [from, to] = entry.data_offsets;
+    let length = to - from;
+    let encoding = match (entry.dtype.as_str(), quantized.get(&name)) {
+        ("F32", None) => Encoding::F32,
+        ("F16", None) => Encoding::F16,
+        ("BF16", None) => Encoding::BF16,
+        ("U8", Some(quantized)) if quantized.encoding.is_quantized() => quantized.encoding,
+        _ => {
+            return Err(SafetensorsError::Dtype {
+                file: file.into(),
+                tensor: name,
+                dtype: entry.dtype,
+            });
+        }
+    };
+    let stored_shape_fits = !encoding.is_quantized()
+        || matches!(entry.shape.as_slice(), [bytes] if *bytes as u64 == length);
+    let shape = match quantized.get(&name) {
+        Some(quantized) => quantized.shape.clone(),
+        None => entry.shape,
+    };
+    let expected = encoding.byte_length(&shape).map(|length| length as u64);
+    if expected != Some(length) || !stored_shape_fits {
+        return Err(SafetensorsError::Length {
+            file: file.into(),
+            tensor: name,
+            shape,
+            dtype: encoding.to_string(),
+            found: length,
+        });
+    }
+    Ok(TensorEntry {
+        name,
+        encoding,
+        shape,
+        range: data_start + from..data_start + to,
+    })
+}

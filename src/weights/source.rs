@@ -1,0 +1,200 @@
+//! Files over HTTP, in the browser's worker. The only module that knows the network.
+
+use std::ops::ControlFlow;
+
+use js_sys::{Reflect, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    ReadableStreamDefaultReader, Request, RequestCache, RequestInit, Response, Url,
+    WorkerGlobalScope,
+};
+
+use super::manifest::ManifestFile;
+use super::verify::{FileVerifier, VerifyError};
+
+/// The longest manifest in bytes; a real one has some ten thousand.
+const MAXIMUM_TEXT_LENGTH: usize = 4 * 1024 * 1024;
+
+/// Why a file can't be had.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SourceError {
+    /// The server answered with something other than the file.
+    #[error(
+        "The server has no usable {file}: it answered with HTTP status {status}. Check the address, or try again later."
+    )]
+    Status {
+        /// The file.
+        file: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// No answer: browsers don't tell scripts apart why.
+    #[error(
+        "{file} can't be loaded: this browser is offline, its host can't be reached, or that host \
+         doesn't allow this page to read its files (CORS). Check the connection and try again."
+    )]
+    Unreachable {
+        /// The file.
+        file: String,
+    },
+    /// The answer broke off.
+    #[error("The connection broke while {file} was loading. Check it and try again.")]
+    Interrupted {
+        /// The file.
+        file: String,
+    },
+    /// An address that is none.
+    #[error("{address} is not an address that a file can be loaded from.")]
+    Address {
+        /// What was given.
+        address: String,
+    },
+    /// Too long or not UTF-8.
+    #[error("{file} is not a text of a usable length. Check the address.")]
+    NotText {
+        /// The file.
+        file: String,
+    },
+    /// The caller asked to stop.
+    #[error("Loading was cancelled.")]
+    Cancelled,
+    /// Not the bytes of the manifest.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+}
+
+/// The address of a file of a pair, relative to its manifest's.
+///
+/// # Errors
+/// [`SourceError::Address`] where the manifest's address is none.
+pub fn file_address(manifest_url: &str, path: &str) -> Result<String, SourceError> {
+    Url::new_with_base(path, manifest_url)
+        .map(|url| url.href())
+        .map_err(|_| SourceError::Address {
+            address: manifest_url.into(),
+        })
+}
+
+/// Loads a file and checks it against the manifest while it arrives. `on_progress` gets the bytes so
+/// far after each piece; when it breaks, the transfer is ended.
+///
+/// The browser's HTTP cache is passed by: the store keeps the file, and a stale copy under the same
+/// name would fail the check.
+///
+/// # Errors
+/// Everything that [`SourceError`] lists but [`SourceError::NotText`].
+pub async fn fetch_file(
+    url: &str,
+    file: &ManifestFile,
+    mut on_progress: impl FnMut(u64) -> ControlFlow<()>,
+) -> Result<Vec<u8>, SourceError> {
+    let mut verifier = FileVerifier::new(file);
+    let mut bytes = Vec::new();
+    let mut body = Body::open(url, RequestCache::NoStore).await?;
+    while let Some(piece) = body.next().await? {
+        verifier.update(&piece)?;
+        bytes.extend_from_slice(&piece);
+        if on_progress(bytes.len() as u64).is_break() {
+            return Err(SourceError::Cancelled);
+        }
+    }
+    verifier.finish()?;
+    Ok(bytes)
+}
+
+/// Loads a text, asking the server each time whether it has changed.
+///
+/// # Errors
+/// Everything that [`SourceError`] lists but what concerns verification and cancelling.
+pub async fn fetch_text(url: &str) -> Result<String, SourceError> {
+    let mut bytes = Vec::new();
+    let mut body = Body::open(url, RequestCache::NoCache).await?;
+    let not_text = || SourceError::NotText {
+        file: file_name(url),
+    };
+    while let Some(piece) = body.next().await? {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > MAXIMUM_TEXT_LENGTH {
+            return Err(not_text());
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| not_text())
+}
+
+/// The body of an answer, piece by piece; when dropped early, the transfer is ended.
+struct Body {
+    file: String,
+    /// None where the answer has no body at all.
+    reader: Option<ReadableStreamDefaultReader>,
+    ended: bool,
+}
+
+impl Body {
+    async fn open(url: &str, cache: RequestCache) -> Result<Self, SourceError> {
+        let file = file_name(url);
+        let init = RequestInit::new();
+        init.set_cache(cache);
+        let request =
+            Request::new_with_str_and_init(url, &init).map_err(|_| SourceError::Address {
+                address: url.into(),
+            })?;
+        let unreachable = || SourceError::Unreachable { file: file.clone() };
+        let scope: WorkerGlobalScope = js_sys::global().dyn_into().map_err(|_| unreachable())?;
+        let response: Response = JsFuture::from(scope.fetch_with_request(&request))
+            .await
+            .and_then(JsCast::dyn_into)
+            .map_err(|_| unreachable())?;
+        // Other statuses of success have no body or a part of one.
+        if response.status() != 200 {
+            return Err(SourceError::Status {
+                file,
+                status: response.status(),
+            });
+        }
+        let reader = match response.body() {
+            None => None,
+            Some(stream) => Some(stream.get_reader().dyn_into().map_err(|_| unreachable())?),
+        };
+        Ok(Body {
+            file,
+            reader,
+            ended: false,
+        })
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, SourceError> {
+        let Some(reader) = &self.reader else {
+            return Ok(None);
+        };
+        let read = async {
+            let result = JsFuture::from(reader.read()).await?;
+            if Reflect::get(&result, &JsValue::from_str("done"))?.is_truthy() {
+                return Ok(None);
+            }
+            let piece: Uint8Array =
+                Reflect::get(&result, &JsValue::from_str("value"))?.dyn_into()?;
+            Ok(Some(piece.to_vec()))
+        };
+        let piece = read.await.map_err(|_: JsValue| SourceError::Interrupted {
+            file: self.file.clone(),
+        });
+        self.ended = !matches!(piece, Ok(Some(_)));
+        piece
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let (Some(reader), false) = (&self.reader, self.ended) {
+            // Nobody waits for the end of a transfer that nobody wants.
+            let _ = reader.cancel();
+        }
+    }
+}
+
+/// The last part of an address's path.
+fn file_name(url: &str) -> String {
+    let path = url.split(['?', '#']).next().unwrap_or(url);
+    path.rsplit('/').next().unwrap_or(path).into()
+}

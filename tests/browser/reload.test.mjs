@@ -1,0 +1,67 @@
+// The second visit reads the weights from the browser's own store.
+
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+
+import { Browser } from "./browser.mjs";
+import { DIST, FirststepPage, PAIR_PATH, QUICK, cellNames } from "./page.mjs";
+import { StaticServer } from "./server.mjs";
+
+const TIMEOUT = 5 * 60_000;
+// Both UNets, so that every file of the pair is needed.
+const PARAMETERS = { ...QUICK, modes: "distilled,hybrid" };
+
+/** Draws once in a browser of its own; the requests below the pair's folder, and the images. */
+async function visit(server, userDataDirectory) {
+  const before = server.requests.length;
+  const browser = await Browser.launch({ userDataDirectory });
+  try {
+    const page = new FirststepPage(await browser.newPage(), server.url);
+    await page.open(PARAMETERS);
+    await page.pressGenerate();
+    await page.waitForDone(cellNames(["distilled", "hybrid"], 1), TIMEOUT);
+    const images = [await page.image("distilled", 0), await page.image("hybrid", 0)];
+    browser.assertNoProblems();
+    const requests = server.requests
+      .slice(before)
+      .filter((request) => request.path.startsWith(PAIR_PATH))
+      .map((request) => request.path);
+    return { requests, images };
+  } finally {
+    await browser.close();
+  }
+}
+
+test(
+  "a second visit asks for the manifest alone and draws the same pixels",
+  { timeout: 2 * TIMEOUT },
+  async () => {
+    const userDataDirectory = await mkdtemp(join(tmpdir(), "firststep-"));
+    // One server for both visits: a store belongs to an origin, and the port is part of it.
+    const server = await StaticServer.start(DIST);
+    try {
+      const first = await visit(server, userDataDirectory);
+      const manifest = `${PAIR_PATH}manifest.json`;
+      assert.ok(
+        first.requests.some((path) => path !== manifest),
+        "the first visit has to load weights over the network",
+      );
+
+      const second = await visit(server, userDataDirectory);
+      assert.deepEqual(
+        second.requests.filter((path) => path !== manifest),
+        [],
+        "the second visit makes no request for weights",
+      );
+      for (const [index, image] of first.images.entries()) {
+        assert.deepEqual(second.images[index], image, "the same recipe gives the same pixels");
+      }
+    } finally {
+      await server.close();
+      await rm(userDataDirectory, { recursive: true, force: true });
+    }
+  },
+);

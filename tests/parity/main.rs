@@ -1,0 +1,8 @@
+//! Everything that diffusers and transformers also compute, against the values that
+//! `tools/reference.py` writes.
+
+mod models;
+mod pictures;
+mod sampler;
+mod support;
+mod tokenizer;

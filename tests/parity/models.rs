@@ -1,0 +1,251 @@
+//! Every model against diffusers: random ones of the real SDXL's layout, and the bundled pair.
+
+use burn::tensor::Tensor;
+use firststep::{
+    engine::Pair,
+    models::{
+        AutoencoderConfig, AutoencoderKl, ClipTextConfig, ClipTextModel, Conditioning, ModelError,
+        TinyDecoder, TinyDecoderConfig, UNet2DConditionConfig, UNet2DConditionModel,
+    },
+    sampler::ModelRole,
+};
+
+use crate::support::{BundledPair, Reference, assert_close, block_on, json, to_vec};
+
+/// Relative to the largest value. Both sides compute in f32 and sum in another order; what a swapped
+/// axis or a wrong epsilon does is larger by far.
+const TOLERANCE: f32 = 1e-4;
+
+fn unet_config() -> UNet2DConditionConfig {
+    UNet2DConditionConfig::from_json(&json("models/tiny/unet/config.json")).expect("a config")
+}
+
+fn unet_weights() -> Reference {
+    Reference::read("models/tiny/unet/diffusion_pytorch_model.safetensors")
+}
+
+fn time_ids(values: &Reference) -> Vec<[f32; 6]> {
+    let ids = values.floats("time_ids");
+    ids.chunks(6)
+        .map(|row| row.try_into().expect("six numbers"))
+        .collect()
+}
+
+fn conditioning(values: &Reference, guidance: Option<Tensor<2>>) -> Conditioning {
+    Conditioning {
+        context: values.tensor("encoder_hidden_states"),
+        pooled: values.tensor("text_embeds"),
+        time_ids: time_ids(values),
+        guidance,
+    }
+}
+
+#[test]
+fn a_unet_of_the_real_layout_predicts_what_diffusers_does() {
+    let weights = unet_weights().weights("unet");
+    let unet = UNet2DConditionModel::load(unet_config(), weights).expect("the tensors fit");
+    let values = Reference::read("models/tiny/unet/values.safetensors");
+    let sample = unet.forward(
+        values.tensor("latent"),
+        values.floats("timestep")[0],
+        &conditioning(&values, None),
+    );
+    assert_close("unet", &to_vec(sample), &values.floats("sample"), TOLERANCE);
+}
+
+#[test]
+fn a_full_lcm_unet_takes_its_guidance_as_an_input() {
+    let config = json("models/tiny/unet_lcm/config.json");
+    let config = UNet2DConditionConfig::from_json(&config).expect("a config");
+    let mut weights = unet_weights().weights("unet");
+    let path = "models/tiny/unet_lcm/diffusion_pytorch_model.safetensors";
+    let name = "time_embedding.cond_proj.weight";
+    let added = Reference::read(path);
+    weights.insert(name, added.shape(name), added.floats(name));
+    let unet = UNet2DConditionModel::load(config, weights).expect("the tensors fit");
+    let inputs = Reference::read("models/tiny/unet/values.safetensors");
+    let values = Reference::read("models/tiny/unet_lcm/values.safetensors");
+    let sample = unet.forward(
+        inputs.tensor("latent"),
+        inputs.floats("timestep")[0],
+        &conditioning(&inputs, Some(values.tensor("timestep_cond"))),
+    );
+    assert_close("lcm unet", &to_vec(sample), &values.floats("sample"), TOLERANCE);
+}
+
+#[test]
+fn text_encoders_give_the_hidden_states_and_the_pooled_text_of_transformers() {
+    for component in ["text_encoder", "text_encoder_2"] {
+        let folder = format!("models/tiny/{component}");
+        let config = ClipTextConfig::from_json(&json(&format!("{folder}/config.json")));
+        let weights = Reference::read(&format!("{folder}/model.safetensors")).weights(component);
+        let encoder = ClipTextModel::load(config.expect("a config"), weights).expect("they fit");
+        let values = Reference::read(&format!("{folder}/values.safetensors"));
+        let encodings: Vec<_> = values
+            .rows_of_ids("input_ids")
+            .iter()
+            .map(|ids| encoder.encode(ids))
+            .collect();
+        let (penultimate, pooled): (Vec<_>, Vec<_>) = encodings
+            .into_iter()
+            .map(|encoding| (to_vec(encoding.penultimate), to_vec(encoding.pooled)))
+            .unzip();
+        let expected = values.floats("penultimate");
+        assert_close(component, &penultimate.concat(), &expected, TOLERANCE);
+        if component == "text_encoder_2" {
+            let expected = values.floats("text_embeds");
+            assert_close("pooled", &pooled.concat(), &expected, TOLERANCE);
+        }
+    }
+}
+
+/// diffusers clamps the logarithm of the variance; our moments are as the network gives them.
+fn assert_encodes(vae: &AutoencoderKl, values: &Reference) {
+    let moments = vae.encode(values.tensor("image"));
+    let mut halves = moments.chunk(2, 1).into_iter();
+    let mut next = || to_vec(halves.next().expect("a half"));
+    let (mean, logvar) = (next(), next());
+    let logvar: Vec<f32> = logvar.iter().map(|x| x.clamp(-30.0, 20.0)).collect();
+    assert_close("mean", &mean, &values.floats("mean"), TOLERANCE);
+    assert_close("logvar", &logvar, &values.floats("logvar"), TOLERANCE);
+}
+
+#[test]
+fn a_vae_of_the_real_layout_encodes_and_decodes_like_diffusers() {
+    let config = AutoencoderConfig::from_json(&json("models/tiny/vae/config.json"));
+    let weights = Reference::read("models/tiny/vae/diffusion_pytorch_model.safetensors");
+    let vae = AutoencoderKl::load(config.expect("a config"), weights.weights("vae"))
+        .expect("the tensors fit");
+    let values = Reference::read("models/tiny/vae/values.safetensors");
+    // diffusers' decode leaves the scaling factor to its pipelines; ours takes the sampler's latent.
+    let latent = values.tensor::<4>("latent") * vae.config().scaling_factor;
+    let decoded = to_vec(vae.decode(latent));
+    assert_close("decoded", &decoded, &values.floats("decoded"), TOLERANCE);
+    assert_encodes(&vae, &values);
+}
+
+#[test]
+fn the_tiny_decoder_decodes_like_diffusers() {
+    let config = TinyDecoderConfig::from_json(&json("models/tiny/vae_tiny/config.json"));
+    let weights = Reference::read("models/tiny/vae_tiny/diffusion_pytorch_model.safetensors");
+    let decoder = TinyDecoder::load(&config.expect("a config"), weights.weights("tiny_decoder"))
+        .expect("the tensors fit");
+    let values = Reference::read("models/tiny/vae_tiny/values.safetensors");
+    let decoded = to_vec(decoder.decode(values.tensor("latent")));
+    assert_close("decoded", &decoded, &values.floats("decoded"), TOLERANCE);
+}
+
+#[test]
+fn the_bundled_pair_computes_what_diffusers_does() {
+    let bundled = BundledPair::read();
+    let device = burn::tensor::Device::flex();
+    let pair = block_on(async {
+        let mut pair = Pair::load(bundled.manifest.clone(), device, &bundled).await?;
+        pair.load_unets(&firststep::engine::recipe::Mode::ALL, &bundled)
+            .await?;
+        Ok::<_, firststep::engine::EngineError>(pair)
+    })
+    .expect("the bundled pair loads");
+
+    let prompts = [
+        "image of a dog face",
+        "",
+        "a red apple and a bus on a blue background in 3d style",
+    ];
+    let first = Reference::read("models/emoji/text_encoder.safetensors");
+    let second = Reference::read("models/emoji/text_encoder_2.safetensors");
+    let widths = [&first, &second].map(|values| values.shape("penultimate")[2]);
+    let (mut contexts, mut pooled) = ([Vec::new(), Vec::new()], Vec::new());
+    for prompt in prompts {
+        let conditioning = pair.encode_prompt(prompt).expect("a prompt");
+        let mut parts = conditioning
+            .context
+            .split_with_sizes(widths.to_vec(), 2)
+            .into_iter();
+        for context in &mut contexts {
+            context.extend(to_vec(parts.next().expect("a part")));
+        }
+        pooled.extend(to_vec(conditioning.pooled));
+    }
+    let expected = first.floats("penultimate");
+    assert_close("text_encoder", &contexts[0], &expected, TOLERANCE);
+    let expected = second.floats("penultimate");
+    assert_close("text_encoder_2", &contexts[1], &expected, TOLERANCE);
+    let expected = second.floats("text_embeds");
+    assert_close("pooled", &pooled, &expected, TOLERANCE);
+
+    let values = Reference::read("models/emoji/unets.safetensors");
+    let conditioning = conditioning(&values, None);
+    for (role, name) in [
+        (ModelRole::Base, "unet"),
+        (ModelRole::Distilled, "unet_distilled"),
+    ] {
+        for timestep in [999, 259] {
+            let sample = pair.unet(role).expect("loaded").forward(
+                values.tensor(&format!("latent.{timestep}")),
+                timestep as f32,
+                &conditioning,
+            );
+            let key = format!("{name}.{timestep}");
+            assert_close(&key, &to_vec(sample), &values.floats(&key), TOLERANCE);
+        }
+    }
+
+    let values = Reference::read("models/emoji/vae.safetensors");
+    let factor = bundled.manifest.components.vae.config["scaling_factor"]
+        .as_f64()
+        .expect("a factor");
+    let decoded = to_vec(pair.decode(values.tensor::<4>("latent") * factor));
+    assert_close("decoded", &decoded, &values.floats("decoded"), TOLERANCE);
+}
+
+#[test]
+fn a_missing_an_extra_and_a_misshapen_tensor_are_errors_that_name_it() {
+    let load = |weights| match UNet2DConditionModel::load(unet_config(), weights) {
+        Ok(_) => panic!("the tensors don't fit"),
+        Err(error) => error,
+    };
+    let name = "mid_block.attentions.0.transformer_blocks.1.attn2.to_k.weight";
+
+    let mut weights = unet_weights().weights("unet");
+    weights.take::<2>(name, [36, 64]).expect("it is there");
+    assert_eq!(
+        load(weights),
+        ModelError::MissingTensor {
+            component: "unet".into(),
+            name: name.into()
+        }
+    );
+
+    let mut weights = unet_weights().weights("unet");
+    weights.insert("conv_in.extra", vec![1], vec![0.0]);
+    assert_eq!(
+        load(weights),
+        ModelError::UnexpectedTensor {
+            component: "unet".into(),
+            name: "conv_in.extra".into(),
+            count: 1
+        }
+    );
+
+    let mut weights = unet_weights().weights("unet");
+    weights.insert(name, vec![36, 32], vec![0.0; 36 * 32]);
+    assert_eq!(
+        load(weights),
+        ModelError::Shape {
+            component: "unet".into(),
+            name: name.into(),
+            expected: vec![36, 64],
+            found: vec![36, 32]
+        }
+    );
+}
+
+#[test]
+fn a_config_that_sdxl_does_not_have_is_refused_by_its_field() {
+    let mut config = json("models/tiny/unet/config.json");
+    config["addition_embed_type"] = "image".into();
+    let error = UNet2DConditionConfig::from_json(&config).expect_err("not SDXL");
+    let sentence = error.to_string();
+    assert!(sentence.contains("addition_embed_type = \"image\""), "{sentence}");
+}

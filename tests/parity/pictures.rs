@@ -1,0 +1,146 @@
+//! Whole pictures by the engine's own job loop, against diffusers running the same plans. The
+//! browser tests compare the same pictures with what the page's canvas shows.
+
+use std::fs::File;
+
+use burn::tensor::Device;
+use firststep::{
+    engine::{
+        EngineError, Host, Outcome, Pair, describe, generate,
+        protocol::{Event, Frame},
+        recipe::Mode,
+    },
+    share::hash::Link,
+};
+use serde::Deserialize;
+
+use crate::support::{BundledPair, block_on, repository};
+
+/// Root mean square, of 255. Rounding to whole values alone makes up to 0.5; both sides compute in
+/// f32 in another order, which the steps amplify a little at hard edges.
+const TOLERANCE: f64 = 1.0;
+
+#[derive(Deserialize)]
+struct Reference {
+    pictures: Vec<Picture>,
+}
+
+#[derive(Deserialize)]
+struct Picture {
+    file: String,
+    mode: String,
+    prompt: String,
+    negative_prompt: String,
+    seed: u32,
+    /// Parameters of the page's address.
+    options: std::collections::BTreeMap<String, String>,
+    /// The picture is the decoded Diffusion Target of this step, and not the image.
+    step: Option<u32>,
+}
+
+/// Keeps what a job says.
+#[derive(Default)]
+struct Recorder {
+    events: Vec<Event>,
+    cancel_after: Option<usize>,
+}
+
+impl Host for Recorder {
+    fn emit(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel_after
+            .is_some_and(|count| self.events.len() >= count)
+    }
+
+    async fn pause(&self) {}
+
+    fn milliseconds(&self) -> f64 {
+        0.0
+    }
+}
+
+fn load() -> (BundledPair, Pair) {
+    let bundled = BundledPair::read();
+    let pair = block_on(async {
+        let mut pair = Pair::load(bundled.manifest.clone(), Device::flex(), &bundled).await?;
+        pair.load_unets(&Mode::ALL, &bundled).await?;
+        Ok::<_, EngineError>(pair)
+    });
+    (bundled, pair.expect("the bundled pair loads"))
+}
+
+fn root_mean_square_error(frame: &Frame, file: &str) -> f64 {
+    let path = repository("tests/browser/reference").join(file);
+    let file = std::io::BufReader::new(File::open(path).expect(file));
+    let mut reader = png::Decoder::new(file).read_info().expect("a PNG");
+    let mut pixels = vec![0; reader.output_buffer_size().expect("a size")];
+    let info = reader.next_frame(&mut pixels).expect("a PNG");
+    assert_eq!((info.width, info.height), (frame.width, frame.height));
+    let channels = info.color_type.samples();
+    let colours = frame.rgba.chunks(4).zip(pixels.chunks(channels));
+    let squares: f64 = colours
+        .flat_map(|(ours, theirs)| (0..3).map(move |i| f64::from(ours[i]) - f64::from(theirs[i])))
+        .map(|difference| difference * difference)
+        .sum();
+    (squares / f64::from(3 * info.width * info.height)).sqrt()
+}
+
+#[test]
+fn pictures_and_targets_are_those_of_diffusers() {
+    let (bundled, pair) = load();
+    let defaults = describe(&bundled.manifest).expect("a pair").recipe;
+    let path = repository("tests/browser/reference/manifest.json");
+    let text = std::fs::read_to_string(path).expect("the list of pictures");
+    let reference: Reference = serde_json::from_str(&text).expect("the list of pictures");
+    assert!(reference.pictures.len() >= 24, "reference pictures are gone");
+    let mut failures = Vec::new();
+    for picture in &reference.pictures {
+        let options: Vec<String> = picture
+            .options
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        let (link, errors) = Link::parse(&options.join("&"));
+        assert!(errors.is_empty(), "{errors:?}");
+        let mut recipe = link.applied_to(&defaults);
+        recipe.prompt.clone_from(&picture.prompt);
+        recipe.negative_prompt.clone_from(&picture.negative_prompt);
+        recipe.modes = vec![Mode::from_key(&picture.mode).expect("a mode")];
+        recipe.seed = picture.seed;
+        recipe.seed_count = 1;
+        let mut recorder = Recorder::default();
+        let outcome = block_on(generate(&pair, 1, &recipe, &mut recorder));
+        assert_eq!(outcome.expect("a picture"), Outcome::Done);
+        let frame = recorder.events.iter().find_map(|event| match event {
+            Event::Step { step, preview, .. } if Some(*step) == picture.step => Some(preview),
+            Event::Image { frame, .. } if picture.step.is_none() => Some(frame),
+            _ => None,
+        });
+        let error = root_mean_square_error(frame.expect("a picture"), &picture.file);
+        println!("{}: {error:.2} of 255", picture.file);
+        if error > TOLERANCE {
+            failures.push((&picture.file, error));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:?}");
+}
+
+#[test]
+fn a_cancelled_job_ends_within_a_step_and_keeps_what_is_done() {
+    let (bundled, pair) = load();
+    let mut recipe = describe(&bundled.manifest).expect("a pair").recipe;
+    recipe.modes = vec![Mode::SkipFirstStep];
+    recipe.seed_count = 2;
+    // Three steps and the image of the first seed, then one step of the second.
+    let mut recorder = Recorder {
+        cancel_after: Some(5),
+        ..Recorder::default()
+    };
+    let outcome = block_on(generate(&pair, 1, &recipe, &mut recorder));
+    assert_eq!(outcome.expect("no failure"), Outcome::Cancelled);
+    assert_eq!(recorder.events.len(), 5);
+    assert!(matches!(recorder.events[3], Event::Image { column: 0, .. }));
+}

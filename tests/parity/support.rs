@@ -1,0 +1,160 @@
+//! Reading of the reference values and of the bundled pair.
+
+use std::{collections::HashMap, fs, future::Future, path::PathBuf};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use firststep::{
+    engine::{EngineError, PairFiles},
+    models::Weights,
+    weights::{
+        FileContent, FileVerifier, Manifest, StoredTensor, safetensors, verify::split,
+    },
+};
+
+/// A path in this repository.
+pub fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A file below `tests/parity/values`.
+pub fn values(path: &str) -> PathBuf {
+    repository("tests/parity/values").join(path)
+}
+
+/// A JSON file below `tests/parity/values`.
+pub fn json(path: &str) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(values(path)).expect(path)).expect(path)
+}
+
+/// The tensors of a safetensors file below `tests/parity/values`, by name.
+pub struct Reference(HashMap<String, StoredTensor>);
+
+impl Reference {
+    pub fn read(path: &str) -> Self {
+        let bytes = fs::read(values(path)).expect(path);
+        let tensors = safetensors::read(path, &bytes).expect(path);
+        Self(
+            tensors
+                .into_iter()
+                .map(|tensor| (tensor.name.clone(), tensor))
+                .collect(),
+        )
+    }
+
+    fn get(&self, name: &str) -> &StoredTensor {
+        self.0.get(name).unwrap_or_else(|| panic!("no {name}"))
+    }
+
+    pub fn floats(&self, name: &str) -> Vec<f32> {
+        self.get(name).to_f32().expect(name)
+    }
+
+    pub fn shape(&self, name: &str) -> Vec<usize> {
+        self.get(name).shape.clone()
+    }
+
+    pub fn tensor<const D: usize>(&self, name: &str) -> Tensor<D> {
+        let data = TensorData::new(self.floats(name), self.shape(name));
+        Tensor::from_data(data, &Device::flex())
+    }
+
+    /// Token ids, which the scripts store as floats: the readers of weights know no integers.
+    pub fn rows_of_ids(&self, name: &str) -> Vec<Vec<u32>> {
+        let length = self.shape(name)[1];
+        let ids: Vec<u32> = self.floats(name).iter().map(|&id| id as u32).collect();
+        ids.chunks(length).map(<[u32]>::to_vec).collect()
+    }
+
+    /// All tensors as the weights of a component.
+    pub fn weights(&self, component: &str) -> Weights {
+        let mut weights = Weights::new(component, &Device::flex());
+        for tensor in self.0.values() {
+            let values = tensor.to_f32().expect(&tensor.name);
+            weights.insert(tensor.name.clone(), tensor.shape.clone(), values);
+        }
+        weights
+    }
+}
+
+/// Asserts that no value differs by more than the tolerance, relative to the largest value of the
+/// reference: a sum of many terms is as exact as its largest terms.
+pub fn assert_close(name: &str, found: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(found.len(), expected.len(), "{name}: another number of values");
+    let largest = expected.iter().fold(0f32, |largest, x| largest.max(x.abs()));
+    let difference = found
+        .iter()
+        .zip(expected)
+        .map(|(a, b)| (a - b).abs())
+        // NaN must not hide behind the comparison.
+        .fold(0f32, |most, x| if x > most || x.is_nan() { x } else { most });
+    println!("{name}: {:.1e} of the largest value", difference / largest);
+    assert!(
+        difference <= tolerance * largest,
+        "{name} differs by {difference} where the largest value is {largest}"
+    );
+}
+
+/// Values of a tensor on the host.
+pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().expect("f32")
+}
+
+/// Runs a future that never waits for anything outside.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    futures::executor::block_on(future)
+}
+
+/// The bundled pair's folder as the engine reads it: every file verified and split like a download.
+pub struct BundledPair {
+    pub manifest: Manifest,
+    tensors: HashMap<String, Vec<StoredTensor>>,
+    blobs: HashMap<String, Vec<u8>>,
+}
+
+impl BundledPair {
+    pub fn read() -> Self {
+        let folder = repository("public/pairs/emoji");
+        let text = fs::read_to_string(folder.join("manifest.json")).expect("a manifest");
+        let manifest = Manifest::parse(&text).expect("a manifest");
+        let mut tensors = HashMap::new();
+        let mut blobs = HashMap::new();
+        for file in manifest.files() {
+            let bytes = fs::read(folder.join(&file.path)).expect(&file.path);
+            let mut verifier = FileVerifier::new(file);
+            verifier.update(&bytes).expect("the manifest's size");
+            verifier.finish().expect("the manifest's hash");
+            match split(file, bytes).expect("readable weights") {
+                FileContent::Tensors(list) => {
+                    tensors.insert(file.sha256.clone(), list);
+                }
+                FileContent::Blob(blob) => {
+                    blobs.insert(file.sha256.clone(), blob);
+                }
+            }
+        }
+        Self {
+            manifest,
+            tensors,
+            blobs,
+        }
+    }
+
+    fn file(&self, sha256: &str) -> &[StoredTensor] {
+        &self.tensors[sha256]
+    }
+}
+
+impl PairFiles for BundledPair {
+    async fn tensor_names(&self, sha256: &str) -> Result<Vec<String>, EngineError> {
+        Ok(self.file(sha256).iter().map(|x| x.name.clone()).collect())
+    }
+
+    async fn tensor(&self, sha256: &str, name: &str) -> Result<StoredTensor, EngineError> {
+        let found = self.file(sha256).iter().find(|x| x.name == name);
+        Ok(found.unwrap_or_else(|| panic!("no {name}")).clone())
+    }
+
+    async fn blob(&self, sha256: &str) -> Result<Vec<u8>, EngineError> {
+        Ok(self.blobs[sha256].clone())
+    }
+}

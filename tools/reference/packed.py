@@ -1,0 +1,122 @@
+"""Reads a packed pair, as the page gets it, into models of diffusers and transformers in f32.
+
+The format is described in src/weights/safetensors.rs and src/weights/tensor.rs; the values here
+are equal to the bit to those of the Rust code, which tests/weights.rs checks.
+"""
+
+import gzip
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors import safe_open
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+)
+
+BLOCK = 32
+ENCODINGS_KEY = "firststep.encodings"
+GZIP_ENDING = ".gzip"
+
+
+def load_pair(folder) -> SimpleNamespace:
+    """Everything of a pair: unet, unet_distilled, text_encoder, text_encoder_2, vae (in evaluation
+    mode), tokenizer, tokenizer_2, the configs scheduler and scheduler_distilled, and manifest."""
+    folder = Path(folder)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    components = manifest["components"]
+
+    def model(name, build):
+        component = components[name]
+        result = build(component["config"])
+        result.load_state_dict(load_tensors(folder, component["files"]), strict=True)
+        return result.float().eval()
+
+    return SimpleNamespace(
+        unet=model("unet", UNet2DConditionModel.from_config),
+        unet_distilled=model("unet_distilled", UNet2DConditionModel.from_config),
+        text_encoder=model("text_encoder", lambda c: CLIPTextModel(text_config(c))),
+        text_encoder_2=model(
+            "text_encoder_2", lambda c: CLIPTextModelWithProjection(text_config(c))
+        ),
+        vae=model("vae", AutoencoderKL.from_config),
+        tokenizer=load_tokenizer(folder, components["tokenizer"]),
+        tokenizer_2=load_tokenizer(folder, components["tokenizer_2"]),
+        scheduler=manifest["schedulers"]["base"],
+        scheduler_distilled=manifest["schedulers"]["distilled"],
+        manifest=manifest,
+    )
+
+
+def text_config(config: dict) -> CLIPTextConfig:
+    """The config in f32: the file says which type the weights were saved in."""
+    return CLIPTextConfig(**{**config, "dtype": "float32"})
+
+
+def load_tokenizer(folder: Path, component: dict) -> CLIPTokenizer:
+    """The tokenizer from vocab.json, merges.txt and its config."""
+    with tempfile.TemporaryDirectory() as temporary:
+        for file in component["files"]:
+            name = Path(file["path"]).name.removesuffix(GZIP_ENDING)
+            (Path(temporary) / name).write_bytes(content(folder, file))
+        config = Path(temporary) / "tokenizer_config.json"
+        config.write_text(json.dumps(component["config"]), encoding="utf-8")
+        return CLIPTokenizer.from_pretrained(temporary)
+
+
+def load_tensors(folder: Path, files: list[dict]) -> dict[str, torch.Tensor]:
+    """The tensors of a component in f32, by name."""
+    tensors = {}
+    for file in files:
+        with tempfile.NamedTemporaryFile(suffix=".safetensors") as temporary:
+            temporary.write(content(folder, file))
+            temporary.flush()
+            tensors |= read_tensors(temporary.name)
+    return tensors
+
+
+def content(folder: Path, file: dict) -> bytes:
+    """A file of the manifest, checked and unpacked."""
+    data = (folder / file["path"]).read_bytes()
+    if len(data) != file["size"] or hashlib.sha256(data).hexdigest() != file["sha256"]:
+        raise ValueError(f"{file['path']} is not the file of the manifest")
+    return gzip.decompress(data) if file.get("compression") == "gzip" else data
+
+
+def read_tensors(path) -> dict[str, torch.Tensor]:
+    """The tensors of one safetensors file in f32, quantized ones dequantized."""
+    with safe_open(path, framework="pt") as file:
+        encodings = json.loads((file.metadata() or {}).get(ENCODINGS_KEY, "{}"))
+        tensors = {}
+        for name in file.keys():
+            tensor = file.get_tensor(name)
+            if name in encodings:
+                entry = encodings[name]
+                values = dequantize(tensor.numpy(), entry["encoding"], entry["shape"])
+                tensors[name] = torch.from_numpy(values)
+            else:
+                tensors[name] = tensor.float()
+        return tensors
+
+
+def dequantize(data: np.ndarray, encoding: str, shape: list[int]) -> np.ndarray:
+    """Values of a quantized tensor: all values first, then a scale for each block of 32."""
+    count = int(np.prod(shape))
+    if encoding == "q8":
+        quanta, scales = data[:count].view(np.int8), data[count:]
+    elif encoding == "q4":
+        pairs, scales = data[: count // 2], data[count // 2 :]
+        quanta = np.stack([pairs & 15, pairs >> 4], -1).astype(np.int8) - 8
+    else:
+        raise ValueError(f"unknown encoding {encoding}")
+    steps = scales.copy().view("<f2").astype(np.float32)
+    values = quanta.reshape(-1, BLOCK).astype(np.float32) * steps[:, None]
+    return values.reshape(shape)
