@@ -1,0 +1,13 @@
+//! A linker option for the worker's module, which can't be said in Cargo.toml.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    // Whether the feature `engine` is on decides whether there is a worker to link.
+    let wasm = std::env::var("CARGO_CFG_TARGET_FAMILY").is_ok_and(|family| family == "wasm");
+    if wasm && std::env::var_os("CARGO_FEATURE_ENGINE").is_some() {
+        // burn registers code in static constructors. Unless they are exported, the linker runs
+        // all of them at the beginning of every call into the module, of which each step has
+        // thousands. www/worker_loader.js runs them, once.
+        println!("cargo::rustc-link-arg-bin=worker=--export=__wasm_call_ctors");
+    }
+}
