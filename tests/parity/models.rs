@@ -70,7 +70,12 @@ fn a_full_lcm_unet_takes_its_guidance_as_an_input() {
         inputs.floats("timestep")[0],
         &conditioning(&inputs, Some(values.tensor("timestep_cond"))),
     );
-    assert_close("lcm unet", &to_vec(sample), &values.floats("sample"), TOLERANCE);
+    assert_close(
+        "lcm unet",
+        &to_vec(sample),
+        &values.floats("sample"),
+        TOLERANCE,
+    );
 }
 
 #[test]
@@ -247,5 +252,8 @@ fn a_config_that_sdxl_does_not_have_is_refused_by_its_field() {
     config["addition_embed_type"] = "image".into();
     let error = UNet2DConditionConfig::from_json(&config).expect_err("not SDXL");
     let sentence = error.to_string();
-    assert!(sentence.contains("addition_embed_type = \"image\""), "{sentence}");
+    assert!(
+        sentence.contains("addition_embed_type = \"image\""),
+        "{sentence}"
+    );
 }

@@ -95,7 +95,10 @@ fn pictures_and_targets_are_those_of_diffusers() {
     let path = repository("tests/browser/reference/manifest.json");
     let text = std::fs::read_to_string(path).expect("the list of pictures");
     let reference: Reference = serde_json::from_str(&text).expect("the list of pictures");
-    assert!(reference.pictures.len() >= 24, "reference pictures are gone");
+    assert!(
+        reference.pictures.len() >= 24,
+        "reference pictures are gone"
+    );
     let mut failures = Vec::new();
     for picture in &reference.pictures {
         let options: Vec<String> = picture

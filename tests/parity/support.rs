@@ -6,9 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use firststep::{
     engine::{EngineError, PairFiles},
     models::Weights,
-    weights::{
-        FileContent, FileVerifier, Manifest, StoredTensor, safetensors, verify::split,
-    },
+    weights::{FileContent, FileVerifier, Manifest, StoredTensor, safetensors, verify::split},
 };
 
 /// A path in this repository.
@@ -79,14 +77,23 @@ impl Reference {
 /// Asserts that no value differs by more than the tolerance, relative to the largest value of the
 /// reference: a sum of many terms is as exact as its largest terms.
 pub fn assert_close(name: &str, found: &[f32], expected: &[f32], tolerance: f32) {
-    assert_eq!(found.len(), expected.len(), "{name}: another number of values");
-    let largest = expected.iter().fold(0f32, |largest, x| largest.max(x.abs()));
+    assert_eq!(
+        found.len(),
+        expected.len(),
+        "{name}: another number of values"
+    );
+    let largest = expected
+        .iter()
+        .fold(0f32, |largest, x| largest.max(x.abs()));
     let difference = found
         .iter()
         .zip(expected)
         .map(|(a, b)| (a - b).abs())
         // NaN must not hide behind the comparison.
-        .fold(0f32, |most, x| if x > most || x.is_nan() { x } else { most });
+        .fold(
+            0f32,
+            |most, x| if x > most || x.is_nan() { x } else { most },
+        );
     println!("{name}: {:.1e} of the largest value", difference / largest);
     assert!(
         difference <= tolerance * largest,
