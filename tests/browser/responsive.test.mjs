@@ -100,7 +100,7 @@ test(
       const image = await page.image("distilled", 0);
       const start = performance.now();
       await page.control("cancel").click();
-      await page.waitForStatus([/cancel/i], 30_000);
+      await page.waitForStatus([/cancelled/i], 30_000);
       t.diagnostic(`cancelled after ${(performance.now() - start).toFixed(0)} ms`);
 
       const states = Object.values(await page.cellStates());
