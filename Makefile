@@ -11,7 +11,8 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 setup := tools/setup
 with_wasm := $(setup)/with-wasm-toolchain
 with_browser := $(setup)/with-browser-tools
-# Optimized code without the slow whole-program passes: every build but the one for a host.
+# One cargo profile for all builds of the page; trunk's own --release adds wasm-opt, which takes
+# minutes, for the build that goes to a host.
 profile := --cargo-profile web
 test_page := target/test-page
 
@@ -38,7 +39,7 @@ test:
 build:
 	@$(setup)/install-trunk
 	@$(setup)/install-wasm-opt
-	$(with_wasm) trunk build --release --dist dist
+	$(with_wasm) trunk build --release $(profile) --dist dist
 	@echo "Firststep is in dist/: any static host can serve it, below any path."
 
 check:

@@ -61,7 +61,7 @@ impl ClipTextConfig {
     pub fn from_json(config: &serde_json::Value) -> Result<Self, ModelError> {
         let parsed: Self = parse_config(COMPONENT, config)?;
         let heads = parsed.num_attention_heads;
-        if heads == 0 || parsed.hidden_size % heads != 0 || parsed.num_hidden_layers < 2 {
+        if heads == 0 || !parsed.hidden_size.is_multiple_of(heads) || parsed.num_hidden_layers < 2 {
             return Err(ModelError::Config {
                 component: COMPONENT,
                 reason: "hidden_size can't be shared by num_attention_heads, or there are fewer than two layers".into(),
@@ -230,7 +230,7 @@ impl ClipTextModel {
         let tokens = token_ids.len();
         let ids: Vec<i32> = token_ids.iter().map(|&id| id as i32).collect();
         let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [tokens]), &device);
-        let positions = self.position_embedding.clone().slice([0..tokens]);
+        let positions = self.position_embedding.clone().narrow(0, 0, tokens);
         let embedded = self.token_embedding.clone().select(0, ids) + positions;
         let mut hidden: Tensor<3> = embedded.unsqueeze();
 

@@ -166,19 +166,19 @@ impl UNet2DConditionConfig {
         }
         for (block, &channels) in self.block_out_channels.iter().enumerate() {
             let heads = self.heads(block);
-            if self.norm_num_groups == 0 || channels % self.norm_num_groups != 0 {
+            if self.norm_num_groups == 0 || !channels.is_multiple_of(self.norm_num_groups) {
                 return wrong(format!(
                     "{channels} channels can't be normalized in {} groups",
                     self.norm_num_groups
                 ));
             }
-            if heads == 0 || channels % heads != 0 {
+            if heads == 0 || !channels.is_multiple_of(heads) {
                 return wrong(format!(
                     "{channels} channels can't be shared by {heads} heads"
                 ));
             }
         }
-        if self.layers_per_block == 0 || self.block_out_channels[0] % 2 != 0 {
+        if self.layers_per_block == 0 || !self.block_out_channels[0].is_multiple_of(2) {
             return wrong("layers_per_block is 0 or the first channel count is odd".into());
         }
         for kind in &self.down_block_types {
@@ -402,19 +402,19 @@ impl UNet2DConditionModel {
 
         let mut down_blocks = Vec::with_capacity(blocks);
         let mut input = channels[0];
-        for block in 0..blocks {
+        for (block, &output) in channels.iter().enumerate() {
             let path = format!("down_blocks.{block}");
             let attends = config.down_block_types[block] == "CrossAttnDownBlock2D";
             let mut resnets = Vec::new();
             let mut attentions = Vec::new();
             for layer in 0..config.layers_per_block {
-                let shape = config.resnet(input, channels[block]);
+                let shape = config.resnet(input, output);
                 resnets.push(ResnetBlock::load(
                     weights_ref,
                     &format!("{path}.resnets.{layer}"),
                     shape,
                 )?);
-                input = channels[block];
+                input = output;
                 if attends {
                     attentions.push(Transformer2d::load(
                         weights_ref,
