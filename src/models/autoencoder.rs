@@ -171,6 +171,34 @@ struct Stage {
     resample: Option<Conv2d>,
 }
 
+impl Stage {
+    /// Takes `layers` residual blocks under `{path}`, the first of which gets `input` channels, and
+    /// the convolution `{path}.{resample}` where there is one.
+    fn load(
+        weights: &mut Weights,
+        path: &str,
+        config: &AutoencoderConfig,
+        (input, output): (usize, usize),
+        layers: usize,
+        resample: Option<&str>,
+    ) -> Result<Self, ModelError> {
+        let mut resnets = Vec::with_capacity(layers);
+        for layer in 0..layers {
+            let shape = config.resnet(if layer == 0 { input } else { output }, output);
+            let path = format!("{path}.resnets.{layer}");
+            resnets.push(ResnetBlock::load(weights, &path, shape)?);
+        }
+        let resample = match resample {
+            Some(name) => {
+                let path = format!("{path}.{name}");
+                Some(Conv2d::load(weights, &path, output, output, 3)?)
+            }
+            None => None,
+        };
+        Ok(Self { resnets, resample })
+    }
+}
+
 struct Encoder {
     conv_in: Conv2d,
     stages: Vec<Stage>,
@@ -189,24 +217,13 @@ impl Encoder {
         let mut stages = Vec::new();
         for (block, &output) in channels.iter().enumerate() {
             let path = format!("encoder.down_blocks.{block}");
-            let mut resnets = Vec::new();
-            for layer in 0..config.layers_per_block {
-                let path = format!("{path}.resnets.{layer}");
-                resnets.push(ResnetBlock::load(
-                    weights,
-                    &path,
-                    config.resnet(input, output),
-                )?);
-                input = output;
-            }
-            let resample = if block < last {
-                let path = format!("{path}.downsamplers.0.conv");
-                let conv = Conv2d::load(weights, &path, output, output, 3)?;
-                Some(conv.halving(Padding::EndOnly))
-            } else {
-                None
-            };
-            stages.push(Stage { resnets, resample });
+            let downsampler = (block < last).then_some("downsamplers.0.conv");
+            let layers = config.layers_per_block;
+            let widths = (input, output);
+            let mut stage = Stage::load(weights, &path, config, widths, layers, downsampler)?;
+            stage.resample = stage.resample.map(|conv| conv.halving(Padding::EndOnly));
+            stages.push(stage);
+            input = output;
         }
         Ok(Self {
             conv_in: Conv2d::load(
@@ -273,23 +290,13 @@ impl Decoder {
         let mut stages = Vec::new();
         for (block, &output) in channels.iter().rev().enumerate() {
             let path = format!("decoder.up_blocks.{block}");
-            let mut resnets = Vec::new();
-            for layer in 0..=config.layers_per_block {
-                let path = format!("{path}.resnets.{layer}");
-                resnets.push(ResnetBlock::load(
-                    weights,
-                    &path,
-                    config.resnet(input, output),
-                )?);
-                input = output;
-            }
-            let resample = if block < last {
-                let path = format!("{path}.upsamplers.0.conv");
-                Some(Conv2d::load(weights, &path, output, output, 3)?)
-            } else {
-                None
-            };
-            stages.push(Stage { resnets, resample });
+            let upsampler = (block < last).then_some("upsamplers.0.conv");
+            let layers = config.layers_per_block + 1;
+            let widths = (input, output);
+            stages.push(Stage::load(
+                weights, &path, config, widths, layers, upsampler,
+            )?);
+            input = output;
         }
         Ok(Self {
             post_quant_conv: if config.use_post_quant_conv {

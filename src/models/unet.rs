@@ -356,19 +356,52 @@ impl Conditioning {
     }
 }
 
+/// A residual block, and a transformer after it where its resolution attends to the text.
+struct Layer {
+    resnet: ResnetBlock,
+    attention: Option<Transformer2d>,
+}
+
+impl Layer {
+    /// Takes layer `index` of the block under `{path}`.
+    fn load(
+        weights: &mut Weights,
+        path: &str,
+        index: usize,
+        resnet: ResnetShape,
+        transformer: Option<TransformerShape>,
+    ) -> Result<Self, ModelError> {
+        Ok(Self {
+            resnet: ResnetBlock::load(weights, &format!("{path}.resnets.{index}"), resnet)?,
+            attention: match transformer {
+                Some(shape) => Some(Transformer2d::load(
+                    weights,
+                    &format!("{path}.attentions.{index}"),
+                    shape,
+                )?),
+                None => None,
+            },
+        })
+    }
+
+    fn forward(&self, input: Tensor<4>, embedding: &Tensor<2>, context: &Tensor<3>) -> Tensor<4> {
+        let hidden = self.resnet.forward(input, Some(embedding));
+        match &self.attention {
+            Some(attention) => attention.forward(hidden, context),
+            None => hidden,
+        }
+    }
+}
+
 /// One resolution on the way down.
 struct DownBlock {
-    resnets: Vec<ResnetBlock>,
-    /// As many as resnets, or none in a block without attention.
-    attentions: Vec<Transformer2d>,
+    layers: Vec<Layer>,
     downsampler: Option<Conv2d>,
 }
 
 /// One resolution on the way up.
 struct UpBlock {
-    resnets: Vec<ResnetBlock>,
-    /// As many as resnets, or none in a block without attention.
-    attentions: Vec<Transformer2d>,
+    layers: Vec<Layer>,
     upsampler: Option<Conv2d>,
 }
 
@@ -405,23 +438,12 @@ impl UNet2DConditionModel {
         for (block, &output) in channels.iter().enumerate() {
             let path = format!("down_blocks.{block}");
             let attends = config.down_block_types[block] == "CrossAttnDownBlock2D";
-            let mut resnets = Vec::new();
-            let mut attentions = Vec::new();
-            for layer in 0..config.layers_per_block {
-                let shape = config.resnet(input, output);
-                resnets.push(ResnetBlock::load(
-                    weights_ref,
-                    &format!("{path}.resnets.{layer}"),
-                    shape,
-                )?);
+            let transformer = attends.then(|| config.transformer(block));
+            let mut layers = Vec::new();
+            for index in 0..config.layers_per_block {
+                let resnet = config.resnet(input, output);
+                layers.push(Layer::load(weights_ref, &path, index, resnet, transformer)?);
                 input = output;
-                if attends {
-                    attentions.push(Transformer2d::load(
-                        weights_ref,
-                        &format!("{path}.attentions.{layer}"),
-                        config.transformer(block),
-                    )?);
-                }
             }
             let downsampler = if block < last {
                 let path = format!("{path}.downsamplers.0.conv");
@@ -431,8 +453,7 @@ impl UNet2DConditionModel {
                 None
             };
             down_blocks.push(DownBlock {
-                resnets,
-                attentions,
+                layers,
                 downsampler,
             });
         }
@@ -448,33 +469,22 @@ impl UNet2DConditionModel {
 
         let mut up_blocks = Vec::with_capacity(blocks);
         let mut input = channels[last];
-        for index in 0..blocks {
-            let block = last - index;
-            let path = format!("up_blocks.{index}");
-            let attends = config.up_block_types[index] == "CrossAttnUpBlock2D";
-            let mut resnets = Vec::new();
-            let mut attentions = Vec::new();
-            for layer in 0..=config.layers_per_block {
+        for (position, kind) in config.up_block_types.iter().enumerate() {
+            let block = last - position;
+            let output = channels[block];
+            let path = format!("up_blocks.{position}");
+            let transformer = (kind == "CrossAttnUpBlock2D").then(|| config.transformer(block));
+            let mut layers = Vec::new();
+            for index in 0..=config.layers_per_block {
                 // The skip connection of the last layer comes from the resolution above.
-                let skip = if layer == config.layers_per_block {
+                let skip = if index == config.layers_per_block {
                     channels[block.saturating_sub(1)]
                 } else {
-                    channels[block]
+                    output
                 };
-                let shape = config.resnet(input + skip, channels[block]);
-                resnets.push(ResnetBlock::load(
-                    weights_ref,
-                    &format!("{path}.resnets.{layer}"),
-                    shape,
-                )?);
-                input = channels[block];
-                if attends {
-                    attentions.push(Transformer2d::load(
-                        weights_ref,
-                        &format!("{path}.attentions.{layer}"),
-                        config.transformer(block),
-                    )?);
-                }
+                let resnet = config.resnet(input + skip, output);
+                layers.push(Layer::load(weights_ref, &path, index, resnet, transformer)?);
+                input = output;
             }
             let upsampler = if block > 0 {
                 let path = format!("{path}.upsamplers.0.conv");
@@ -482,11 +492,7 @@ impl UNet2DConditionModel {
             } else {
                 None
             };
-            up_blocks.push(UpBlock {
-                resnets,
-                attentions,
-                upsampler,
-            });
+            up_blocks.push(UpBlock { layers, upsampler });
         }
 
         let time = config.time_embedding_dim();
@@ -571,11 +577,8 @@ impl UNet2DConditionModel {
         let mut hidden = self.conv_in.forward(sample);
         let mut skips = vec![hidden.clone()];
         for block in &self.down_blocks {
-            for (layer, resnet) in block.resnets.iter().enumerate() {
-                hidden = resnet.forward(hidden, Some(&embedding));
-                if let Some(attention) = block.attentions.get(layer) {
-                    hidden = attention.forward(hidden, context);
-                }
+            for layer in &block.layers {
+                hidden = layer.forward(hidden, &embedding, context);
                 skips.push(hidden.clone());
             }
             if let Some(downsampler) = &block.downsampler {
@@ -589,14 +592,11 @@ impl UNet2DConditionModel {
         hidden = self.mid_resnet_out.forward(hidden, Some(&embedding));
 
         for block in &self.up_blocks {
-            for (layer, resnet) in block.resnets.iter().enumerate() {
+            for layer in &block.layers {
                 if let Some(skip) = skips.pop() {
                     hidden = Tensor::cat(vec![hidden, skip], 1);
                 }
-                hidden = resnet.forward(hidden, Some(&embedding));
-                if let Some(attention) = block.attentions.get(layer) {
-                    hidden = attention.forward(hidden, context);
-                }
+                hidden = layer.forward(hidden, &embedding, context);
             }
             if let (Some(upsampler), Some(skip)) = (&block.upsampler, skips.last()) {
                 let [_, _, height, width] = skip.dims();
