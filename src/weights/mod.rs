@@ -1,8 +1,8 @@
 //! Weights on their way from a file to a model: readers, quantization, manifests, and the browser's
 //! source and store.
 //!
-//! The readers are pure: bytes in, tensors out, the same on every target. Only [`source`] knows the
-//! network and only [`store`] knows IndexedDB; both exist in the browser alone. Nothing here knows
+//! The readers are pure: bytes in, tensors out, the same on every target. Only `source` knows the
+//! network and only `store` knows IndexedDB; both exist in the browser alone. Nothing here knows
 //! burn, a device or what a tensor is for.
 
 pub mod manifest;
