@@ -48,11 +48,9 @@ pub enum EngineError {
     },
     /// The device failed in the middle of the work.
     #[error(
-        "The {device} failed while computing ({reason}). Reload the page to start over; what is stored stays."
+        "The device failed while computing ({reason}). Try again, or add device=cpu to the address to do without the graphics processor; what is stored stays."
     )]
     Device {
-        /// The device, as a noun.
-        device: &'static str,
         /// What it said.
         reason: String,
     },

@@ -54,6 +54,7 @@ pub async fn generate(
         let latent_length = pair.latent_shape().iter().product();
         let mut sampling = Sampling::new(plan, latent_length, u64::from(seed));
         let mut milliseconds = 0.0;
+        host.emit(Event::CellStarted { job, mode, column });
         while let Some(call) = sampling.next() {
             host.pause().await;
             if host.is_cancelled() {
@@ -170,10 +171,7 @@ fn latent(pair: &Pair, values: Vec<f32>) -> Tensor<4> {
 }
 
 async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, EngineError> {
-    let failed = |reason: String| EngineError::Device {
-        device: "device",
-        reason,
-    };
+    let failed = |reason: String| EngineError::Device { reason };
     let data = tensor
         .into_data_async()
         .await

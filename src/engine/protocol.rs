@@ -180,6 +180,15 @@ pub enum Event {
         /// The job that waits for it.
         job: JobId,
     },
+    /// The work on a cell begins.
+    CellStarted {
+        /// The job.
+        job: JobId,
+        /// Row of the cell.
+        mode: Mode,
+        /// Column of the cell.
+        column: u32,
+    },
     /// A step is done.
     Step {
         /// The job.

@@ -121,6 +121,10 @@ async fn serve(
                 host.emit(match outcome {
                     Ok(Outcome::Done) => Event::JobDone { job },
                     Ok(Outcome::Cancelled) => Event::JobCancelled { job },
+                    // A device that has failed once fails for good: the page starts a new worker.
+                    Err(error @ EngineError::Device { .. }) => Event::Failed {
+                        message: error.to_string(),
+                    },
                     Err(error) => Event::JobFailed {
                         job,
                         message: error.to_string(),

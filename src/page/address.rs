@@ -20,10 +20,14 @@ const WRITE_DELAY: Duration = Duration::from_millis(300);
 pub fn keep_in_step(controls: Controls, engine: EngineClient, notices: RwSignal<Vec<String>>) {
     let (first, sentences) = read();
     notices.set(sentences);
-    // The prompt doesn't wait for the pair, and neither has the visitor to.
-    controls
-        .prompt
-        .set(first.prompt.clone().unwrap_or_default());
+    // The prompts don't wait for the pair, and neither has the visitor to.
+    let prompts = [
+        (controls.prompt, first.prompt.clone()),
+        (controls.negative_prompt, first.negative_prompt.clone()),
+    ];
+    for (control, text) in prompts {
+        control.set(text.unwrap_or_default());
+    }
     engine.connect(device(&first), first.pair.as_deref());
     let link = RwSignal::new(first);
 
@@ -50,10 +54,18 @@ pub fn keep_in_step(controls: Controls, engine: EngineClient, notices: RwSignal<
             return filled_before;
         };
         let mut recipe = link.with(|link| link.applied_to(&defaults));
-        let typed = controls.prompt.get_untracked();
-        let typed_early = !filled_before && !typed.is_empty() && typed != recipe.prompt;
-        if typed_early {
-            recipe.prompt = typed;
+        let mut typed_early = false;
+        if !filled_before {
+            for (control, text) in [
+                (controls.prompt, &mut recipe.prompt),
+                (controls.negative_prompt, &mut recipe.negative_prompt),
+            ] {
+                let typed = control.get_untracked();
+                if !typed.is_empty() && typed != *text {
+                    *text = typed;
+                    typed_early = true;
+                }
+            }
         }
         if let Err(error) = recipe.validate() {
             notices.update(|notices| notices.push(error.to_string()));

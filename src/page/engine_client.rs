@@ -150,8 +150,10 @@ impl EngineClient {
     /// Starts a worker on this device and pair (none: the page's own), in place of another.
     pub fn connect(&self, device: DevicePreference, pair: Option<&str>) {
         let address = pair.unwrap_or(OWN_PAIR_ADDRESS);
-        self.disconnect();
+        self.disconnect(CellState::Cancelled);
         self.connection.update_value(|connection| {
+            // A link never draws by itself, whatever the visitor had asked of the last one.
+            connection.when_ready = None;
             connection.device = device;
             connection.pair_address = address.to_owned();
             connection.undone.clear();
@@ -190,15 +192,12 @@ impl EngineClient {
         self.start_worker_if_stopped(true);
     }
 
-    /// Ends the running job, or else the one that was sent last.
+    /// Ends the running job; once that is ending, or where none runs, the one that was sent last.
     pub fn cancel(&self) {
-        if self
+        let cancelling = self
             .activity
-            .with_untracked(|activity| *activity == Activity::Cancelling)
-        {
-            return;
-        }
-        if self.is_running() {
+            .with_untracked(|activity| *activity == Activity::Cancelling);
+        if self.is_running() && !cancelling {
             if let Some(job) = self.job.get_untracked() {
                 self.activity.set(Activity::Cancelling);
                 self.post(&Request::Cancel { job: job.id });
@@ -307,8 +306,9 @@ impl EngineClient {
         self.activity.set(Activity::Starting { draws_next: false });
     }
 
-    /// Ends the worker. What it was to do is kept in `undone`.
-    fn disconnect(&self) {
+    /// Ends the worker. What it was to do is kept in `undone`; `unfinished` becomes of the cells
+    /// that it leaves.
+    fn disconnect(&self, unfinished: CellState) {
         let (worker, running) = self.with_connection(|connection| {
             connection.ready = false;
             let running = mem::take(&mut connection.running);
@@ -325,14 +325,14 @@ impl EngineClient {
             worker.terminate();
         }
         if running && let Some(job) = self.job.get_untracked() {
-            job.end_unfinished(CellState::Failed);
+            job.end_unfinished(unfinished);
         }
         self.count_queued();
     }
 
     /// Ends the worker for good, until the visitor asks for another.
     fn stop(&self, sentence: String) {
-        self.disconnect();
+        self.disconnect(CellState::Failed);
         self.activity.set(Activity::Stopped);
         self.problem.set(Some(Problem {
             sentence,
@@ -356,7 +356,7 @@ impl EngineClient {
             ));
             return;
         }
-        self.disconnect();
+        self.disconnect(CellState::Failed);
         self.start_worker();
         self.problem.set(Some(Problem {
             sentence: format!(
@@ -415,6 +415,11 @@ impl EngineClient {
             Event::Compiling { job } => {
                 self.while_running(job, |_| self.show_unless_cancelling(Activity::Compiling));
             }
+            Event::CellStarted { job, mode, column } => self.while_running(job, |shown| {
+                if let Some(cell) = shown.cell(mode, column) {
+                    cell.view.update(|view| view.state = CellState::Running);
+                }
+            }),
             Event::Step {
                 job,
                 mode,

@@ -27,8 +27,8 @@ pub fn PageHeader(
             <div class="title">
                 <h1>"Firststep"</h1>
                 <p>
-                    "Stable Diffusion XL in your own browser: let the base model take the first "
-                    "step, and the fast distilled model draws with its diversity back."
+                    "Fast, “distilled” image models draw nearly the same picture for every seed. Let "
+                    "the slow base model take the first step, and the variety comes back."
                 </p>
             </div>
             <dl class="facts">

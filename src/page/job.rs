@@ -6,7 +6,7 @@ use leptos::prelude::*;
 
 use crate::engine::protocol::{Frame, JobId};
 use crate::engine::recipe::{Mode, Recipe};
-use crate::sampler::ModelRole;
+use crate::sampler::{ModelRole, is_guided};
 
 /// A job that the engine has begun.
 pub struct Job {
@@ -157,6 +157,15 @@ impl Job {
         }
     }
 
+    /// Passes of a model in most steps of a mode.
+    fn passes(&self, mode: Mode) -> u32 {
+        let guidance = match mode {
+            Mode::Base => self.recipe.base_guidance,
+            _ => self.recipe.distilled_guidance,
+        };
+        if is_guided(guidance) { 2 } else { 1 }
+    }
+
     /// Steps that are done and steps that are left, by mode.
     pub fn steps(&self) -> Vec<StepCount> {
         self.rows
@@ -179,6 +188,7 @@ impl Job {
                 let cells = u32::try_from(row.cells.len()).unwrap_or(u32::MAX);
                 StepCount {
                     mode: row.mode,
+                    passes: self.passes(row.mode),
                     done,
                     left: each.saturating_mul(cells).saturating_sub(done),
                 }
@@ -191,6 +201,8 @@ impl Job {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepCount {
     pub mode: Mode,
+    /// Passes of a model in a step: two where it is guided.
+    pub passes: u32,
     pub done: u32,
     pub left: u32,
 }

@@ -76,13 +76,24 @@ pub fn App() -> impl IntoView {
             });
         }
     });
+    // On a narrow page the sentences stand below the whole form.
+    let reveal = move || {
+        if !grid_is_beside()
+            && let Some(results) = results.get_untracked()
+        {
+            results.scroll_into_view();
+        }
+    };
     let draw = Callback::new(move |()| match controls.recipe_untracked() {
         Ok(recipe) => {
             notices.set(Vec::new());
             shows_results.set_value(!grid_is_beside());
             engine.generate(recipe);
         }
-        Err(error) => notices.set(vec![error.to_string()]),
+        Err(error) => {
+            notices.set(vec![error.to_string()]);
+            reveal();
+        }
     });
     let generate = Callback::new(move |()| {
         // Until the pair's defaults have come there is no recipe.
@@ -90,6 +101,7 @@ pub fn App() -> impl IntoView {
             draw.run(());
         } else {
             engine.when_ready(draw);
+            reveal();
         }
     });
     let cancel = Callback::new(move |()| engine.cancel());
@@ -136,6 +148,10 @@ pub fn App() -> impl IntoView {
                     negative_prompt=controls.negative_prompt
                     on_generate=generate
                 />
+                <Actions
+                    busy=engine.busy()
+                    on_cancel=cancel
+                />
                 <ExamplePrompts
                     prompts=example_prompts
                     on_choose=Callback::new(move |prompt| controls.prompt.set(prompt))
@@ -144,10 +160,6 @@ pub fn App() -> impl IntoView {
                     <SeedFields seed=controls.seed seed_count=controls.seed_count />
                     <ModeToggles modes=controls.modes />
                 </fieldset>
-                <Actions
-                    busy=engine.busy()
-                    on_cancel=cancel
-                />
                 <fieldset class="bare" disabled=loading_pair>
                     <Settings controls=controls pair=engine.pair open=grid_is_beside() />
                 </fieldset>

@@ -34,10 +34,22 @@ where
             format!("This has to be {bounds}.")
         }
     };
+    // Written only where it differs: half a number, such as "1.", reads as empty, and writing that
+    // back would wipe it while it is being typed.
+    let field = NodeRef::<leptos::html::Input>::new();
+    Effect::new(move |_| {
+        let text = value.get();
+        if let Some(field) = field.get()
+            && field.value() != text
+        {
+            field.set_value(&text);
+        }
+    });
     view! {
         <div class="field">
             <label for=handle>{label}</label>
             <input
+                node_ref=field
                 id=handle
                 data-testid=handle
                 type="number"
@@ -47,7 +59,6 @@ where
                 step=step
                 aria-describedby=described_by
                 aria-invalid=move || (!valid() && !value.with(String::is_empty)).then_some("true")
-                prop:value=move || value.get()
                 on:input=move |event| value.set(event_target_value(&event))
             />
             <p id=help_id class="help">

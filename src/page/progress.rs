@@ -52,8 +52,9 @@ impl StepClock {
         }
     }
 
-    /// The progress of a job with these counts. A mode without a timed step of its own is taken to
-    /// be as fast as the others are on the average.
+    /// The progress of a job with these counts. A pass of a mode without a timed step of its own is
+    /// taken to be as fast as a step of the others is on the average: those that are drawn first are
+    /// hardly ever guided.
     pub fn progress(&self, counts: &[StepCount]) -> Progress {
         let mean = |(sum, number): (Duration, u32)| {
             (number > 0).then(|| sum.as_secs_f64() / f64::from(number))
@@ -66,7 +67,7 @@ impl StepClock {
                 .iter()
                 .map(|count| {
                     let own = self.timed.get(&count.mode).copied().and_then(mean);
-                    own.unwrap_or(overall) * f64::from(count.left)
+                    own.unwrap_or(overall * f64::from(count.passes)) * f64::from(count.left)
                 })
                 .sum()
         });

@@ -16,7 +16,10 @@ pub fn PromptFields(
         // Enter also confirms what an input method composes.
         if event.key() == "Enter" && !event.shift_key() && !event.is_composing() {
             event.prevent_default();
-            on_generate.run(());
+            // A key that is held down would queue a run with each repetition.
+            if !event.repeat() {
+                on_generate.run(());
+            }
         }
     };
     view! {
@@ -48,10 +51,13 @@ pub fn PromptFields(
                 data-testid="negative-prompt"
                 type="text"
                 maxlength=maximum
-                placeholder="acts where guidance is above 1"
+                aria-describedby="negative-prompt-help"
                 prop:value=move || negative_prompt.get()
                 on:input=move |event| negative_prompt.set(event_target_value(&event))
             />
+            <p id="negative-prompt-help" class="help">
+                "Acts where a guidance below is above 1: in the base row, unless you set others."
+            </p>
         </div>
     }
 }

@@ -137,13 +137,14 @@ fn a_cancelled_job_ends_within_a_step_and_keeps_what_is_done() {
     let mut recipe = describe(&bundled.manifest).expect("a pair").recipe;
     recipe.modes = vec![Mode::SkipFirstStep];
     recipe.seed_count = 2;
-    // Three steps and the image of the first seed, then one step of the second.
+    // The start, three steps and the image of the first seed, then the start and one step of the
+    // second.
     let mut recorder = Recorder {
-        cancel_after: Some(5),
+        cancel_after: Some(7),
         ..Recorder::default()
     };
     let outcome = block_on(generate(&pair, 1, &recipe, &mut recorder));
     assert_eq!(outcome.expect("no failure"), Outcome::Cancelled);
-    assert_eq!(recorder.events.len(), 5);
-    assert!(matches!(recorder.events[3], Event::Image { column: 0, .. }));
+    assert_eq!(recorder.events.len(), 7);
+    assert!(matches!(recorder.events[4], Event::Image { column: 0, .. }));
 }
