@@ -13,7 +13,7 @@ use crate::{
         Conditioning, TextEncoding, TinyDecoder, TinyDecoderConfig, TokenizerConfig,
         UNet2DConditionConfig, UNet2DConditionModel, Weights,
     },
-    sampler::{ModelRole, Plan, Scheduler, SchedulerConfig, Timesteps},
+    sampler::{ModelRole, Plan, Scheduler, SchedulerClass, SchedulerConfig, Timesteps},
     weights::{Component, Manifest, StoredTensor},
 };
 
@@ -77,7 +77,7 @@ impl Pair {
             }
             None => None,
         };
-        Ok(Self {
+        let pair = Self {
             manifest,
             device,
             tokenizers,
@@ -86,7 +86,61 @@ impl Pair {
             distilled: None,
             vae,
             tiny_decoder,
-        })
+        };
+        pair.check()?;
+        Ok(pair)
+    }
+
+    /// Whether all but the UNets fit each other, so that no later computation meets shapes that
+    /// don't.
+    fn check(&self) -> Result<(), EngineError> {
+        let mismatch = |reason: &str| {
+            Err(EngineError::Mismatch {
+                reason: reason.into(),
+            })
+        };
+        let [first, second] = &self.tokenizers;
+        if first.length() != second.length() {
+            return mismatch("its tokenizers pad to different lengths");
+        }
+        for (tokenizer, encoder) in self.tokenizers.iter().zip(&self.text_encoders) {
+            let config = encoder.config();
+            if tokenizer.length() > config.max_position_embeddings
+                || tokenizer.vocabulary_size() > config.vocab_size
+            {
+                return mismatch("a tokenizer gives more tokens than its text encoder knows");
+            }
+        }
+        let vae = self.vae.config();
+        if vae.in_channels != 3 || vae.out_channels != 3 {
+            return mismatch("its VAE is not one for pictures in red, green and blue");
+        }
+        let factor = vae.downscale_factor();
+        if self
+            .manifest
+            .image_size
+            .iter()
+            .any(|size| size % factor != 0)
+        {
+            return mismatch("its image size is no multiple of what a latent pixel covers");
+        }
+        Ok(())
+    }
+
+    /// Whether a UNet fits the text encoders and the VAE.
+    fn check_unet(&self, unet: &UNet2DConditionConfig) -> Result<(), EngineError> {
+        let [first, second] = self.text_encoders.each_ref().map(ClipTextModel::config);
+        let channels = self.vae.config().latent_channels;
+        if unet.cross_attention_dim != first.hidden_size + second.hidden_size
+            || unet.pooled_dim() != Some(second.pooled_size())
+            || unet.in_channels != channels
+            || unet.out_channels != channels
+        {
+            return Err(EngineError::Mismatch {
+                reason: "a UNet is made for other text encoders or another VAE".into(),
+            });
+        }
+        Ok(())
     }
 
     /// Loads the UNets that the modes need, if they are not there yet. Says whether it had to.
@@ -101,13 +155,16 @@ impl Pair {
         let mut loaded = false;
         if self.base.is_none() && modes.iter().any(|mode| mode.needs_base()) {
             let component = &self.manifest.components.unet;
-            self.base = Some(load_unet("unet", component, &self.device, files).await?);
+            let unet = load_unet("unet", component, &self.device, files).await?;
+            self.check_unet(unet.config())?;
+            self.base = Some(unet);
             loaded = true;
         }
         if self.distilled.is_none() && modes.iter().any(|mode| mode.needs_distilled()) {
             let component = &self.manifest.components.unet_distilled;
-            self.distilled =
-                Some(load_unet("unet_distilled", component, &self.device, files).await?);
+            let unet = load_unet("unet_distilled", component, &self.device, files).await?;
+            self.check_unet(unet.config())?;
+            self.distilled = Some(unet);
             loaded = true;
         }
         Ok(loaded)
@@ -180,11 +237,6 @@ impl Pair {
     fn encode_with_both(&self, prompt: &str) -> Result<[TextEncoding; 2], EngineError> {
         let [first, second] = &self.tokenizers;
         let [first, second] = [first.encode(prompt)?, second.encode(prompt)?];
-        if first.len() != second.len() {
-            return Err(EngineError::Mismatch {
-                reason: "its tokenizers pad to different lengths".into(),
-            });
-        }
         let [encoder, encoder_2] = &self.text_encoders;
         Ok([encoder.encode(&first), encoder_2.encode(&second)])
     }
@@ -245,9 +297,7 @@ async fn load_text_encoder(
     files: &impl PairFiles,
 ) -> Result<ClipTextModel, EngineError> {
     let config = ClipTextConfig::from_json(&component.config)?;
-    // Old exports carry this table of 0, 1, 2, …, which is no weight.
-    let is_weight = |name: &str| !name.ends_with("embeddings.position_ids");
-    let weights = load_weights(name, component, device, files, is_weight).await?;
+    let weights = load_weights(name, component, device, files, |_| true).await?;
     Ok(ClipTextModel::load(config, weights)?)
 }
 
@@ -306,6 +356,12 @@ pub fn plan_for(mode: Mode, recipe: &Recipe, manifest: &Manifest) -> Result<Plan
         Mode::SkipFirstStep => Plan::skip_first_step(distilled, guidance)?,
         Mode::Hybrid => {
             let base = match recipe.hybrid_base_steps {
+                // The base model adds no step noise: with Turbo's scheduler it takes the Euler steps
+                // of the same timesteps, as the paper's code does.
+                1 if distilled_config.class() == SchedulerClass::EulerAncestral => {
+                    let euler = distilled_config.with_class(SchedulerClass::EulerDiscrete);
+                    Some(Scheduler::new(&euler, &timesteps)?)
+                }
                 1 => None,
                 replaced => Some(base(replaced * recipe.distilled_steps)?),
             };

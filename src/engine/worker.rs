@@ -12,7 +12,7 @@ use super::{
     protocol::{DevicePreference, Event, JobId, LoadingFrom, PROTOCOL_VERSION, Request},
     recipe::Recipe,
 };
-use crate::weights::{Files, Manifest, StoredTensor};
+use crate::weights::{Files, FilesError, Manifest, StoredTensor, source::SourceError};
 
 type Cancelled = Rc<RefCell<BTreeSet<JobId>>>;
 
@@ -164,17 +164,34 @@ impl Host for WorkerHost<'_> {
     }
 }
 
-impl PairFiles for Files {
+/// The files as one job reads them: cancelling the job ends the reading.
+struct JobFiles<'a> {
+    files: &'a Files,
+    host: &'a WorkerHost<'a>,
+}
+
+impl PairFiles for JobFiles<'_> {
     async fn tensor_names(&self, sha256: &str) -> Result<Vec<String>, EngineError> {
-        Ok(Files::tensor_names(self, sha256).await?)
+        Ok(self.files.tensor_names(sha256).await?)
     }
 
     async fn tensor(&self, sha256: &str, name: &str) -> Result<StoredTensor, EngineError> {
-        Ok(self.read_tensor(sha256, name).await?)
+        if self.host.is_cancelled() {
+            return Err(FilesError::from(SourceError::Cancelled).into());
+        }
+        Ok(self.files.read_tensor(sha256, name).await?)
     }
 
     async fn blob(&self, sha256: &str) -> Result<Vec<u8>, EngineError> {
-        Ok(self.read_blob(sha256).await?)
+        Ok(self.files.read_blob(sha256).await?)
+    }
+}
+
+/// Cancelling while files are read or loaded is an outcome, and no failure.
+fn cancelled_or(error: EngineError) -> Result<Outcome, EngineError> {
+    match error {
+        EngineError::Files(error) if error.is_cancelled() => Ok(Outcome::Cancelled),
+        error => Err(error),
     }
 }
 
@@ -228,21 +245,28 @@ impl Engine {
         if self.pair.is_none() {
             match self.load(host).await {
                 Ok(pair) => self.pair = Some(pair),
-                Err(EngineError::Files(error)) if error.is_cancelled() => {
-                    return Ok(Outcome::Cancelled);
-                }
-                Err(error) => return Err(error),
+                Err(error) => return cancelled_or(error),
             }
         }
         let Some(pair) = &mut self.pair else {
             return Err(EngineError::NotLoaded);
         };
-        if host.is_cancelled() {
-            return Ok(Outcome::Cancelled);
+        let files = JobFiles {
+            files: &self.files,
+            host,
+        };
+        match pair.load_unets(&recipe.modes, &files).await {
+            Ok(true) => host.emit(Event::Compiling { job }),
+            Ok(false) => {}
+            Err(error) => {
+                // The next job asks for all files anew: a damaged record has been discarded.
+                self.pair = None;
+                return cancelled_or(error);
+            }
         }
-        if pair.load_unets(&recipe.modes, &self.files).await? {
-            host.emit(Event::Compiling { job });
-        }
+        let Some(pair) = &self.pair else {
+            return Err(EngineError::NotLoaded);
+        };
         generate(pair, job, recipe, host).await
     }
 
@@ -281,6 +305,10 @@ impl Engine {
             });
         }
         host.emit(Event::Compiling { job });
-        Pair::load(self.manifest.clone(), self.device.clone(), &self.files).await
+        let files = JobFiles {
+            files: &self.files,
+            host,
+        };
+        Pair::load(self.manifest.clone(), self.device.clone(), &files).await
     }
 }

@@ -85,10 +85,17 @@ impl AutoencoderConfig {
                 .block_out_channels
                 .iter()
                 .all(|channels| channels % parsed.norm_num_groups == 0);
-        if parsed.block_out_channels.is_empty() || !divisible {
+        if !(1..=8).contains(&parsed.block_out_channels.len()) || !divisible {
             return Err(ModelError::Config {
                 component: COMPONENT,
-                reason: "block_out_channels is empty or not divisible by norm_num_groups".into(),
+                reason: "block_out_channels has no or too many entries, or one that norm_num_groups doesn't divide".into(),
+            });
+        }
+        if config.get("act_fn").is_some_and(|name| name != "silu") {
+            return Err(ModelError::Unsupported {
+                component: COMPONENT,
+                option: "act_fn",
+                value: config["act_fn"].to_string(),
             });
         }
         Ok(parsed)

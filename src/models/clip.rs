@@ -70,6 +70,15 @@ impl ClipTextConfig {
         Ok(parsed)
     }
 
+    /// Width of the pooled text.
+    pub fn pooled_size(&self) -> usize {
+        if self.has_projection() {
+            self.projection_dim
+        } else {
+            self.hidden_size
+        }
+    }
+
     fn has_projection(&self) -> bool {
         self.architectures
             .iter()
@@ -222,6 +231,11 @@ impl ClipTextModel {
             final_layer_norm,
             text_projection,
         })
+    }
+
+    /// The config that the model was built from.
+    pub fn config(&self) -> &ClipTextConfig {
+        &self.config
     }
 
     /// Encodes one text of at most `max_position_embeddings` token ids, padding included.

@@ -81,6 +81,7 @@ pub struct ClipTokenizer {
     eos_id: u32,
     pad_id: u32,
     length: usize,
+    vocabulary_size: usize,
 }
 
 impl ClipTokenizer {
@@ -96,6 +97,7 @@ impl ClipTokenizer {
         let malformed = |reason: String| ModelError::Tokenizer { reason };
         let vocabulary: HashMap<String, u32> = serde_json::from_str(vocabulary)
             .map_err(|error| malformed(format!("vocab.json is not a list of tokens ({error})")))?;
+        let vocabulary_size = vocabulary.values().max().map_or(0, |&id| id as usize + 1);
         let id = |token: &TokenText| {
             vocabulary
                 .get(token.text())
@@ -165,7 +167,18 @@ impl ClipTokenizer {
             eos_id,
             pad_id,
             length: config.model_max_length,
+            vocabulary_size,
         })
+    }
+
+    /// Number of ids of every prompt.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// One more than the largest id.
+    pub fn vocabulary_size(&self) -> usize {
+        self.vocabulary_size
     }
 
     /// The ids of a prompt: the first token, at most `model_max_length − 2` of the text, the last

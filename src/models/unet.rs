@@ -92,7 +92,7 @@ impl UNet2DConditionConfig {
     /// # Errors
     /// A field is missing or malformed, or asks for something that SDXL has not.
     pub fn from_json(config: &serde_json::Value) -> Result<Self, ModelError> {
-        let expectations: [(&'static str, &[serde_json::Value]); 16] = [
+        let expectations: [(&'static str, &[serde_json::Value]); 22] = [
             ("addition_embed_type", &["text_time".into()]),
             ("use_linear_projection", &[true.into()]),
             ("act_fn", &["silu".into()]),
@@ -122,6 +122,25 @@ impl UNet2DConditionConfig {
             ),
             (
                 "only_cross_attention",
+                &[false.into(), serde_json::Value::Null],
+            ),
+            // Files spell the whole number both ways.
+            (
+                "resnet_out_scale_factor",
+                &[1.into(), 1.0.into(), serde_json::Value::Null],
+            ),
+            (
+                "mid_block_scale_factor",
+                &[1.into(), 1.0.into(), serde_json::Value::Null],
+            ),
+            (
+                "resnet_skip_time_act",
+                &[false.into(), serde_json::Value::Null],
+            ),
+            ("time_embedding_act_fn", &[serde_json::Value::Null]),
+            ("timestep_post_act", &[serde_json::Value::Null]),
+            (
+                "mid_block_only_cross_attention",
                 &[false.into(), serde_json::Value::Null],
             ),
             ("class_embed_type", &[serde_json::Value::Null]),
@@ -209,8 +228,8 @@ impl UNet2DConditionConfig {
         self.heads_config().get(block).unwrap_or(0)
     }
 
-    /// Width of the pooled text embedding.
-    fn pooled_dim(&self) -> Option<usize> {
+    /// Width of the pooled text embedding; none where the config contradicts itself.
+    pub fn pooled_dim(&self) -> Option<usize> {
         self.projection_class_embeddings_input_dim
             .checked_sub(6 * self.addition_time_embed_dim)
     }

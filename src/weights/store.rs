@@ -7,10 +7,10 @@
 //! The futures here must not be dropped before they are done: IndexedDB would call back into what is
 //! no longer there.
 
-use idb::{
-    Database, DatabaseEvent, Factory, KeyRange, ObjectStoreParams, TransactionMode,
-    TransactionResult,
-};
+use std::{cell::Cell, rc::Rc};
+
+use futures::channel::oneshot;
+use idb::{Database, DatabaseEvent, Factory, KeyRange, ObjectStoreParams, TransactionMode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsValue;
@@ -293,18 +293,29 @@ impl Store {
         requests: impl FnOnce(&idb::ObjectStore) -> Result<(), idb::Error>,
     ) -> Result<(), StoreError> {
         let run = async {
-            let transaction = self
+            let mut transaction = self
                 .database
                 .transaction(&[store], TransactionMode::ReadWrite)?;
-            let store = transaction.object_store(store)?;
-            requests(&store)?;
-            let result = transaction.await;
-            // The cause stands in the transaction alone, and only once it has ended.
-            match (result, store.transaction().error()) {
-                (Ok(TransactionResult::Committed), _) => Ok(()),
-                (_, Some(cause)) => Err(idb::Error::DomException(cause)),
-                (Err(error), None) => Err(error),
-                (Ok(TransactionResult::Aborted), None) => Err(idb::Error::DomExceptionNotFound),
+            // Not awaited itself: that ends at the first request that fails, and the errors of the
+            // others would call back into what is no longer there. A failed transaction aborts, and
+            // only then does it tell the cause.
+            let (sender, ended) = oneshot::channel();
+            let sender = Rc::new(Cell::new(Some(sender)));
+            let on_abort = sender.clone();
+            let end = |sender: &Cell<Option<oneshot::Sender<bool>>>, committed| {
+                if let Some(sender) = sender.take() {
+                    // The receiver waits below for as long as the transaction lives.
+                    let _ = sender.send(committed);
+                }
+            };
+            transaction.on_complete(move |_| end(&sender, true));
+            transaction.on_abort(move |_| end(&on_abort, false));
+            requests(&transaction.object_store(store)?)?;
+            match ended.await {
+                Ok(true) => Ok(()),
+                _ => Err(transaction
+                    .error()
+                    .map_or(idb::Error::DomExceptionNotFound, idb::Error::DomException)),
             }
         };
         run.await.map_err(|error| {

@@ -45,9 +45,9 @@ test(
     const parameters = { ...QUICK, modes: MODES.join(","), "seed-count": 2, "base-steps": 4 };
     await withPage({ parameters, prepare: watch }, async ({ page }) => {
       // The first grid loads the models. What counts is the wall clock, which a machine that is
-      // busy with something else stretches too: a page that is at fault is so in every grid.
+      // busy with something else stretches too: one grid of three may be unlucky.
       const longTasks = [];
-      for (let grid = 0; grid < 4; grid += 1) {
+      for (let grid = 0; grid < 3; grid += 1) {
         const seed = 1 + 2 * grid;
         await page.control("seed").fill(String(seed));
         await page.control("seed").blur();
@@ -63,11 +63,9 @@ test(
         );
         t.diagnostic(`grid ${grid + 1}: ${ofTheGrid.length} long tasks`);
         longTasks.push(ofTheGrid);
-        if (ofTheGrid.length === 0) {
-          return;
-        }
       }
-      assert.fail(`every grid had long tasks: ${JSON.stringify(longTasks)}`);
+      const grids = longTasks.filter((tasks) => tasks.length > 0);
+      assert.ok(grids.length <= 1, `long tasks in ${JSON.stringify(grids)}`);
     });
   },
 );

@@ -6,10 +6,11 @@ use std::fs::File;
 use burn::tensor::Device;
 use firststep::{
     engine::{
-        EngineError, Host, Outcome, Pair, describe, generate,
+        EngineError, Host, Outcome, Pair, describe, generate, plan_for,
         protocol::{Event, Frame},
         recipe::Mode,
     },
+    sampler::ModelRole,
     share::hash::Link,
 };
 use serde::Deserialize;
@@ -147,4 +148,38 @@ fn a_cancelled_job_ends_within_a_step_and_keeps_what_is_done() {
     assert_eq!(outcome.expect("no failure"), Outcome::Cancelled);
     assert_eq!(recorder.events.len(), 7);
     assert!(matches!(recorder.events[4], Event::Image { column: 0, .. }));
+}
+
+#[test]
+fn turbos_base_model_takes_euler_steps_without_noise() {
+    let mut manifest = BundledPair::read().manifest;
+    manifest.schedulers.distilled["_class_name"] = "EulerAncestralDiscreteScheduler".into();
+    manifest.schedulers.distilled["timestep_spacing"] = "trailing".into();
+    manifest.defaults.distilled_timesteps.clear();
+    let recipe = describe(&manifest).expect("a pair").recipe;
+    let plan = plan_for(Mode::Hybrid, &recipe, &manifest).expect("a plan");
+    let takers: Vec<_> = plan
+        .steps()
+        .iter()
+        .map(|step| {
+            let adds_noise = plan.scheduler(step).needs_noise(step.index);
+            (step.model, adds_noise)
+        })
+        .collect();
+    let distilled = (ModelRole::Distilled, true);
+    assert_eq!(
+        takers,
+        [(ModelRole::Base, false), distilled, distilled, distilled]
+    );
+}
+
+#[test]
+fn a_pair_whose_parts_do_not_fit_is_refused() {
+    let bundled = BundledPair::read();
+    let mut manifest = bundled.manifest.clone();
+    manifest.image_size = [66, 64];
+    let error = block_on(Pair::load(manifest, Device::flex(), &bundled))
+        .err()
+        .expect("66 pixels are no whole number of latent pixels");
+    assert!(error.to_string().contains("image size"), "{error}");
 }
