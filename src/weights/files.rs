@@ -133,6 +133,7 @@ impl Files {
         mut on_progress: impl FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<(), FilesError> {
         let missing = self.missing(manifest).await?;
+        let is_new = !missing.is_empty();
         let total = missing.iter().map(|file| file.size).sum();
         let mut done = 0;
         for file in missing {
@@ -143,6 +144,12 @@ impl Files {
             let content = verify::split(file, bytes)?;
             self.keep(&file.sha256, content).await;
             done += file.size;
+        }
+        if is_new
+            && let Some(store) = &self.store
+            && let Err(error) = store.remove_unnamed_files().await
+        {
+            self.notice = Some(error.to_string());
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 //! The futures here must not be dropped before they are done: IndexedDB would call back into what is
 //! no longer there.
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, collections::BTreeSet, rc::Rc};
 
 use futures::channel::oneshot;
 use idb::{Database, DatabaseEvent, Factory, KeyRange, ObjectStoreParams, TransactionMode};
@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsValue;
 
+use super::manifest::Manifest;
 use super::tensor::{Encoding, StoredTensor};
 use super::verify::FileContent;
 
@@ -86,8 +87,6 @@ struct BlobRecord {
 /// Says that all of a file is there.
 #[derive(Serialize, Deserialize)]
 struct FileRecord {
-    /// Bytes of the file's content.
-    size: f64,
     /// Names of its tensors; none for a blob.
     tensors: Option<Vec<String>>,
 }
@@ -155,7 +154,6 @@ impl Store {
                 }
                 self.put(TENSORS, &batch).await?;
                 FileRecord {
-                    size: tensors.iter().map(|t| t.bytes.len() as f64).sum(),
                     tensors: Some(tensors.iter().map(|t| t.name.clone()).collect()),
                 }
             }
@@ -166,10 +164,7 @@ impl Store {
                 let record = to_js(&record)?;
                 self.put(TENSORS, &[(tensor_key(sha256, ""), record)])
                     .await?;
-                FileRecord {
-                    size: bytes.len() as f64,
-                    tensors: None,
-                }
+                FileRecord { tensors: None }
             }
         };
         self.put(FILES, &[(sha256.into(), to_js(&record)?)]).await
@@ -241,6 +236,40 @@ impl Store {
     /// [`StoreError::Damaged`] or [`StoreError::Failed`].
     pub async fn get_manifest(&self, url: &str) -> Result<Option<String>, StoreError> {
         self.get(MANIFESTS, url).await
+    }
+
+    /// Deletes every file that no kept manifest names: what an earlier version of a pair left.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub async fn remove_unnamed_files(&self) -> Result<(), StoreError> {
+        let read = async {
+            let transaction = self
+                .database
+                .transaction(&[MANIFESTS, FILES], TransactionMode::ReadOnly)?;
+            // Both are asked for before either is awaited: a transaction ends when nothing is.
+            let manifests = transaction.object_store(MANIFESTS)?.get_all(None, None)?;
+            let files = transaction.object_store(FILES)?.get_all_keys(None, None)?;
+            Ok((manifests.await?, files.await?))
+        };
+        let (manifests, files) = read.await.map_err(|error: idb::Error| StoreError::Failed {
+            action: "reading",
+            reason: error.to_string(),
+        })?;
+        let mut named = BTreeSet::new();
+        for text in manifests.iter().filter_map(JsValue::as_string) {
+            // A manifest of a later format may name files that can't be known here.
+            let Ok(manifest) = Manifest::parse(&text) else {
+                return Ok(());
+            };
+            named.extend(manifest.files().into_iter().map(|file| file.sha256.clone()));
+        }
+        for sha256 in files.iter().filter_map(JsValue::as_string) {
+            if !named.contains(&sha256) {
+                self.remove_file(&sha256).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn get<T: DeserializeOwned>(

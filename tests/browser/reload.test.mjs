@@ -1,13 +1,15 @@
 // The second visit reads the weights from the browser's own store.
 
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { gunzipSync } from "node:zlib";
 
 import { Browser } from "./browser.mjs";
-import { DIST, FirststepPage, PAIR_PATH, QUICK, cellNames } from "./page.mjs";
+import { DIST, FirststepPage, PAIR_PATH, QUICK, cellNames, withPage } from "./page.mjs";
 import { StaticServer } from "./server.mjs";
 
 const TIMEOUT = 5 * 60_000;
@@ -63,5 +65,62 @@ test(
       await server.close();
       await rm(userDataDirectory, { recursive: true, force: true });
     }
+  },
+);
+
+/** The hashes of the files that the store holds whole. */
+function storedFiles(page) {
+  return page.page.evaluate(
+    () =>
+      new Promise((resolve, reject) => {
+        const open = indexedDB.open("firststep");
+        open.onerror = () => reject(open.error);
+        open.onsuccess = () => {
+          const keys = open.result.transaction("files").objectStore("files").getAllKeys();
+          keys.onerror = () => reject(keys.error);
+          keys.onsuccess = () => {
+            open.result.close();
+            resolve(keys.result);
+          };
+        };
+      }),
+  );
+}
+
+test(
+  "a new version of a pair takes the old one's place in the store",
+  { timeout: 2 * TIMEOUT },
+  async () => {
+    const manifest = JSON.parse(await readFile(join(DIST, PAIR_PATH, "manifest.json"), "utf8"));
+    const hashes = (manifest) =>
+      [
+        ...new Set(Object.values(manifest.components).flatMap(({ files }) => files)),
+      ].map(({ sha256 }) => sha256);
+    // The older version differs in one file: the same VAE, not compressed.
+    const [file] = manifest.components.vae.files;
+    const body = gunzipSync(await readFile(join(DIST, PAIR_PATH, file.path)));
+    const older = structuredClone(manifest);
+    older.components.vae.files = [
+      {
+        path: file.path,
+        size: body.length,
+        sha256: createHash("sha256").update(body).digest("hex"),
+      },
+    ];
+    const prepare = ({ server }) => {
+      server.fault(PAIR_PATH + file.path, { replaceBody: body });
+      server.fault(`${PAIR_PATH}manifest.json`, { replaceBody: Buffer.from(JSON.stringify(older)) });
+    };
+    await withPage({ parameters: QUICK, prepare }, async ({ page, server }) => {
+      const drawAndList = async () => {
+        await page.pressGenerate();
+        await page.waitForDone(cellNames(["distilled"], 1), TIMEOUT);
+        return new Set(await storedFiles(page));
+      };
+      assert.deepEqual(await drawAndList(), new Set(hashes(older)));
+      server.clearFaults();
+      await page.reload();
+      assert.deepEqual(await drawAndList(), new Set(hashes(manifest)));
+    });
   },
 );
