@@ -1,7 +1,9 @@
 //! Files over HTTP, in the browser's worker. The only module that knows the network.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, pin::pin};
 
+use futures::future::{Either, select};
+use gloo_timers::future::TimeoutFuture;
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -15,6 +17,9 @@ use super::verify::{FileVerifier, VerifyError};
 
 /// The longest manifest in bytes; a real one has some ten thousand.
 const MAXIMUM_TEXT_LENGTH: usize = 4 * 1024 * 1024;
+
+/// How long a server may be silent before the caller is asked whether it still waits.
+const SILENCE_MILLISECONDS: u32 = 250;
 
 /// Why a file can't be had.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -77,7 +82,7 @@ pub fn file_address(manifest_url: &str, path: &str) -> Result<String, SourceErro
 }
 
 /// Loads a file and checks it against the manifest while it arrives. `on_progress` gets the bytes so
-/// far after each piece; when it breaks, the transfer is ended.
+/// far after each piece, and while the server is silent; when it breaks, the transfer is ended.
 ///
 /// The browser's HTTP cache is passed by: the store keeps the file, and a stale copy under the same
 /// name would fail the check.
@@ -91,8 +96,9 @@ pub async fn fetch_file(
 ) -> Result<Vec<u8>, SourceError> {
     let mut verifier = FileVerifier::new(file);
     let mut bytes = Vec::new();
-    let mut body = Body::open(url, RequestCache::NoStore).await?;
-    while let Some(piece) = body.next().await? {
+    let open = Body::open(url, RequestCache::NoStore);
+    let mut body = while_wanted(open, || on_progress(0)).await?;
+    while let Some(piece) = while_wanted(body.next(), || on_progress(bytes.len() as u64)).await? {
         verifier.update(&piece)?;
         bytes.extend_from_slice(&piece);
         if on_progress(bytes.len() as u64).is_break() {
@@ -101,6 +107,21 @@ pub async fn fetch_file(
     }
     verifier.finish()?;
     Ok(bytes)
+}
+
+/// Waits for the network, and gives up when the caller says so: a server can be silent for ever.
+async fn while_wanted<T>(
+    network: impl Future<Output = Result<T, SourceError>>,
+    mut on_silence: impl FnMut() -> ControlFlow<()>,
+) -> Result<T, SourceError> {
+    let mut network = pin!(network);
+    loop {
+        match select(network.as_mut(), TimeoutFuture::new(SILENCE_MILLISECONDS)).await {
+            Either::Left((result, _)) => return result,
+            Either::Right(_) if on_silence().is_break() => return Err(SourceError::Cancelled),
+            Either::Right(_) => {}
+        }
+    }
 }
 
 /// Loads a text, asking the server each time whether it has changed.

@@ -106,6 +106,22 @@ for (const { name, fault, patterns } of TRANSFER_FAULTS) {
   );
 }
 
+test(
+  "a download from a host that falls silent can be cancelled",
+  { timeout: 2 * TIMEOUT },
+  async () => {
+    const prepare = ({ server }) => server.fault(filePath, { delayMilliseconds: 10 * 60_000 });
+    await withPage({ parameters: QUICK, prepare }, async ({ page, server }) => {
+      await page.pressGenerate();
+      await page.waitForStatus([/downloading/i], SENTENCE_TIMEOUT);
+      await page.control("cancel").click();
+      await page.waitForStatus([/cancelled/i], SENTENCE_TIMEOUT);
+      server.clearFaults();
+      await assertGoodRun(page);
+    });
+  },
+);
+
 // Files that are what their manifest says, and no safetensors files all the same.
 const FILE_FAULTS = [
   {

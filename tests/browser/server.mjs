@@ -98,7 +98,8 @@ export class StaticServer {
     this.requests.push({ method: request.method, path, range: request.headers.range ?? null });
     const fault = this.#faults.get(path) ?? {};
     if (fault.delayMilliseconds !== undefined) {
-      await new Promise((resolve) => setTimeout(resolve, fault.delayMilliseconds));
+      // A test that has ended doesn't wait for it.
+      await new Promise((resolve) => setTimeout(resolve, fault.delayMilliseconds).unref());
     }
     if (fault.status !== undefined) {
       response.writeHead(fault.status).end();
