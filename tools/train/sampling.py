@@ -1,0 +1,75 @@
+"""Draws with the models by diffusers' schedulers: the base, the distilled model, and both together."""
+
+import torch
+from diffusers import DDIMScheduler, EulerDiscreteScheduler, LCMScheduler
+
+from common import LATENT_SIZE
+from models import NOISE_SCHEDULE, TextEncoders, Vocabulary, predict_noise
+
+#: What the real SDXL's schedulers have, but for the schedule itself.
+SCHEDULER_CONFIG = dict(**NOISE_SCHEDULE, clip_sample=False, set_alpha_to_one=False, steps_offset=1)
+BASE_STEPS, BASE_GUIDANCE = 25, 4.0
+#: Where the distilled model's four steps begin: see README.md, "The noise schedule".
+DISTILLED_TIMESTEPS = (999, 749, 499, 249)
+MODES = ("base", "distilled", "hybrid", "skip")
+
+
+class Sampler:
+    """Generates pictures of prompts and seeds, and keeps the Diffusion Targets when asked to."""
+
+    def __init__(self, unet, encoders: TextEncoders, vocabulary: Vocabulary, vae, device, distilled=None, scheduler=None, timesteps=DISTILLED_TIMESTEPS):
+        """`scheduler` and `timesteps` are the distilled model's."""
+        self.unet, self.distilled, self.encoders, self.vocabulary, self.vae, self.device = unet, distilled, encoders, vocabulary, vae, device
+        #: What a consistency model takes in place of guidance: `[1, width]`.
+        self.guidance_embedding = None
+        self.scheduler, self.timesteps = scheduler or LCMScheduler(**SCHEDULER_CONFIG), list(timesteps)
+
+    def condition(self, prompts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        first, second = self.vocabulary.encode(prompts)
+        return self.encoders(first.to(self.device), second.to(self.device))
+
+    @torch.no_grad()
+    def latents(
+        self, mode: str, prompts: list[str], seeds: list[int], steps=BASE_STEPS, guidance=BASE_GUIDANCE, base_guidance=0.0, targets=None
+    ) -> torch.Tensor:
+        """Latents `[batch, 4, 16, 16]`, one for each prompt with its seed. `targets` gathers each step's x̃₀."""
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        shape = (1, 4, LATENT_SIZE, LATENT_SIZE)
+        latent = torch.cat([torch.randn(shape, generator=generator) for generator in generators]).to(self.device)
+        condition, empty = self.condition(prompts), self.condition([""] * len(prompts))
+        first = 1 if mode == "skip" else 0
+        if mode == "base":
+            scheduler = DDIMScheduler(**SCHEDULER_CONFIG)
+            scheduler.set_timesteps(steps)
+        else:
+            scheduler = self.scheduler
+            scheduler.set_timesteps(timesteps=self.timesteps)
+            scheduler.set_begin_index(first)
+        # Euler's latents carry the noise at its own scale, the others' all have unit variance.
+        exploding = isinstance(scheduler, EulerDiscreteScheduler)
+        if exploding:
+            latent = latent * scheduler.sigmas[first]
+        for index, timestep in list(enumerate(scheduler.timesteps))[first:]:
+            of_base = mode == "base" or (mode == "hybrid" and index == 0)
+            unet = self.unet if of_base else self.distilled
+            scale = (guidance if mode == "base" else base_guidance) if of_base else 0.0
+            scaled = scheduler.scale_model_input(latent, timestep)
+            embedding = None if of_base else self.guidance_embedding
+            noise = predict_noise(unet, scaled, timestep, *condition, embedding)
+            if scale > 1:
+                unconditional = predict_noise(unet, scaled, timestep, *empty)
+                noise = unconditional + scale * (noise - unconditional)
+            if targets is not None:
+                share = scheduler.alphas_cumprod[timestep.long()]
+                targets.append((scaled - (1 - share).sqrt() * noise) / share.sqrt())
+            draws = dict(generator=generators) if isinstance(scheduler, LCMScheduler) else {}
+            latent = scheduler.step(noise, timestep, latent, **draws).prev_sample
+        return latent
+
+    @torch.no_grad()
+    def decode(self, latent: torch.Tensor) -> torch.Tensor:
+        """Pictures `[batch, 3, 64, 64]` in -1…1."""
+        return torch.cat([self.vae.decode(part / self.vae.config.scaling_factor).sample for part in latent.split(64)]).float().clamp(-1, 1)
+
+    def draw(self, mode: str, prompts: list[str], seeds: list[int], **options) -> torch.Tensor:
+        return self.decode(self.latents(mode, prompts, seeds, **options))
