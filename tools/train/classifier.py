@@ -14,6 +14,7 @@ Accuracy is measured on placements drawn from a seed of their own, once as drawn
 takes away what generated pictures cannot have. Writes `classifier.pt`.
 """
 
+import json
 import math
 from pathlib import Path
 from typing import NamedTuple
@@ -27,10 +28,9 @@ from common import IMAGE_SIZE, Training, autocast, options, start
 from data import STYLES
 from pictures import BACKGROUNDS, Content, Pictures
 
-#: Channels at 32, 16, 8 and 4 pixels a side, and the widths of the embedding's two parts.
+#: Channels at 32, 16, 8 and 4 pixels a side, and the width of the embedding.
 CHANNELS = (32, 64, 128, 256)
-WHAT_WIDTH, WHERE_WIDTH = 192, 64
-EMBEDDING_WIDTH = WHAT_WIDTH + WHERE_WIDTH
+EMBEDDING_WIDTH = 256
 LEARNING_RATE = 3e-3
 #: Weight of the placement's absolute error, which is some hundredths where the other losses are some tenths.
 PLACEMENT_WEIGHT = 4.0
@@ -104,11 +104,9 @@ class Classifier(nn.Module):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
             # At the full width of 32 pixels a block would cost as much as all others together.
             layers += [Residual(after)] if index else []
-        self.body = nn.Sequential(*layers)
-        # The mean over the picture says what is there wherever it is; a narrow part keeps where that is.
+        # No pooling: the placement has to come through, and the concepts are learned in fewer pictures too.
         side = IMAGE_SIZE >> len(CHANNELS)
-        self.what = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(CHANNELS[-1], WHAT_WIDTH, bias=False))
-        self.where = nn.Sequential(nn.Conv2d(CHANNELS[-1], 32, 1), nn.ReLU(), nn.Flatten(), nn.Linear(32 * side**2, WHERE_WIDTH, bias=False))
+        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(CHANNELS[-1] * side**2, EMBEDDING_WIDTH, bias=False))
         # Centred, so that unrelated pictures are about at right angles: at a cosine distance of 1.
         self.centre = nn.BatchNorm1d(EMBEDDING_WIDTH, affine=False)
         self.concept = nn.Linear(EMBEDDING_WIDTH, concepts)
@@ -121,8 +119,7 @@ class Classifier(nn.Module):
             self.placement.bias.copy_(torch.tensor([0.0, 0.0, 0.77]))
 
     def forward(self, picture: torch.Tensor) -> Prediction:
-        state = self.body(picture)
-        state = self.centre(torch.cat([self.what(state), self.where(state)], 1).float())
+        state = self.centre(self.body(picture).float())
         return Prediction(F.normalize(state, dim=1), self.concept(state), self.style(state), self.background(state), self.placement(state))
 
     @torch.no_grad()
@@ -138,7 +135,7 @@ def load_classifier(work: Path, device: torch.device) -> tuple[Classifier, dict]
     if not path.exists():
         raise SystemExit(f"{path} is missing: run classifier.py first.")
     stored = torch.load(path, map_location=device, weights_only=True)
-    if stored["concepts"] != [concept["label"] for concept in Singles(work, device).concepts]:
+    if stored["concepts"] != [concept["label"] for concept in json.loads((work / "concepts.json").read_text())]:
         raise SystemExit(f"The concepts changed since {path} was trained: delete it and classifier.checkpoint, and train it anew.")
     classifier = Classifier(len(stored["concepts"])).to(device)
     classifier.load_state_dict(stored["classifier"])
@@ -209,15 +206,16 @@ def main() -> None:
     arguments = options(__doc__.splitlines()[0], minutes=8).parse_args()
     device = start(arguments)
     pictures = Singles(arguments.work, device)
+    labels = [concept["label"] for concept in pictures.concepts]
     vae = AutoencoderKL.from_pretrained(arguments.work / "vae").to(device).eval()
-    classifier = Classifier(len(pictures.concepts)).to(device)
+    classifier = Classifier(len(labels)).to(device)
     print(f"{sum(parameter.numel() for parameter in classifier.parameters()) / 1e6:.2f} M parameters")
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=LEARNING_RATE, weight_decay=0.05)
     training = Training(
         arguments.work / "classifier.checkpoint",
         arguments.minutes,
         dict(classifier=classifier, optimizer=optimizer),
-        dict(concepts=[concept["label"] for concept in pictures.concepts], channels=CHANNELS, embedding=(WHAT_WIDTH, WHERE_WIDTH)),
+        dict(concepts=labels, channels=CHANNELS, embedding=EMBEDDING_WIDTH),
     )
     while training.going_on():
         rate = LEARNING_RATE * min(1, (training.step + 1) / 100) * max(0.01, 0.5 + 0.5 * math.cos(math.pi * training.share))
@@ -244,7 +242,6 @@ def main() -> None:
     print_accuracy(figures)
     print_confusions(predictions["through the VAE"], content, pictures.concepts)
     print_distances(predictions["as drawn"].embedding, content)
-    labels = [concept["label"] for concept in pictures.concepts]
     torch.save(dict(classifier=classifier.state_dict(), concepts=labels, accuracy=figures), arguments.work / "classifier.pt")
 
 

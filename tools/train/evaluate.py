@@ -109,7 +109,7 @@ def figures_of(pictures: torch.Tensor, prediction: Prediction, accepted: list[in
     pixels = distances(halved(pictures), halved(pictures))
     deviation = prediction.placement.std(0)
     return {
-        "recognized": 100 * recognized.float().mean().item(),
+        "recognized": 100 * recognized.sum().item() / len(recognized),
         "embedding_distance": mean_pairwise(embedding),
         "pixel_distance": mean_pairwise(pixels),
         "recognized_embedding_distance": mean_pairwise(embedding[recognized][:, recognized]),

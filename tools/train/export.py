@@ -32,10 +32,7 @@ def full_text_encoder(encoder, second: bool, vocabulary: Vocabulary):
     whole = classes[second](text_encoder_config(second, END_TOKEN + 1, START_TOKEN, END_TOKEN, PADDING[second]))
     tensors = encoder.state_dict()
     (name,) = (name for name in tensors if name.endswith("token_embedding.weight"))
-    compact = tensors[name]
-    table = compact[vocabulary.unseen].repeat(END_TOKEN + 1, 1)
-    table[torch.tensor(vocabulary.tokens)] = compact[[*range(vocabulary.unseen), vocabulary.end]]
-    whole.load_state_dict(tensors | {name: table})
+    whole.load_state_dict(tensors | {name: tensors[name][vocabulary.numbers]})
     return whole.eval()
 
 

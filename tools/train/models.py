@@ -64,9 +64,9 @@ def load_tokenizer(work: Path, padding: int) -> CLIPTokenizer:
 class Vocabulary:
     """The tokens that training prompts hold, numbered from 0: only their embeddings are trained.
 
-    `export` puts them into the full table. Every other token has one number together, whose embedding is
-    trained too: a word that was never seen draws something, not noise. The end is the highest number, as
-    CLIP's own is.
+    `export` puts them into the full table. The plural of a known word has the word's number. Every other
+    token has one number together, whose embedding is trained too: a word that was never seen draws
+    something, not noise. The end is the highest number, as CLIP's own is.
     """
 
     def __init__(self, work: Path):
@@ -79,8 +79,15 @@ class Vocabulary:
         #: CLIP's numbers of the known tokens, ascending; the end is the last.
         self.tokens = sorted({token for text in texts for token in self.tokenizer(text).input_ids} | {PADDING[1]})
         self.unseen, self.end = len(self.tokens) - 1, len(self.tokens)
-        self._number = torch.full((END_TOKEN + 1,), self.unseen)
-        self._number[torch.tensor(self.tokens)] = torch.tensor([*range(self.unseen), self.end])
+        #: The number of each of CLIP's tokens.
+        self.numbers = torch.full((END_TOKEN + 1,), self.unseen)
+        self.numbers[torch.tensor(self.tokens)] = torch.tensor([*range(self.unseen), self.end])
+        known, clip = set(self.tokens), self.tokenizer.get_vocab()
+        for text, token in clip.items():
+            for ending in ("s</w>", "es</w>"):
+                singular = clip.get(text.removesuffix(ending) + "</w>") if text.endswith(ending) else None
+                if token not in known and singular in known and len(text) > len(ending) + 2:
+                    self.numbers[token] = self.numbers[singular]
         self._known: dict[str, torch.Tensor] = {}
 
     def __len__(self) -> int:
@@ -90,10 +97,10 @@ class Vocabulary:
         """The numbers of the prompts' tokens `[batch, 77]`, padded for the first and for the second encoder."""
         for prompt in prompts:
             if prompt not in self._known:
-                self._known[prompt] = self._number[torch.tensor(self.tokenizer(prompt, truncation=True).input_ids)]
+                self._known[prompt] = self.numbers[torch.tensor(self.tokenizer(prompt, truncation=True).input_ids)]
         encoded = []
         for padding in PADDING:
-            table = torch.full((len(prompts), 77), self._number[padding].item())
+            table = torch.full((len(prompts), 77), self.numbers[padding].item())
             for index, prompt in enumerate(prompts):
                 row = self._known[prompt]
                 table[index, : len(row)] = row

@@ -1,7 +1,7 @@
 """Draws with the models by diffusers' schedulers: the base, the distilled model, and both together."""
 
 import torch
-from diffusers import DDIMScheduler, EulerDiscreteScheduler, LCMScheduler
+from diffusers import DDIMScheduler, LCMScheduler
 
 from common import LATENT_SIZE
 from models import NOISE_SCHEDULE, TextEncoders, Vocabulary, predict_noise
@@ -45,10 +45,7 @@ class Sampler:
             scheduler = self.scheduler
             scheduler.set_timesteps(timesteps=self.timesteps)
             scheduler.set_begin_index(first)
-        # Euler's latents carry the noise at its own scale, the others' all have unit variance.
-        exploding = isinstance(scheduler, EulerDiscreteScheduler)
-        if exploding:
-            latent = latent * scheduler.sigmas[first]
+        latent = latent * scheduler.init_noise_sigma
         for index, timestep in list(enumerate(scheduler.timesteps))[first:]:
             of_base = mode == "base" or (mode == "hybrid" and index == 0)
             unet = self.unet if of_base else self.distilled
