@@ -3,6 +3,8 @@
 //!
 //! Data flows one way: bytes → weights → models → sampler → engine → page.
 
+#[cfg(feature = "engine")]
+pub mod adapters;
 pub mod engine;
 #[cfg(feature = "engine")]
 pub mod models;
@@ -10,5 +12,6 @@ pub mod models;
 pub mod page;
 pub mod sampler;
 pub mod share;
+pub mod vocabulary;
 #[cfg(feature = "engine")]
 pub mod weights;

@@ -697,6 +697,60 @@ mod manifest {
     }
 
     #[test]
+    fn a_vocabulary_is_optional_and_checked() {
+        let mut manifest = good();
+        let group = json!({"name": "animals", "words": [["dog", "puppy"]]});
+        manifest["vocabulary"] = json!({"groups": [group], "styles": ["3d"]});
+        let parsed = Manifest::parse(&manifest.to_string()).unwrap();
+        let vocabulary = parsed.vocabulary.clone().unwrap();
+        assert_eq!(vocabulary.groups[0].words[0].synonyms(), ["puppy"]);
+        let written = serde_json::to_string(&parsed).unwrap();
+        assert_eq!(Manifest::parse(&written).unwrap(), parsed);
+
+        manifest["vocabulary"]["groups"][0]["words"][0] = json!([]);
+        let error = refusal(&manifest);
+        assert!(matches!(error, ManifestError::Vocabulary(_)), "{error}");
+        manifest["vocabulary"]["groups"][0]["words"][0] = json!("dog");
+        let error = refusal(&manifest);
+        assert!(matches!(error, ManifestError::Malformed { .. }), "{error}");
+
+        manifest.as_object_mut().unwrap().remove("vocabulary");
+        let without = Manifest::parse(&manifest.to_string()).unwrap();
+        let written = serde_json::to_string(&without).unwrap();
+        assert!(!written.contains("\"vocabulary\""), "{written}");
+    }
+
+    #[test]
+    fn only_the_distilled_unet_can_be_an_adapter() {
+        let mut manifest = good();
+        manifest["components"]["unet_distilled"]["adapter_on"] = json!("unet");
+        assert!(Manifest::parse(&manifest.to_string()).is_ok());
+        manifest["components"]["vae"]["adapter_on"] = json!("unet");
+        assert_eq!(
+            refusal(&manifest),
+            ManifestError::Adapter { component: "vae" }
+        );
+        let mut manifest = good();
+        manifest["components"]["unet_distilled"]["adapter_on"] = json!("vae");
+        let error = refusal(&manifest);
+        assert!(matches!(error, ManifestError::Malformed { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_family_is_in_the_folder() {
+        let mut manifest = good();
+        let member = |path: &str| json!([{"name": "Other", "manifest": path}]);
+        manifest["family"] = member("other.json");
+        let parsed = Manifest::parse(&manifest.to_string()).unwrap();
+        assert_eq!(parsed.family[0].manifest, "other.json");
+        for path in ["../other.json", "https://example.org/other.json", ""] {
+            manifest["family"] = member(path);
+            let path = path.to_owned();
+            assert_eq!(refusal(&manifest), ManifestError::Path { path });
+        }
+    }
+
+    #[test]
     fn images_without_pixels_are_refused() {
         for size in [[0, 64], [64, 0], [64, 5000]] {
             let mut manifest = good();

@@ -1,11 +1,22 @@
-//! `pack`: makes a pack for a static host from a pair of models in diffusers' layout.
+//! `pack`: makes a pack for a static host from a pair of models in diffusers' layout, or from several
+//! pairs that share a base model.
 //!
-//! Usage: `pack <models> <output> --pair <pair.json>`
+//! Usage: `pack <models> <output> --pair <pair.json> [--pair <relative.json> …] [--vocabulary
+//! <vocabulary.json>]`
 //!
 //! `<models>` holds the folders `unet`, `unet_distilled`, `text_encoder`, `text_encoder_2`, `vae`,
 //! `tokenizer`, `tokenizer_2`, `scheduler` and `scheduler_distilled`, and may hold `tiny_decoder`.
 //! `<pair.json>` describes the pair and says which tensors are quantized how
 //! (`firststep::weights::pack::PairDescription`). `<output>` gets the weights and `manifest.json`.
+//!
+//! A relative has the same base and another distilled model: with `"distilled": "lightning"` in its
+//! description, that is in `unet_lightning` and `scheduler_lightning`, and its manifest is
+//! `lightning.json`. The distilled folder holds a whole UNet, or a LoRA on `unet` as diffusers
+//! saves it (`pytorch_lora_weights.safetensors`) beside the resulting UNet's `config.json`. Files
+//! that are the same are written once, and each manifest names all pairs of the call.
+//!
+//! `<vocabulary.json>` lists what all of them were trained to draw
+//! (`firststep::vocabulary::Vocabulary`), for the page's suggestions.
 
 #[cfg(target_family = "wasm")]
 fn main() {}
@@ -23,71 +34,122 @@ fn main() -> std::process::ExitCode {
 
 #[cfg(not(target_family = "wasm"))]
 mod native {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::fs;
     use std::path::{Path, PathBuf};
 
+    use firststep::adapters::{Adapter, AdapterError, write_alphas};
+    use firststep::vocabulary::Vocabulary;
     use firststep::weights::manifest::{
-        Component, Components, MANIFEST_FORMAT, Manifest, Schedulers,
+        AdapterBase, Component, Components, FamilyMember, MANIFEST_FORMAT, Manifest, Schedulers,
     };
     use firststep::weights::pack::{
-        MAXIMUM_SHARD_LENGTH, PackedFile, PairDescription, encode_component, pack_blob,
-        pack_tensors,
+        EncodingRule, MAXIMUM_SHARD_LENGTH, PackedFile, PairDescription, encode_component,
+        pack_blob, pack_tensors,
     };
     use firststep::weights::{ManifestFile, StoredTensor, safetensors};
+    use serde::de::DeserializeOwned;
     use serde_json::Value;
 
-    const USAGE: &str = "Usage: pack <models> <output> --pair <pair.json>\n\
+    const USAGE: &str = "Usage: pack <models> <output> --pair <pair.json> [--pair <relative.json> …] \
+        [--vocabulary <vocabulary.json>]\n\
         <models> is a folder in diffusers' layout with unet, unet_distilled, text_encoder, \
-        text_encoder_2, vae, tokenizer, tokenizer_2, scheduler and scheduler_distilled.";
+        text_encoder_2, vae, tokenizer, tokenizer_2, scheduler and scheduler_distilled. A relative \
+        with \"distilled\": \"lightning\" takes unet_lightning and scheduler_lightning instead.";
+
+    /// The folder of the base model.
+    const BASE: &str = "unet";
+    /// diffusers' name for a LoRA file.
+    const ADAPTER_FILE: &str = "pytorch_lora_weights.safetensors";
 
     struct Arguments {
         models: PathBuf,
         output: PathBuf,
-        pair: PathBuf,
+        /// At least one.
+        pairs: Vec<PathBuf>,
+        vocabulary: Option<PathBuf>,
     }
 
-    /// Packs the pair that the arguments name; an error is a sentence.
+    /// Packs the pairs that the arguments name; an error is a sentence.
     pub fn run(arguments: impl Iterator<Item = String>) -> Result<(), String> {
         let arguments = parse(arguments)?;
-        let description: PairDescription = serde_json::from_value(read_json(&arguments.pair)?)
-            .map_err(|error| format!("{} can't be used: {error}.", arguments.pair.display()))?;
+        let descriptions = arguments
+            .pairs
+            .iter()
+            .map(|path| read_description(path))
+            .collect::<Result<Vec<PairDescription>, String>>()?;
+        let vocabulary = arguments.vocabulary.as_deref().map(read_description);
+        let vocabulary: Option<Vocabulary> = vocabulary.transpose()?;
+        let family = family(&descriptions)?;
         let mut packer = Packer {
             arguments,
-            description,
+            vocabulary,
+            shared_encodings: descriptions[0].encodings.clone(),
+            models: BTreeMap::new(),
             written: Vec::new(),
         };
-        let manifest = packer.manifest()?;
-        let text = serde_json::to_string_pretty(&manifest)
-            .map_err(|error| format!("The manifest can't be written: {error}."))?
-            + "\n";
-        // What the page will check at every visit is checked once here.
-        Manifest::parse(&text).map_err(|error| error.to_string())?;
-        let path = packer.arguments.output.join("manifest.json");
-        write(&path, text.as_bytes())?;
-        println!(
-            "{} files, {} bytes to transfer with the manifest",
-            manifest.files().len() + 1,
-            manifest.download_size() + text.len() as u64
-        );
+        let mut manifest_lengths = 0;
+        for description in &descriptions {
+            let manifest = packer.manifest(description, &family)?;
+            let text = serde_json::to_string_pretty(&manifest)
+                .map_err(|error| format!("The manifest can't be written: {error}."))?
+                + "\n";
+            // What the page will check at every visit is checked once here.
+            Manifest::parse(&text).map_err(|error| error.to_string())?;
+            let name = description.manifest_name();
+            write(&packer.arguments.output.join(&name), text.as_bytes())?;
+            manifest_lengths += text.len() as u64;
+            println!(
+                "{name}: {} files, {} bytes to transfer with the manifest",
+                manifest.files().len() + 1,
+                manifest.download_size() + text.len() as u64
+            );
+        }
+        let files: u64 = packer.written.iter().map(|file| file.size).sum();
+        println!("{} bytes in all", files + manifest_lengths);
         Ok(())
+    }
+
+    /// The pairs as each manifest offers them; a single one is no choice.
+    fn family(descriptions: &[PairDescription]) -> Result<Vec<FamilyMember>, String> {
+        let mut family: Vec<FamilyMember> = Vec::new();
+        for description in descriptions {
+            let manifest = description.manifest_name();
+            if let Some(other) = family.iter().find(|other| other.manifest == manifest) {
+                return Err(format!(
+                    "The pairs {} and {} would both be {manifest}: give one of them another \
+                     \"distilled\".",
+                    other.name, description.name
+                ));
+            }
+            family.push(FamilyMember {
+                name: description.name.clone(),
+                manifest,
+            });
+        }
+        Ok(if family.len() > 1 { family } else { Vec::new() })
     }
 
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
         let mut folders = Vec::new();
-        let mut pair = None;
+        let mut pairs = Vec::new();
+        let mut vocabulary = None;
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
-                "--pair" => pair = arguments.next(),
+                "--pair" => pairs.push(PathBuf::from(arguments.next().ok_or(USAGE)?)),
+                "--vocabulary" => {
+                    vocabulary = Some(PathBuf::from(arguments.next().ok_or(USAGE)?));
+                }
                 option if option.starts_with('-') => return Err(USAGE.into()),
                 _ => folders.push(PathBuf::from(argument)),
             }
         }
-        match (<[PathBuf; 2]>::try_from(folders), pair) {
-            (Ok([models, output]), Some(pair)) => Ok(Arguments {
+        match <[PathBuf; 2]>::try_from(folders) {
+            Ok([models, output]) if !pairs.is_empty() => Ok(Arguments {
                 models,
                 output,
-                pair: pair.into(),
+                pairs,
+                vocabulary,
             }),
             _ => Err(USAGE.into()),
         }
@@ -95,30 +157,46 @@ mod native {
 
     struct Packer {
         arguments: Arguments,
-        description: PairDescription,
+        /// Of every pair.
+        vocabulary: Option<Vocabulary>,
+        /// The first pair's.
+        shared_encodings: BTreeMap<String, Vec<EncodingRule>>,
+        /// By folder.
+        models: BTreeMap<String, PackedModel>,
         written: Vec<ManifestFile>,
     }
 
+    /// A model that has been packed, for the pairs that share it.
+    struct PackedModel {
+        rules: Vec<EncodingRule>,
+        component: Component,
+        /// Names and shapes of the tensors.
+        shapes: Vec<(String, Vec<usize>)>,
+    }
+
     impl Packer {
-        fn manifest(&mut self) -> Result<Manifest, String> {
+        fn manifest(
+            &mut self,
+            description: &PairDescription,
+            family: &[FamilyMember],
+        ) -> Result<Manifest, String> {
             let tiny_decoder = if self.folder("tiny_decoder").exists() {
-                Some(self.model("tiny_decoder")?)
+                Some(self.model("tiny_decoder", description)?)
             } else {
                 None
             };
             let components = Components {
-                unet: self.model("unet")?,
-                unet_distilled: self.model("unet_distilled")?,
-                text_encoder: self.model("text_encoder")?,
-                text_encoder_2: self.model("text_encoder_2")?,
-                vae: self.model("vae")?,
+                unet: self.model(BASE, description)?,
+                unet_distilled: self.model(&description.distilled_unet(), description)?,
+                text_encoder: self.model("text_encoder", description)?,
+                text_encoder_2: self.model("text_encoder_2", description)?,
+                vae: self.model("vae", description)?,
                 tiny_decoder,
                 tokenizer: self.tokenizer("tokenizer")?,
                 tokenizer_2: self.tokenizer("tokenizer_2")?,
             };
             let scheduler =
                 |name: &str| read_json(&self.folder(name).join("scheduler_config.json"));
-            let description = &self.description;
             Ok(Manifest {
                 format: MANIFEST_FORMAT,
                 id: description.id.clone(),
@@ -131,9 +209,11 @@ mod native {
                 components,
                 schedulers: Schedulers {
                     base: scheduler("scheduler")?,
-                    distilled: scheduler("scheduler_distilled")?,
+                    distilled: scheduler(&description.distilled_scheduler())?,
                 },
                 defaults: description.defaults.clone(),
+                vocabulary: self.vocabulary.clone(),
+                family: family.to_vec(),
             })
         }
 
@@ -141,34 +221,78 @@ mod native {
             self.arguments.models.join(component)
         }
 
-        fn model(&mut self, component: &str) -> Result<Component, String> {
-            let folder = self.folder(component);
-            let config = read_json(&folder.join("config.json"))?;
-            let mut tensors: Vec<StoredTensor> = Vec::new();
-            for path in weight_files(&folder)? {
-                let name = path.display().to_string();
-                let read = safetensors::read(&name, &read_bytes(&path)?);
-                tensors.extend(read.map_err(|error| error.to_string())?);
+        /// The model in a folder, packed at the first pair that has it.
+        fn model(
+            &mut self,
+            folder: &str,
+            description: &PairDescription,
+        ) -> Result<Component, String> {
+            let rules = description
+                .encodings
+                .get(folder)
+                .or_else(|| self.shared_encodings.get(folder))
+                .cloned()
+                .unwrap_or_default();
+            if let Some(packed) = self.models.get(folder) {
+                if packed.rules == rules {
+                    return Ok(packed.component.clone());
+                }
+                return Err(format!(
+                    "The pair {} has other encodings for {folder} than a pair before it, with which \
+                     it shares the files: leave them out of its description.",
+                    description.name
+                ));
             }
+            let path = self.folder(folder);
+            let config = read_json(&path.join("config.json"))?;
+            let adapter_file = path.join(ADAPTER_FILE);
+            let (mut tensors, adapter_on) = if adapter_file.exists() {
+                (read_adapter(&adapter_file)?, Some(AdapterBase::Unet))
+            } else {
+                let mut tensors = Vec::new();
+                for path in weight_files(&path)? {
+                    tensors.extend(read_tensors(&path, &read_bytes(&path)?)?);
+                }
+                (tensors, None)
+            };
             // The pack is the same however the source was split into files.
             tensors.sort_by(|a, b| a.name.cmp(&b.name));
-            let rules = self
-                .description
-                .encodings
-                .get(component)
-                .map_or(&[][..], Vec::as_slice);
             let (encoded, error) =
-                encode_component(&tensors, rules).map_err(|error| error.to_string())?;
-            let files = pack_tensors(component, &encoded, MAXIMUM_SHARD_LENGTH)
+                encode_component(&tensors, &rules).map_err(|error| error.to_string())?;
+            if adapter_on.is_some() {
+                self.check_adapter(&encoded)
+                    .map_err(|error| format!("{}: {error}", adapter_file.display()))?;
+            }
+            let files = pack_tensors(folder, &encoded, MAXIMUM_SHARD_LENGTH)
                 .map_err(|error| error.to_string())?;
             println!(
-                "{component}: {} of {} values quantized, relative error {:.5}, {} bytes",
+                "{folder}: {} of {} values quantized, relative error {:.5}, {} bytes",
                 error.quantized,
                 error.values,
                 error.relative(),
                 files.iter().map(|file| file.entry.size).sum::<u64>()
             );
-            self.component(config, files)
+            let component = Component {
+                adapter_on,
+                ..self.component(config, files)?
+            };
+            let packed = PackedModel {
+                rules,
+                component: component.clone(),
+                shapes: encoded.into_iter().map(|it| (it.name, it.shape)).collect(),
+            };
+            self.models.insert(folder.into(), packed);
+            Ok(component)
+        }
+
+        /// Puts an adapter on tensors of the base's names and shapes, as the page will on the base.
+        fn check_adapter(&self, tensors: &[StoredTensor]) -> Result<(), AdapterError> {
+            let mut adapter = Adapter::new(tensors.to_vec())?;
+            let base = self.models.get(BASE);
+            for (name, shape) in base.iter().flat_map(|base| &base.shapes) {
+                adapter.merge(name, shape, vec![0.0; shape.iter().product()])?;
+            }
+            adapter.finish().map(drop)
         }
 
         fn tokenizer(&mut self, component: &str) -> Result<Component, String> {
@@ -204,8 +328,24 @@ mod native {
             Ok(Component {
                 config,
                 files: entries,
+                adapter_on: None,
             })
         }
+    }
+
+    fn read_tensors(path: &Path, bytes: &[u8]) -> Result<Vec<StoredTensor>, String> {
+        safetensors::read(&path.display().to_string(), bytes).map_err(|error| error.to_string())
+    }
+
+    /// The tensors of a LoRA file, with the alpha that may stand in its header alone.
+    fn read_adapter(path: &Path) -> Result<Vec<StoredTensor>, String> {
+        let bytes = read_bytes(path)?;
+        let name = path.display().to_string();
+        let header =
+            safetensors::Header::parse(&name, &bytes).map_err(|error| error.to_string())?;
+        let mut tensors = read_tensors(path, &bytes)?;
+        write_alphas(&mut tensors, &header.metadata).map_err(|error| format!("{name}: {error}"))?;
+        Ok(tensors)
     }
 
     /// The safetensors files of a model's folder: the single file or the shards of an index, in the
@@ -246,6 +386,12 @@ mod native {
 
     fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
         fs::read(path).map_err(|error| format!("{} can't be read: {error}.", path.display()))
+    }
+
+    /// A JSON file that says something about the pairs.
+    fn read_description<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
+        serde_json::from_value(read_json(path)?)
+            .map_err(|error| format!("{} can't be used: {error}.", path.display()))
     }
 
     fn read_json(path: &Path) -> Result<Value, String> {

@@ -2,6 +2,7 @@
 
 use super::recipe::RecipeError;
 use crate::{
+    adapters::AdapterError,
     models::ModelError,
     sampler::{PlanError, SchedulerError},
     weights::TensorError,
@@ -16,6 +17,9 @@ pub enum EngineError {
     /// A component can't be built from its config and files.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The distilled model's adapter can't be put on the base.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
     /// A scheduler's config asks for something unknown.
     #[error(transparent)]
     Scheduler(#[from] SchedulerError),

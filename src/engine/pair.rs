@@ -4,17 +4,18 @@ use burn::tensor::{Device, Tensor};
 
 use super::{
     EngineError,
-    protocol::PairInfo,
+    protocol::{PairChoice, PairInfo},
     recipe::{Mode, Recipe},
 };
 use crate::{
+    adapters::Adapter,
     models::{
         AutoencoderConfig, AutoencoderKl, ClipTextConfig, ClipTextModel, ClipTokenizer,
         Conditioning, TextEncoding, TinyDecoder, TinyDecoderConfig, TokenizerConfig,
         UNet2DConditionConfig, UNet2DConditionModel, Weights,
     },
     sampler::{ModelRole, Plan, Scheduler, SchedulerClass, SchedulerConfig, Timesteps},
-    weights::{Component, Manifest, StoredTensor},
+    weights::{AdapterBase, Component, Manifest, StoredTensor},
 };
 
 /// Where a pair's files are read from once they are there and verified: the browser's store, or
@@ -155,14 +156,15 @@ impl Pair {
         let mut loaded = false;
         if self.base.is_none() && modes.iter().any(|mode| mode.needs_base()) {
             let component = &self.manifest.components.unet;
-            let unet = load_unet("unet", component, &self.device, files).await?;
+            let unet = load_unet("unet", component, component, &self.device, files).await?;
             self.check_unet(unet.config())?;
             self.base = Some(unet);
             loaded = true;
         }
         if self.distilled.is_none() && modes.iter().any(|mode| mode.needs_distilled()) {
             let component = &self.manifest.components.unet_distilled;
-            let unet = load_unet("unet_distilled", component, &self.device, files).await?;
+            let base = &self.manifest.components.unet;
+            let unet = load_unet("unet_distilled", component, base, &self.device, files).await?;
             self.check_unet(unet.config())?;
             self.distilled = Some(unet);
             loaded = true;
@@ -266,12 +268,9 @@ async fn load_weights(
     wanted: impl Fn(&str) -> bool,
 ) -> Result<Weights, EngineError> {
     let mut weights = Weights::new(name, device);
-    for file in &component.files {
-        for tensor in files.tensor_names(&file.sha256).await? {
-            if !wanted(&tensor) {
-                continue;
-            }
-            let tensor = files.tensor(&file.sha256, &tensor).await?;
+    for (sha256, tensor) in tensors_of(component, files).await? {
+        if wanted(&tensor) {
+            let tensor = files.tensor(sha256, &tensor).await?;
             let values = tensor.to_f32()?;
             weights.insert(tensor.name, tensor.shape, values);
         }
@@ -279,14 +278,60 @@ async fn load_weights(
     Ok(weights)
 }
 
+/// Reads a base's tensors one by one on to the device, each with the adapter merged in.
+async fn load_adapted_weights(
+    name: &str,
+    base: &Component,
+    adapter: &Component,
+    device: &Device,
+    files: &impl PairFiles,
+) -> Result<Weights, EngineError> {
+    let mut tensors = Vec::new();
+    for (sha256, tensor) in tensors_of(adapter, files).await? {
+        tensors.push(files.tensor(sha256, &tensor).await?);
+    }
+    let mut adapter = Adapter::new(tensors)?;
+    let mut weights = Weights::new(name, device);
+    for (sha256, tensor) in tensors_of(base, files).await? {
+        let tensor = files.tensor(sha256, &tensor).await?;
+        let values = adapter.merge(&tensor.name, &tensor.shape, tensor.to_f32()?)?;
+        weights.insert(tensor.name, tensor.shape, values);
+    }
+    for tensor in adapter.finish()? {
+        let values = tensor.to_f32()?;
+        weights.insert(tensor.name, tensor.shape, values);
+    }
+    Ok(weights)
+}
+
+/// A component's tensors by their file's hash and their name.
+async fn tensors_of<'a>(
+    component: &'a Component,
+    files: &impl PairFiles,
+) -> Result<Vec<(&'a str, String)>, EngineError> {
+    let mut tensors = Vec::new();
+    for file in &component.files {
+        let names = files.tensor_names(&file.sha256).await?;
+        tensors.extend(names.into_iter().map(|name| (file.sha256.as_str(), name)));
+    }
+    Ok(tensors)
+}
+
+/// `base` is what an adapter is put on; a whole UNet doesn't need it.
 async fn load_unet(
     name: &str,
     component: &Component,
+    base: &Component,
     device: &Device,
     files: &impl PairFiles,
 ) -> Result<UNet2DConditionModel, EngineError> {
     let config = UNet2DConditionConfig::from_json(&component.config)?;
-    let weights = load_weights(name, component, device, files, |_| true).await?;
+    let weights = match component.adapter_on {
+        None => load_weights(name, component, device, files, |_| true).await?,
+        Some(AdapterBase::Unet) => {
+            load_adapted_weights(name, base, component, device, files).await?
+        }
+    };
     Ok(UNet2DConditionModel::load(config, weights)?)
 }
 
@@ -379,10 +424,12 @@ pub fn plan_for(mode: Mode, recipe: &Recipe, manifest: &Manifest) -> Result<Plan
 /// What the page shows of a pair, and the recipe that it starts with.
 ///
 /// # Errors
-/// One of the schedulers' configs asks for something unknown.
+/// One of the schedulers' configs or the distilled UNet's asks for something unknown.
 pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
     let defaults = &manifest.defaults;
     let [width, height] = manifest.image_size;
+    let distilled_unet =
+        UNet2DConditionConfig::from_json(&manifest.components.unet_distilled.config)?;
     Ok(PairInfo {
         name: manifest.name.clone(),
         description: manifest.description.clone(),
@@ -391,6 +438,7 @@ pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
         download_size: manifest.download_size(),
         image_size: (width, height),
         example_prompts: defaults.example_prompts.clone(),
+        vocabulary: manifest.vocabulary.clone(),
         recipe: Recipe {
             prompt: defaults.prompt.clone(),
             negative_prompt: String::new(),
@@ -409,5 +457,14 @@ pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
         },
         base_scheduler: SchedulerConfig::from_json(&manifest.schedulers.base)?.class(),
         distilled_scheduler: SchedulerConfig::from_json(&manifest.schedulers.distilled)?.class(),
+        embeds_distilled_guidance: distilled_unet.time_cond_proj_dim.is_some(),
+        family: manifest
+            .family
+            .iter()
+            .map(|member| PairChoice {
+                name: member.name.clone(),
+                manifest: member.manifest.clone(),
+            })
+            .collect(),
     })
 }

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::recipe::{Mode, Recipe};
 use crate::sampler::{ModelRole, SchedulerClass};
+use crate::vocabulary::Vocabulary;
 
 /// Raised with every change of the messages: a page that was loaded before a deploy must not talk
 /// past a worker that was loaded after it.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Numbers the jobs of one page, counting up.
 pub type JobId = u32;
@@ -75,12 +76,28 @@ pub struct PairInfo {
     pub image_size: (u32, u32),
     /// Prompts that show the pair well.
     pub example_prompts: Vec<String>,
+    /// What the pair was trained to draw, where that can be listed.
+    pub vocabulary: Option<Vocabulary>,
     /// The recipe that the page starts with.
     pub recipe: Recipe,
     /// The pair's own scheduler of the base model.
     pub base_scheduler: SchedulerClass,
     /// The pair's own scheduler of the distilled model.
     pub distilled_scheduler: SchedulerClass,
+    /// Whether the distilled model takes its guidance scale as an input, as a full LCM model does,
+    /// and not from a second pass.
+    pub embeds_distilled_guidance: bool,
+    /// The pairs to choose from, this one among them; empty: there is no choice.
+    pub family: Vec<PairChoice>,
+}
+
+/// A pair that can be chosen in another's place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairChoice {
+    /// Its name.
+    pub name: String,
+    /// Path of its manifest, relative to the manifest that names it.
+    pub manifest: String,
 }
 
 /// A picture as the canvas takes it.
@@ -113,7 +130,8 @@ pub enum LoadingFrom {
 /// From the page to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
-    /// Answers [`Event::Ready`]: choose the device and read the pair's manifest.
+    /// Answers [`Event::Ready`]: choose the device and read the pair's manifest. Comes again, between
+    /// two jobs, to change the pair; what the device has compiled stays where it is the same.
     Start {
         /// [`PROTOCOL_VERSION`] of the page.
         version: u32,

@@ -92,22 +92,30 @@ async fn serve(
     mut requests: mpsc::UnboundedReceiver<Request>,
     cancelled: Cancelled,
 ) {
-    let mut engine = None;
+    let mut engine: Option<Engine> = None;
     while let Some(request) = requests.next().await {
         match request {
             Request::Start {
                 version,
                 device,
                 manifest_url,
-            } => match Engine::start(&scope, version, device, manifest_url).await {
-                Ok(started) => engine = Some(started),
-                Err(error) => post(
-                    &scope,
-                    &Event::Failed {
-                        message: error.to_string(),
-                    },
-                ),
-            },
+            } => {
+                let started = match engine.take() {
+                    Some(running) if running.preference == device => {
+                        running.change_pair(&scope, manifest_url).await
+                    }
+                    _ => Engine::start(&scope, version, device, manifest_url).await,
+                };
+                match started {
+                    Ok(started) => engine = Some(started),
+                    Err(error) => post(
+                        &scope,
+                        &Event::Failed {
+                            message: error.to_string(),
+                        },
+                    ),
+                }
+            }
             Request::Generate { job, recipe } => {
                 let mut host = WorkerHost {
                     scope: &scope,
@@ -197,11 +205,14 @@ fn cancelled_or(error: EngineError) -> Result<Outcome, EngineError> {
 
 /// A started engine: a device, a manifest with its files, and the pair once a job has needed it.
 struct Engine {
+    /// What the device was chosen by.
+    preference: DevicePreference,
     device: burn::tensor::Device,
     files: Files,
     manifest: Manifest,
     manifest_url: String,
-    pair: Option<Pair>,
+    /// Apart: moved by value, the models take a third of a megabyte of a stack that has one.
+    pair: Option<Box<Pair>>,
 }
 
 impl Engine {
@@ -223,12 +234,26 @@ impl Engine {
         let manifest = files.manifest(&manifest_url).await?;
         post(scope, &Event::Pair(Box::new(describe(&manifest)?)));
         Ok(Self {
+            preference,
             device,
             files,
             manifest,
             manifest_url,
             pair: None,
         })
+    }
+
+    /// The same device and files with another pair, whose models take the place of this one's.
+    async fn change_pair(
+        mut self,
+        scope: &DedicatedWorkerGlobalScope,
+        manifest_url: String,
+    ) -> Result<Self, EngineError> {
+        self.pair = None;
+        self.manifest = self.files.manifest(&manifest_url).await?;
+        self.manifest_url = manifest_url;
+        post(scope, &Event::Pair(Box::new(describe(&self.manifest)?)));
+        Ok(self)
     }
 
     async fn run(
@@ -271,7 +296,7 @@ impl Engine {
     }
 
     /// Brings the files and loads all of the pair but the UNets.
-    async fn load(&mut self, host: &mut WorkerHost<'_>) -> Result<Pair, EngineError> {
+    async fn load(&mut self, host: &mut WorkerHost<'_>) -> Result<Box<Pair>, EngineError> {
         let job = host.job;
         let mut arrived = false;
         self.files
@@ -309,6 +334,7 @@ impl Engine {
             files: &self.files,
             host,
         };
-        Pair::load(self.manifest.clone(), self.device.clone(), &files).await
+        let pair = Pair::load(self.manifest.clone(), self.device.clone(), &files).await?;
+        Ok(Box::new(pair))
     }
 }

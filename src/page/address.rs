@@ -6,9 +6,9 @@ use leptos::prelude::*;
 use wasm_bindgen::JsValue;
 
 use super::controls::Controls;
-use super::engine_client::EngineClient;
+use super::engine_client::{EngineClient, OWN_PAIR_ADDRESS};
 use crate::engine::protocol::DevicePreference;
-use crate::share::hash::Link;
+use crate::share::hash::{Link, SEED, SEED_COUNT};
 
 /// Typing changes the address once in so long: browsers refuse to change it hundreds of times in
 /// half a minute.
@@ -17,7 +17,14 @@ const WRITE_DELAY: Duration = Duration::from_millis(300);
 /// Applies the page's link and every one that follows, starts the engine on the device and pair
 /// that it names, and writes the controls back into the address. What can't be read of a link goes
 /// to `notices`.
-pub fn keep_in_step(controls: Controls, engine: EngineClient, notices: RwSignal<Vec<String>>) {
+///
+/// Returns what changes to the pair of a manifest's address: its defaults fill the controls, but for
+/// the prompts, the seeds and the rows, which stay as they are.
+pub fn keep_in_step(
+    controls: Controls,
+    engine: EngineClient,
+    notices: RwSignal<Vec<String>>,
+) -> Callback<String> {
     let (first, sentences) = read();
     notices.set(sentences);
     // The prompts don't wait for the pair, and neither has the visitor to.
@@ -34,6 +41,8 @@ pub fn keep_in_step(controls: Controls, engine: EngineClient, notices: RwSignal<
     // What the controls spelled when they were filled or last written: only a change by the
     // visitor is worth a new address.
     let in_address = StoredValue::new(None::<String>);
+    // Whether the visitor has chosen the pair that comes next, instead of following a link.
+    let chosen = StoredValue::new(false);
     let spelled = move || {
         let recipe = controls.recipe().ok()?;
         engine.pair.with(|pair| {
@@ -54,8 +63,10 @@ pub fn keep_in_step(controls: Controls, engine: EngineClient, notices: RwSignal<
             return filled_before;
         };
         let mut recipe = link.with(|link| link.applied_to(&defaults));
+        let by_choice = chosen.get_value();
+        chosen.set_value(false);
         let mut typed_early = false;
-        if !filled_before {
+        if !filled_before || by_choice {
             for (control, text) in [
                 (controls.prompt, &mut recipe.prompt),
                 (controls.negative_prompt, &mut recipe.negative_prompt),
@@ -71,7 +82,11 @@ pub fn keep_in_step(controls: Controls, engine: EngineClient, notices: RwSignal<
             notices.update(|notices| notices.push(error.to_string()));
         }
         controls.fill(recipe);
-        in_address.set_value(if typed_early { None } else { untrack(spelled) });
+        in_address.set_value(if typed_early || by_choice {
+            None
+        } else {
+            untrack(spelled)
+        });
         true
     });
 
@@ -95,6 +110,7 @@ pub fn keep_in_step(controls: Controls, engine: EngineClient, notices: RwSignal<
     let listener = window_event_listener(leptos::ev::hashchange, move |_| {
         let (next, sentences) = read();
         notices.set(sentences);
+        chosen.set_value(false);
         let moved =
             link.with_untracked(|link| (device(link), &link.pair) != (device(&next), &next.pair));
         if moved {
@@ -103,6 +119,27 @@ pub fn keep_in_step(controls: Controls, engine: EngineClient, notices: RwSignal<
         link.set(next);
     });
     on_cleanup(move || listener.remove());
+
+    Callback::new(move |address: String| {
+        let next = Link {
+            pair: (address != OWN_PAIR_ADDRESS).then_some(address),
+            device: link.with_untracked(|link| link.device),
+            prompt: Some(controls.prompt.get_untracked()),
+            negative_prompt: Some(controls.negative_prompt.get_untracked()),
+            seed: controls.seed.with_untracked(|text| SEED.parse(text)),
+            seed_count: controls
+                .seed_count
+                .with_untracked(|text| SEED_COUNT.parse(text)),
+            modes: Some(controls.modes.get_untracked()).filter(|modes| !modes.is_empty()),
+            ..Link::default()
+        };
+        notices.set(Vec::new());
+        // At once, so that a reload asks for the same pair, also where it can't be loaded.
+        write(&next.to_string());
+        chosen.set_value(true);
+        engine.connect(device(&next), next.pair.as_deref());
+        link.set(next);
+    })
 }
 
 fn device(link: &Link) -> DevicePreference {

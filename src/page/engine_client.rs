@@ -21,7 +21,7 @@ use crate::engine::recipe::{Mode, Recipe};
 const WORKER_ADDRESS: &str = "./worker_loader.js";
 
 /// The manifest of the pair that the page opens with, relative to the page.
-const OWN_PAIR_ADDRESS: &str = "pairs/emoji/manifest.json";
+pub const OWN_PAIR_ADDRESS: &str = "pairs/emoji/manifest.json";
 
 /// What the engine is doing.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,7 +70,10 @@ pub struct Problem {
 #[derive(Clone, Copy)]
 pub struct EngineClient {
     pub device: RwSignal<Option<DeviceInfo>>,
+    /// None until the manifest has been read.
     pub pair: RwSignal<Option<PairInfo>>,
+    /// Address of the pair's manifest, relative to the page.
+    pub pair_address: RwSignal<String>,
     pub activity: RwSignal<Activity>,
     pub progress: RwSignal<Progress>,
     /// Jobs that wait for the running one.
@@ -91,7 +94,6 @@ struct Connection {
     /// Whether the worker takes jobs: it has read the pair's manifest.
     ready: bool,
     device: DevicePreference,
-    pair_address: String,
     next_job: JobId,
     running: bool,
     clock: StepClock,
@@ -114,6 +116,7 @@ impl EngineClient {
         let client = EngineClient {
             device: RwSignal::new(None),
             pair: RwSignal::new(None),
+            pair_address: RwSignal::new(OWN_PAIR_ADDRESS.to_owned()),
             activity: RwSignal::new(Activity::Stopped),
             progress: RwSignal::default(),
             queued: RwSignal::new(0),
@@ -125,7 +128,6 @@ impl EngineClient {
                 handlers: None,
                 ready: false,
                 device: DevicePreference::Automatic,
-                pair_address: OWN_PAIR_ADDRESS.to_owned(),
                 next_job: 1,
                 running: false,
                 clock: StepClock::start(),
@@ -147,21 +149,36 @@ impl EngineClient {
         client
     }
 
-    /// Starts a worker on this device and pair (none: the page's own), in place of another.
+    /// Turns to this device and pair (none: the page's own). A worker that has nothing to do on that
+    /// device changes the pair; any other is replaced.
     pub fn connect(&self, device: DevicePreference, pair: Option<&str>) {
-        let address = pair.unwrap_or(OWN_PAIR_ADDRESS);
-        self.disconnect(CellState::Cancelled);
+        let has_idle_worker = self.connection.with_value(|connection| {
+            connection.ready
+                && !connection.running
+                && connection.waiting.is_empty()
+                && connection.device == device
+        });
+        if !has_idle_worker {
+            self.disconnect(CellState::Cancelled);
+            self.device.set(None);
+        }
         self.connection.update_value(|connection| {
             // A link never draws by itself, whatever the visitor had asked of the last one.
             connection.when_ready = None;
             connection.device = device;
-            connection.pair_address = address.to_owned();
             connection.undone.clear();
+            connection.ready = false;
         });
-        self.device.set(None);
+        self.pair_address
+            .set(pair.unwrap_or(OWN_PAIR_ADDRESS).to_owned());
         self.pair.set(None);
         self.problem.set(None);
-        self.start_worker();
+        if has_idle_worker {
+            self.activity.set(Activity::Starting { draws_next: false });
+            self.start_pair();
+        } else {
+            self.start_worker();
+        }
     }
 
     /// Sends a job; it waits while another runs.
@@ -483,9 +500,12 @@ impl EngineClient {
             );
             return;
         }
-        let (device, pair_address) = self
-            .connection
-            .with_value(|connection| (connection.device, connection.pair_address.clone()));
+        self.start_pair();
+    }
+
+    fn start_pair(&self) {
+        let device = self.connection.with_value(|connection| connection.device);
+        let pair_address = self.pair_address.get_untracked();
         match manifest_url(&pair_address) {
             Some(manifest_url) => self.post(&Request::Start {
                 version: PROTOCOL_VERSION,
@@ -537,11 +557,10 @@ impl EngineClient {
                 .map(|(_, recipe)| recipe)
         });
         self.count_queued();
-        let image_size = self
+        let job = self
             .pair
-            .with_untracked(|pair| pair.as_ref().map(|pair| pair.image_size));
-        if let (Some(recipe), Some(image_size)) = (recipe, image_size) {
-            let job = Job::new(id, recipe, image_size);
+            .with_untracked(|pair| Some(Job::new(id, recipe?, pair.as_ref()?)));
+        if let Some(job) = job {
             let progress =
                 self.with_connection(|connection| connection.clock.progress(&job.steps()));
             self.progress.set(progress);

@@ -43,7 +43,7 @@ fn mode_explanation(mode: Mode, recipe: &Recipe) -> String {
 #[component]
 pub fn Grid(job: Arc<Job>) -> impl IntoView {
     let columns = format!("--columns:{}", job.recipe.seed_count);
-    let caption = format!("Images of “{}”", job.recipe.prompt);
+    let caption = format!("{}: images of “{}”", job.pair_name, job.recipe.prompt);
     let image_size = job.image_size;
     let headers = (0..job.recipe.seed_count)
         .map(|column| {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use crate::engine::protocol::{Frame, JobId};
+use crate::engine::protocol::{Frame, JobId, PairInfo};
 use crate::engine::recipe::{Mode, Recipe};
 use crate::sampler::{ModelRole, is_guided};
 
@@ -12,8 +12,12 @@ use crate::sampler::{ModelRole, is_guided};
 pub struct Job {
     pub id: JobId,
     pub recipe: Recipe,
+    /// Name of the pair that draws.
+    pub pair_name: String,
     /// Size of an image in pixels: width, height.
     pub image_size: (u32, u32),
+    /// See [`PairInfo::embeds_distilled_guidance`].
+    embeds_distilled_guidance: bool,
     /// In the order of the recipe's modes.
     pub rows: Vec<Row>,
 }
@@ -112,7 +116,7 @@ pub enum TakenBy {
 
 impl Job {
     /// A job with every cell waiting.
-    pub fn new(id: JobId, recipe: Recipe, image_size: (u32, u32)) -> Self {
+    pub fn new(id: JobId, recipe: Recipe, pair: &PairInfo) -> Self {
         let rows = Mode::ALL
             .into_iter()
             .filter(|mode| recipe.modes.contains(mode))
@@ -132,7 +136,9 @@ impl Job {
         Job {
             id,
             recipe,
-            image_size,
+            pair_name: pair.name.clone(),
+            image_size: pair.image_size,
+            embeds_distilled_guidance: pair.embeds_distilled_guidance,
             rows,
         }
     }
@@ -161,6 +167,7 @@ impl Job {
     fn passes(&self, mode: Mode) -> u32 {
         let guidance = match mode {
             Mode::Base => self.recipe.base_guidance,
+            _ if self.embeds_distilled_guidance => return 1,
             _ => self.recipe.distilled_guidance,
         };
         if is_guided(guidance) { 2 } else { 1 }

@@ -15,18 +15,25 @@ mod footer;
 mod grid;
 mod header;
 mod job;
+mod known_words;
 mod mode_toggles;
 mod model_strip;
 mod number_field;
+mod pair_field;
 mod progress;
+mod prompt_combobox;
 mod prompt_fields;
 mod scheduler_field;
 mod seed_fields;
 mod settings;
 mod status;
 mod units;
+mod unknown_words;
+
+use std::sync::Arc;
 
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
 
 use actions::Actions;
 use controls::Controls;
@@ -36,11 +43,17 @@ use example_prompts::ExamplePrompts;
 use footer::PageFooter;
 use grid::Grid;
 use header::PageHeader;
+use known_words::KnownWords;
 use mode_toggles::ModeToggles;
+use pair_field::{Choice, PairField};
 use prompt_fields::PromptFields;
 use seed_fields::SeedFields;
 use settings::Settings;
 use status::Status;
+
+use crate::engine::protocol::PairChoice;
+use crate::share::hash::beside;
+use crate::vocabulary::Lookup;
 
 /// Whether the page is so wide that the grid stands beside the controls instead of below them. The
 /// stylesheet has the same width.
@@ -59,7 +72,7 @@ pub fn App() -> impl IntoView {
     let engine = EngineClient::new();
     // Sentences about what the visitor gave: the link's and the recipe's.
     let notices = RwSignal::new(Vec::<String>::new());
-    address::keep_in_step(controls, engine, notices);
+    let choose_pair = address::keep_in_step(controls, engine, notices);
 
     // Whether the page is to scroll to the grid when the next job begins: only after the visitor
     // has asked for one, never under somebody who is typing the next prompt.
@@ -108,7 +121,8 @@ pub fn App() -> impl IntoView {
     let go_on = Callback::new(move |()| engine.go_on());
 
     let escape = window_event_listener(leptos::ev::keydown, move |event| {
-        if event.key() == "Escape" && !event.is_composing() {
+        // An open list of suggestions takes it for itself.
+        if event.key() == "Escape" && !event.is_composing() && !event.default_prevented() {
             engine.cancel();
         }
     });
@@ -122,12 +136,45 @@ pub fn App() -> impl IntoView {
             .with(|pair| pair.as_ref().map(|pair| pair.download_size));
         engine.job.with(Option::is_none).then_some(size).flatten()
     });
-    let example_prompts = Signal::derive(move || {
-        engine.pair.with(|pair| {
-            pair.as_ref()
-                .map(|pair| pair.example_prompts.clone())
-                .unwrap_or_default()
+    // Both stay as they are while the next pair's manifest comes, or can't be had.
+    let example_prompts = Memo::new(move |last: Option<&Vec<String>>| {
+        engine.pair.with(|pair| match pair {
+            Some(pair) => pair.example_prompts.clone(),
+            None => last.cloned().unwrap_or_default(),
         })
+    });
+    let pair_choices = Memo::new(move |last: Option<&Vec<Choice>>| {
+        engine.pair.with(|pair| match pair {
+            Some(pair) => {
+                let own = engine.pair_address.get_untracked();
+                let choice = |choice: &PairChoice| Choice {
+                    name: choice.name.clone(),
+                    address: beside(&own, &choice.manifest),
+                };
+                pair.family.iter().map(choice).collect()
+            }
+            None => last.cloned().unwrap_or_default(),
+        })
+    });
+
+    let lookup = Memo::new(move |_| {
+        engine.pair.with(|pair| {
+            let vocabulary = pair.as_ref()?.vocabulary.clone()?;
+            Some(Arc::new(Lookup::new(vocabulary)))
+        })
+    });
+    let known_words = NodeRef::<leptos::html::Details>::new();
+    let see_known_words = Callback::new(move |()| {
+        let Some(details) = known_words.get_untracked() else {
+            return;
+        };
+        details.set_open(true);
+        details.scroll_into_view();
+        let summary = details.first_element_child();
+        if let Some(summary) = summary.and_then(|it| it.dyn_into::<web_sys::HtmlElement>().ok()) {
+            // Open and in sight it is, with the focus or without.
+            let _ = summary.focus();
+        }
     });
 
     view! {
@@ -146,6 +193,8 @@ pub fn App() -> impl IntoView {
                 <PromptFields
                     prompt=controls.prompt
                     negative_prompt=controls.negative_prompt
+                    lookup=lookup
+                    on_see_list=see_known_words
                     on_generate=generate
                 />
                 <Actions
@@ -155,6 +204,12 @@ pub fn App() -> impl IntoView {
                 <ExamplePrompts
                     prompts=example_prompts
                     on_choose=Callback::new(move |prompt| controls.prompt.set(prompt))
+                />
+                <KnownWords prompt=controls.prompt lookup=lookup disclosure=known_words />
+                <PairField
+                    choices=pair_choices
+                    current=engine.pair_address
+                    on_choose=choose_pair
                 />
                 <fieldset class="bare stack" disabled=loading_pair>
                     <SeedFields seed=controls.seed seed_count=controls.seed_count />

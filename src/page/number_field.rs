@@ -17,7 +17,7 @@ pub fn NumberField<T>(
     bounds: Bounds<T>,
     /// What a press of an arrow key adds.
     step: &'static str,
-    #[prop(optional)] help: &'static str,
+    #[prop(optional, into)] help: Signal<&'static str>,
 ) -> impl IntoView
 where
     T: FromStr + PartialOrd + Display + Copy + Send + Sync + 'static,
@@ -29,7 +29,7 @@ where
     let explanation = move || {
         // An empty field is one that has not been filled yet, or is being typed in.
         if valid() || value.with(String::is_empty) {
-            help.to_owned()
+            help.get().to_owned()
         } else {
             format!("This has to be {bounds}.")
         }

@@ -1,48 +1,53 @@
 //! What to draw and what to keep away from.
 
+use std::sync::Arc;
+
+use leptos::html::Textarea;
 use leptos::prelude::*;
 
+use super::prompt_combobox::PromptCombobox;
+use super::unknown_words::UnknownWords;
 use crate::engine::recipe::MAXIMUM_PROMPT_CHARACTERS;
+use crate::vocabulary::Lookup;
 
 /// The two prompts. Enter generates; Shift+Enter starts a new line.
 #[component]
 pub fn PromptFields(
     prompt: RwSignal<String>,
     negative_prompt: RwSignal<String>,
+    /// What the pair knows; none where it has no vocabulary.
+    #[prop(into)]
+    lookup: Signal<Option<Arc<Lookup>>>,
+    on_see_list: Callback<()>,
     on_generate: Callback<()>,
 ) -> impl IntoView {
+    let field = NodeRef::<Textarea>::new();
+    let typing = RwSignal::new(None::<usize>);
     let maximum = MAXIMUM_PROMPT_CHARACTERS.to_string();
-    let submit = move |event: leptos::ev::KeyboardEvent| {
-        // Enter also confirms what an input method composes.
-        if event.key() == "Enter" && !event.shift_key() && !event.is_composing() {
-            event.prevent_default();
-            // A key that is held down would queue a run with each repetition.
-            if !event.repeat() {
-                on_generate.run(());
-            }
-        }
-    };
     view! {
         <div class="field">
             <label for="prompt">"Prompt"</label>
-            <textarea
-                id="prompt"
-                data-testid="prompt"
-                class="prompt"
-                rows="2"
-                maxlength=maximum.clone()
-                enterkeyhint="go"
-                aria-describedby="prompt-help"
-                prop:value=move || prompt.get()
-                on:input=move |event| prompt.set(event_target_value(&event))
-                on:keydown=submit
-            ></textarea>
+            <PromptCombobox
+                prompt=prompt
+                lookup=lookup
+                field=field
+                typing=typing
+                described_by="prompt-help prompt-unknown"
+                on_generate=on_generate
+            />
             <p id="prompt-help" class="help">
                 <kbd>"Enter"</kbd>
                 " generates, "
                 <kbd>"Esc"</kbd>
                 " cancels"
             </p>
+            <UnknownWords
+                prompt=prompt
+                lookup=lookup
+                typing=typing
+                field=field
+                on_see_list=on_see_list
+            />
         </div>
         <div class="field">
             <label for="negative-prompt">"Negative prompt"</label>

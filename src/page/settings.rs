@@ -21,6 +21,19 @@ pub fn Settings(
     let distilled_scheduler = Signal::derive(move || {
         pair.with(|pair| pair.as_ref().map(|pair| pair.distilled_scheduler))
     });
+    let embeds_guidance = Signal::derive(move || {
+        pair.with(|pair| {
+            pair.as_ref()
+                .is_some_and(|pair| pair.embeds_distilled_guidance)
+        })
+    });
+    let guidance_help = Signal::derive(move || {
+        if embeds_guidance.get() {
+            "this model takes it as an input: no second pass, no negative prompt"
+        } else {
+            "of all distilled steps; above 1 doubles their time"
+        }
+    });
     view! {
         <details class="settings" open=open>
             <summary>"Settings"</summary>
@@ -69,6 +82,7 @@ pub fn Settings(
                         value=controls.distilled_guidance
                         bounds=GUIDANCE_SCALE
                         step="0.5"
+                        help=guidance_help
                     />
                     <SchedulerField
                         handle="distilled-scheduler"

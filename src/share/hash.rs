@@ -99,6 +99,16 @@ pub fn device_key(device: DevicePreference) -> &'static str {
     }
 }
 
+/// The address of a file that is named relative to another one's address, as a manifest names those
+/// of its pair's family.
+pub fn beside(address: &str, path: &str) -> String {
+    let end = address.find(['?', '#']).unwrap_or(address.len());
+    match address[..end].rsplit_once('/') {
+        Some((folder, _)) => format!("{folder}/{path}"),
+        None => path.to_owned(),
+    }
+}
+
 /// What a link says; none where it says nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Link {
@@ -527,6 +537,17 @@ mod tests {
     fn sentences(hash: &str) -> Vec<String> {
         let (_, errors) = Link::parse(hash);
         errors.iter().map(LinkError::to_string).collect()
+    }
+
+    #[test]
+    fn a_familys_addresses_are_relative_to_the_manifest() {
+        for (address, expected) in [
+            ("pairs/emoji/manifest.json", "pairs/emoji/lcm.json"),
+            ("pairs/emoji/manifest.json?from=a/b", "pairs/emoji/lcm.json"),
+            ("manifest.json", "lcm.json"),
+        ] {
+            assert_eq!(beside(address, "lcm.json"), expected);
+        }
     }
 
     #[test]

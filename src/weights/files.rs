@@ -145,6 +145,10 @@ impl Files {
             self.keep(&file.sha256, content).await;
             done += file.size;
         }
+        // What doesn't fit the store is kept for the pair in use alone.
+        let named = manifest.files();
+        self.memory
+            .retain(|sha256, _| named.iter().any(|file| file.sha256 == *sha256));
         if is_new
             && let Some(store) = &self.store
             && let Err(error) = store.remove_unnamed_files().await

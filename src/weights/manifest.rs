@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::vocabulary::{Vocabulary, VocabularyError};
+
 /// The manifest's format that this program reads and writes.
 pub const MANIFEST_FORMAT: u64 = 1;
 
@@ -92,6 +94,15 @@ pub enum ManifestError {
         /// The entry that differs from it.
         second: String,
     },
+    /// An adapter where whole weights belong.
+    #[error(
+        "The manifest of the model pair says that the component {component} is an adapter; only \
+         unet_distilled can be one."
+    )]
+    Adapter {
+        /// The component.
+        component: &'static str,
+    },
     /// An image without pixels, or with too many.
     #[error(
         "The manifest of the model pair has images of {width} × {height} pixels; each has to be \
@@ -103,6 +114,9 @@ pub enum ManifestError {
         /// Rows.
         height: u32,
     },
+    /// A vocabulary that the page can't show.
+    #[error(transparent)]
+    Vocabulary(#[from] VocabularyError),
 }
 
 /// How a file is packed for the way over the network.
@@ -138,13 +152,26 @@ impl ManifestFile {
     }
 }
 
+/// The component that an adapter is put on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdapterBase {
+    /// [`Components::unet`].
+    Unet,
+}
+
 /// A model or tokenizer of a pair.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Component {
-    /// diffusers' `config.json`, or a tokenizer's `tokenizer_config.json`.
+    /// diffusers' `config.json` (of the model with the adapter on, where there is one), or a
+    /// tokenizer's `tokenizer_config.json`.
     pub config: serde_json::Value,
     /// The weights in one or more safetensors files, or a tokenizer's `vocab.json` and `merges.txt`.
     pub files: Vec<ManifestFile>,
+    /// Set where the files hold an [`Adapter`](crate::adapters::Adapter): the weights are those of
+    /// this component with the adapter merged in. Only [`Components::unet_distilled`] can be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter_on: Option<AdapterBase>,
 }
 
 /// The components by diffusers' names.
@@ -236,6 +263,15 @@ pub struct Defaults {
     pub seed_count: u32,
 }
 
+/// A pair that is offered as a choice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FamilyMember {
+    /// [`Manifest::name`] of that pair.
+    pub name: String,
+    /// Path of its manifest, relative to this one.
+    pub manifest: String,
+}
+
 /// A pair of models: what it is, what it consists of, and how it is used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -262,6 +298,13 @@ pub struct Manifest {
     pub schedulers: Schedulers,
     /// What the page starts with.
     pub defaults: Defaults,
+    /// What the pair was trained to draw, where that can be listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocabulary: Option<Vocabulary>,
+    /// The pairs that the page offers in this one's place, this one among them; empty: there is no
+    /// choice. They are in the same folder and share the files that are the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub family: Vec<FamilyMember>,
 }
 
 impl Manifest {
@@ -326,18 +369,26 @@ impl Manifest {
         {
             return Err(ManifestError::ImageSize { width, height });
         }
+        if let Some(vocabulary) = &self.vocabulary {
+            vocabulary.check()?;
+        }
+        let manifests = self.family.iter().map(|member| &member.manifest);
+        let mut paths = self.all_files().map(|file| &file.path).chain(manifests);
+        if let Some(path) = paths.find(|path| !is_plain_relative_path(path)) {
+            return Err(ManifestError::Path { path: path.clone() });
+        }
         for file in self.all_files() {
-            if !is_plain_relative_path(&file.path) {
-                return Err(ManifestError::Path {
-                    path: file.path.clone(),
-                });
-            }
             let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
             if file.sha256.len() != HASH_DIGITS || !file.sha256.bytes().all(is_digit) {
                 return Err(ManifestError::Hash {
                     path: file.path.clone(),
                     hash: file.sha256.clone(),
                 });
+            }
+        }
+        for (component, content) in self.components.iter() {
+            if content.adapter_on.is_some() && component != "unet_distilled" {
+                return Err(ManifestError::Adapter { component });
             }
         }
         let unique = self.files();

@@ -20,7 +20,9 @@ pub mod store;
 
 #[cfg(target_family = "wasm")]
 pub use files::{Files, FilesError};
-pub use manifest::{Component, Compression, Manifest, ManifestError, ManifestFile};
+pub use manifest::{
+    AdapterBase, Component, Compression, FamilyMember, Manifest, ManifestError, ManifestFile,
+};
 pub use safetensors::SafetensorsError;
 pub use tensor::{Encoding, StoredTensor, TensorError};
 pub use verify::{FileContent, FileVerifier, VerifyError};

@@ -22,7 +22,8 @@ pub const MAXIMUM_SHARD_LENGTH: usize = 256 * 1024 * 1024;
 /// The part of its length that gzip has to save on a file to be used: unpacking takes time.
 const WORTHWHILE_SAVING: f64 = 0.02;
 
-/// What a person writes about a pair: everything in the manifest that is not in the models' folders.
+/// What a person writes about a pair: everything in the manifest that is not in the models' folders,
+/// but for the vocabulary, which is whatever the training was given.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PairDescription {
@@ -42,9 +43,42 @@ pub struct PairDescription {
     pub force_zeros_for_empty_prompt: bool,
     /// See [`Manifest::defaults`](super::Manifest::defaults).
     pub defaults: Defaults,
-    /// By component: the rules in order, of which the first that fits a tensor counts. A tensor
-    /// without a rule is stored as f16.
+    /// Which of the models' folders hold the distilled model: `unet_<distilled>`, with a whole UNet
+    /// or an adapter on the base, and `scheduler_<distilled>`. `distilled` where it isn't given.
+    #[serde(default = "default_distilled")]
+    pub distilled: String,
+    /// By the models' folders: the rules in order, of which the first that fits a tensor counts. A
+    /// tensor without a rule is stored as f16. A folder that is not listed is stored by the rules of
+    /// the first pair that is packed with this one.
+    #[serde(default)]
     pub encodings: BTreeMap<String, Vec<EncodingRule>>,
+}
+
+/// [`PairDescription::distilled`] of a pair that doesn't say it.
+fn default_distilled() -> String {
+    "distilled".into()
+}
+
+impl PairDescription {
+    /// The folder of the distilled UNet, and the name of its files.
+    pub fn distilled_unet(&self) -> String {
+        format!("unet_{}", self.distilled)
+    }
+
+    /// The folder of the distilled model's scheduler.
+    pub fn distilled_scheduler(&self) -> String {
+        format!("scheduler_{}", self.distilled)
+    }
+
+    /// The file name of the manifest: `manifest.json`, or `<distilled>.json` where the pair says
+    /// which distilled model it has.
+    pub fn manifest_name(&self) -> String {
+        if self.distilled == default_distilled() {
+            "manifest.json".into()
+        } else {
+            format!("{}.json", self.distilled)
+        }
+    }
 }
 
 /// How some of a component's tensors are stored.

@@ -1,6 +1,7 @@
 //! Everything that diffusers and transformers also compute, against the values that
 //! `tools/reference.py` writes.
 
+mod adapter;
 mod models;
 mod pictures;
 mod sampler;

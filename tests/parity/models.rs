@@ -6,6 +6,7 @@ use firststep::{
     models::{
         AutoencoderConfig, AutoencoderKl, ClipTextConfig, ClipTextModel, Conditioning, ModelError,
         TinyDecoder, TinyDecoderConfig, UNet2DConditionConfig, UNet2DConditionModel,
+        guidance_embedding,
     },
     sampler::ModelRole,
 };
@@ -76,6 +77,19 @@ fn a_full_lcm_unet_takes_its_guidance_as_an_input() {
         &values.floats("sample"),
         TOLERANCE,
     );
+}
+
+#[test]
+fn a_guidance_scale_is_embedded_as_diffusers_does() {
+    let values = Reference::read("models/tiny/unet_lcm/values.safetensors");
+    let embeddings: Vec<f32> = values
+        .floats("guidance_scales")
+        .iter()
+        .flat_map(|&scale| guidance_embedding(scale, 32))
+        .collect();
+    // The sine of angles up to 7000, which f32 holds to 0.0005.
+    let expected = values.floats("guidance_embeddings");
+    assert_close("guidance embedding", &embeddings, &expected, 1e-3);
 }
 
 #[test]

@@ -56,6 +56,23 @@ impl Reference {
         Tensor::from_data(data, &Device::flex())
     }
 
+    /// The tensors whose names begin with the prefix, under the rest of their names.
+    pub fn below(&self, prefix: &str) -> Vec<StoredTensor> {
+        let mut tensors: Vec<_> = self
+            .0
+            .values()
+            .filter_map(|tensor| {
+                let name = tensor.name.strip_prefix(prefix)?.to_owned();
+                Some(StoredTensor {
+                    name,
+                    ..tensor.clone()
+                })
+            })
+            .collect();
+        tensors.sort_by(|a, b| a.name.cmp(&b.name));
+        tensors
+    }
+
     /// Token ids, which the scripts store as floats: the readers of weights know no integers.
     pub fn rows_of_ids(&self, name: &str) -> Vec<Vec<u32>> {
         let length = self.shape(name)[1];
@@ -144,6 +161,11 @@ impl BundledPair {
             tensors,
             blobs,
         }
+    }
+
+    /// Adds a file of tensors under a hash that the manifest may then name.
+    pub fn add_file(&mut self, sha256: &str, tensors: Vec<StoredTensor>) {
+        self.tensors.insert(sha256.to_owned(), tensors);
     }
 
     fn file(&self, sha256: &str) -> &[StoredTensor] {

@@ -26,11 +26,18 @@ from common import (
     reproducible,
     token_ids,
 )
-from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderTiny,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 FOLDER = VALUES / "models"
+
+GUIDANCE_SCALES = torch.tensor([0.0, 1.0, 1.5, 8.0])
 
 UNET = {
     "sample_size": 8,
@@ -208,6 +215,11 @@ def tiny_unets() -> None:
         {
             "timestep_cond": inputs["timestep_cond"],
             "sample": run(lcm, timestep_cond=inputs["timestep_cond"]).sample,
+            # As the pipelines embed it: the scale without the 1 of an unguided prediction.
+            "guidance_scales": GUIDANCE_SCALES,
+            "guidance_embeddings": StableDiffusionXLPipeline.get_guidance_scale_embedding(
+                None, GUIDANCE_SCALES - 1, embedding_dim=32
+            ),
         },
     )
 

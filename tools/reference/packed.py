@@ -25,19 +25,23 @@ from transformers import (
 BLOCK = 32
 ENCODINGS_KEY = "firststep.encodings"
 GZIP_ENDING = ".gzip"
+DOWN, UP, ALPHA = ".lora_A.weight", ".lora_B.weight", ".alpha"
 
 
-def load_pair(folder) -> SimpleNamespace:
+def load_pair(folder, manifest_name="manifest.json") -> SimpleNamespace:
     """Everything of a pair: unet, unet_distilled, text_encoder, text_encoder_2, vae (in evaluation
     mode), tokenizer, tokenizer_2, the configs scheduler and scheduler_distilled, and manifest."""
     folder = Path(folder)
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest = json.loads((folder / manifest_name).read_text(encoding="utf-8"))
     components = manifest["components"]
 
     def model(name, build):
         component = components[name]
         result = build(component["config"])
-        result.load_state_dict(load_tensors(folder, component["files"]), strict=True)
+        tensors = load_tensors(folder, component["files"])
+        if base := component.get("adapter_on"):
+            tensors = merge_lora(load_tensors(folder, components[base]["files"]), tensors)
+        result.load_state_dict(tensors, strict=True)
         return result.float().eval()
 
     return SimpleNamespace(
@@ -54,6 +58,25 @@ def load_pair(folder) -> SimpleNamespace:
         scheduler_distilled=manifest["schedulers"]["distilled"],
         manifest=manifest,
     )
+
+
+def merge_lora(
+    base: dict[str, torch.Tensor], adapter: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """The base's tensors with a LoRA in diffusers' layout on them, and what it adds."""
+    adapter = {name.removeprefix("unet."): tensor for name, tensor in adapter.items()}
+    merged = dict(base)
+    for name, tensor in adapter.items():
+        if name.endswith(DOWN):
+            module = name.removesuffix(DOWN)
+            rank = len(tensor)
+            alpha = float(adapter.get(module + ALPHA, rank))
+            change = adapter[module + UP].flatten(1) @ tensor.flatten(1)
+            weight = base[f"{module}.weight"]
+            merged[f"{module}.weight"] = weight + alpha / rank * change.reshape(weight.shape)
+        elif not name.endswith((UP, ALPHA)):
+            merged[name] = tensor
+    return merged
 
 
 def text_config(config: dict) -> CLIPTextConfig:

@@ -1,0 +1,267 @@
+//! LoRA: a layer's change as the product of two narrow matrices.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::AdapterError;
+use crate::weights::{Encoding, StoredTensor};
+
+/// What diffusers' pipelines put before the names of a UNet's layers.
+const PREFIX: &str = "unet.";
+/// Follows a layer's name in that of its down projection.
+const DOWN: &str = ".lora_A.weight";
+/// Follows a layer's name in that of its up projection.
+const UP: &str = ".lora_B.weight";
+/// Follows a layer's name in that of its alpha.
+const ALPHA: &str = ".alpha";
+/// Follows a layer's name in that of the tensor which a branch changes.
+const WEIGHT: &str = ".weight";
+/// Under which diffusers writes PEFT's configuration into a file's header.
+const METADATA_KEY: &str = "lora_adapter_metadata";
+
+/// An adapter on a base model, whose tensors it takes one by one: [`Adapter::merge`] for each, then
+/// [`Adapter::finish`], so that nothing of it is left out without a word.
+///
+/// For a layer `down_blocks.1.attentions.0.proj_in`, with or without `unet.` before it, the tensors
+/// are
+///
+/// - `….lora_A.weight`, down: `[rank, input]`, or `[rank, input, kernel height, kernel width]`,
+/// - `….lora_B.weight`, up: `[output, rank]`, or `[output, rank, 1, 1]`,
+/// - `….alpha`, one number; absent: the rank.
+///
+/// A tensor of any other name is a whole one: it takes the place of the base's of that name, or is
+/// added to the model, as the projection of the embedded guidance is by LCM
+/// (`time_embedding.cond_proj.weight`).
+#[derive(Debug)]
+pub struct Adapter {
+    /// By the name of the tensor that they change.
+    branches: BTreeMap<String, LowRankBranch>,
+    whole: BTreeMap<String, StoredTensor>,
+}
+
+impl Adapter {
+    /// Sorts an adapter's tensors.
+    ///
+    /// # Errors
+    /// There is no LoRA among the tensors, or a layer's parts don't make one.
+    pub fn new(tensors: Vec<StoredTensor>) -> Result<Self, AdapterError> {
+        let mut layers: BTreeMap<String, Parts> = BTreeMap::new();
+        let mut whole = BTreeMap::new();
+        for mut tensor in tensors {
+            let name = tensor.name.strip_prefix(PREFIX).unwrap_or(&tensor.name);
+            let name = name.to_owned();
+            let part = [DOWN, UP, ALPHA]
+                .into_iter()
+                .find_map(|part| Some((name.strip_suffix(part)?, part)));
+            if let Some((module, part)) = part {
+                let parts = layers.entry(module.to_owned()).or_default();
+                parts.insert(part, tensor);
+            } else {
+                tensor.name.clone_from(&name);
+                whole.insert(name, tensor);
+            }
+        }
+        if layers.is_empty() {
+            return Err(AdapterError::NoBranch);
+        }
+        let branches = layers
+            .into_iter()
+            .map(|(module, parts)| {
+                let branch = LowRankBranch::new(&module, parts)?;
+                Ok((module + WEIGHT, branch))
+            })
+            .collect::<Result<_, AdapterError>>()?;
+        Ok(Adapter { branches, whole })
+    }
+
+    /// The values of the base's tensor `name` with the adapter on: `W + (alpha / rank) · B · A`.
+    /// `values` holds the product of `shape` numbers in row-major order, and so does the result. A
+    /// tensor that the adapter doesn't touch stays as it is.
+    ///
+    /// # Errors
+    /// The adapter has the tensor in another shape, or a tensor of the adapter can't be read.
+    pub fn merge(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        mut values: Vec<f32>,
+    ) -> Result<Vec<f32>, AdapterError> {
+        if let Some(tensor) = self.whole.remove(name) {
+            check_shape(name, &tensor.shape, shape)?;
+            values = tensor.to_f32()?;
+        }
+        if let Some(branch) = self.branches.remove(name) {
+            check_shape(name, &branch.weight_shape(), shape)?;
+            branch.add_to(&mut values)?;
+        }
+        Ok(values)
+    }
+
+    /// What the adapter adds to the model, once every tensor of the base has been merged.
+    ///
+    /// # Errors
+    /// The adapter changes a tensor that the base didn't have.
+    pub fn finish(self) -> Result<Vec<StoredTensor>, AdapterError> {
+        match self.branches.first_key_value() {
+            None => Ok(self.whole.into_values().collect()),
+            Some((name, _)) => Err(AdapterError::MissingInBase {
+                name: name.clone(),
+                count: self.branches.len(),
+            }),
+        }
+    }
+}
+
+/// What a file holds of a layer's branch, by what follows the layer in the names.
+type Parts = BTreeMap<&'static str, StoredTensor>;
+
+/// A layer's change: `scale · up · down`. Stays encoded until it is merged.
+#[derive(Debug)]
+struct LowRankBranch {
+    down: StoredTensor,
+    up: StoredTensor,
+    rank: usize,
+    /// `alpha / rank`.
+    scale: f32,
+}
+
+impl LowRankBranch {
+    fn new(module: &str, mut parts: Parts) -> Result<Self, AdapterError> {
+        let mut take = |part| {
+            parts.remove(part).ok_or_else(|| AdapterError::Incomplete {
+                module: module.to_owned(),
+                missing: part,
+            })
+        };
+        let down = take(DOWN)?;
+        let up = take(UP)?;
+        let (rank, up_rank) = match (down.shape.as_slice(), up.shape.as_slice()) {
+            ([rank, _, ..], [_, up_rank, kernel @ ..])
+                if down.element_count() > 0 && kernel.iter().all(|&size| size == 1) =>
+            {
+                (*rank, *up_rank)
+            }
+            _ => {
+                return Err(AdapterError::Parts {
+                    module: module.to_owned(),
+                    down: down.shape,
+                    up: up.shape,
+                });
+            }
+        };
+        if rank != up_rank {
+            return Err(AdapterError::Rank {
+                module: module.to_owned(),
+                down: rank,
+                up: up_rank,
+            });
+        }
+        let alpha = match parts.remove(ALPHA) {
+            None => rank as f32,
+            Some(alpha) => match alpha.to_f32()?.as_slice() {
+                [alpha] if alpha.is_finite() => *alpha,
+                _ => {
+                    return Err(AdapterError::Alpha {
+                        module: module.to_owned(),
+                    });
+                }
+            },
+        };
+        Ok(LowRankBranch {
+            scale: alpha / rank as f32,
+            down,
+            up,
+            rank,
+        })
+    }
+
+    /// Shape of the weight that the branch changes: `[output, input, …]`.
+    fn weight_shape(&self) -> Vec<usize> {
+        [&self.up.shape[..1], &self.down.shape[1..]].concat()
+    }
+
+    /// Adds the change to a weight of that shape, row by row.
+    fn add_to(&self, weight: &mut [f32]) -> Result<(), AdapterError> {
+        let down = self.down.to_f32()?;
+        let up = self.up.to_f32()?;
+        let columns = down.len() / self.rank;
+        // Summed apart: the terms are far smaller than the weight and would be rounded to its steps.
+        let mut change = vec![0.0; columns];
+        for (row, factors) in weight
+            .chunks_exact_mut(columns)
+            .zip(up.chunks_exact(self.rank))
+        {
+            change.fill(0.0);
+            for (&factor, direction) in factors.iter().zip(down.chunks_exact(columns)) {
+                for (sum, &value) in change.iter_mut().zip(direction) {
+                    *sum += factor * value;
+                }
+            }
+            for (value, &change) in row.iter_mut().zip(&change) {
+                *value += self.scale * change;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes the alpha that diffusers' `save_lora_adapter` keeps in the file's header alone into the
+/// tensors, as `….alpha` of each layer that has none: the header doesn't go with them.
+///
+/// # Errors
+/// The header is malformed, or asks for more than `alpha / rank` as every layer's scale.
+pub fn write_alphas(
+    tensors: &mut Vec<StoredTensor>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<(), AdapterError> {
+    let Some(json) = metadata.get(METADATA_KEY) else {
+        return Ok(());
+    };
+    let failed = |reason: String| AdapterError::Metadata { reason };
+    let config: Value = serde_json::from_str(json)
+        .map_err(|error| failed(format!("{METADATA_KEY} is malformed: {error}")))?;
+    // Pipelines write the same configuration with the prefix of their tensors.
+    let option = |name: &str| match &config[name] {
+        Value::Null => &config[format!("{PREFIX}{name}")],
+        value => value,
+    };
+    for name in ["use_rslora", "use_dora", "alpha_pattern"] {
+        let is_used = match option(name) {
+            Value::Null | Value::Bool(false) => false,
+            Value::Object(patterns) => !patterns.is_empty(),
+            _ => true,
+        };
+        if is_used {
+            return Err(failed(format!("it sets {name} = {}", option(name))));
+        }
+    }
+    let alpha = match option("lora_alpha") {
+        Value::Null => return Ok(()),
+        value => value
+            .as_f64()
+            .ok_or_else(|| failed(format!("its lora_alpha is {value}")))?,
+    };
+    let missing: Vec<String> = tensors
+        .iter()
+        .filter_map(|tensor| Some(tensor.name.strip_suffix(DOWN)?.to_owned() + ALPHA))
+        .filter(|name| !tensors.iter().any(|tensor| tensor.name == *name))
+        .collect();
+    for name in missing {
+        let alpha = StoredTensor::encode(&name, &[], &[alpha as f32], Encoding::F32, 0.0)?;
+        tensors.push(alpha);
+    }
+    Ok(())
+}
+
+fn check_shape(name: &str, adapter: &[usize], base: &[usize]) -> Result<(), AdapterError> {
+    if adapter == base {
+        Ok(())
+    } else {
+        Err(AdapterError::Shape {
+            name: name.to_owned(),
+            adapter: adapter.to_vec(),
+            base: base.to_vec(),
+        })
+    }
+}

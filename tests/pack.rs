@@ -1,0 +1,196 @@
+//! The program `pack`: a pair and its relative in one folder, and what it refuses.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use firststep::weights::{
+    AdapterBase, Encoding, FileContent, Manifest, StoredTensor, safetensors, verify::split,
+};
+use serde_json::{Value, json};
+
+const TINY: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/parity/values/models/tiny"
+);
+const ADAPTER: &str = "unet_lcm/pytorch_lora_weights.safetensors";
+
+/// A folder with models in diffusers' layout: the tiny ones of the parity tests, and a LoRA.
+struct Workshop(PathBuf);
+
+impl Workshop {
+    fn new(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).expect("a folder of an earlier run");
+        }
+        let workshop = Workshop(folder);
+        for (from, to) in [
+            ("unet", "unet"),
+            ("unet", "unet_distilled"),
+            ("text_encoder", "text_encoder"),
+            ("text_encoder_2", "text_encoder_2"),
+            ("vae", "vae"),
+        ] {
+            for file in fs::read_dir(format!("{TINY}/{from}")).expect(from) {
+                let file = file.expect(from);
+                let name = file.file_name().into_string().expect("a name");
+                if name != "values.safetensors" {
+                    let bytes = fs::read(file.path()).expect(&name);
+                    workshop.write(&format!("models/{to}/{name}"), &bytes);
+                }
+            }
+        }
+        for tokenizer in ["tokenizer", "tokenizer_2"] {
+            for name in ["tokenizer_config.json", "vocab.json", "merges.txt"] {
+                workshop.write(&format!("models/{tokenizer}/{name}"), b"{}");
+            }
+        }
+        for (scheduler, class) in [
+            ("scheduler", "DDIMScheduler"),
+            ("scheduler_distilled", "EulerDiscreteScheduler"),
+            ("scheduler_lcm", "LCMScheduler"),
+        ] {
+            let config = json!({"_class_name": class}).to_string();
+            let path = format!("models/{scheduler}/scheduler_config.json");
+            workshop.write(&path, config.as_bytes());
+        }
+        let config = fs::read(format!("{TINY}/unet_lcm/config.json")).expect("a config");
+        workshop.write("models/unet_lcm/config.json", &config);
+        workshop.write_adapter("conv_in");
+
+        let mut pair: Value =
+            serde_json::from_str(include_str!("../tools/emoji-pair.json")).expect("a description");
+        pair["encodings"] = json!({"unet": [{"tensors": "*.weight", "encoding": "q8"}]});
+        pair["name"] = "Pair".into();
+        workshop.write("pair.json", pair.to_string().as_bytes());
+        pair["name"] = "Relative".into();
+        pair["distilled"] = "lcm".into();
+        pair.as_object_mut().expect("an object").remove("encodings");
+        workshop.write("lcm.json", pair.to_string().as_bytes());
+        workshop
+    }
+
+    fn write(&self, path: &str, bytes: &[u8]) {
+        let path = self.0.join(path);
+        let folder = path.parent().expect("a folder");
+        fs::create_dir_all(folder).expect("a folder");
+        fs::write(path, bytes).expect("a file");
+    }
+
+    /// Writes a LoRA on a convolution of the UNet, with the embedded guidance's projection.
+    fn write_adapter(&self, layer: &str) {
+        let tensor = |name: &str, shape: &[usize]| {
+            let values = vec![0.25; shape.iter().product()];
+            StoredTensor::encode(name, shape, &values, Encoding::F32, 0.0).expect(name)
+        };
+        let tensors = [
+            tensor(&format!("unet.{layer}.lora_A.weight"), &[2, 4, 3, 3]),
+            tensor(&format!("unet.{layer}.lora_B.weight"), &[12, 2, 1, 1]),
+            tensor("unet.time_embedding.cond_proj.weight", &[12, 32]),
+        ];
+        let bytes = safetensors::write("lora", &tensors).expect("a file");
+        self.write(&format!("models/{ADAPTER}"), &bytes);
+    }
+
+    fn pack(&self, pairs: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+        command.args([self.0.join("models"), self.0.join("pack")]);
+        for pair in pairs {
+            command.arg("--pair").arg(self.0.join(pair));
+        }
+        command.output().expect("pack runs")
+    }
+
+    /// The sentence that packing ends with.
+    fn refusal(&self, pairs: &[&str]) -> String {
+        let output = self.pack(pairs);
+        assert!(!output.status.success(), "it should be refused");
+        let sentence = String::from_utf8(output.stderr).expect("text");
+        assert!(sentence.trim_end().ends_with('.'), "{sentence}");
+        sentence
+    }
+
+    fn manifest(&self, name: &str) -> Manifest {
+        let text = fs::read_to_string(self.0.join("pack").join(name)).expect(name);
+        Manifest::parse(&text).expect(name)
+    }
+}
+
+#[test]
+fn a_relative_shares_the_files_and_brings_an_adapter() {
+    let workshop = Workshop::new("relative");
+    let output = workshop.pack(&["pair.json", "lcm.json"]);
+    assert!(output.status.success(), "{output:?}");
+    let [pair, relative] = ["manifest.json", "lcm.json"].map(|name| workshop.manifest(name));
+
+    let members = [("Pair", "manifest.json"), ("Relative", "lcm.json")];
+    for manifest in [&pair, &relative] {
+        let family: Vec<_> = manifest
+            .family
+            .iter()
+            .map(|member| (member.name.as_str(), member.manifest.as_str()))
+            .collect();
+        assert_eq!(family, members);
+    }
+    for ((name, one), (_, other)) in pair.components.iter().zip(relative.components.iter()) {
+        if name != "unet_distilled" {
+            assert_eq!(one, other, "{name}");
+        }
+    }
+    assert_eq!(pair.components.unet_distilled.adapter_on, None);
+    assert_eq!(relative.schedulers.base, pair.schedulers.base);
+    assert_eq!(relative.schedulers.distilled["_class_name"], "LCMScheduler");
+
+    let adapter = &relative.components.unet_distilled;
+    assert_eq!(adapter.adapter_on, Some(AdapterBase::Unet));
+    assert_eq!(adapter.config["time_cond_proj_dim"], 32);
+    let [file] = adapter.files.as_slice() else {
+        panic!("one file: {:?}", adapter.files);
+    };
+    assert_eq!(file.name(), "unet_lcm.safetensors");
+    let new: Vec<_> = relative
+        .files()
+        .into_iter()
+        .filter(|file| !pair.files().contains(file))
+        .collect();
+    assert_eq!(new, [file], "the adapter is all that the relative adds");
+    let bytes = fs::read(workshop.0.join("pack").join(&file.path)).expect("the adapter");
+    let FileContent::Tensors(tensors) = split(file, bytes).expect("the adapter") else {
+        panic!("tensors");
+    };
+    assert_eq!(tensors.len(), 3);
+    assert!(tensors.iter().all(|it| it.encoding == Encoding::F16));
+}
+
+#[test]
+fn a_single_pair_has_no_family() {
+    let workshop = Workshop::new("single");
+    let output = workshop.pack(&["pair.json"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(workshop.manifest("manifest.json").family, []);
+}
+
+#[test]
+fn an_adapter_of_another_model_is_not_packed() {
+    let workshop = Workshop::new("other-model");
+    workshop.write_adapter("conv_before");
+    let sentence = workshop.refusal(&["pair.json", "lcm.json"]);
+    assert!(sentence.contains("conv_before.weight"), "{sentence}");
+    assert!(sentence.contains(ADAPTER), "{sentence}");
+}
+
+#[test]
+fn pairs_that_would_overwrite_each_other_are_refused() {
+    let workshop = Workshop::new("overwriting");
+    let sentence = workshop.refusal(&["pair.json", "pair.json"]);
+    assert!(sentence.contains("manifest.json"), "{sentence}");
+
+    let path = workshop.0.join("lcm.json");
+    let text = fs::read_to_string(path).expect("a description");
+    let mut relative: Value = serde_json::from_str(&text).expect("a description");
+    relative["encodings"] = json!({"unet": [{"tensors": "*", "encoding": "f16"}]});
+    workshop.write("lcm.json", relative.to_string().as_bytes());
+    let sentence = workshop.refusal(&["pair.json", "lcm.json"]);
+    assert!(sentence.contains("encodings for unet"), "{sentence}");
+}

@@ -1,0 +1,358 @@
+//! Adapters: LoRA merged as PEFT does, what is refused, and a pair whose distilled UNet is one.
+
+use burn::tensor::{Device, Tensor};
+use firststep::{
+    adapters::{Adapter, AdapterError, write_alphas},
+    engine::{
+        EngineError, Host, Pair, describe, generate,
+        protocol::{Event, Frame},
+        recipe::Mode,
+    },
+    models::Conditioning,
+    sampler::ModelRole,
+    weights::{AdapterBase, Component, Encoding, ManifestFile, StoredTensor},
+};
+
+use crate::support::{BundledPair, Reference, assert_close, block_on, to_vec};
+
+/// Relative to the largest weight: both sides add up to four products in f32, in any order.
+const TOLERANCE: f32 = 1e-6;
+
+const COND_PROJ: &str = "time_embedding.cond_proj.weight";
+
+fn tensor(name: &str, shape: &[usize], values: &[f32]) -> StoredTensor {
+    StoredTensor::encode(name, shape, values, Encoding::F32, 0.0).expect(name)
+}
+
+/// The base with the adapter on: every tensor's name and values, and what the adapter adds.
+fn merged(
+    base: &[StoredTensor],
+    adapter: Vec<StoredTensor>,
+) -> Result<Vec<(String, Vec<f32>)>, AdapterError> {
+    let mut adapter = Adapter::new(adapter)?;
+    let mut tensors = Vec::new();
+    for tensor in base {
+        let values = adapter.merge(&tensor.name, &tensor.shape, tensor.to_f32()?)?;
+        tensors.push((tensor.name.clone(), values));
+    }
+    for tensor in adapter.finish()? {
+        let values = tensor.to_f32()?;
+        tensors.push((tensor.name, values));
+    }
+    Ok(tensors)
+}
+
+fn reference() -> (Vec<StoredTensor>, Vec<StoredTensor>, Vec<StoredTensor>) {
+    let values = Reference::read("adapter.safetensors");
+    let [base, adapter, merged] =
+        ["base.", "adapter.", "merged."].map(|prefix| values.below(prefix));
+    (base, adapter, merged)
+}
+
+fn assert_merges(base: &[StoredTensor], adapter: Vec<StoredTensor>, expected: &[StoredTensor]) {
+    let merged = merged(base, adapter).expect("the adapter fits");
+    assert_eq!(merged.len(), expected.len());
+    for ((name, values), expected) in merged.iter().zip(expected) {
+        assert_eq!(name, &expected.name);
+        assert_close(name, values, &expected.to_f32().expect(name), TOLERANCE);
+    }
+}
+
+#[test]
+fn layers_are_merged_as_peft_does() {
+    let (base, adapter, expected) = reference();
+    let changed = base.iter().zip(&expected).filter(|(a, b)| a != b).count();
+    assert_eq!(changed, 4, "the adapter changes four of the tensors");
+    assert_merges(&base, adapter, &expected);
+}
+
+#[test]
+fn names_may_lack_the_pipelines_prefix() {
+    let (base, mut adapter, expected) = reference();
+    for tensor in &mut adapter {
+        tensor.name = tensor.name.replace("unet.", "");
+    }
+    assert_merges(&base, adapter, &expected);
+}
+
+#[test]
+fn whole_tensors_are_added_or_take_the_bases_place() {
+    let (base, mut adapter, _) = reference();
+    adapter.push(tensor(&format!("unet.{COND_PROJ}"), &[2, 1], &[1.5, -2.0]));
+    let norm: Vec<f32> = (0..12u8).map(f32::from).collect();
+    adapter.push(tensor("norm.weight", &[12], &norm));
+    let merged = merged(&base, adapter).expect("the adapter fits");
+    let values = |name: &str| {
+        let (_, values) = merged.iter().find(|(found, _)| found == name).expect(name);
+        values.clone()
+    };
+    assert_eq!(values(COND_PROJ), [1.5, -2.0]);
+    assert_eq!(values("norm.weight"), norm);
+    assert_eq!(merged.len(), base.len() + 1);
+}
+
+#[test]
+fn an_alpha_in_the_header_alone_counts() {
+    let (base, adapter, _) = reference();
+    let without_alpha: Vec<_> = adapter
+        .into_iter()
+        .filter(|tensor| !tensor.name.ends_with(".alpha"))
+        .collect();
+    let metadata = |json: &str| [("lora_adapter_metadata".to_owned(), json.to_owned())].into();
+    // The rank of `attn.to_q` is 4: with an alpha of 8 each weight changes twice as much.
+    let change = |json: Option<&str>| {
+        let mut adapter = without_alpha.clone();
+        if let Some(json) = json {
+            write_alphas(&mut adapter, &metadata(json)).expect("a header");
+        }
+        let merged = merged(&base, adapter).expect("the adapter fits");
+        let name = "attn.to_q.weight";
+        let (_, after) = merged.iter().find(|(found, _)| found == name).expect(name);
+        let before = base.iter().find(|tensor| tensor.name == name).expect(name);
+        let before = before.to_f32().expect(name);
+        let change: Vec<f32> = after.iter().zip(before).map(|(a, b)| a - b).collect();
+        change
+    };
+    let single = change(None);
+    let double: Vec<f32> = single.iter().map(|x| 2.0 * x).collect();
+    // The change is what is left of a difference of larger numbers.
+    for json in [
+        r#"{"lora_alpha": 8, "r": 4, "use_dora": false, "alpha_pattern": {}}"#,
+        r#"{"unet.lora_alpha": 8.0}"#,
+    ] {
+        assert_close("change", &change(Some(json)), &double, 1e-5);
+    }
+    assert_eq!(change(Some("{}")), single);
+    for json in [
+        "no json",
+        r#"{"lora_alpha": "8"}"#,
+        r#"{"lora_alpha": 8, "use_rslora": true}"#,
+        r#"{"unet.lora_alpha": 8, "unet.alpha_pattern": {"conv": 1}}"#,
+    ] {
+        let error = write_alphas(&mut without_alpha.clone(), &metadata(json));
+        let error = error.expect_err(json).to_string();
+        assert!(error.contains("header") && error.ends_with('.'), "{error}");
+    }
+}
+
+/// What an adapter is refused with, as a sentence.
+fn refusal(change: impl FnOnce(&mut Vec<StoredTensor>)) -> AdapterError {
+    let (base, mut adapter, _) = reference();
+    change(&mut adapter);
+    let error = merged(&base, adapter).expect_err("it should be refused");
+    let sentence = error.to_string();
+    assert!(sentence.starts_with("The adapter"), "{sentence}");
+    assert!(sentence.ends_with('.'), "{sentence}");
+    error
+}
+
+fn index(adapter: &[StoredTensor], name: &str) -> usize {
+    let position = adapter.iter().position(|tensor| tensor.name == name);
+    position.expect(name)
+}
+
+#[test]
+fn an_adapter_of_another_model_is_refused() {
+    let other = |adapter: &mut Vec<StoredTensor>| {
+        for tensor in adapter {
+            tensor.name = tensor.name.replace("unet.attn", "unet.mid_block.attn");
+        }
+    };
+    assert_eq!(
+        refusal(other),
+        AdapterError::MissingInBase {
+            name: "mid_block.attn.to_out.weight".into(),
+            count: 2
+        }
+    );
+    let wider = |adapter: &mut Vec<StoredTensor>| {
+        let at = index(adapter, "unet.attn.to_q.lora_A.weight");
+        adapter[at] = tensor("unet.attn.to_q.lora_A.weight", &[4, 16], &[0.0; 64]);
+    };
+    assert_eq!(
+        refusal(wider),
+        AdapterError::Shape {
+            name: "attn.to_q.weight".into(),
+            adapter: vec![8, 16],
+            base: vec![8, 12]
+        }
+    );
+    let norm = |adapter: &mut Vec<StoredTensor>| {
+        adapter.push(tensor("norm.weight", &[13], &[0.0; 13]));
+    };
+    assert!(matches!(refusal(norm), AdapterError::Shape { .. }));
+}
+
+#[test]
+fn half_a_branch_and_parts_that_do_not_fit_are_refused() {
+    for part in ["lora_A.weight", "lora_B.weight"] {
+        let name = format!("unet.conv.{part}");
+        let error = refusal(|adapter| {
+            adapter.remove(index(adapter, &name));
+        });
+        assert!(
+            matches!(&error, AdapterError::Incomplete { module, missing }
+                if module == "conv" && missing.ends_with(part)),
+            "{error}"
+        );
+    }
+    let up_of = |shape: &'static [usize]| {
+        refusal(move |adapter| {
+            let name = "unet.conv.lora_B.weight";
+            let at = index(adapter, name);
+            adapter[at] = tensor(name, shape, &vec![0.0; shape.iter().product()]);
+        })
+    };
+    let rank = AdapterError::Rank {
+        module: "conv".into(),
+        down: 2,
+        up: 3,
+    };
+    assert_eq!(up_of(&[10, 3, 1, 1]), rank);
+    for shape in [&[20][..], &[10, 2, 3, 3]] {
+        let error = up_of(shape);
+        assert!(matches!(error, AdapterError::Parts { .. }), "{error}");
+    }
+    let empty = refusal(|adapter| {
+        for (name, shape) in [("lora_A", [0, 12]), ("lora_B", [8, 0])] {
+            let name = format!("unet.attn.to_q.{name}.weight");
+            let at = index(adapter, &name);
+            adapter[at] = tensor(&name, &shape, &[]);
+        }
+    });
+    assert!(matches!(empty, AdapterError::Parts { .. }), "{empty}");
+    let alpha = refusal(|adapter| {
+        let at = index(adapter, "unet.conv.alpha");
+        adapter[at] = tensor("unet.conv.alpha", &[2], &[1.0, 1.0]);
+    });
+    assert!(matches!(alpha, AdapterError::Alpha { .. }), "{alpha}");
+}
+
+#[test]
+fn a_file_without_lora_is_refused() {
+    let none = refusal(Vec::clear);
+    assert_eq!(none, AdapterError::NoBranch);
+    let other_layout = refusal(|adapter| {
+        adapter.clear();
+        adapter.push(tensor("lora_unet_conv.lora_down.weight", &[1, 1], &[0.0]));
+    });
+    assert_eq!(other_layout, AdapterError::NoBranch);
+}
+
+/// The bundled pair with this adapter on its base in the distilled UNet's place.
+fn adapted_pair(adapter: Vec<StoredTensor>, guidance: Option<usize>) -> Result<Pair, EngineError> {
+    let mut bundled = BundledPair::read();
+    let mut config = bundled.manifest.components.unet.config.clone();
+    config["time_cond_proj_dim"] = guidance.into();
+    let sha256 = "a".repeat(64);
+    bundled.add_file(&sha256, adapter);
+    bundled.manifest.components.unet_distilled = Component {
+        config,
+        files: vec![ManifestFile {
+            path: "unet_lcm.safetensors".into(),
+            size: 1,
+            sha256,
+            compression: None,
+        }],
+        adapter_on: Some(AdapterBase::Unet),
+    };
+    block_on(async {
+        let mut pair = Pair::load(bundled.manifest.clone(), Device::flex(), &bundled).await?;
+        pair.load_unets(&Mode::ALL, &bundled).await?;
+        Ok(pair)
+    })
+}
+
+/// A branch of rank 1 on the first convolution; `size` is what every factor of its B is.
+fn branch(size: f32) -> Vec<StoredTensor> {
+    vec![
+        tensor("unet.conv_in.lora_A.weight", &[1, 4, 3, 3], &[0.1; 36]),
+        tensor("unet.conv_in.lora_B.weight", &[64, 1, 1, 1], &[size; 64]),
+    ]
+}
+
+fn predictions(pair: &Pair) -> [Vec<f32>; 2] {
+    let values = Reference::read("models/emoji/unets.safetensors");
+    let conditioning = Conditioning {
+        context: values.tensor("encoder_hidden_states"),
+        pooled: values.tensor("text_embeds"),
+        time_ids: values
+            .floats("time_ids")
+            .chunks(6)
+            .map(|row| row.try_into().expect("six numbers"))
+            .collect(),
+        guidance: None,
+    };
+    let latent: Tensor<4> = values.tensor("latent.999");
+    [ModelRole::Base, ModelRole::Distilled].map(|role| {
+        let unet = pair.unet(role).expect("loaded");
+        to_vec(unet.forward(latent.clone(), 999.0, &conditioning))
+    })
+}
+
+#[test]
+fn a_distilled_unet_can_be_an_adapter_on_the_base() {
+    let pair = adapted_pair(branch(0.0), None).expect("it fits");
+    let [base, distilled] = predictions(&pair);
+    assert_eq!(base, distilled, "a branch of zeros changes nothing");
+    let pair = adapted_pair(branch(0.5), None).expect("it fits");
+    let [unchanged, distilled] = predictions(&pair);
+    assert_eq!(base, unchanged, "the base itself stays as it is");
+    assert_ne!(base, distilled);
+
+    let mut other = branch(0.5);
+    for tensor in &mut other {
+        tensor.name = tensor.name.replace("conv_in", "conv_before");
+    }
+    let error = adapted_pair(other, None).err().expect("another model's");
+    assert!(matches!(error, EngineError::Adapter(_)), "{error}");
+}
+
+/// Draws and keeps the last image.
+#[derive(Default)]
+struct LastImage(Option<Frame>);
+
+impl Host for LastImage {
+    fn emit(&mut self, event: Event) {
+        if let Event::Image { frame, .. } = event {
+            self.0 = Some(frame);
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+
+    async fn pause(&self) {}
+
+    fn milliseconds(&self) -> f64 {
+        0.0
+    }
+}
+
+#[test]
+fn a_distilled_model_with_embedded_guidance_takes_it_from_the_recipe() {
+    let mut adapter = branch(0.0);
+    let projection: Vec<f32> = (0..64 * 32u16).map(|i| f32::from(i % 7) - 3.0).collect();
+    adapter.push(tensor(COND_PROJ, &[64, 32], &projection));
+    let pair = adapted_pair(adapter, Some(32)).expect("it fits");
+    let info = describe(pair.manifest()).expect("a pair");
+    assert!(info.embeds_distilled_guidance);
+    let mut recipe = info.recipe;
+    recipe.modes = vec![Mode::Distilled];
+    recipe.distilled_steps = 1;
+    recipe.seed_count = 1;
+    let mut draw = |guidance: f32, negative_prompt: &str| {
+        recipe.distilled_guidance = guidance;
+        recipe.negative_prompt = negative_prompt.into();
+        let mut host = LastImage::default();
+        block_on(generate(&pair, 1, &recipe, &mut host)).expect("an image");
+        host.0.expect("an image")
+    };
+    let image = draw(8.0, "");
+    assert!(image != draw(2.0, ""), "the model is told the scale");
+    assert!(
+        image == draw(8.0, "red"),
+        "there is no second pass, for which a negative prompt would matter"
+    );
+}
