@@ -19,7 +19,7 @@ from base import load_base
 from common import options, start
 from models import END_TOKEN, PADDING, START_TOKEN, Vocabulary, load_tokenizer, text_encoder_config
 from prompts import BACKGROUND_NAMES, STYLE_WORDS
-from sampling import SCHEDULER_CONFIG
+from sampling import BASE_SCHEDULER_CONFIG
 
 RELATIVES = ("lightning", "lcm")
 #: The words of prompts that name nothing.
@@ -63,7 +63,7 @@ def main() -> None:
         tokenizer=load_tokenizer(work, PADDING[0]),
         tokenizer_2=load_tokenizer(work, PADDING[1]),
         unet=unet,
-        scheduler=DDIMScheduler(**SCHEDULER_CONFIG),
+        scheduler=DDIMScheduler(**BASE_SCHEDULER_CONFIG),
         force_zeros_for_empty_prompt=False,
         add_watermarker=False,
     )

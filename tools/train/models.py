@@ -13,9 +13,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from common import IMAGE_SIZE, LATENT_SIZE, autocast
 from prompts import BACKGROUND_NAMES, HELD_OUT, STYLE_WORDS, TEMPLATES, with_article
 
-#: SDXL's schedule has `beta_end` 0.012. On 64 times fewer latents the same noise hides far more of the
-#: picture, because there are fewer values to average it out over: see README.md, "The noise schedule".
-NOISE_SCHEDULE = dict(beta_start=0.00085, beta_end=0.0085, beta_schedule="scaled_linear", num_train_timesteps=1000)
+#: SDXL's own: see README.md, "The noise schedule".
+NOISE_SCHEDULE = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=1000)
 
 WIDTH_1, WIDTH_2 = 64, 128
 TIME_ID_WIDTH = 32

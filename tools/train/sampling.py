@@ -8,6 +8,9 @@ from models import NOISE_SCHEDULE, TextEncoders, Vocabulary, predict_noise
 
 #: What the real SDXL's schedulers have, but for the schedule itself.
 SCHEDULER_CONFIG = dict(**NOISE_SCHEDULE, clip_sample=False, set_alpha_to_one=False, steps_offset=1)
+#: The base starts at the last timestep. SDXL's config has "leading", which starts 39 before it and so takes
+#: its first noise for a picture that shows more of itself than there is.
+BASE_SCHEDULER_CONFIG = dict(**SCHEDULER_CONFIG, timestep_spacing="trailing")
 BASE_STEPS, BASE_GUIDANCE = 25, 4.0
 #: Where the distilled model's four steps begin: see README.md, "The noise schedule".
 DISTILLED_TIMESTEPS = (999, 749, 499, 249)
@@ -39,7 +42,7 @@ class Sampler:
         condition, empty = self.condition(prompts), self.condition([""] * len(prompts))
         first = 1 if mode == "skip" else 0
         if mode == "base":
-            scheduler = DDIMScheduler(**SCHEDULER_CONFIG)
+            scheduler = DDIMScheduler(**BASE_SCHEDULER_CONFIG)
             scheduler.set_timesteps(steps)
         else:
             scheduler = self.scheduler
