@@ -1,6 +1,11 @@
-//! What leaves the page and comes back: links that hold a recipe.
+//! What leaves the page and comes back: links, pictures and animations that hold a recipe.
 //!
-//! Pure text and numbers: this folder knows neither burn nor the browser, so that what a link does
-//! can be tested natively. Nothing in it downloads or runs anything.
+//! Pure text, numbers and bytes: this folder knows neither burn nor the browser, so that what a link
+//! or a file does can be tested natively. Nothing in it downloads or runs anything.
 
+pub mod apng;
+pub mod contact_sheet;
+pub mod generation_parameters;
 pub mod hash;
+pub mod picture;
+pub mod png_file;

@@ -1,0 +1,29 @@
+//! What is measured on finished pictures: how far apart two of them are, how diverse a row is, and
+//! when in a run the final picture was decided.
+//!
+//! The distance is [`structural_dissimilarity`], 1 − MS-SSIM on luma and chroma. It needs no
+//! weights and no download, and it is a proxy of what people see: it compares brightness, contrast
+//! and structure place by place, so the same thing drawn elsewhere is far from itself, and it knows
+//! nothing of what a picture shows. Learned distances such as DreamSim, which the paper uses, give
+//! other numbers: only distances of one kind, and of pictures of one size, can be compared.
+//!
+//! The folder knows neither burn nor the browser: it works on bytes and numbers, natively and in
+//! wasm by the same code, in double precision and in a fixed order. Two machines differ by no more
+//! than the last bits that their exponential and power functions round differently.
+
+mod convergence;
+mod difference;
+mod diversity;
+mod error;
+mod image;
+mod ssim;
+
+pub use convergence::{ConvergencePoint, convergence};
+pub use difference::absolute_difference;
+pub use diversity::{Diversity, PairwiseDistances, diversity};
+pub use error::MetricsError;
+pub use image::RgbaImage;
+pub use ssim::{
+    CHANNEL_WEIGHTS, SCALE_WEIGHTS, SIGMA, ScaleSimilarity, WINDOW, ms_ssim, scale_similarities,
+    structural_dissimilarity,
+};
