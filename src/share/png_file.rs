@@ -523,27 +523,21 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_utf_8_is_damage() {
-        let mut data = format!("{RECIPE_KEY}\0\0\0\0\0").into_bytes();
-        data.extend([0xff, 0xfe]);
-        let file = with_chunks(
-            |writer| writer.write_chunk(chunk::iTXt, &data).unwrap(),
-            |_| {},
-        );
-        let error = find_recipe(&file).unwrap_err();
-        assert!(matches!(error, FindError::Damaged { .. }), "{error}");
-    }
-
-    #[test]
-    fn compressed_text_that_does_not_inflate_is_damage() {
-        let mut data = format!("{RECIPE_KEY}\0\x01\0\0\0").into_bytes();
-        data.extend(b"not a zlib stream");
-        let file = with_chunks(
-            |writer| writer.write_chunk(chunk::iTXt, &data).unwrap(),
-            |_| {},
-        );
-        let error = find_recipe(&file).unwrap_err();
-        assert!(matches!(error, FindError::Damaged { .. }), "{error}");
+    fn text_that_is_no_utf_8_or_does_not_inflate_is_damage() {
+        let texts: [(&str, &[u8]); 2] = [
+            ("\0\0\0\0\0", &[0xff, 0xfe]),
+            ("\0\x01\0\0\0", b"not a zlib stream"),
+        ];
+        for (fields, text) in texts {
+            let mut data = format!("{RECIPE_KEY}{fields}").into_bytes();
+            data.extend(text);
+            let file = with_chunks(
+                |writer| writer.write_chunk(chunk::iTXt, &data).unwrap(),
+                |_| {},
+            );
+            let error = find_recipe(&file).unwrap_err();
+            assert!(matches!(error, FindError::Damaged { .. }), "{error}");
+        }
     }
 
     #[test]

@@ -57,6 +57,16 @@ async function draw(page, modes = MODES) {
   );
 }
 
+/** Chooses the first pair again: only its manifest is asked for, and the pixels are those of `first`. */
+async function goBack(page, server, first) {
+  const back = await requestsOf(server, async () => {
+    await choose(page, family[0]);
+    return draw(page);
+  });
+  assert.deepEqual(back.paths, [OWN]);
+  assert.deepEqual(back.result, first, "the same pair gives the same pixels");
+}
+
 /** Chooses a pair and waits until its manifest has filled the controls. */
 async function choose(page, { name }) {
   await page.control("pair").getByLabel(name, { exact: true }).check();
@@ -117,12 +127,7 @@ test(
       assert.deepEqual(there.result.base, first.base, "the base is the same");
       assert.notDeepEqual(there.result.distilled, first.distilled);
 
-      const back = await requestsOf(server, async () => {
-        await choose(page, family[0]);
-        return draw(page);
-      });
-      assert.deepEqual(back.paths, [OWN]);
-      assert.deepEqual(back.result, first, "the same pair gives the same pixels");
+      await goBack(page, server, first);
       await page.page.waitForFunction(() => !location.hash.includes("pair="));
 
       // The link alone leads to the other pair, whose family leads back.
@@ -197,12 +202,7 @@ test(
       assert.deepEqual(there.result.base, first.base, "the base is the same");
       assert.notDeepEqual(there.result.distilled, first.distilled);
 
-      const back = await requestsOf(server, async () => {
-        await choose(page, family[0]);
-        return draw(page);
-      });
-      assert.deepEqual(back.paths, [OWN]);
-      assert.deepEqual(back.result, first, "the same pair gives the same pixels");
+      await goBack(page, server, first);
     });
   },
 );

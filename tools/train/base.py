@@ -8,14 +8,13 @@ via Min-SNR Weighting Strategy", 2023). Writes `base/` and a contact sheet.
 
 import copy
 import json
-import math
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 
-from common import Average, Training, autocast, contact_sheet, options, start
-from models import UNET_CONFIG, TextEncoders, Vocabulary, predict_noise, signal_shares
+from common import Average, Training, autocast, contact_sheet, options, set_learning_rate, start
+from models import UNET_CONFIG, NoiseSchedule, TextEncoders, Vocabulary, predict_noise
 from muon import Muon, split
 from pictures import Content, Pictures
 from prompts import Prompts
@@ -71,7 +70,7 @@ class LatentBank:
         return self.mean[index] + self.deviation[index] * torch.randn_like(self.mean[index]), self.content[index]
 
 
-def load_base(work, device) -> tuple[UNet2DConditionModel, TextEncoders, Vocabulary, AutoencoderKL]:
+def load_base(work, device) -> tuple[UNet2DConditionModel, TextEncoders, AutoencoderKL]:
     """The trained base with everything it needs, as `main` wrote it."""
     vocabulary = Vocabulary(work)
     stored = json.loads((work / "base/tokens.json").read_text())
@@ -83,7 +82,7 @@ def load_base(work, device) -> tuple[UNet2DConditionModel, TextEncoders, Vocabul
     vae = AutoencoderKL.from_pretrained(work / "vae")
     for part in (unet, encoders, vae):
         part.to(device).eval().requires_grad_(False)
-    return unet, encoders, vocabulary, vae
+    return unet, encoders, vae
 
 
 def main() -> None:
@@ -103,7 +102,7 @@ def main() -> None:
         dict(modules=modules, muon=optimizers[0], adam=optimizers[1], average=average),
         dict(UNET_CONFIG, tokens=vocabulary.tokens),
     )
-    shares = signal_shares(device)
+    schedule = NoiseSchedule(device)
 
     def write() -> None:
         folder = arguments.work / "base"
@@ -112,7 +111,7 @@ def main() -> None:
             torch.save(encoders.state_dict(), folder / "text_encoders.pt")
             (folder / "tokens.json").write_text(json.dumps(vocabulary.tokens))
             still = [copy.deepcopy(part).eval() for part in (unet, encoders)]
-        sampler = Sampler(*still, vocabulary, vae, device)
+        sampler = Sampler(*still, vae, device)
         contact_sheet([sampler.draw("base", [prompt] * 10, list(range(10))) for prompt in SHEET_PROMPTS], arguments.work / "base.png")
 
     # A quarter faster on a CPU, once the minutes that compiling takes have passed.
@@ -123,18 +122,15 @@ def main() -> None:
         return predict_noise(unet, latent, timestep, states, pooled)
 
     while training.going_on():
-        rate = LEARNING_RATE * min(1, (training.step + 1) / 40) * max(0.01, 0.5 + 0.5 * math.cos(math.pi * training.share))
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+        set_learning_rate(training.cosine(LEARNING_RATE, warm_up=40), *optimizers)
         bank.renew(int(arguments.batch * RENEWED))
         latent, content = bank.draw(arguments.batch)
         first, second = vocabulary.encode(prompts.of(content))
         timestep = torch.randint(0, 1000, (arguments.batch,), device=device)
-        share = shares[timestep].view(-1, 1, 1, 1)
         noise = torch.randn_like(latent)
-        predicted = predict(share.sqrt() * latent + (1 - share).sqrt() * noise, timestep, first.to(device), second.to(device))
-        ratio = share.flatten() / (1 - share.flatten())
+        predicted = predict(schedule.noised(latent, timestep, noise), timestep, first.to(device), second.to(device))
+        share = schedule.shares[timestep]
+        ratio = share / (1 - share)
         weight = (MAXIMUM_RATIO / ratio).clamp(0.02, 1.0)
         loss = ((predicted - noise).pow(2).mean((1, 2, 3)) * weight).mean()
         for optimizer in optimizers:

@@ -15,7 +15,6 @@ takes away what generated pictures cannot have. Writes `classifier.pt`.
 """
 
 import json
-import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import nn
 
-from common import IMAGE_SIZE, Training, autocast, options, start
+from common import IMAGE_SIZE, Training, autocast, options, set_learning_rate, start
 from data import STYLES
 from pictures import BACKGROUNDS, Content, Pictures
 
@@ -218,9 +217,7 @@ def main() -> None:
         dict(concepts=labels, channels=CHANNELS, embedding=EMBEDDING_WIDTH),
     )
     while training.going_on():
-        rate = LEARNING_RATE * min(1, (training.step + 1) / 100) * max(0.01, 0.5 + 0.5 * math.cos(math.pi * training.share))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        set_learning_rate(training.cosine(LEARNING_RATE, warm_up=100), optimizer)
         picture, content = pictures.draw(arguments.batch)
         with autocast(device):
             prediction = classifier(augmented(picture))

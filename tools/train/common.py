@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import math
 import random
 import time
 from pathlib import Path
@@ -48,6 +49,12 @@ def autocast(device: torch.device):
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
+def set_learning_rate(rate: float, *optimizers: torch.optim.Optimizer) -> None:
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+
 class Training:
     """A training that can be cut off at any moment and goes on from its last checkpoint.
 
@@ -78,6 +85,10 @@ class Training:
     def share(self) -> float:
         """How much of the training is done, from 0 to 1."""
         return min(1.0, self.elapsed / 60 / self.minutes)
+
+    def cosine(self, peak: float, warm_up: int) -> float:
+        """The learning rate: up to `peak` within `warm_up` steps, and down to a hundredth of it by the end."""
+        return peak * min(1, (self.step + 1) / warm_up) * max(0.01, 0.5 + 0.5 * math.cos(math.pi * self.share))
 
     def going_on(self) -> bool:
         """Counts the time, saves when it is due, and says whether there is time left."""

@@ -13,9 +13,9 @@ import torch
 from diffusers import LCMScheduler, UNet2DConditionModel
 
 from base import SHEET_PROMPTS, LatentBank, load_base
-from common import Average, Training, contact_sheet, options, start
+from common import Average, Training, contact_sheet, options, set_learning_rate, start
 from lora import add_lora, save_lora
-from models import UNET_CONFIG, guidance_embedding, predict_noise, signal_shares
+from models import UNET_CONFIG, NoiseSchedule, guidance_embedding, predict_noise
 from pictures import Pictures
 from prompts import Prompts
 from sampling import SCHEDULER_CONFIG, Sampler
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--rank", type=int, default=32)
     arguments = parser.parse_args()
     device = start(arguments)
-    base, encoders, vocabulary, vae = load_base(arguments.work, device)
+    base, encoders, vae = load_base(arguments.work, device)
     pictures, prompts = Pictures(arguments.work, device), Prompts(arguments.work)
     bank = LatentBank(arguments.work, pictures, vae, device)
 
@@ -54,41 +54,40 @@ def main() -> None:
         dict(student=student, optimizer=optimizer, average=average),
         dict(rank=arguments.rank, steps=SOLVER_STEPS, guidance=GUIDANCE_RANGE),
     )
-    shares = signal_shares(device)
-    of = lambda timestep: torch.where(timestep >= 0, shares[timestep.clamp(min=0)], torch.ones(())).view(-1, 1, 1, 1)
-    clean = lambda latent, timestep, noise: (latent - (1 - of(timestep)).sqrt() * noise) / of(timestep).sqrt()
+    schedule = NoiseSchedule(device)
     interval = 1000 // SOLVER_STEPS
 
     def consistent(latent, timestep, condition, embedding) -> torch.Tensor:
         """The student's x̃₀ under LCM's boundary condition, which is the latent itself where there is no noise."""
         scaled = timestep.view(-1, 1, 1, 1) * TIMESTEP_SCALING
         skip = DATA_DEVIATION**2 / (scaled**2 + DATA_DEVIATION**2)
-        picture = clean(latent, timestep, predict_noise(student, latent, timestep, *condition, embedding))
+        picture = schedule.target(latent, timestep, predict_noise(student, latent, timestep, *condition, embedding))
         return skip * latent + scaled / (scaled**2 + DATA_DEVIATION**2).sqrt() * picture
 
     count = arguments.batch
     with torch.no_grad():
-        empty = [part.expand(count, *part.shape[1:]) for part in encoders(*(ids.to(device) for ids in vocabulary.encode([""])))]
+        empty = [part.expand(count, *part.shape[1:]) for part in encoders.of([""], device)]
     while training.going_on():
-        for group in optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * min(1.0, (training.step + 1) / 30, max(0.05, 4 * (1 - training.share)))
+        set_learning_rate(LEARNING_RATE * min(1.0, (training.step + 1) / 30, max(0.05, 4 * (1 - training.share))), optimizer)
         bank.renew(4)
         latent, content = bank.draw(count)
         with torch.no_grad():
-            condition = encoders(*(ids.to(device) for ids in vocabulary.encode(prompts.of(content))))
+            condition = encoders.of(prompts.of(content), device)
             low, high = GUIDANCE_RANGE
             guidance = torch.rand(count, device=device) * (high - low) + low
             embedding = guidance_embedding(guidance, GUIDANCE_WIDTH)
             timestep = torch.randint(1, SOLVER_STEPS + 1, (count,), device=device) * interval - 1
             following = timestep - interval
-            noisy = of(timestep).sqrt() * latent + (1 - of(timestep)).sqrt() * torch.randn_like(latent)
+            noisy = schedule.noised(latent, timestep, torch.randn_like(latent))
             conditional = predict_noise(base, noisy, timestep, *condition)
             unconditional = predict_noise(base, noisy, timestep, *empty)
             noise = unconditional + guidance.view(-1, 1, 1, 1) * (conditional - unconditional)
-            picture = clean(noisy, timestep, noise)
-            further = of(following).sqrt() * picture + (1 - of(following)).sqrt() * noise
+            picture = schedule.target(noisy, timestep, noise)
+            is_last = following < 0
+            following = following.clamp(min=0)
+            further = schedule.noised(picture, following, noise)
             # Behind the last step there is no noise left, and the boundary condition gives the latent itself.
-            aim = torch.where((following < 0).view(-1, 1, 1, 1), picture, consistent(further, following.clamp(min=0), condition, embedding))
+            aim = torch.where(is_last.view(-1, 1, 1, 1), picture, consistent(further, following, condition, embedding))
         difference = consistent(noisy, timestep, condition, embedding) - aim
         loss = ((difference.pow(2) + HUBER**2).sqrt() - HUBER).mean()
         optimizer.zero_grad()
@@ -104,7 +103,7 @@ def main() -> None:
         scheduler = LCMScheduler(**SCHEDULER_CONFIG, original_inference_steps=SOLVER_STEPS)
         scheduler.save_pretrained(folder / "scheduler")
         scheduler.set_timesteps(4)
-        sampler = Sampler(base, encoders, vocabulary, vae, device, copy.deepcopy(student).eval(), scheduler, scheduler.timesteps.tolist())
+        sampler = Sampler(base, encoders, vae, device, copy.deepcopy(student).eval(), scheduler, scheduler.timesteps.tolist())
         sampler.guidance_embedding = guidance_embedding(torch.tensor([4.0], device=device), GUIDANCE_WIDTH)
         contact_sheet([sampler.draw("distilled", [prompt] * 10, list(range(10))) for prompt in SHEET_PROMPTS], arguments.work / "lcm.png")
 

@@ -21,9 +21,9 @@ import torch.nn.functional as F
 from diffusers import EulerDiscreteScheduler, LCMScheduler
 
 from base import SHEET_PROMPTS, load_base
-from common import LATENT_SIZE, Average, Training, contact_sheet, options, start
+from common import LATENT_SIZE, Average, Training, contact_sheet, options, set_learning_rate, start
 from lora import add_lora, save_lora
-from models import predict_noise, signal_shares
+from models import NoiseSchedule, predict_noise
 from pictures import Pictures
 from prompts import Prompts
 from sampling import DISTILLED_TIMESTEPS, SCHEDULER_CONFIG, Sampler
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--deterministic", action="store_true", help="no new noise between the steps")
     arguments = parser.parse_args()
     device = start(arguments)
-    base, encoders, vocabulary, vae = load_base(arguments.work, device)
+    base, encoders, vae = load_base(arguments.work, device)
     pictures, prompts = Pictures(arguments.work, device), Prompts(arguments.work)
     timesteps = TRAILING_TIMESTEPS if arguments.deterministic else DISTILLED_TIMESTEPS
 
@@ -64,16 +64,13 @@ def main() -> None:
         dict(generator=generator, fake=fake, generator_optimizer=generator_optimizer, fake_optimizer=fake_optimizer, average=average),
         dict(timesteps=timesteps, guidance=arguments.guidance, rank=arguments.rank, deterministic=arguments.deterministic),
     )
-    shares = signal_shares(device)
-    of = lambda timestep: shares[timestep].view(-1, 1, 1, 1)
-
-    def noised(latent, timestep, noise):
-        return of(timestep).sqrt() * latent + (1 - of(timestep)).sqrt() * noise
+    schedule = NoiseSchedule(device)
+    noised = schedule.noised
 
     def target(unet, latent, timestep, condition):
         """x̃₀ and ε of a model at a noisy latent."""
         noise = predict_noise(unet, latent, timestep, *condition)
-        return (latent - (1 - of(timestep)).sqrt() * noise) / of(timestep).sqrt(), noise
+        return schedule.target(latent, timestep, noise), noise
 
     def generate(condition) -> torch.Tensor:
         """The generator's picture in a random one of its steps, after its own steps before it."""
@@ -88,20 +85,18 @@ def main() -> None:
         return target(generator, latent, torch.full((count,), timesteps[last], device=device), condition)[0]
 
     with torch.no_grad():
-        empty = [part.expand(arguments.batch, *part.shape[1:]) for part in encoders(*(ids.to(device) for ids in vocabulary.encode([""])))]
+        empty = [part.expand(arguments.batch, *part.shape[1:]) for part in encoders.of([""], device)]
 
     while training.going_on():
         asked = [prompt for prompt in prompts.of(pictures.contents(2 * arguments.batch)) if prompt][: arguments.batch]
         with torch.no_grad():
-            condition = encoders(*(ids.to(device) for ids in vocabulary.encode(asked)))
+            condition = encoders.of(asked, device)
         fade = min(1.0, max(0.05, 4 * (1 - training.share)))
-        for group in generator_optimizer.param_groups:
-            group["lr"] = rate * fade
-
+        set_learning_rate(rate * fade, generator_optimizer)
+        values = {}
         if training.step < WARM_UP:
             with torch.no_grad():
                 picture = generate(condition)
-            generator_loss = float("nan")
         else:
             picture = generate(condition)
             with torch.no_grad():
@@ -119,7 +114,7 @@ def main() -> None:
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
             generator_optimizer.step()
             average.update()
-            generator_loss = loss.item()
+            values["generator"] = loss.item()
 
         picture = picture.detach()
         for _ in range(FAKE_STEPS):
@@ -130,7 +125,6 @@ def main() -> None:
             fake_loss.backward()
             torch.nn.utils.clip_grad_norm_(fake.parameters(), 1.0)
             fake_optimizer.step()
-        values = {} if training.step < WARM_UP else dict(generator=generator_loss)
         training.report(arguments.batch, **values, fake=fake_loss.item(), deviation=picture.std().item())
 
     folder = arguments.work / arguments.name
@@ -144,7 +138,7 @@ def main() -> None:
         else:
             scheduler = LCMScheduler(**SCHEDULER_CONFIG)
         scheduler.save_pretrained(folder / "scheduler")
-        sampler = Sampler(base, encoders, vocabulary, vae, device, generator.eval(), scheduler, timesteps)
+        sampler = Sampler(base, encoders, vae, device, generator.eval(), scheduler, timesteps)
         rows = [sampler.draw(mode, [prompt] * 10, list(range(10))) for prompt in SHEET_PROMPTS[:6] for mode in ("distilled", "hybrid")]
         contact_sheet(rows, arguments.work / f"{arguments.name}.png")
 

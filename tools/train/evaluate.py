@@ -44,11 +44,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, EulerDiscreteScheduler, LCMScheduler, UNet2DConditionModel
-from safetensors.torch import load_file
 
 from base import load_base
 from classifier import HELD_OUT_SEED, Classifier, Prediction, Singles, load_classifier, print_accuracy, through
 from common import IMAGE_SIZE, contact_sheet, options, start
+from lora import ADAPTER_FILE, load_lora
 from models import guidance_embedding
 from prompts import HELD_OUT, Prompts, with_article
 from sampling import BASE_GUIDANCE, BASE_STEPS, DISTILLED_TIMESTEPS, MODES, Sampler
@@ -157,19 +157,8 @@ def load_distilled(work: Path, name: str, base: UNet2DConditionModel, device: to
     folder = work / name
     if (folder / "unet").exists():
         unet = UNet2DConditionModel.from_pretrained(folder / "unet")
-    elif (folder / "pytorch_lora_weights.safetensors").exists():
-        unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(folder))
-        weights = {key: value.cpu() for key, value in base.state_dict().items()}
-        tensors = {key.removeprefix("unet."): value.float() for key, value in load_file(folder / "pytorch_lora_weights.safetensors").items()}
-        for key, value in tensors.items():
-            if ".lora_A." in key:
-                # Alpha is the rank, so that the product counts once; a convolution's kernel belongs to its first factor.
-                name = key.replace(".lora_A.", ".")
-                product = tensors[key.replace(".lora_A.", ".lora_B.")].flatten(1) @ value.flatten(1)
-                weights[name] = weights[name] + product.view_as(weights[name])
-            elif ".lora_B." not in key:
-                weights[key] = value
-        unet.load_state_dict(weights)
+    elif (folder / ADAPTER_FILE).exists():
+        unet = load_lora(folder, base)
     else:
         raise SystemExit(f"{folder} holds neither a UNet nor a LoRA: run distill.py or consistency.py first.")
     return unet.to(device).eval().requires_grad_(False)
@@ -177,7 +166,7 @@ def load_distilled(work: Path, name: str, base: UNet2DConditionModel, device: to
 
 def load_sampler(work: Path, name: str, device: torch.device) -> Sampler:
     """The base and the distilled model of that folder, with the scheduler and timesteps that it was trained for."""
-    unet, encoders, vocabulary, vae = load_base(work, device)
+    unet, encoders, vae = load_base(work, device)
     distilled = load_distilled(work, name, unet, device)
     scheduler, timesteps = None, DISTILLED_TIMESTEPS
     guidance_width = distilled.config.time_cond_proj_dim
@@ -192,7 +181,7 @@ def load_sampler(work: Path, name: str, device: torch.device) -> Sampler:
             # Those use the scheduler's own spacing; distribution matching with new noise has chosen ones.
             scheduler.set_timesteps(len(DISTILLED_TIMESTEPS))
             timesteps = [int(timestep) for timestep in scheduler.timesteps]
-    sampler = Sampler(unet, encoders, vocabulary, vae, device, distilled, scheduler, timesteps)
+    sampler = Sampler(unet, encoders, vae, device, distilled, scheduler, timesteps)
     if guidance_width:
         sampler.guidance_embedding = guidance_embedding(torch.tensor([BASE_GUIDANCE], device=device), guidance_width)
     return sampler

@@ -55,11 +55,11 @@ def main() -> None:
     start(arguments)
     work, folder = arguments.work, arguments.work / "export"
     shutil.rmtree(folder, ignore_errors=True)
-    unet, encoders, vocabulary, vae = load_base(work, torch.device("cpu"))
+    unet, encoders, vae = load_base(work, torch.device("cpu"))
     pipeline = StableDiffusionXLPipeline(
         vae=vae,
-        text_encoder=full_text_encoder(encoders.first, False, vocabulary),
-        text_encoder_2=full_text_encoder(encoders.second, True, vocabulary),
+        text_encoder=full_text_encoder(encoders.first, False, encoders.vocabulary),
+        text_encoder_2=full_text_encoder(encoders.second, True, encoders.vocabulary),
         tokenizer=load_tokenizer(work, PADDING[0]),
         tokenizer_2=load_tokenizer(work, PADDING[1]),
         unet=unet,

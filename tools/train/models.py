@@ -129,7 +129,8 @@ class TextEncoders(torch.nn.Module):
 
     def __init__(self, vocabulary: Vocabulary):
         super().__init__()
-        end = len(vocabulary) - 1
+        self.vocabulary = vocabulary
+        end = vocabulary.end
         start = vocabulary.tokens.index(START_TOKEN)
         self.first = CLIPTextModel(text_encoder_config(False, len(vocabulary), start, end, end))
         self.second = CLIPTextModelWithProjection(text_encoder_config(True, len(vocabulary), start, end, 0))
@@ -141,6 +142,11 @@ class TextEncoders(torch.nn.Module):
                 torch.nn.init.normal_(parameter, std=0.05)
             elif parameter.ndim == 2:
                 torch.nn.init.xavier_uniform_(parameter)
+
+    def of(self, prompts: list[str], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        """`forward` for prompts."""
+        first, second = self.vocabulary.encode(prompts)
+        return self(first.to(device), second.to(device))
 
     def forward(self, first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The states before the last layer of both, `[batch, 77, 192]`, and the pooled output `[batch, 128]`."""
@@ -164,9 +170,25 @@ def predict_noise(unet: UNet2DConditionModel, latent, timestep, states, pooled, 
     return output.float()
 
 
-def signal_shares(device: torch.device) -> torch.Tensor:
-    """ᾱ of every training timestep."""
-    return DDPMScheduler(**NOISE_SCHEDULE).alphas_cumprod.to(device)
+class NoiseSchedule:
+    """How much of a latent is left at each training timestep."""
+
+    def __init__(self, device: torch.device):
+        #: ᾱ of every timestep.
+        self.shares = DDPMScheduler(**NOISE_SCHEDULE).alphas_cumprod.to(device)
+
+    def _share(self, timestep: torch.Tensor) -> torch.Tensor:
+        return self.shares[timestep].view(-1, 1, 1, 1)
+
+    def noised(self, latent, timestep, noise) -> torch.Tensor:
+        """The latents `[batch, 4, 16, 16]` with noise as at the timesteps `[batch]`."""
+        share = self._share(timestep)
+        return share.sqrt() * latent + (1 - share).sqrt() * noise
+
+    def target(self, noisy, timestep, noise) -> torch.Tensor:
+        """x̃₀: the latents that noisy ones and their noise come from."""
+        share = self._share(timestep)
+        return (noisy - (1 - share).sqrt() * noise) / share.sqrt()
 
 
 def guidance_embedding(guidance: torch.Tensor, width: int) -> torch.Tensor:

@@ -4,7 +4,7 @@ import torch
 from diffusers import DDIMScheduler, LCMScheduler
 
 from common import LATENT_SIZE
-from models import NOISE_SCHEDULE, TextEncoders, Vocabulary, predict_noise
+from models import NOISE_SCHEDULE, NoiseSchedule, TextEncoders, predict_noise
 
 #: What the real SDXL's schedulers have, but for the schedule itself.
 SCHEDULER_CONFIG = dict(**NOISE_SCHEDULE, clip_sample=False, set_alpha_to_one=False, steps_offset=1)
@@ -20,16 +20,13 @@ MODES = ("base", "distilled", "hybrid", "skip")
 class Sampler:
     """Generates pictures of prompts and seeds, and keeps the Diffusion Targets when asked to."""
 
-    def __init__(self, unet, encoders: TextEncoders, vocabulary: Vocabulary, vae, device, distilled=None, scheduler=None, timesteps=DISTILLED_TIMESTEPS):
+    def __init__(self, unet, encoders: TextEncoders, vae, device, distilled=None, scheduler=None, timesteps=DISTILLED_TIMESTEPS):
         """`scheduler` and `timesteps` are the distilled model's."""
-        self.unet, self.distilled, self.encoders, self.vocabulary, self.vae, self.device = unet, distilled, encoders, vocabulary, vae, device
+        self.unet, self.distilled, self.encoders, self.vae, self.device = unet, distilled, encoders, vae, device
+        self.schedule = NoiseSchedule(device)
         #: What a consistency model takes in place of guidance: `[1, width]`.
         self.guidance_embedding = None
         self.scheduler, self.timesteps = scheduler or LCMScheduler(**SCHEDULER_CONFIG), list(timesteps)
-
-    def condition(self, prompts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        first, second = self.vocabulary.encode(prompts)
-        return self.encoders(first.to(self.device), second.to(self.device))
 
     @torch.no_grad()
     def latents(
@@ -39,7 +36,7 @@ class Sampler:
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         shape = (1, 4, LATENT_SIZE, LATENT_SIZE)
         latent = torch.cat([torch.randn(shape, generator=generator) for generator in generators]).to(self.device)
-        condition, empty = self.condition(prompts), self.condition([""] * len(prompts))
+        condition, empty = (self.encoders.of(texts, self.device) for texts in (prompts, [""] * len(prompts)))
         first = 1 if mode == "skip" else 0
         if mode == "base":
             scheduler = DDIMScheduler(**BASE_SCHEDULER_CONFIG)
@@ -60,8 +57,7 @@ class Sampler:
                 unconditional = predict_noise(unet, scaled, timestep, *empty)
                 noise = unconditional + scale * (noise - unconditional)
             if targets is not None:
-                share = scheduler.alphas_cumprod[timestep.long()]
-                targets.append((scaled - (1 - share).sqrt() * noise) / share.sqrt())
+                targets.append(self.schedule.target(scaled, timestep.long(), noise))
             draws = dict(generator=generators) if isinstance(scheduler, LCMScheduler) else {}
             latent = scheduler.step(noise, timestep, latent, **draws).prev_sample
         return latent

@@ -8,13 +8,11 @@ scale. The first part of the time it sees quarters of pictures, which says as mu
 often. Writes `vae/` in diffusers' layout and a contact sheet.
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
-from common import Average, Training, autocast, contact_sheet, options, start
+from common import Average, Training, autocast, contact_sheet, options, set_learning_rate, start
 from pictures import Pictures
 
 CONFIG = dict(
@@ -65,9 +63,7 @@ def main() -> None:
     )
     while training.going_on():
         whole = training.share >= QUARTERS_UNTIL
-        rate = LEARNING_RATE * min(1, (training.step + 1) / 200) * max(0.01, 0.5 + 0.5 * math.cos(math.pi * training.share))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        set_learning_rate(training.cosine(LEARNING_RATE, warm_up=200), optimizer)
         drawn, _ = pictures.draw(arguments.batch)
         # A quarter of the picture is a quarter of the work: several of them for one drawing.
         for picture in [drawn[: arguments.batch // 2]] if whole else [quarters(drawn) for _ in range(3)]:
