@@ -23,7 +23,8 @@ from diffusers import StableDiffusionXLPipeline
 from PIL import Image
 
 FOLDER = ROOT / "tests" / "browser" / "reference"
-DISTILLED_TIMESTEPS = [999, 749, 499, 249]
+DEFAULTS = json.loads((ROOT / "tools" / "emoji-pair.json").read_text())["defaults"]
+DISTILLED_TIMESTEPS = DEFAULTS["distilled_timesteps"]
 PROMPTS = [
     "image of a dog face",
     "picture of a pizza",
@@ -210,7 +211,7 @@ def entry(file: str, settings: Settings, picture: numpy.ndarray) -> dict:
 
 def main() -> None:
     reproducible()
-    # diffusers warns that 749 and 249 are not on LCM's own schedule; they are the pair's.
+    # diffusers warns of timesteps that are not evenly spaced; they are the pair's.
     diffusers.utils.logging.set_verbosity_error()
     pair = load_emoji_pair()
     for mode in ("base", "distilled"):

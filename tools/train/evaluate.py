@@ -187,15 +187,15 @@ def load_sampler(work: Path, name: str, device: torch.device) -> Sampler:
     return sampler
 
 
-def generated(sampler: Sampler, classifier: Classifier, names: list[str], seeds: int) -> tuple[dict[str, list[torch.Tensor]], dict[str, list[dict]]]:
+def generated(sampler: Sampler, classifier: Classifier, modes: list[str], names: list[str], seeds: int) -> tuple[dict[str, list[torch.Tensor]], dict[str, list[dict]]]:
     """Every mode's pictures, a tensor `[seeds, 3, 64, 64]` a name, and its curve of Diffusion Targets."""
-    pictures = {mode: [] for mode in MODES}
+    pictures = {mode: [] for mode in modes}
     curves = {}
     # Guidance takes the base twice through each step.
-    passes = {mode: 2 * BASE_STEPS if mode == "base" else len(sampler.timesteps) for mode in MODES}
+    passes = {mode: sum(1 + (scale > 1) for *_, scale in sampler.plan(mode, BASE_STEPS, BASE_GUIDANCE, 0.0)) for mode in modes}
     done, total = 0, len(names) * sum(passes.values())
     began = printed = time.monotonic()
-    for mode in MODES:
+    for mode in modes:
         remaining = []
         for name in names:
             targets: list[torch.Tensor] = []
@@ -282,6 +282,9 @@ def main() -> None:
         pictures = real(work, singles, names, arguments.seeds, device)
     else:
         sampler = load_sampler(work, arguments.distilled, device)
+        # Euler keeps its latents in another scale, in which diffusers' own code hands nothing over.
+        hands_over = not isinstance(sampler.scheduler, EulerDiscreteScheduler)
+        modes = [mode for mode in MODES if hands_over or not mode.startswith("hybrid-")]
         file = "evaluation" if arguments.distilled == "distilled" else f"evaluation-{arguments.distilled}"
         settings |= dict(
             distilled=arguments.distilled,
@@ -290,7 +293,7 @@ def main() -> None:
             base_steps=BASE_STEPS,
             base_guidance=BASE_GUIDANCE,
         )
-        pictures, curves = generated(sampler, classifier, names, arguments.seeds)
+        pictures, curves = generated(sampler, classifier, modes, names, arguments.seeds)
 
     per_prompt = {
         mode: [figures_of(shown, classifier.predict(shown), accepted[name]) for name, shown in zip(names, parts)]
@@ -309,12 +312,12 @@ def main() -> None:
         gaps = {
             figure: {
                 "base_minus_distilled": bootstrap.difference(base[figure], distilled[figure]),
-                **{mode: bootstrap.recovered(values[mode][figure], distilled[figure], base[figure]) for mode in ("hybrid", "skip")},
+                **{mode: bootstrap.recovered(values[mode][figure], distilled[figure], base[figure]) for mode in modes if mode not in ("base", "distilled")},
             }
             for figure in DISTANCES
         }
         print("\nThe gap between base and distilled, and the share of it that is recovered")
-        print(table({FIGURES[figure][0]: [written(value, 3) for value in gap.values()] for figure, gap in gaps.items()}, ["base − distilled", "hybrid", "skip"]))
+        print(table({FIGURES[figure][0]: [written(value, 3) for value in gap.values()] for figure, gap in gaps.items()}, ["base − distilled", *modes[2:]]))
         for mode in ("base", "distilled"):
             print(f"\nDistance of the Diffusion Targets to the final picture, {mode}")
             rows = {f"{100 * step['share']:.0f} % of the steps": [f"{step[figure]:.3f}" for figure in DISTANCES] for step in curves[mode]}

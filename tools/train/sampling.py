@@ -13,8 +13,9 @@ SCHEDULER_CONFIG = dict(**NOISE_SCHEDULE, clip_sample=False, set_alpha_to_one=Fa
 BASE_SCHEDULER_CONFIG = dict(**SCHEDULER_CONFIG, timestep_spacing="trailing")
 BASE_STEPS, BASE_GUIDANCE = 25, 4.0
 #: Where the distilled model's four steps begin: see README.md, "The noise schedule".
-DISTILLED_TIMESTEPS = (999, 749, 499, 249)
-MODES = ("base", "distilled", "hybrid", "skip")
+DISTILLED_TIMESTEPS = (999, 599, 399, 199)
+#: "hybrid-2" is the hybrid in which the base makes two steps of its own for each one that it replaces.
+MODES = ("base", "distilled", "hybrid", "hybrid-2", "skip")
 
 
 class Sampler:
@@ -37,19 +38,10 @@ class Sampler:
         shape = (1, 4, LATENT_SIZE, LATENT_SIZE)
         latent = torch.cat([torch.randn(shape, generator=generator) for generator in generators]).to(self.device)
         condition, empty = (self.encoders.of(texts, self.device) for texts in (prompts, [""] * len(prompts)))
-        first = 1 if mode == "skip" else 0
-        if mode == "base":
-            scheduler = DDIMScheduler(**BASE_SCHEDULER_CONFIG)
-            scheduler.set_timesteps(steps)
-        else:
-            scheduler = self.scheduler
-            scheduler.set_timesteps(timesteps=self.timesteps)
-            scheduler.set_begin_index(first)
-        latent = latent * scheduler.init_noise_sigma
-        for index, timestep in list(enumerate(scheduler.timesteps))[first:]:
-            of_base = mode == "base" or (mode == "hybrid" and index == 0)
+        plan = self.plan(mode, steps, guidance, base_guidance)
+        latent = latent * plan[0][1].init_noise_sigma
+        for of_base, scheduler, timestep, scale in plan:
             unet = self.unet if of_base else self.distilled
-            scale = (guidance if mode == "base" else base_guidance) if of_base else 0.0
             scaled = scheduler.scale_model_input(latent, timestep)
             embedding = None if of_base else self.guidance_embedding
             noise = predict_noise(unet, scaled, timestep, *condition, embedding)
@@ -61,6 +53,33 @@ class Sampler:
             draws = dict(generator=generators) if isinstance(scheduler, LCMScheduler) else {}
             latent = scheduler.step(noise, timestep, latent, **draws).prev_sample
         return latent
+
+    def plan(self, mode: str, steps: int, guidance: float, base_guidance: float) -> list[tuple]:
+        """The steps: whether the base takes it, the scheduler, the timestep and the guidance scale.
+
+        The base's own steps in a hybrid end where the timestep is nearest to that of the distilled model's
+        second step; what is handed over is the model's input there.
+        """
+        if mode == "base":
+            scheduler = DDIMScheduler(**BASE_SCHEDULER_CONFIG)
+            scheduler.set_timesteps(steps)
+            return [(True, scheduler, timestep, guidance) for timestep in scheduler.timesteps]
+        scheduler = self.scheduler
+        scheduler.set_timesteps(timesteps=self.timesteps)
+        timesteps = list(scheduler.timesteps)
+        plan = [(False, scheduler, timestep, 0.0) for timestep in timesteps]
+        if mode == "hybrid":
+            plan[0] = (True, scheduler, timesteps[0], base_guidance)
+        elif mode == "skip":
+            del plan[0]
+        scheduler.set_begin_index(1 if mode == "skip" else 0)
+        if mode.startswith("hybrid-"):
+            of_base = DDIMScheduler(**BASE_SCHEDULER_CONFIG)
+            of_base.set_timesteps(int(mode.removeprefix("hybrid-")) * len(timesteps))
+            end = (of_base.timesteps - timesteps[1]).abs().argmin().item()
+            plan[:1] = [(True, of_base, timestep, base_guidance) for timestep in of_base.timesteps[:end]]
+            scheduler.set_begin_index(1)
+        return plan
 
     @torch.no_grad()
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
