@@ -1,7 +1,7 @@
 //! Whole pictures by the engine's own job loop, against diffusers running the same plans. The
 //! browser tests compare the same pictures with what the page's canvas shows.
 
-use std::fs::File;
+use std::{collections::BTreeMap, fs::File};
 
 use burn::tensor::Device;
 use firststep::{
@@ -34,7 +34,7 @@ struct Picture {
     negative_prompt: String,
     seed: u32,
     /// Parameters of the page's address.
-    options: std::collections::BTreeMap<String, String>,
+    options: BTreeMap<String, String>,
     /// The picture is the decoded Diffusion Target of this step, and not the image.
     step: Option<u32>,
 }
@@ -64,7 +64,11 @@ impl Host for Recorder {
 }
 
 fn load() -> (BundledPair, Pair) {
-    let bundled = BundledPair::read();
+    load_relative("manifest.json")
+}
+
+fn load_relative(manifest: &str) -> (BundledPair, Pair) {
+    let bundled = BundledPair::read_relative(manifest);
     let pair = block_on(async {
         let mut pair = Pair::load(bundled.manifest.clone(), Device::flex(), &bundled).await?;
         pair.load_unets(&Mode::ALL, &bundled).await?;
@@ -91,8 +95,7 @@ fn root_mean_square_error(frame: &Frame, file: &str) -> f64 {
 
 #[test]
 fn pictures_and_targets_are_those_of_diffusers() {
-    let (bundled, pair) = load();
-    let defaults = describe(&bundled.manifest).expect("a pair").recipe;
+    let mut pairs: BTreeMap<String, (BundledPair, Pair)> = BTreeMap::new();
     let path = repository("tests/browser/reference/manifest.json");
     let text = std::fs::read_to_string(path).expect("the list of pictures");
     let reference: Reference = serde_json::from_str(&text).expect("the list of pictures");
@@ -109,6 +112,15 @@ fn pictures_and_targets_are_those_of_diffusers() {
             .collect();
         let (link, errors) = Link::parse(&options.join("&"));
         assert!(errors.is_empty(), "{errors:?}");
+        let manifest = link
+            .pair
+            .as_deref()
+            .and_then(|pair| pair.rsplit('/').next());
+        let manifest = manifest.unwrap_or("manifest.json");
+        let (bundled, pair) = pairs
+            .entry(manifest.to_owned())
+            .or_insert_with(|| load_relative(manifest));
+        let defaults = describe(&bundled.manifest).expect("a pair").recipe;
         let mut recipe = link.applied_to(&defaults);
         recipe.prompt.clone_from(&picture.prompt);
         recipe.negative_prompt.clone_from(&picture.negative_prompt);
@@ -116,7 +128,7 @@ fn pictures_and_targets_are_those_of_diffusers() {
         recipe.seed = picture.seed;
         recipe.seed_count = 1;
         let mut recorder = Recorder::default();
-        let outcome = block_on(generate(&pair, 1, &recipe, &mut recorder));
+        let outcome = block_on(generate(pair, 1, &recipe, &mut recorder));
         assert_eq!(outcome.expect("a picture"), Outcome::Done);
         let frame = recorder.events.iter().find_map(|event| match event {
             Event::Step { step, preview, .. } if Some(*step) == picture.step => Some(preview),

@@ -137,8 +137,13 @@ pub struct BundledPair {
 
 impl BundledPair {
     pub fn read() -> Self {
+        Self::read_relative("manifest.json")
+    }
+
+    /// The pair of another manifest in the folder.
+    pub fn read_relative(manifest: &str) -> Self {
         let folder = repository("public/pairs/emoji");
-        let text = fs::read_to_string(folder.join("manifest.json")).expect("a manifest");
+        let text = fs::read_to_string(folder.join(manifest)).expect("a manifest");
         let manifest = Manifest::parse(&text).expect("a manifest");
         let mut tensors = HashMap::new();
         let mut blobs = HashMap::new();

@@ -6,6 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import torch
+from diffusers import StableDiffusionXLPipeline
+from diffusers import StableDiffusionXLPipeline
 from diffusers.models.attention_processor import AttnProcessor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,11 +34,11 @@ def plain_attention(model):
     return model.eval()
 
 
-def load_emoji_pair() -> SimpleNamespace:
+def load_emoji_pair(manifest: str = "manifest.json") -> SimpleNamespace:
     """The pair as the page gets it: dequantized to f32, with plain attention."""
     from packed import load_pair
 
-    pair = load_pair(PAIR)
+    pair = load_pair(PAIR, manifest)
     for name in ("unet", "unet_distilled", "text_encoder", "text_encoder_2", "vae"):
         plain_attention(getattr(pair, name).float())
     return pair
@@ -68,12 +70,22 @@ def encode(pair, prompts: list[str]) -> Conditioning:
     )
 
 
-def predict(unet, sample: torch.Tensor, timestep, conditioning: Conditioning) -> torch.Tensor:
-    """One pass of a UNet of the emoji pair."""
+def guidance_embedding(guidance: float, width: int) -> torch.Tensor:
+    """`[1, width]`: as the pipeline itself makes it."""
+    scale = torch.tensor([guidance - 1.0])
+    return StableDiffusionXLPipeline.get_guidance_scale_embedding(None, scale, width)
+
+
+def predict(
+    unet, sample: torch.Tensor, timestep, conditioning: Conditioning, guidance: float = 0.0
+) -> torch.Tensor:
+    """One pass of a UNet of the emoji pair. A full LCM model takes the guidance as an input."""
+    width = unet.config.time_cond_proj_dim
     return unet(
         sample,
         timestep,
         conditioning.hidden,
+        timestep_cond=width and guidance_embedding(guidance, width).expand(len(sample), width),
         added_cond_kwargs={
             "text_embeds": conditioning.pooled,
             "time_ids": EMOJI_TIME_IDS.expand(len(sample), 6),

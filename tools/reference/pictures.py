@@ -25,6 +25,7 @@ from PIL import Image
 FOLDER = ROOT / "tests" / "browser" / "reference"
 DEFAULTS = json.loads((ROOT / "tools" / "emoji-pair.json").read_text())["defaults"]
 DISTILLED_TIMESTEPS = DEFAULTS["distilled_timesteps"]
+MANIFESTS = ["manifest.json", "lightning.json", "lcm.json"]
 PROMPTS = [
     "image of a dog face",
     "picture of a pizza",
@@ -48,6 +49,8 @@ class Settings:
     k: int = 1
     base_guidance: float = 0.0
     hybrid_base_steps: int = 1
+    distilled_guidance: float = 0.0
+    manifest: str = "manifest.json"
 
     def options(self) -> dict[str, str]:
         """The page's parameters; those of other modes too, so that one grid can draw them all."""
@@ -55,21 +58,27 @@ class Settings:
             "base-steps": self.base_steps,
             "guidance": self.guidance,
             "distilled-steps": len(DISTILLED_TIMESTEPS),
-            "distilled-guidance": 0,
+            "distilled-guidance": self.distilled_guidance,
             "k": self.k,
             "base-guidance": self.base_guidance,
             "hybrid-base-steps": self.hybrid_base_steps,
         }
         options = {name: f"{value:g}" for name, value in numbers.items()}
-        return {"negative-prompt": self.negative_prompt, **options}
+        options = {"negative-prompt": self.negative_prompt, **options}
+        if self.manifest != "manifest.json":
+            options["pair"] = f"pairs/emoji/{self.manifest}"
+        return options
 
 
 def scheduler(pair, role: str, steps: int | None = None):
-    """The pair's scheduler; without a number of steps at the distilled model's timesteps."""
+    """The pair's scheduler; without a number of steps at the distilled model's timesteps, which are
+    the pair's own or, of relatives that have none, the scheduler's."""
     config = pair.manifest["schedulers"][role]
     made = getattr(diffusers, config["_class_name"]).from_config(config)
-    if steps is None:
+    if steps is None and pair.manifest["defaults"]["distilled_timesteps"]:
         made.set_timesteps(timesteps=DISTILLED_TIMESTEPS)
+    elif steps is None:
+        made.set_timesteps(len(DISTILLED_TIMESTEPS))
     else:
         made.set_timesteps(steps)
     return made
@@ -83,9 +92,9 @@ def plan(pair, settings: Settings) -> list[tuple]:
     distilled = scheduler(pair, "distilled")
     steps = len(distilled.timesteps)
     if settings.mode == "distilled":
-        return [(pair.unet_distilled, distilled, 0, steps, 0.0)]
+        return [(pair.unet_distilled, distilled, 0, steps, settings.distilled_guidance)]
     if settings.mode == "skip":
-        return [(pair.unet_distilled, distilled, 1, steps, 0.0)]
+        return [(pair.unet_distilled, distilled, 1, steps, settings.distilled_guidance)]
     if settings.hybrid_base_steps == 1:
         base, handover = distilled, settings.k
     else:
@@ -94,7 +103,7 @@ def plan(pair, settings: Settings) -> list[tuple]:
         handover = int(distance.argmin())
     return [
         (pair.unet, base, 0, handover, settings.base_guidance),
-        (pair.unet_distilled, distilled, settings.k, steps, 0.0),
+        (pair.unet_distilled, distilled, settings.k, steps, settings.distilled_guidance),
     ]
 
 
@@ -109,7 +118,8 @@ def eight_bit(image: numpy.ndarray) -> numpy.ndarray:
 
 
 def predicted_original(scheduler, latent, noise, timestep) -> torch.Tensor:
-    """The Diffusion Target: equation 2 of the paper, for a model that predicts noise."""
+    """The Diffusion Target: equation 2 of the paper, for a model that predicts noise. `latent` is the
+    model's input."""
     alpha_bar = scheduler.alphas_cumprod[int(timestep)]
     return (latent - (1 - alpha_bar).sqrt() * noise) / alpha_bar.sqrt()
 
@@ -125,11 +135,11 @@ def draw(pair, settings: Settings) -> tuple[numpy.ndarray, list[numpy.ndarray]]:
     for unet, steps, start, end, guidance in stretches:
         for timestep in steps.timesteps[start:end]:
             sample = steps.scale_model_input(latent, timestep)
-            noise = predict(unet, sample, timestep, conditional)
-            if guidance > 1:
+            noise = predict(unet, sample, timestep, conditional, guidance)
+            if guidance > 1 and not unet.config.time_cond_proj_dim:
                 negative = predict(unet, sample, timestep, unconditional)
                 noise = negative + guidance * (noise - negative)
-            previews.append(decode(pair, predicted_original(steps, latent, noise, timestep)))
+            previews.append(decode(pair, predicted_original(steps, sample, noise, timestep)))
             latent = steps.step(noise, timestep, latent, generator=generator).prev_sample
     return decode(pair, latent), previews
 
@@ -184,6 +194,11 @@ def all_settings() -> dict[str, Settings]:
         pictures[f"webgpu-{mode}"] = Settings(
             mode, dog, 3, device="webgpu", base_steps=3, guidance=1.0
         )
+    for name, guidance in (("lightning", 0.0), ("lcm", 4.0)):
+        for mode in ("distilled", "hybrid"):
+            pictures[f"{name}-{mode}"] = Settings(
+                mode, dog, 0, distilled_guidance=guidance, manifest=f"{name}.json"
+            )
     pictures["negative-prompt"] = Settings(
         "base", face, 0, negative_prompt="blue background", base_steps=8, guidance=5.0
     )
@@ -213,7 +228,8 @@ def main() -> None:
     reproducible()
     # diffusers warns of timesteps that are not evenly spaced; they are the pair's.
     diffusers.utils.logging.set_verbosity_error()
-    pair = load_emoji_pair()
+    pairs = {name: load_emoji_pair(name) for name in MANIFESTS}
+    pair = pairs["manifest.json"]
     for mode in ("base", "distilled"):
         compare_with_pipeline(pair, Settings(mode, PROMPTS[2], 1, negative_prompt="dog"))
 
@@ -221,7 +237,7 @@ def main() -> None:
     for stale in FOLDER.glob("*.png"):
         stale.unlink()
     entries = [
-        entry(f"{name}.png", settings, draw(pair, settings)[0])
+        entry(f"{name}.png", settings, draw(pairs[settings.manifest], settings)[0])
         for name, settings in all_settings().items()
     ]
     settings = Settings("hybrid", PROMPTS[0], 0)
