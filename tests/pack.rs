@@ -56,7 +56,9 @@ impl Workshop {
             workshop.write(&path, config.as_bytes());
         }
         let config = fs::read(format!("{TINY}/unet_lcm/config.json")).expect("a config");
-        workshop.write("models/unet_lcm/config.json", &config);
+        let mut config: Value = serde_json::from_slice(&config).expect("a config");
+        config["_name_or_path"] = "/home/somebody/unet".into();
+        workshop.write("models/unet_lcm/config.json", config.to_string().as_bytes());
         workshop.write_adapter("conv_in");
 
         let mut pair: Value =
@@ -145,6 +147,11 @@ fn a_relative_shares_the_files_and_brings_an_adapter() {
     let adapter = &relative.components.unet_distilled;
     assert_eq!(adapter.adapter_on, Some(AdapterBase::Unet));
     assert_eq!(adapter.config["time_cond_proj_dim"], 32);
+    assert_eq!(
+        adapter.config.get("_name_or_path"),
+        None,
+        "a folder of the packer's"
+    );
     let [file] = adapter.files.as_slice() else {
         panic!("one file: {:?}", adapter.files);
     };

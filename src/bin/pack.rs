@@ -244,7 +244,11 @@ mod native {
                 ));
             }
             let path = self.folder(folder);
-            let config = read_json(&path.join("config.json"))?;
+            let mut config = read_json(&path.join("config.json"))?;
+            // diffusers notes where the model was loaded from: a folder of whoever packs it.
+            if let Some(config) = config.as_object_mut() {
+                config.remove("_name_or_path");
+            }
             let adapter_file = path.join(ADAPTER_FILE);
             let (mut tensors, adapter_on) = if adapter_file.exists() {
                 (read_adapter(&adapter_file)?, Some(AdapterBase::Unet))

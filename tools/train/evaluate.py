@@ -312,7 +312,7 @@ def main() -> None:
         gaps = {
             figure: {
                 "base_minus_distilled": bootstrap.difference(base[figure], distilled[figure]),
-                **{mode: bootstrap.recovered(values[mode][figure], distilled[figure], base[figure]) for mode in modes if mode not in ("base", "distilled")},
+                **{mode: bootstrap.recovered(values[mode][figure], distilled[figure], base[figure]) for mode in modes[2:]},
             }
             for figure in DISTANCES
         }
