@@ -6,6 +6,7 @@
 #[cfg(feature = "engine")]
 pub mod adapters;
 pub mod engine;
+pub mod history;
 pub mod metrics;
 #[cfg(feature = "engine")]
 pub mod models;

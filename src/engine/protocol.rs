@@ -5,16 +5,23 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::recipe::{Mode, Recipe};
+use super::recipe::{CellAddress, Recipe};
+use crate::history;
+use crate::metrics::Diversity;
 use crate::sampler::{ModelRole, SchedulerClass};
+use crate::share::digest::StepDigest;
+use crate::share::file::FileRequest;
 use crate::vocabulary::Vocabulary;
 
 /// Raised with every change of the messages: a page that was loaded before a deploy must not talk
 /// past a worker that was loaded after it.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// Numbers the jobs of one page, counting up.
 pub type JobId = u32;
+
+/// Numbers the errands of one page, counting up.
+pub type ErrandId = u32;
 
 /// What the visitor asked for in the address; `Automatic` is the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +134,49 @@ pub enum LoadingFrom {
     Store,
 }
 
+/// How much of a recipe's grid a job draws.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extent {
+    /// Whether cells go on from the latents that the engine keeps of this recipe. Without it, and
+    /// where nothing is kept, they start from their seeds; the pictures are the same.
+    pub resumes: bool,
+    /// The cells; none: all of them.
+    pub cells: Option<Vec<CellAddress>>,
+    /// Steps after which a cell rests, from 1; none: it is finished.
+    pub depth: Option<u32>,
+}
+
+/// What a frame of a strip shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum StripView {
+    /// The Diffusion Target: what the model aims at (equation 2 of the paper).
+    Target,
+    /// The noisy latent that the model was given, decoded: the standard view of the paper's
+    /// Figure 4.
+    Sample,
+}
+
+/// Work beside the jobs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Errand {
+    /// Decode the steps that a cell has taken: an [`Event::StripFrame`] for each, and
+    /// [`Event::Convergence`] where the cell is finished and targets are asked for.
+    Strip {
+        /// The recipe of the cell.
+        recipe: Recipe,
+        /// The cell.
+        cell: CellAddress,
+        /// What to show of each step.
+        view: StripView,
+        /// Steps to leave out at the beginning.
+        skip: u32,
+    },
+    /// Encode a file to save: [`Event::File`].
+    File(Box<FileRequest>),
+    /// What becomes of the history of runs: [`Event::History`].
+    History(history::Request),
+}
+
 /// From the page to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
@@ -140,12 +190,21 @@ pub enum Request {
         /// Address of the pair's manifest, absolute.
         manifest_url: String,
     },
-    /// Draw a grid. A job that comes while another runs waits for it.
+    /// Draw a grid, or a part of it. A job that comes while another runs waits for it.
     Generate {
         /// Chosen by the page.
         job: JobId,
         /// What to draw.
         recipe: Recipe,
+        /// How much of it.
+        extent: Extent,
+    },
+    /// A small piece of work, done between two steps of whatever job runs.
+    Errand {
+        /// Chosen by the page.
+        errand: ErrandId,
+        /// What to do.
+        task: Errand,
     },
     /// End a running or waiting job; the running one ends within a step.
     Cancel {
@@ -202,19 +261,15 @@ pub enum Event {
     CellStarted {
         /// The job.
         job: JobId,
-        /// Row of the cell.
-        mode: Mode,
-        /// Column of the cell.
-        column: u32,
+        /// The cell.
+        cell: CellAddress,
     },
     /// A step is done.
     Step {
         /// The job.
         job: JobId,
-        /// Row of the cell.
-        mode: Mode,
-        /// Column of the cell.
-        column: u32,
+        /// The cell.
+        cell: CellAddress,
         /// Steps done, from 1.
         step: u32,
         /// Steps of this cell in all.
@@ -225,21 +280,37 @@ pub enum Event {
         model: ModelRole,
         /// The decoded Diffusion Target (equation 2 of the paper).
         preview: Frame,
+        /// What another machine's same step can be compared by.
+        digest: StepDigest,
+    },
+    /// A cell has been taken as deep as the job's extent says and rests, its latent kept.
+    CellRests {
+        /// The job.
+        job: JobId,
+        /// The cell.
+        cell: CellAddress,
     },
     /// A cell's image is done.
     Image {
         /// The job.
         job: JobId,
-        /// Row of the cell.
-        mode: Mode,
-        /// Column of the cell.
-        column: u32,
+        /// The cell.
+        cell: CellAddress,
         /// The cell's seed.
         seed: u32,
         /// The image.
         frame: Frame,
         /// Time of the model's steps and the last decode, without the previews' decodes.
         milliseconds: f64,
+    },
+    /// How different the finished images of a row are, after another one.
+    Diversity {
+        /// The job.
+        job: JobId,
+        /// Index of the row.
+        row: u32,
+        /// Mean pairwise structural dissimilarity, with its interval.
+        diversity: Diversity,
     },
     /// Every cell of the job is done.
     JobDone {
@@ -255,6 +326,50 @@ pub enum Event {
     JobFailed {
         /// The job.
         job: JobId,
+        /// A sentence that says what is wrong and what to do.
+        message: String,
+    },
+    /// A step of a strip.
+    StripFrame {
+        /// The errand.
+        errand: ErrandId,
+        /// The step, from 1.
+        step: u32,
+        /// Steps of this cell in all.
+        steps: u32,
+        /// The timestep that the model was given, of 1000.
+        timestep: f32,
+        /// The model that took the step.
+        model: ModelRole,
+        /// The decoded latent.
+        frame: Frame,
+    },
+    /// How far the Diffusion Target of each step is from the final image (the paper's Figure 5).
+    Convergence {
+        /// The errand.
+        errand: ErrandId,
+        /// Structural dissimilarity to the final image, a number per step.
+        distances: Vec<f64>,
+    },
+    /// A file is encoded.
+    File {
+        /// The errand.
+        errand: ErrandId,
+        /// The file's bytes.
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+    },
+    /// The history as it is now.
+    History(Box<history::Listing>),
+    /// An errand is done; what it brought came before.
+    ErrandDone {
+        /// The errand.
+        errand: ErrandId,
+    },
+    /// An errand can't be done.
+    ErrandFailed {
+        /// The errand.
+        errand: ErrandId,
         /// A sentence that says what is wrong and what to do.
         message: String,
     },

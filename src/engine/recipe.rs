@@ -6,6 +6,8 @@ use crate::sampler::SchedulerClass;
 
 /// The largest number of seeds in one run.
 pub const MAXIMUM_SEED_COUNT: u32 = 16;
+/// The largest number of rows in one run.
+pub const MAXIMUM_ROWS: usize = 8;
 /// The largest number of sampling steps of one image.
 pub const MAXIMUM_STEPS: u32 = 100;
 /// The largest guidance scale that the page offers.
@@ -63,7 +65,75 @@ impl Mode {
     }
 }
 
-/// The whole recipe of a grid: a row per mode, a column per seed.
+/// What the rows differ in beside the mode.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Axis {
+    /// Nothing: a row per mode.
+    #[default]
+    Modes,
+    /// A row of [`Mode::Hybrid`] for each of these k, in place of [`Recipe::k`].
+    K(Vec<u32>),
+    /// A row of [`Mode::Hybrid`] for each of these guidance scales of the base model's steps, in
+    /// place of [`Recipe::hybrid_base_guidance`].
+    BaseGuidance(Vec<f32>),
+    /// A row per mode for [`Recipe::prompt`] and for each of these further prompts.
+    Prompts(Vec<String>),
+}
+
+/// A row of the grid: a mode, and what it takes from the axis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Which model takes which steps.
+    pub mode: Mode,
+    /// What to draw.
+    pub prompt: String,
+    /// See [`Recipe::k`].
+    pub k: u32,
+    /// See [`Recipe::hybrid_base_guidance`].
+    pub hybrid_base_guidance: f32,
+    /// What sets the row apart from others of its mode.
+    pub variant: Variant,
+}
+
+/// What sets a row apart from others of its mode.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Variant {
+    /// Nothing: it is the only one.
+    Only,
+    /// Its k.
+    K(u32),
+    /// Its guidance scale of the base model's steps.
+    BaseGuidance(f32),
+    /// Its prompt, counted from 1.
+    Prompt(u32),
+}
+
+impl Row {
+    /// The row's name in test handles and file names, such as `hybrid` or `hybrid-k2`.
+    pub fn key(&self) -> String {
+        let mode = self.mode.key();
+        match self.variant {
+            Variant::Only => mode.to_owned(),
+            Variant::K(k) => format!("{mode}-k{k}"),
+            Variant::BaseGuidance(scale) => format!("{mode}-g{scale}"),
+            Variant::Prompt(number) => format!("{mode}-p{number}"),
+        }
+    }
+}
+
+/// The place of a cell in a recipe's grid, both counted from 0.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+pub struct CellAddress {
+    /// Index into [`Recipe::rows`].
+    pub row: u32,
+    /// The column; see [`Recipe::seed_of`].
+    pub column: u32,
+}
+
+/// The whole recipe of a grid: a row per mode and what the axis makes of it, a column per seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
     /// What to draw.
@@ -75,8 +145,10 @@ pub struct Recipe {
     pub seed: u32,
     /// Number of columns, from 1 to [`MAXIMUM_SEED_COUNT`].
     pub seed_count: u32,
-    /// The rows, at least one, in the order of [`Mode::ALL`].
+    /// The modes of the rows, at least one, in the order of [`Mode::ALL`].
     pub modes: Vec<Mode>,
+    /// What the rows differ in beside the mode.
+    pub axis: Axis,
     /// How many of the distilled model's steps the base model takes in [`Mode::Hybrid`].
     pub k: u32,
     /// Guidance scale of the base model's steps in [`Mode::Hybrid`]; at most 1 means one
@@ -103,6 +175,54 @@ impl Recipe {
     /// The seed of a column, counting up from the first and starting over after the largest.
     pub fn seed_of(&self, column: u32) -> u32 {
         self.seed.wrapping_add(column)
+    }
+
+    /// The grid's rows, from the top: those of one prompt together, in the order of [`Mode::ALL`].
+    pub fn rows(&self) -> Vec<Row> {
+        let row = |mode, prompt: &String, variant| Row {
+            mode,
+            prompt: prompt.clone(),
+            k: match variant {
+                Variant::K(k) => k,
+                _ => self.k,
+            },
+            hybrid_base_guidance: match variant {
+                Variant::BaseGuidance(scale) => scale,
+                _ => self.hybrid_base_guidance,
+            },
+            variant,
+        };
+        let modes = Mode::ALL
+            .into_iter()
+            .filter(|mode| self.modes.contains(mode));
+        let variants = |mode| -> Vec<Variant> {
+            match (&self.axis, mode) {
+                (Axis::K(values), Mode::Hybrid) => values.iter().copied().map(Variant::K).collect(),
+                (Axis::BaseGuidance(values), Mode::Hybrid) => {
+                    values.iter().copied().map(Variant::BaseGuidance).collect()
+                }
+                _ => vec![Variant::Only],
+            }
+        };
+        match &self.axis {
+            Axis::Prompts(further) => [&self.prompt]
+                .into_iter()
+                .chain(further)
+                .zip(1..)
+                .flat_map(|(prompt, number)| {
+                    modes
+                        .clone()
+                        .map(move |mode| row(mode, prompt, Variant::Prompt(number)))
+                })
+                .collect(),
+            _ => modes
+                .flat_map(|mode| {
+                    variants(mode)
+                        .into_iter()
+                        .map(move |variant| row(mode, &self.prompt, variant))
+                })
+                .collect(),
+        }
     }
 
     /// Whether every number is within its bounds; the engine refuses a recipe that is not.
@@ -134,7 +254,14 @@ impl Recipe {
                 })
             }
         };
-        for prompt in [&self.prompt, &self.negative_prompt] {
+        let further: &[String] = match &self.axis {
+            Axis::Prompts(further) => further,
+            _ => &[],
+        };
+        for prompt in [&self.prompt, &self.negative_prompt]
+            .into_iter()
+            .chain(further)
+        {
             let characters = prompt.chars().count();
             if characters > MAXIMUM_PROMPT_CHARACTERS {
                 return Err(RecipeError::PromptTooLong { characters });
@@ -142,6 +269,33 @@ impl Recipe {
         }
         if self.modes.is_empty() {
             return Err(RecipeError::NoMode);
+        }
+        let spreads_hybrid = matches!(self.axis, Axis::K(_) | Axis::BaseGuidance(_));
+        if spreads_hybrid && !self.modes.contains(&Mode::Hybrid) {
+            return Err(RecipeError::NoHybrid);
+        }
+        let has_values = match &self.axis {
+            Axis::Modes => true,
+            Axis::K(values) => !values.is_empty(),
+            Axis::BaseGuidance(values) => !values.is_empty(),
+            Axis::Prompts(further) => !further.is_empty(),
+        };
+        if !has_values {
+            return Err(RecipeError::NoValues);
+        }
+        let rows = self.rows();
+        if rows.len() > MAXIMUM_ROWS {
+            return Err(RecipeError::TooManyRows { rows: rows.len() });
+        }
+        let repeated = (1..rows.len()).find(|index| {
+            rows[..*index]
+                .iter()
+                .any(|row| row.key() == rows[*index].key())
+        });
+        if let Some(index) = repeated {
+            return Err(RecipeError::RepeatedRow {
+                row: rows[index].key(),
+            });
         }
         bounds(
             "The number of seeds",
@@ -162,13 +316,12 @@ impl Recipe {
             MAXIMUM_STEPS,
         )?;
         scale("The base guidance scale", self.base_guidance)?;
-        scale(
-            "The hybrid's base guidance scale",
-            self.hybrid_base_guidance,
-        )?;
+        for row in &rows {
+            scale("The hybrid's base guidance scale", row.hybrid_base_guidance)?;
+        }
         scale("The distilled guidance scale", self.distilled_guidance)?;
-        if self.modes.contains(&Mode::Hybrid) {
-            bounds("k", self.k, 1, self.distilled_steps)?;
+        for row in rows.iter().filter(|row| row.mode == Mode::Hybrid) {
+            bounds("k", row.k, 1, self.distilled_steps)?;
             bounds(
                 "The number of base steps per replaced step",
                 self.hybrid_base_steps,
@@ -212,4 +365,22 @@ pub enum RecipeError {
     /// No row to draw.
     #[error("No mode is chosen: tick at least one of base, distilled, hybrid and skip-first-step.")]
     NoMode,
+    /// An axis of the hybrid without the hybrid.
+    #[error("The rows differ in the hybrid's setting: tick the hybrid too, or let them differ in nothing else.")]
+    NoHybrid,
+    /// An axis without a value.
+    #[error("The rows are to differ in a setting, but no value of it is given: give at least one.")]
+    NoValues,
+    /// More rows than [`MAXIMUM_ROWS`].
+    #[error("The grid would have {rows} rows; {MAXIMUM_ROWS} are the most.")]
+    TooManyRows {
+        /// How many it would have.
+        rows: usize,
+    },
+    /// Two rows of the same mode with the same value.
+    #[error("The row {row} is there twice: give each value once.")]
+    RepeatedRow {
+        /// [`Row::key`].
+        row: String,
+    },
 }

@@ -34,13 +34,15 @@
 
 use std::f64::consts::FRAC_PI_2;
 
+use serde::{Deserialize, Serialize};
+
 use super::{error::MetricsError, image::RgbaImage, ssim::structural_dissimilarity};
 
 /// How often intervals hold the true mean.
 const CONFIDENCE: f64 = 0.95;
 
 /// The mean pairwise distance of a row.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Diversity {
     /// Mean distance over all pairs of pictures.
     pub mean: f64,

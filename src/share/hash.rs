@@ -210,6 +210,7 @@ impl Link {
             seed: self.seed.unwrap_or(defaults.seed),
             seed_count: self.seed_count.unwrap_or(defaults.seed_count),
             modes: self.modes.clone().unwrap_or_else(|| defaults.modes.clone()),
+            axis: defaults.axis.clone(),
             k: self.k.unwrap_or(defaults.k),
             hybrid_base_guidance: self
                 .hybrid_base_guidance
@@ -521,6 +522,7 @@ mod tests {
             seed: 1,
             seed_count: 4,
             modes: vec![Mode::Distilled, Mode::Hybrid, Mode::SkipFirstStep],
+            axis: Default::default(),
             k: 1,
             hybrid_base_guidance: 0.0,
             hybrid_base_steps: 1,
@@ -567,6 +569,7 @@ mod tests {
                 seed: 7,
                 seed_count: 2,
                 modes: vec![Mode::Base, Mode::SkipFirstStep],
+                axis: Default::default(),
                 k: 2,
                 hybrid_base_guidance: 1.5,
                 hybrid_base_steps: 6,
@@ -603,6 +606,7 @@ mod tests {
             seed: u32::MAX,
             seed_count: 16,
             modes: Mode::ALL.to_vec(),
+            axis: Default::default(),
             k: 3,
             hybrid_base_guidance: 0.1,
             hybrid_base_steps: 25,

@@ -5,7 +5,10 @@
 
 pub mod apng;
 pub mod contact_sheet;
+pub mod digest;
+pub mod file;
 pub mod generation_parameters;
 pub mod hash;
 pub mod picture;
 pub mod png_file;
+pub mod saved_recipe;
