@@ -3,6 +3,7 @@
 use super::recipe::RecipeError;
 use crate::{
     adapters::AdapterError,
+    metrics::MetricsError,
     models::ModelError,
     sampler::{PlanError, SchedulerError},
     weights::TensorError,
@@ -41,6 +42,14 @@ pub enum EngineError {
         /// The file's name.
         file: &'static str,
     },
+    /// Pictures can't be compared.
+    #[error("The images can't be compared: {0}")]
+    Metrics(#[from] MetricsError),
+    /// The steps of a cell were asked for and are no longer there.
+    #[error(
+        "The steps of this image are no longer kept: the engine was started anew, or later images took their room. Draw it again to see them."
+    )]
+    NotKept,
     /// A model was used before it was loaded.
     #[error("A model of the pair was not loaded. Reload the page to start over.")]
     NotLoaded,

@@ -1,17 +1,23 @@
 //! One job: a grid of images, step by step.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use burn::tensor::{Tensor, TensorData};
 
 use super::{
-    EngineError, Pair, plan_for,
-    protocol::{Event, Frame, JobId},
-    recipe::{Mode, Recipe},
+    EngineError, Kept, Pair,
+    kept::distance,
+    plan_for,
+    protocol::{ErrandId, Event, Extent, Frame, JobId, StripView},
+    recipe::{CellAddress, Mode, Recipe, Row},
 };
 use crate::{
     models::{Conditioning, guidance_embedding},
     sampler::{ModelCall, Sampling, combine, is_guided},
+    share::digest::StepDigest,
 };
 
 /// What the job loop needs from its surroundings.
@@ -24,6 +30,23 @@ pub trait Host {
     fn pause(&self) -> impl Future<Output = ()>;
     /// A clock that never goes back, in milliseconds.
     fn milliseconds(&self) -> f64;
+    /// The next strip that somebody wants to see: decoded between two steps, beside the clock.
+    fn take_strip(&mut self) -> Option<StripRequest>;
+}
+
+/// A strip to decode: [`Errand::Strip`](super::protocol::Errand::Strip).
+#[derive(Clone, Debug, PartialEq)]
+pub struct StripRequest {
+    /// The errand.
+    pub errand: ErrandId,
+    /// The recipe of the cell.
+    pub recipe: Recipe,
+    /// The cell.
+    pub cell: CellAddress,
+    /// What to show of each step.
+    pub view: StripView,
+    /// Steps to leave out at the beginning.
+    pub skip: u32,
 }
 
 /// How a job ended.
@@ -35,8 +58,9 @@ pub enum Outcome {
     Cancelled,
 }
 
-/// Draws the grid of a recipe with a pair whose UNets are loaded. Events carry the steps' previews
-/// and the images.
+/// Draws the grid of a recipe, or a part of it, with a pair whose UNets are loaded. Events carry the
+/// steps' previews and the images; `kept` takes what strips are decoded from and what a later job
+/// resumes.
 ///
 /// # Errors
 /// The recipe doesn't fit the pair, or the device fails.
@@ -44,71 +68,170 @@ pub async fn generate(
     pair: &Pair,
     job: JobId,
     recipe: &Recipe,
+    extent: &Extent,
+    kept: &mut Kept,
     host: &mut impl Host,
 ) -> Result<Outcome, EngineError> {
     recipe.validate()?;
-    let prompt = Prompts::encode(pair, recipe)?;
-    for (mode, column) in cells(recipe) {
-        let plan = Arc::new(plan_for(mode, recipe, pair.manifest())?);
-        let seed = recipe.seed_of(column);
-        let latent_length = pair.latent_shape().iter().product();
-        let mut sampling = Sampling::new(plan, latent_length, u64::from(seed));
-        let mut milliseconds = 0.0;
-        host.emit(Event::CellStarted { job, mode, column });
-        while let Some(call) = sampling.next() {
+    kept.turn_to(recipe, extent.resumes);
+    let rows = recipe.rows();
+    let mut prompts = HashMap::new();
+    let depth = extent.depth.map_or(usize::MAX, |depth| depth as usize);
+    for cell in cells(recipe, &rows, extent) {
+        let row = &rows[cell.row as usize];
+        let prompt = match prompts.entry(row.prompt.as_str()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Prompts::encode(pair, &row.prompt, recipe)?),
+        };
+        let plan = Arc::new(plan_for(row, recipe, pair.manifest())?);
+        let seed = recipe.seed_of(cell.column);
+        kept.cell_or_start(cell, || {
+            let latent_length = pair.latent_shape().iter().product();
+            Sampling::new(plan, latent_length, u64::from(seed))
+        });
+        host.emit(Event::CellStarted { job, cell });
+        loop {
             host.pause().await;
+            while let Some(request) = host.take_strip() {
+                strip(pair, kept, &request, host).await?;
+            }
             if host.is_cancelled() {
                 return Ok(Outcome::Cancelled);
             }
+            let state = kept.cell_or_start(cell, || unreachable!("the cell was begun above"));
+            let Some(call) = state
+                .sampling
+                .next()
+                .filter(|_| state.sampling.position() < depth)
+            else {
+                break;
+            };
             let start = host.milliseconds();
-            let prediction = predict(pair, &call, &prompt).await?;
-            let outcome = sampling.advance(&prediction);
-            milliseconds += host.milliseconds() - start;
+            let prediction = predict(pair, &call, prompt).await?;
+            let outcome = state.sampling.advance(&prediction);
+            state.milliseconds += host.milliseconds() - start;
+            kept.note_step(cell, call, &outcome);
+            let digest = StepDigest::of(&outcome.predicted_original);
             let target = latent(pair, outcome.predicted_original);
             let preview = frame(pair.decode_preview(target)).await?;
             host.emit(Event::Step {
                 job,
-                mode,
-                column,
+                cell,
                 step: outcome.step as u32,
                 steps: outcome.steps as u32,
                 timestep: outcome.timestep,
                 model: outcome.model,
                 preview,
+                digest,
             });
         }
+        let state = kept.cell_or_start(cell, || unreachable!("the cell was begun above"));
+        if state.sampling.next().is_some() {
+            host.emit(Event::CellRests { job, cell });
+            continue;
+        }
         let start = host.milliseconds();
-        let image = frame(pair.decode(latent(pair, sampling.latent().to_vec()))).await?;
-        milliseconds += host.milliseconds() - start;
+        let image = frame(pair.decode(latent(pair, state.sampling.latent().to_vec()))).await?;
+        state.milliseconds += host.milliseconds() - start;
+        let milliseconds = state.milliseconds;
+        let diversity = kept.add_image(cell, &image)?;
         host.emit(Event::Image {
             job,
-            mode,
-            column,
+            cell,
             seed,
             frame: image,
             milliseconds,
         });
+        if let Some(diversity) = diversity {
+            host.emit(Event::Diversity {
+                job,
+                row: cell.row,
+                diversity,
+            });
+        }
     }
     Ok(Outcome::Done)
 }
 
-/// The grid's cells in the order of work: seed by seed over the fast modes, so that the same seed
-/// can be compared early, and then the base model's row, which takes as long as all others.
-fn cells(recipe: &Recipe) -> Vec<(Mode, u32)> {
+/// Decodes the steps that a cell has taken, with the tiny decoder where the pair has one.
+///
+/// # Errors
+/// The device fails. A strip that is no longer kept is an event.
+pub async fn strip(
+    pair: &Pair,
+    kept: &Kept,
+    request: &StripRequest,
+    host: &mut impl Host,
+) -> Result<(), EngineError> {
+    let errand = request.errand;
+    let cell = kept.cell_of(&request.recipe, request.cell);
+    let Some((cell, trace)) = cell.and_then(|cell| Some((cell, cell.trace()?))) else {
+        host.emit(Event::ErrandFailed {
+            errand,
+            message: EngineError::NotKept.to_string(),
+        });
+        return Ok(());
+    };
+    let is_finished = cell.sampling.next().is_none();
+    let steps = cell.sampling.steps();
+    let mut frames = Vec::new();
+    for (step, number) in trace.iter().zip(1u32..).skip(request.skip as usize) {
+        let latent = latent(pair, step.latent(request.view).to_vec());
+        let frame = frame(pair.decode_preview(latent)).await?;
+        frames.push(frame.clone());
+        host.emit(Event::StripFrame {
+            errand,
+            step: number,
+            steps: steps as u32,
+            timestep: step.timestep,
+            model: step.model,
+            frame,
+        });
+        host.pause().await;
+    }
+    if is_finished && request.view == StripView::Target && request.skip == 0 {
+        // By the same decoder as the steps, so that what differs is the latent alone.
+        let last = latent(pair, cell.sampling.latent().to_vec());
+        let last = frame(pair.decode_preview(last)).await?;
+        let mut distances = Vec::with_capacity(frames.len());
+        for frame in &frames {
+            distances.push(distance(frame, &last)?);
+        }
+        host.emit(Event::Convergence { errand, distances });
+    }
+    host.emit(Event::ErrandDone { errand });
+    Ok(())
+}
+
+/// The grid's cells in the order of work: seed by seed over the fast rows, so that the same seed
+/// can be compared early, and then the base model's rows, which take as long as all others.
+fn cells(recipe: &Recipe, rows: &[Row], extent: &Extent) -> Vec<CellAddress> {
     let chosen = |base: bool| {
-        Mode::ALL
-            .into_iter()
-            .filter(move |mode| recipe.modes.contains(mode) && (*mode == Mode::Base) == base)
+        rows.iter()
+            .zip(0u32..)
+            .filter(move |(row, _)| (row.mode == Mode::Base) == base)
+            .map(|(_, row)| row)
     };
     let columns = 0..recipe.seed_count;
     let fast = columns
         .clone()
-        .flat_map(|column| chosen(false).map(move |mode| (mode, column)));
-    let base = chosen(true).flat_map(|mode| columns.clone().map(move |column| (mode, column)));
-    fast.chain(base).collect()
+        .flat_map(|column| chosen(false).map(move |row| CellAddress { row, column }));
+    let base = chosen(true).flat_map(|row| {
+        columns
+            .clone()
+            .map(move |column| CellAddress { row, column })
+    });
+    fast.chain(base)
+        .filter(|cell| {
+            extent
+                .cells
+                .as_ref()
+                .is_none_or(|cells| cells.contains(cell))
+        })
+        .collect()
 }
 
-/// The encoded prompts of a job.
+/// The encoded prompts of a row.
 struct Prompts {
     positive: Conditioning,
     /// None where no step of the recipe is guided.
@@ -116,16 +239,13 @@ struct Prompts {
 }
 
 impl Prompts {
-    fn encode(pair: &Pair, recipe: &Recipe) -> Result<Self, EngineError> {
-        let guided = [
-            recipe.base_guidance,
-            recipe.hybrid_base_guidance,
-            recipe.distilled_guidance,
-        ]
-        .into_iter()
-        .any(is_guided);
+    fn encode(pair: &Pair, prompt: &str, recipe: &Recipe) -> Result<Self, EngineError> {
+        let guided = [recipe.base_guidance, recipe.distilled_guidance]
+            .into_iter()
+            .chain(recipe.rows().iter().map(|row| row.hybrid_base_guidance))
+            .any(is_guided);
         Ok(Self {
-            positive: pair.encode_prompt(&recipe.prompt)?,
+            positive: pair.encode_prompt(prompt)?,
             negative: if guided {
                 Some(pair.encode_negative_prompt(&recipe.negative_prompt)?)
             } else {

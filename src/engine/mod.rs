@@ -10,6 +10,8 @@ mod error;
 #[cfg(feature = "engine")]
 mod generate;
 #[cfg(feature = "engine")]
+mod kept;
+#[cfg(feature = "engine")]
 mod pair;
 pub mod protocol;
 pub mod recipe;
@@ -17,11 +19,15 @@ pub mod recipe;
 #[cfg(all(feature = "engine", target_family = "wasm"))]
 mod device;
 #[cfg(all(feature = "engine", target_family = "wasm"))]
+mod errands;
+#[cfg(all(feature = "engine", target_family = "wasm"))]
 pub mod worker;
 
 #[cfg(feature = "engine")]
 pub use error::EngineError;
 #[cfg(feature = "engine")]
-pub use generate::{Host, Outcome, generate};
+pub use generate::{Host, Outcome, StripRequest, generate, strip};
+#[cfg(feature = "engine")]
+pub use kept::Kept;
 #[cfg(feature = "engine")]
 pub use pair::{Pair, PairFiles, describe, plan_for};

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use super::{
     EngineError,
     protocol::{PairChoice, PairInfo},
-    recipe::{Mode, Recipe},
+    recipe::{Axis, Mode, Recipe, Row},
 };
 use crate::{
     adapters::Adapter,
@@ -364,18 +364,18 @@ async fn load_tokenizer(
     Ok(ClipTokenizer::new(&config, &texts[0], &texts[1])?)
 }
 
-/// The plan of one mode, with the recipe's choices and the pair's defaults for the rest.
+/// The plan of one row, with the recipe's choices and the pair's defaults for the rest.
 ///
 /// # Errors
 /// A scheduler's config asks for something unknown, or k doesn't fit the steps.
-pub fn plan_for(mode: Mode, recipe: &Recipe, manifest: &Manifest) -> Result<Plan, EngineError> {
+pub fn plan_for(row: &Row, recipe: &Recipe, manifest: &Manifest) -> Result<Plan, EngineError> {
     let base_config = SchedulerConfig::from_json(&manifest.schedulers.base)?;
     let base_config = match recipe.base_scheduler {
         Some(class) => base_config.with_class(class),
         None => base_config,
     };
     let base = |steps| Scheduler::new(&base_config, &Timesteps::Steps(steps));
-    if mode == Mode::Base {
+    if row.mode == Mode::Base {
         return Ok(Plan::base(base(recipe.base_steps)?, recipe.base_guidance));
     }
 
@@ -396,7 +396,7 @@ pub fn plan_for(mode: Mode, recipe: &Recipe, manifest: &Manifest) -> Result<Plan
     };
     let distilled = Scheduler::new(&distilled_config, &timesteps)?;
     let guidance = recipe.distilled_guidance;
-    Ok(match mode {
+    Ok(match row.mode {
         Mode::Base | Mode::Distilled => Plan::distilled(distilled, guidance),
         Mode::SkipFirstStep => Plan::skip_first_step(distilled, guidance)?,
         Mode::Hybrid => {
@@ -413,8 +413,8 @@ pub fn plan_for(mode: Mode, recipe: &Recipe, manifest: &Manifest) -> Result<Plan
             Plan::hybrid(
                 base,
                 distilled,
-                recipe.k as usize,
-                recipe.hybrid_base_guidance,
+                row.k as usize,
+                row.hybrid_base_guidance,
                 guidance,
             )?
         }
@@ -445,6 +445,7 @@ pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
             seed: defaults.seed,
             seed_count: defaults.seed_count,
             modes: vec![Mode::Distilled, Mode::Hybrid, Mode::SkipFirstStep],
+            axis: Axis::Modes,
             k: defaults.k,
             hybrid_base_guidance: defaults.hybrid_base_guidance,
             hybrid_base_steps: defaults.hybrid_base_steps,

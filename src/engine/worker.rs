@@ -1,6 +1,11 @@
 //! The engine in a dedicated Web Worker: messages in, events out, one job at a time.
 
-use std::{cell::RefCell, collections::BTreeSet, ops::ControlFlow, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, VecDeque},
+    ops::ControlFlow,
+    rc::Rc,
+};
 
 use futures::{StreamExt, channel::mpsc};
 use gloo_timers::future::TimeoutFuture;
@@ -8,32 +13,65 @@ use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
 use super::{
-    EngineError, Host, Outcome, Pair, PairFiles, describe, device, generate,
-    protocol::{DevicePreference, Event, JobId, LoadingFrom, PROTOCOL_VERSION, Request},
+    EngineError, Host, Kept, Outcome, Pair, PairFiles, StripRequest, describe, device, errands,
+    generate,
+    protocol::{
+        DevicePreference, Errand, Event, Extent, JobId, LoadingFrom, PROTOCOL_VERSION, Request,
+    },
     recipe::Recipe,
+    strip,
 };
 use crate::weights::{Files, FilesError, Manifest, StoredTensor, source::SourceError};
 
 type Cancelled = Rc<RefCell<BTreeSet<JobId>>>;
+/// Strips that are wanted, the first one first.
+type Strips = Rc<RefCell<VecDeque<StripRequest>>>;
+
+/// What the worker's loop wakes up for.
+enum Incoming {
+    Request(Request),
+    /// There may be a strip to decode, if no job has come by it yet.
+    Strip,
+}
 
 /// Starts the engine; it lives as long as its worker.
 pub fn run() {
     report_panics();
     let scope = own_scope();
     let cancelled = Cancelled::default();
-    let (sender, requests) = mpsc::unbounded();
+    let strips = Strips::default();
+    let (sender, incoming) = mpsc::unbounded();
     let receive = {
         let scope = scope.clone();
         let cancelled = cancelled.clone();
+        let strips = strips.clone();
         Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
             match serde_wasm_bindgen::from_value(message.data()) {
                 // At once, and not in the order of the queue: the job that it ends is running.
                 Ok(Request::Cancel { job }) => {
                     cancelled.borrow_mut().insert(job);
                 }
+                Ok(Request::Errand { errand, task }) => match task {
+                    Errand::Strip {
+                        recipe,
+                        cell,
+                        view,
+                        skip,
+                    } => {
+                        strips.borrow_mut().push_back(StripRequest {
+                            errand,
+                            recipe,
+                            cell,
+                            view,
+                            skip,
+                        });
+                        let _ = sender.unbounded_send(Incoming::Strip);
+                    }
+                    task => errands::run(scope.clone(), errand, task),
+                },
                 Ok(request) => {
                     // The receiver lives as long as the worker.
-                    let _ = sender.unbounded_send(request);
+                    let _ = sender.unbounded_send(Incoming::Request(request));
                 }
                 Err(error) => post(
                     &scope,
@@ -54,7 +92,7 @@ pub fn run() {
             version: PROTOCOL_VERSION,
         },
     );
-    wasm_bindgen_futures::spawn_local(serve(scope, requests, cancelled));
+    wasm_bindgen_futures::spawn_local(serve(scope, incoming, cancelled, strips));
 }
 
 fn own_scope() -> DedicatedWorkerGlobalScope {
@@ -77,7 +115,7 @@ fn report_panics() {
     }));
 }
 
-fn post(scope: &DedicatedWorkerGlobalScope, event: &Event) {
+pub(super) fn post(scope: &DedicatedWorkerGlobalScope, event: &Event) {
     let posted = serde_wasm_bindgen::to_value(event)
         .map_err(JsValue::from)
         .and_then(|message| scope.post_message(&message));
@@ -89,11 +127,28 @@ fn post(scope: &DedicatedWorkerGlobalScope, event: &Event) {
 /// Takes the requests one after the other: a job that comes while another runs waits here.
 async fn serve(
     scope: DedicatedWorkerGlobalScope,
-    mut requests: mpsc::UnboundedReceiver<Request>,
+    mut incoming: mpsc::UnboundedReceiver<Incoming>,
     cancelled: Cancelled,
+    strips: Strips,
 ) {
     let mut engine: Option<Engine> = None;
-    while let Some(request) = requests.next().await {
+    while let Some(incoming) = incoming.next().await {
+        let request = match incoming {
+            Incoming::Request(request) => request,
+            Incoming::Strip => {
+                // No job runs: the number is that of none, so that nothing cancels it.
+                let mut host = WorkerHost {
+                    scope: &scope,
+                    cancelled: &cancelled,
+                    strips: &strips,
+                    job: 0,
+                };
+                while let Some(request) = host.take_strip() {
+                    decode_strip(engine.as_ref(), &request, &mut host).await;
+                }
+                continue;
+            }
+        };
         match request {
             Request::Start {
                 version,
@@ -116,14 +171,19 @@ async fn serve(
                     ),
                 }
             }
-            Request::Generate { job, recipe } => {
+            Request::Generate {
+                job,
+                recipe,
+                extent,
+            } => {
                 let mut host = WorkerHost {
                     scope: &scope,
                     cancelled: &cancelled,
+                    strips: &strips,
                     job,
                 };
                 let outcome = match &mut engine {
-                    Some(engine) => engine.run(&recipe, &mut host).await,
+                    Some(engine) => engine.run(&recipe, &extent, &mut host).await,
                     None => Err(EngineError::NotStarted),
                 };
                 host.emit(match outcome {
@@ -140,7 +200,7 @@ async fn serve(
                 });
                 cancelled.borrow_mut().remove(&job);
             }
-            Request::Cancel { .. } => {}
+            Request::Cancel { .. } | Request::Errand { .. } => {}
         }
     }
 }
@@ -149,6 +209,7 @@ async fn serve(
 struct WorkerHost<'a> {
     scope: &'a DedicatedWorkerGlobalScope,
     cancelled: &'a Cancelled,
+    strips: &'a Strips,
     job: JobId,
 }
 
@@ -169,6 +230,29 @@ impl Host for WorkerHost<'_> {
         self.scope
             .performance()
             .map_or_else(js_sys::Date::now, |performance| performance.now())
+    }
+
+    fn take_strip(&mut self) -> Option<StripRequest> {
+        self.strips.borrow_mut().pop_front()
+    }
+}
+
+/// Decodes a strip between two jobs.
+async fn decode_strip(engine: Option<&Engine>, request: &StripRequest, host: &mut WorkerHost<'_>) {
+    let pair = engine.and_then(|engine| Some((engine.pair.as_deref()?, &engine.kept)));
+    let outcome = match pair {
+        Some((pair, kept)) => strip(pair, kept, request, host).await,
+        None => Err(EngineError::NotKept),
+    };
+    match outcome {
+        Ok(()) => {}
+        Err(error @ EngineError::Device { .. }) => host.emit(Event::Failed {
+            message: error.to_string(),
+        }),
+        Err(error) => host.emit(Event::ErrandFailed {
+            errand: request.errand,
+            message: error.to_string(),
+        }),
     }
 }
 
@@ -213,6 +297,7 @@ struct Engine {
     manifest_url: String,
     /// Apart: moved by value, the models take a third of a megabyte of a stack that has one.
     pair: Option<Box<Pair>>,
+    kept: Kept,
 }
 
 impl Engine {
@@ -240,6 +325,7 @@ impl Engine {
             manifest,
             manifest_url,
             pair: None,
+            kept: Kept::default(),
         })
     }
 
@@ -250,6 +336,7 @@ impl Engine {
         manifest_url: String,
     ) -> Result<Self, EngineError> {
         self.pair = None;
+        self.kept.clear();
         self.manifest = self.files.manifest(&manifest_url).await?;
         self.manifest_url = manifest_url;
         post(scope, &Event::Pair(Box::new(describe(&self.manifest)?)));
@@ -259,6 +346,7 @@ impl Engine {
     async fn run(
         &mut self,
         recipe: &Recipe,
+        extent: &Extent,
         host: &mut WorkerHost<'_>,
     ) -> Result<Outcome, EngineError> {
         let job = host.job;
@@ -292,7 +380,7 @@ impl Engine {
         let Some(pair) = &self.pair else {
             return Err(EngineError::NotLoaded);
         };
-        generate(pair, job, recipe, host).await
+        generate(pair, job, recipe, extent, &mut self.kept, host).await
     }
 
     /// Brings the files and loads all of the pair but the UNets.

@@ -5,7 +5,6 @@ use leptos::prelude::*;
 use wasm_bindgen::{Clamped, JsCast, JsValue};
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
 
-use super::grid::mode_name;
 use super::job::{Cell, CellState, CellView, StepTaken};
 use super::model_strip::model_key;
 use crate::engine::protocol::Frame;
@@ -14,14 +13,16 @@ use crate::engine::protocol::Frame;
 #[component]
 pub fn GridCell(
     cell: Cell,
+    /// What the row is called.
+    row_name: String,
     /// Width and height in pixels until the first frame tells its own.
     image_size: (u32, u32),
 ) -> impl IntoView {
     let Cell {
-        mode,
-        column,
+        key,
         seed,
         view: shown,
+        ..
     } = cell;
     let canvas = NodeRef::<html::Canvas>::new();
     let drawn = shown.clone();
@@ -41,7 +42,7 @@ pub fn GridCell(
     let done_seed = move || (state() == CellState::Done).then(|| seed.to_string());
     let label = move || {
         let state = view.with(describe);
-        format!("{}, seed {seed}, {state}", mode_name(mode))
+        format!("{row_name}, seed {seed}, {state}")
     };
     let model = move || view.with(|view| view.step.map(|step| model_key(step.model)));
     let percent = move || {
@@ -64,7 +65,7 @@ pub fn GridCell(
             role="cell"
             class="cell"
             class:cancelled=move || state() == CellState::Cancelled
-            data-testid=format!("cell-{}-{column}", mode.key())
+            data-testid=format!("cell-{key}")
             data-state=move || state().key()
             data-seed=done_seed
             data-model=model
@@ -105,7 +106,7 @@ fn step_words(step: StepTaken) -> impl IntoView {
 }
 
 /// Puts a frame on the canvas, pixel for pixel.
-fn draw(canvas: &HtmlCanvasElement, frame: &Frame) -> Result<(), JsValue> {
+pub fn draw(canvas: &HtmlCanvasElement, frame: &Frame) -> Result<(), JsValue> {
     // Setting the size clears the canvas, even to the same size: a flash at every step.
     if canvas.width() != frame.width || canvas.height() != frame.height {
         canvas.set_width(frame.width);

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use leptos::prelude::*;
 
-use crate::engine::recipe::{Mode, Recipe, RecipeError};
+use crate::engine::recipe::{Axis, Mode, Recipe, RecipeError};
 use crate::sampler::SchedulerClass;
 use crate::share::hash::{Bounds, GUIDANCE_SCALE, HYBRID_BASE_STEPS, SEED, SEED_COUNT, STEPS};
 
@@ -19,6 +19,7 @@ pub struct Controls {
     pub seed: RwSignal<String>,
     pub seed_count: RwSignal<String>,
     pub modes: RwSignal<Vec<Mode>>,
+    pub axis: RwSignal<Axis>,
     pub k: RwSignal<String>,
     pub hybrid_base_guidance: RwSignal<String>,
     pub hybrid_base_steps: RwSignal<String>,
@@ -39,6 +40,7 @@ impl Controls {
             seed: RwSignal::default(),
             seed_count: RwSignal::default(),
             modes: RwSignal::default(),
+            axis: RwSignal::default(),
             k: RwSignal::default(),
             hybrid_base_guidance: RwSignal::default(),
             hybrid_base_steps: RwSignal::default(),
@@ -58,6 +60,7 @@ impl Controls {
         self.seed.set(recipe.seed.to_string());
         self.seed_count.set(recipe.seed_count.to_string());
         self.modes.set(recipe.modes);
+        self.axis.set(recipe.axis);
         self.k.set(recipe.k.to_string());
         self.hybrid_base_guidance
             .set(recipe.hybrid_base_guidance.to_string());
@@ -80,6 +83,7 @@ impl Controls {
             seed: number("The seed", self.seed, SEED)?,
             seed_count: number("The number of seeds", self.seed_count, SEED_COUNT)?,
             modes: self.modes.get(),
+            axis: self.axis.get(),
             k: number("k", self.k, STEPS)?,
             hybrid_base_guidance: number(
                 "The hybrid's base guidance",

@@ -1,7 +1,7 @@
 //! The page's end of the worker: starts it, talks to it, replaces it when it dies, and turns its
 //! events into signals. Nothing else on the page posts a message.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,14 @@ use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
 use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
 
-use super::job::{CellState, Job, StepTaken};
+use super::job::{CellState, Job, StepTaken, StripStep};
 use super::progress::{Progress, StepClock};
 use crate::engine::protocol::{
-    DeviceInfo, DevicePreference, Event, JobId, LoadingFrom, PROTOCOL_VERSION, PairInfo, Request,
+    DeviceInfo, DevicePreference, Errand, ErrandId, Event, Extent, JobId, LoadingFrom,
+    PROTOCOL_VERSION, PairInfo, Request,
 };
-use crate::engine::recipe::{Mode, Recipe};
+use crate::engine::recipe::{CellAddress, Recipe};
+use crate::history::Listing;
 
 /// The worker's loader, relative to the page.
 const WORKER_ADDRESS: &str = "./worker_loader.js";
@@ -83,6 +85,8 @@ pub struct EngineClient {
     pub problem: RwSignal<Option<Problem>>,
     /// What the visitor should know though the work goes on.
     pub notice: RwSignal<Option<String>>,
+    /// The history of runs; none until it has been asked for.
+    pub history: RwSignal<Option<Listing>>,
     connection: StoredValue<Connection, LocalStorage>,
 }
 
@@ -98,11 +102,39 @@ struct Connection {
     running: bool,
     clock: StepClock,
     /// Jobs that have not begun, the next one first.
-    waiting: VecDeque<(JobId, Recipe)>,
+    waiting: VecDeque<Order>,
     /// What a dead worker or a failed job left undone.
-    undone: Vec<Recipe>,
+    undone: Vec<Order>,
+    next_errand: ErrandId,
+    /// Who waits for an errand.
+    errands: HashMap<ErrandId, Callback<ErrandReply>>,
     /// Called when the worker takes jobs.
     when_ready: Option<Callback<()>>,
+}
+
+/// A job as it was ordered.
+#[derive(Clone)]
+struct Order {
+    id: JobId,
+    recipe: Recipe,
+    extent: Extent,
+    /// The grid that it goes on with; none: a new one.
+    grid: Option<Arc<Job>>,
+}
+
+/// What comes of an errand. The last one is `Done` or `Failed`.
+#[derive(Clone)]
+pub enum ErrandReply {
+    /// A step of a strip.
+    Step(StripStep),
+    /// The distance of each step's target to the final image.
+    Convergence(Vec<f64>),
+    /// An encoded file.
+    File(Vec<u8>),
+    /// All of it has come.
+    Done,
+    /// It can't be done: a sentence that says what is wrong and what to do.
+    Failed(String),
 }
 
 struct Handlers {
@@ -123,6 +155,7 @@ impl EngineClient {
             job: RwSignal::new(None),
             problem: RwSignal::new(None),
             notice: RwSignal::new(None),
+            history: RwSignal::new(None),
             connection: StoredValue::new_local(Connection {
                 worker: None,
                 handlers: None,
@@ -133,6 +166,8 @@ impl EngineClient {
                 clock: StepClock::start(),
                 waiting: VecDeque::new(),
                 undone: Vec::new(),
+                next_errand: 1,
+                errands: HashMap::new(),
                 when_ready: None,
             }),
         };
@@ -181,19 +216,46 @@ impl EngineClient {
         }
     }
 
-    /// Sends a job; it waits while another runs.
-    pub fn generate(&self, recipe: Recipe) {
+    /// Draws a new grid, as far as the extent says; it waits while another job runs.
+    pub fn generate(&self, recipe: Recipe, extent: Extent) {
+        self.order(recipe, extent, None);
+    }
+
+    /// Goes on with cells of the grid on show.
+    pub fn resume(&self, cells: Vec<CellAddress>) {
+        if let Some(grid) = self.job.get_untracked()
+            && !cells.is_empty()
+        {
+            let extent = Extent {
+                resumes: true,
+                cells: Some(cells),
+                depth: None,
+            };
+            self.order(grid.recipe.clone(), extent, Some(grid));
+        }
+    }
+
+    fn order(&self, recipe: Recipe, extent: Extent, grid: Option<Arc<Job>>) {
         self.problem.set(None);
         let ready = self.with_connection(|connection| {
-            let job = connection.next_job;
+            let id = connection.next_job;
             connection.next_job += 1;
             connection.undone.clear();
-            connection.waiting.push_back((job, recipe.clone()));
-            connection.ready.then_some(job)
+            connection.waiting.push_back(Order {
+                id,
+                recipe: recipe.clone(),
+                extent: extent.clone(),
+                grid,
+            });
+            connection.ready.then_some(id)
         });
         match ready {
             Some(job) => {
-                self.post(&Request::Generate { job, recipe });
+                self.post(&Request::Generate {
+                    job,
+                    recipe,
+                    extent,
+                });
                 if !self.is_running() {
                     self.activity.set(Activity::Waiting);
                 }
@@ -201,6 +263,44 @@ impl EngineClient {
             None => self.start_worker_if_stopped(true),
         }
         self.count_queued();
+    }
+
+    /// Has an errand done. `reply` is called as its results come, unless it is forgotten before.
+    pub fn run_errand(&self, task: Errand, reply: Callback<ErrandReply>) -> ErrandId {
+        let (errand, has_worker) = self.with_connection(|connection| {
+            let errand = connection.next_errand;
+            connection.next_errand += 1;
+            connection.errands.insert(errand, reply);
+            (errand, connection.worker.is_some())
+        });
+        if has_worker {
+            self.post(&Request::Errand { errand, task });
+        } else {
+            self.reply(
+                errand,
+                ErrandReply::Failed("The engine is stopped: reload the page.".to_owned()),
+            );
+        }
+        errand
+    }
+
+    /// Lets nothing more be heard of an errand.
+    pub fn forget_errand(&self, errand: ErrandId) {
+        self.with_connection(|connection| connection.errands.remove(&errand));
+    }
+
+    fn reply(&self, errand: ErrandId, reply: ErrandReply) {
+        let ends = matches!(reply, ErrandReply::Done | ErrandReply::Failed(_));
+        let waiting = self.with_connection(|connection| {
+            if ends {
+                connection.errands.remove(&errand)
+            } else {
+                connection.errands.get(&errand).copied()
+            }
+        });
+        if let Some(waiting) = waiting {
+            waiting.run(reply);
+        }
     }
 
     /// Has this called, which is to generate, as soon as the pair's defaults have come.
@@ -217,13 +317,13 @@ impl EngineClient {
         if self.is_running() && !cancelling {
             if let Some(job) = self.job.get_untracked() {
                 self.activity.set(Activity::Cancelling);
-                self.post(&Request::Cancel { job: job.id });
+                self.post(&Request::Cancel { job: job.id() });
             }
             return;
         }
         let (last, ready) = self.with_connection(|connection| {
             connection.when_ready = None;
-            let last = connection.waiting.back().map(|(job, _)| *job);
+            let last = connection.waiting.back().map(|order| order.id);
             (last, connection.ready)
         });
         match last {
@@ -245,8 +345,8 @@ impl EngineClient {
         self.problem.set(None);
         let undone = self.with_connection(|connection| mem::take(&mut connection.undone));
         self.start_worker_if_stopped(!undone.is_empty());
-        for recipe in undone {
-            self.generate(recipe);
+        for order in undone {
+            self.order(order.recipe, order.extent, order.grid);
         }
     }
 
@@ -326,16 +426,22 @@ impl EngineClient {
     /// Ends the worker. What it was to do is kept in `undone`; `unfinished` becomes of the cells
     /// that it leaves.
     fn disconnect(&self, unfinished: CellState) {
-        let (worker, running) = self.with_connection(|connection| {
+        let (worker, running, errands) = self.with_connection(|connection| {
             connection.ready = false;
             let running = mem::take(&mut connection.running);
             if running && let Some(job) = self.job.get_untracked() {
-                connection.undone.push(job.recipe.clone());
+                connection.undone.push(unfinished_part(&job));
             }
-            let waiting = connection.waiting.drain(..).map(|(_, recipe)| recipe);
+            let waiting = connection.waiting.drain(..);
             connection.undone.extend(waiting);
-            (connection.worker.take(), running)
+            let errands = mem::take(&mut connection.errands);
+            (connection.worker.take(), running, errands)
         });
+        for reply in errands.into_values() {
+            reply.run(ErrandReply::Failed(
+                "The engine was started anew before this was done: try again.".to_owned(),
+            ));
+        }
         if let Some(worker) = worker {
             worker.set_onmessage(None);
             worker.set_onerror(None);
@@ -432,24 +538,28 @@ impl EngineClient {
             Event::Compiling { job } => {
                 self.while_running(job, |_| self.show_unless_cancelling(Activity::Compiling));
             }
-            Event::CellStarted { job, mode, column } => self.while_running(job, |shown| {
-                if let Some(cell) = shown.cell(mode, column) {
+            Event::CellStarted { job, cell } => self.while_running(job, |shown| {
+                if let Some(cell) = shown.cell(cell) {
                     cell.view.update(|view| view.state = CellState::Running);
                 }
             }),
             Event::Step {
                 job,
-                mode,
-                column,
+                cell,
                 step,
                 steps,
                 timestep,
                 model,
                 preview,
+                digest,
             } => self.while_running(job, |shown| {
                 self.show_unless_cancelling(Activity::Drawing);
-                if let Some(cell) = shown.cell(mode, column) {
+                if let Some(cell) = shown.cell(cell) {
                     cell.view.update(|view| {
+                        // A cell that starts over says its steps anew.
+                        let before = usize::try_from(step.saturating_sub(1)).unwrap_or(usize::MAX);
+                        view.digests.truncate(before);
+                        view.digests.push(digest);
                         view.state = CellState::Running;
                         view.step = Some(StepTaken {
                             step,
@@ -460,17 +570,16 @@ impl EngineClient {
                         view.frame = Some(Arc::new(preview));
                     });
                 }
-                self.step_taken(shown, mode);
+                self.step_taken(shown, cell.row);
             }),
             Event::Image {
                 job,
-                mode,
-                column,
+                cell,
                 seed: _,
                 frame,
                 milliseconds,
             } => self.while_running(job, |shown| {
-                if let Some(cell) = shown.cell(mode, column) {
+                if let Some(cell) = shown.cell(cell) {
                     cell.view.update(|view| {
                         view.state = CellState::Done;
                         view.frame = Some(Arc::new(frame));
@@ -478,13 +587,61 @@ impl EngineClient {
                     });
                 }
             }),
+            Event::CellRests { job, cell } => self.while_running(job, |shown| {
+                if let Some(cell) = shown.cell(cell) {
+                    cell.view.update(|view| view.state = CellState::Resting);
+                }
+            }),
+            Event::Diversity {
+                job,
+                row,
+                diversity,
+            } => self.while_running(job, |shown| {
+                if let Some(row) = usize::try_from(row)
+                    .ok()
+                    .and_then(|row| shown.rows.get(row))
+                {
+                    row.diversity.set(Some(diversity));
+                }
+            }),
+            Event::StripFrame {
+                errand,
+                step,
+                steps,
+                timestep,
+                model,
+                frame,
+            } => self.reply(
+                errand,
+                ErrandReply::Step(StripStep {
+                    step,
+                    steps,
+                    timestep,
+                    model,
+                    frame: Arc::new(frame),
+                }),
+            ),
+            Event::Convergence { errand, distances } => {
+                self.reply(errand, ErrandReply::Convergence(distances));
+            }
+            Event::File { errand, bytes } => self.reply(errand, ErrandReply::File(bytes)),
+            Event::History(listing) => self.history.set(Some(*listing)),
+            Event::ErrandDone { errand } => self.reply(errand, ErrandReply::Done),
+            Event::ErrandFailed { errand, message } => {
+                self.reply(errand, ErrandReply::Failed(message));
+            }
             Event::JobDone { job } => self.while_running(job, |shown| {
                 let seconds = self.with_connection(|connection| {
                     connection.running = false;
                     connection.clock.elapsed().as_secs_f64()
                 });
                 self.activity.set(Activity::Done {
-                    images: shown.cells().count(),
+                    images: shown
+                        .cells_that(|cell| {
+                            cell.view
+                                .with_untracked(|view| view.state == CellState::Done)
+                        })
+                        .len(),
                     seconds,
                 });
             }),
@@ -537,8 +694,12 @@ impl EngineClient {
         } else {
             Activity::Waiting
         });
-        for (job, recipe) in waiting {
-            self.post(&Request::Generate { job, recipe });
+        for order in waiting {
+            self.post(&Request::Generate {
+                job: order.id,
+                recipe: order.recipe,
+                extent: order.extent,
+            });
         }
         if let Some(draw) = when_ready {
             // The controls get the pair's defaults from an effect, which runs after this event.
@@ -547,31 +708,52 @@ impl EngineClient {
     }
 
     fn job_started(&self, id: JobId) {
-        let recipe = self.with_connection(|connection| {
-            let position = connection.waiting.iter().position(|(job, _)| *job == id)?;
+        let order = self.with_connection(|connection| {
+            let position = connection.waiting.iter().position(|order| order.id == id)?;
             connection.running = true;
             connection.clock = StepClock::start();
-            connection
-                .waiting
-                .remove(position)
-                .map(|(_, recipe)| recipe)
+            connection.waiting.remove(position)
         });
         self.count_queued();
-        let job = self
-            .pair
-            .with_untracked(|pair| Some(Job::new(id, recipe?, pair.as_ref()?)));
+        let Some(order) = order else { return };
+        let pair_address = self.pair_address.get_untracked();
+        let job = order.grid.or_else(|| {
+            self.pair.with_untracked(|pair| {
+                Some(Arc::new(Job::new(
+                    order.recipe,
+                    pair.as_ref()?,
+                    pair_address,
+                )))
+            })
+        });
         if let Some(job) = job {
+            for cell in job.cells() {
+                let is_meant = order
+                    .extent
+                    .cells
+                    .as_ref()
+                    .is_none_or(|cells| cells.contains(&cell.address));
+                if is_meant {
+                    cell.view.update(|view| view.state = CellState::Waiting);
+                }
+            }
+            job.begin(id, order.extent);
             let progress =
                 self.with_connection(|connection| connection.clock.progress(&job.steps()));
             self.progress.set(progress);
-            self.job.set(Some(Arc::new(job)));
+            let is_shown = self
+                .job
+                .with_untracked(|shown| shown.as_ref().is_some_and(|it| Arc::ptr_eq(it, &job)));
+            if !is_shown {
+                self.job.set(Some(job));
+            }
             self.activity.set(Activity::Waiting);
         }
     }
 
-    fn step_taken(&self, job: &Job, mode: Mode) {
+    fn step_taken(&self, job: &Job, row: u32) {
         let progress = self.with_connection(|connection| {
-            connection.clock.step(mode);
+            connection.clock.step(row);
             connection.clock.progress(&job.steps())
         });
         self.progress.set(progress);
@@ -579,7 +761,7 @@ impl EngineClient {
 
     fn job_cancelled(&self, id: JobId) {
         if !self.end_if_running(id, CellState::Cancelled) {
-            self.with_connection(|connection| connection.waiting.retain(|(job, _)| *job != id));
+            self.with_connection(|connection| connection.waiting.retain(|order| order.id != id));
             self.count_queued();
         }
         if !self.is_running() && self.connection.with_value(|connection| connection.ready) {
@@ -590,14 +772,14 @@ impl EngineClient {
     fn job_failed(&self, id: JobId, sentence: String) {
         let undone = if self.end_if_running(id, CellState::Failed) {
             self.job
-                .with_untracked(|job| job.as_ref().map(|job| job.recipe.clone()))
+                .with_untracked(|job| job.as_ref().map(unfinished_part))
         } else {
             let waiting = self.with_connection(|connection| {
-                let position = connection.waiting.iter().position(|(job, _)| *job == id)?;
+                let position = connection.waiting.iter().position(|order| order.id == id)?;
                 connection.waiting.remove(position)
             });
             self.count_queued();
-            waiting.map(|(_, recipe)| recipe)
+            waiting
         };
         self.with_connection(|connection| connection.undone.extend(undone));
         self.problem.set(Some(Problem {
@@ -623,7 +805,7 @@ impl EngineClient {
     /// Acts on the running job; events of another one are late and of no use.
     fn while_running(&self, id: JobId, act: impl FnOnce(&Job)) {
         if let Some(job) = self.job.get_untracked()
-            && job.id == id
+            && job.id() == id
             && self.is_running()
         {
             act(&job);
@@ -647,6 +829,31 @@ impl EngineClient {
         if self.queued.get_untracked() != queued {
             self.queued.set(queued);
         }
+    }
+}
+
+/// What is left of a grid's run that ended too early: the cells that it was to draw and did not.
+fn unfinished_part(job: &Arc<Job>) -> Order {
+    let mut extent = job.extent();
+    extent.resumes = true;
+    let is_meant = |address: &CellAddress| {
+        extent
+            .cells
+            .as_ref()
+            .is_none_or(|cells| cells.contains(address))
+    };
+    let unfinished = job.cells_that(|cell| {
+        let is_unfinished = cell
+            .view
+            .with_untracked(|view| !matches!(view.state, CellState::Done | CellState::Resting));
+        is_unfinished && is_meant(&cell.address)
+    });
+    extent.cells = Some(unfinished);
+    Order {
+        id: 0,
+        recipe: job.recipe.clone(),
+        extent,
+        grid: Some(job.clone()),
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use super::cell::GridCell;
-use super::job::{Job, Row};
+use super::job::{GridRow, Job};
 use super::model_strip::ModelStrip;
 use super::units;
-use crate::engine::recipe::{Mode, Recipe};
+use crate::engine::recipe::{Mode, Row, Variant};
 
 /// A mode's name.
 pub fn mode_name(mode: Mode) -> &'static str {
@@ -20,19 +20,30 @@ pub fn mode_name(mode: Mode) -> &'static str {
     }
 }
 
-/// What a mode does, in a line.
-fn mode_explanation(mode: Mode, recipe: &Recipe) -> String {
-    match mode {
+/// A row's name: its mode, and what sets it apart.
+pub fn row_name(row: &Row) -> String {
+    let mode = mode_name(row.mode);
+    match row.variant {
+        Variant::Only => mode.to_owned(),
+        Variant::K(k) => format!("{mode}, k = {k}"),
+        Variant::BaseGuidance(scale) => format!("{mode}, base guidance {scale}"),
+        Variant::Prompt(number) => format!("{mode}, prompt {number}"),
+    }
+}
+
+/// What a row does, in a line.
+fn row_explanation(row: &Row) -> String {
+    match row.mode {
         Mode::Base => "The base model takes every step: diverse, but slow.".to_owned(),
         Mode::Distilled => {
             "The distilled model takes every step: fast, but the seeds look alike.".to_owned()
         }
-        Mode::Hybrid if recipe.k == 1 => {
+        Mode::Hybrid if row.k == 1 => {
             "The base model takes the first step, the distilled model the rest.".to_owned()
         }
         Mode::Hybrid => format!(
             "The base model takes over the first {} steps, the distilled model takes the rest.",
-            recipe.k
+            row.k
         ),
         Mode::SkipFirstStep => "The distilled model without its first step.".to_owned(),
     }
@@ -60,8 +71,8 @@ pub fn Grid(job: Arc<Job>) -> impl IntoView {
         .iter()
         .cloned()
         .map(|row| {
-            let explanation = mode_explanation(row.mode, &job.recipe);
-            view! { <GridRow row=row explanation=explanation image_size=image_size /> }
+            let explanation = row_explanation(&row.row);
+            view! { <GridRowView row=row explanation=explanation image_size=image_size /> }
         })
         .collect_view();
     view! {
@@ -83,7 +94,7 @@ pub fn Grid(job: Arc<Job>) -> impl IntoView {
 
 /// A mode's row: what it is, how long an image takes, and its cells.
 #[component]
-fn GridRow(row: Row, explanation: String, image_size: (u32, u32)) -> impl IntoView {
+fn GridRowView(row: GridRow, explanation: String, image_size: (u32, u32)) -> impl IntoView {
     let cells = row.cells.clone();
     let mean_time = Memo::new(move |_| {
         let times: Vec<f64> = cells
@@ -95,11 +106,12 @@ fn GridRow(row: Row, explanation: String, image_size: (u32, u32)) -> impl IntoVi
             format!("{} per image", units::duration(mean / 1000.0))
         })
     });
+    let name = row_name(&row.row);
     view! {
         <tr role="row" class="grid-row">
             <th role="rowheader" scope="row" class="row-header">
                 <div class="row-header-content">
-                    <span class="row-name">{mode_name(row.mode)}</span>
+                    <span class="row-name">{row_name(&row.row)}</span>
                     <ModelStrip stretches=row.stretches />
                     <span class="row-time">{mean_time}</span>
                     <span class="row-explanation">{explanation}</span>
@@ -108,7 +120,7 @@ fn GridRow(row: Row, explanation: String, image_size: (u32, u32)) -> impl IntoVi
             {row
                 .cells
                 .into_iter()
-                .map(|cell| view! { <GridCell cell=cell image_size=image_size /> })
+                .map(|cell| view! { <GridCell cell=cell row_name=name.clone() image_size=image_size /> })
                 .collect_view()}
         </tr>
     }

@@ -1,43 +1,74 @@
-//! The job on show: a signal per cell, so that a step redraws one cell and nothing else.
+//! The grid on show: a signal per cell, so that a step redraws one cell and nothing else.
 
 use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use crate::engine::protocol::{Frame, JobId, PairInfo};
-use crate::engine::recipe::{Mode, Recipe};
-use crate::sampler::{ModelRole, is_guided};
+use crate::engine::protocol::{Extent, Frame, JobId, PairInfo};
+use crate::engine::recipe::{CellAddress, Mode, Recipe, Row};
+use crate::metrics::Diversity;
+use crate::sampler::{ModelRole, SchedulerClass, is_guided};
+use crate::share::digest::StepDigest;
 
-/// A job that the engine has begun.
+/// A grid that the engine has begun, whatever number of jobs it takes to finish it.
 pub struct Job {
-    pub id: JobId,
+    run: ArcRwSignal<Run>,
     pub recipe: Recipe,
+    /// Address of the manifest of the pair that draws, relative to the page.
+    pub pair_address: String,
     /// Name of the pair that draws.
     pub pair_name: String,
     /// Size of an image in pixels: width, height.
     pub image_size: (u32, u32),
+    /// The pair's own schedulers: the base model's, the distilled one's.
+    pub schedulers: (SchedulerClass, SchedulerClass),
     /// See [`PairInfo::embeds_distilled_guidance`].
     embeds_distilled_guidance: bool,
-    /// In the order of the recipe's modes.
-    pub rows: Vec<Row>,
+    /// In the order of [`Recipe::rows`].
+    pub rows: Vec<GridRow>,
 }
 
-/// The cells of a mode.
+/// The engine's job that draws the grid now, or drew it last.
 #[derive(Clone)]
-pub struct Row {
-    pub mode: Mode,
+struct Run {
+    id: JobId,
+    extent: Extent,
+}
+
+/// A row of cells.
+#[derive(Clone)]
+pub struct GridRow {
+    pub row: Row,
     /// Who takes which steps, as far as the recipe tells.
     pub stretches: Vec<Stretch>,
     pub cells: Vec<Cell>,
+    /// How different the finished images are, from two on.
+    pub diversity: ArcRwSignal<Option<Diversity>>,
 }
 
 /// A cell of the grid.
 #[derive(Clone)]
 pub struct Cell {
-    pub mode: Mode,
-    pub column: u32,
+    pub address: CellAddress,
+    /// Of the row and the column, such as `hybrid-3`.
+    pub key: String,
     pub seed: u32,
     pub view: ArcRwSignal<CellView>,
+    /// Whether the visitor wants it finished.
+    pub ticked: ArcRwSignal<bool>,
+}
+
+/// A step of a strip, decoded.
+#[derive(Clone)]
+pub struct StripStep {
+    /// From 1.
+    pub step: u32,
+    /// Steps of the cell in all.
+    pub steps: u32,
+    /// Of 1000.
+    pub timestep: f32,
+    pub model: ModelRole,
+    pub frame: Arc<Frame>,
 }
 
 /// What a cell shows.
@@ -50,6 +81,8 @@ pub struct CellView {
     pub frame: Option<Arc<Frame>>,
     /// Time of the model's steps, once the image is done.
     pub milliseconds: Option<f64>,
+    /// Of the steps that were taken.
+    pub digests: Vec<StepDigest>,
 }
 
 /// Where a cell stands.
@@ -60,6 +93,8 @@ pub enum CellState {
     Waiting,
     /// Its steps are being taken.
     Running,
+    /// It has had its first look, and can be finished.
+    Resting,
     /// Its image is there.
     Done,
     /// Its turn will not come: the job was cancelled.
@@ -74,6 +109,7 @@ impl CellState {
         match self {
             CellState::Waiting | CellState::Cancelled => "waiting",
             CellState::Running => "running",
+            CellState::Resting => "resting",
             CellState::Done => "done",
             CellState::Failed => "failed",
         }
@@ -83,6 +119,7 @@ impl CellState {
     pub fn label(self) -> &'static str {
         match self {
             CellState::Cancelled => "cancelled",
+            CellState::Resting => "first look, not finished",
             other => other.key(),
         }
     }
@@ -115,38 +152,64 @@ pub enum TakenBy {
 }
 
 impl Job {
-    /// A job with every cell waiting.
-    pub fn new(id: JobId, recipe: Recipe, pair: &PairInfo) -> Self {
-        let rows = Mode::ALL
+    /// A grid with every cell waiting.
+    pub fn new(recipe: Recipe, pair: &PairInfo, pair_address: String) -> Self {
+        let cells = |row: &Row, index: u32| {
+            (0..recipe.seed_count)
+                .map(|column| Cell {
+                    address: CellAddress { row: index, column },
+                    key: format!("{}-{column}", row.key()),
+                    seed: recipe.seed_of(column),
+                    view: ArcRwSignal::default(),
+                    ticked: ArcRwSignal::default(),
+                })
+                .collect()
+        };
+        let rows = recipe
+            .rows()
             .into_iter()
-            .filter(|mode| recipe.modes.contains(mode))
-            .map(|mode| Row {
-                mode,
-                stretches: stretches(&recipe, mode),
-                cells: (0..recipe.seed_count)
-                    .map(|column| Cell {
-                        mode,
-                        column,
-                        seed: recipe.seed_of(column),
-                        view: ArcRwSignal::default(),
-                    })
-                    .collect(),
+            .zip(0..)
+            .map(|(row, index)| GridRow {
+                stretches: stretches(&recipe, &row),
+                cells: cells(&row, index),
+                diversity: ArcRwSignal::default(),
+                row,
             })
             .collect();
         Job {
-            id,
-            recipe,
+            run: ArcRwSignal::new(Run {
+                id: 0,
+                extent: Extent::default(),
+            }),
+            pair_address,
             pair_name: pair.name.clone(),
             image_size: pair.image_size,
+            schedulers: (pair.base_scheduler, pair.distilled_scheduler),
             embeds_distilled_guidance: pair.embeds_distilled_guidance,
+            recipe,
             rows,
         }
     }
 
+    /// Notes which of the engine's jobs draws it from now on.
+    pub fn begin(&self, id: JobId, extent: Extent) {
+        self.run.set(Run { id, extent });
+    }
+
+    /// The engine's job that draws it now, or drew it last.
+    pub fn id(&self) -> JobId {
+        self.run.with_untracked(|run| run.id)
+    }
+
+    /// How much of the grid that job draws.
+    pub fn extent(&self) -> Extent {
+        self.run.with_untracked(|run| run.extent.clone())
+    }
+
     /// The cell at a place of the grid.
-    pub fn cell(&self, mode: Mode, column: u32) -> Option<&Cell> {
-        let row = self.rows.iter().find(|row| row.mode == mode)?;
-        row.cells.get(usize::try_from(column).ok()?)
+    pub fn cell(&self, address: CellAddress) -> Option<&Cell> {
+        let row = self.rows.get(usize::try_from(address.row).ok()?)?;
+        row.cells.get(usize::try_from(address.column).ok()?)
     }
 
     /// Every cell, row by row.
@@ -154,10 +217,24 @@ impl Job {
         self.rows.iter().flat_map(|row| &row.cells)
     }
 
-    /// Gives every unfinished cell the state in which the job ended.
+    /// The cells that are so, row by row.
+    pub fn cells_that(&self, is: impl Fn(&Cell) -> bool) -> Vec<CellAddress> {
+        self.cells()
+            .filter(|cell| is(cell))
+            .map(|cell| cell.address)
+            .collect()
+    }
+
+    /// Gives every cell that waits or runs the state in which the job ended.
     pub fn end_unfinished(&self, state: CellState) {
         for cell in self.cells() {
-            if cell.view.with_untracked(|view| view.state) != CellState::Done {
+            let unfinished = cell.view.with_untracked(|view| {
+                matches!(
+                    view.state,
+                    CellState::Waiting | CellState::Running | CellState::Cancelled
+                )
+            });
+            if unfinished {
                 cell.view.update(|view| view.state = state);
             }
         }
@@ -173,11 +250,19 @@ impl Job {
         if is_guided(guidance) { 2 } else { 1 }
     }
 
-    /// Steps that are done and steps that are left, by mode.
+    /// Steps of the running job that are done and that are left, by row.
     pub fn steps(&self) -> Vec<StepCount> {
+        let extent = self.extent();
+        let in_extent = |cell: &&Cell| {
+            extent
+                .cells
+                .as_ref()
+                .is_none_or(|cells| cells.contains(&cell.address))
+        };
         self.rows
             .iter()
-            .map(|row| {
+            .zip(0..)
+            .map(|(row, index)| {
                 // The steps of a row are the same for each cell: the first report tells them all.
                 let reported = row
                     .cells
@@ -185,17 +270,19 @@ impl Job {
                     .find_map(|cell| cell.view.with_untracked(|view| view.step))
                     .map(|step| step.steps);
                 let each = reported.unwrap_or_else(|| planned_steps(&row.stretches));
+                let each = extent.depth.map_or(each, |depth| depth.min(each));
                 let done = |cell: &Cell| {
                     cell.view.with_untracked(|view| match view.state {
                         CellState::Done => each,
-                        _ => view.step.map_or(0, |step| step.step),
+                        _ => view.step.map_or(0, |step| step.step.min(each)),
                     })
                 };
-                let done: u32 = row.cells.iter().map(done).sum();
-                let cells = u32::try_from(row.cells.len()).unwrap_or(u32::MAX);
+                let done: u32 = row.cells.iter().filter(in_extent).map(done).sum();
+                let cells = row.cells.iter().filter(in_extent).count();
+                let cells = u32::try_from(cells).unwrap_or(u32::MAX);
                 StepCount {
-                    mode: row.mode,
-                    passes: self.passes(row.mode),
+                    row: index,
+                    passes: self.passes(row.row.mode),
                     done,
                     left: each.saturating_mul(cells).saturating_sub(done),
                 }
@@ -204,19 +291,19 @@ impl Job {
     }
 }
 
-/// How far a mode's row is.
+/// How far a row is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepCount {
-    pub mode: Mode,
+    pub row: u32,
     /// Passes of a model in a step: two where it is guided.
     pub passes: u32,
     pub done: u32,
     pub left: u32,
 }
 
-/// Who takes which steps in a mode. Exact but for a hybrid of several base steps per replaced
+/// Who takes which steps in a row. Exact but for a hybrid of several base steps per replaced
 /// step, where the hand-over depends on both schedules; the engine's own count replaces it.
-fn stretches(recipe: &Recipe, mode: Mode) -> Vec<Stretch> {
+fn stretches(recipe: &Recipe, row: &Row) -> Vec<Stretch> {
     let base = |steps| Stretch {
         taken_by: TakenBy::Model(ModelRole::Base),
         steps,
@@ -225,12 +312,12 @@ fn stretches(recipe: &Recipe, mode: Mode) -> Vec<Stretch> {
         taken_by: TakenBy::Model(ModelRole::Distilled),
         steps,
     };
-    let stretches = match mode {
+    let stretches = match row.mode {
         Mode::Base => vec![base(recipe.base_steps)],
         Mode::Distilled => vec![distilled(recipe.distilled_steps)],
         Mode::Hybrid => vec![
-            base(recipe.k.saturating_mul(recipe.hybrid_base_steps)),
-            distilled(recipe.distilled_steps.saturating_sub(recipe.k)),
+            base(row.k.saturating_mul(recipe.hybrid_base_steps)),
+            distilled(recipe.distilled_steps.saturating_sub(row.k)),
         ],
         Mode::SkipFirstStep => vec![
             Stretch {

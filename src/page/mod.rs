@@ -25,6 +25,7 @@ mod prompt_combobox;
 mod prompt_fields;
 mod scheduler_field;
 mod seed_fields;
+mod selection;
 mod settings;
 mod status;
 mod units;
@@ -51,7 +52,7 @@ use seed_fields::SeedFields;
 use settings::Settings;
 use status::Status;
 
-use crate::engine::protocol::PairChoice;
+use crate::engine::protocol::{Extent, PairChoice};
 use crate::share::hash::beside;
 use crate::vocabulary::Lookup;
 
@@ -101,7 +102,7 @@ pub fn App() -> impl IntoView {
         Ok(recipe) => {
             notices.set(Vec::new());
             shows_results.set_value(!grid_is_beside());
-            engine.generate(recipe);
+            engine.generate(recipe, Extent::default());
         }
         Err(error) => {
             notices.set(vec![error.to_string()]);

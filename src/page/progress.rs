@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use web_time::{Duration, Instant};
 
 use super::job::StepCount;
-use crate::engine::recipe::Mode;
 
 /// How far the running job is.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -18,13 +17,13 @@ pub struct Progress {
     pub seconds_left: Option<f64>,
 }
 
-/// Times the steps of a job, by mode: a guided step of the base model takes two passes, so the
-/// modes differ in how long a step takes.
+/// Times the steps of a job, by row: a guided step of the base model takes two passes, so the rows
+/// differ in how long a step takes.
 pub struct StepClock {
     started: Instant,
     last_step: Option<Instant>,
     /// Sum and number of the timed steps.
-    timed: HashMap<Mode, (Duration, u32)>,
+    timed: HashMap<u32, (Duration, u32)>,
 }
 
 impl StepClock {
@@ -43,16 +42,16 @@ impl StepClock {
     }
 
     /// A step is done. The first is not timed: it includes loading and compiling.
-    pub fn step(&mut self, mode: Mode) {
+    pub fn step(&mut self, row: u32) {
         let now = Instant::now();
         if let Some(last) = self.last_step.replace(now) {
-            let (sum, number) = self.timed.entry(mode).or_default();
+            let (sum, number) = self.timed.entry(row).or_default();
             *sum += now.duration_since(last);
             *number += 1;
         }
     }
 
-    /// The progress of a job with these counts. A pass of a mode without a timed step of its own is
+    /// The progress of a job with these counts. A pass of a row without a timed step of its own is
     /// taken to be as fast as a step of the others is on the average: those that are drawn first are
     /// hardly ever guided.
     pub fn progress(&self, counts: &[StepCount]) -> Progress {
@@ -66,7 +65,7 @@ impl StepClock {
             counts
                 .iter()
                 .map(|count| {
-                    let own = self.timed.get(&count.mode).copied().and_then(mean);
+                    let own = self.timed.get(&count.row).copied().and_then(mean);
                     own.unwrap_or(overall * f64::from(count.passes)) * f64::from(count.left)
                 })
                 .sum()

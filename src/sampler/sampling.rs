@@ -110,6 +110,11 @@ impl Sampling {
         &self.latent
     }
 
+    /// Steps of the plan, done or not.
+    pub fn steps(&self) -> usize {
+        self.plan.steps().len()
+    }
+
     /// Steps done.
     pub fn position(&self) -> usize {
         self.position

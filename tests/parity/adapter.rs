@@ -4,8 +4,8 @@ use burn::tensor::{Device, Tensor};
 use firststep::{
     adapters::{Adapter, AdapterError, write_alphas},
     engine::{
-        EngineError, Host, Pair, describe, generate,
-        protocol::{Event, Frame},
+        EngineError, Host, Kept, Pair, StripRequest, describe, generate,
+        protocol::{Event, Extent, Frame},
         recipe::Mode,
     },
     models::Conditioning,
@@ -328,6 +328,10 @@ impl Host for LastImage {
     fn milliseconds(&self) -> f64 {
         0.0
     }
+
+    fn take_strip(&mut self) -> Option<StripRequest> {
+        None
+    }
 }
 
 #[test]
@@ -346,7 +350,15 @@ fn a_distilled_model_with_embedded_guidance_takes_it_from_the_recipe() {
         recipe.distilled_guidance = guidance;
         recipe.negative_prompt = negative_prompt.into();
         let mut host = LastImage::default();
-        block_on(generate(&pair, 1, &recipe, &mut host)).expect("an image");
+        block_on(generate(
+            &pair,
+            1,
+            &recipe,
+            &Extent::default(),
+            &mut Kept::default(),
+            &mut host,
+        ))
+        .expect("an image");
         host.0.expect("an image")
     };
     let image = draw(8.0, "");

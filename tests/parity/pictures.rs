@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, fs::File};
 use burn::tensor::Device;
 use firststep::{
     engine::{
-        EngineError, Host, Outcome, Pair, describe, generate, plan_for,
-        protocol::{Event, Frame},
-        recipe::Mode,
+        EngineError, Host, Kept, Outcome, Pair, StripRequest, describe, generate, plan_for,
+        protocol::{Event, Extent, Frame},
+        recipe::{CellAddress, Mode},
     },
     sampler::ModelRole,
     share::hash::Link,
@@ -60,6 +60,10 @@ impl Host for Recorder {
 
     fn milliseconds(&self) -> f64 {
         0.0
+    }
+
+    fn take_strip(&mut self) -> Option<StripRequest> {
+        None
     }
 }
 
@@ -128,7 +132,14 @@ fn pictures_and_targets_are_those_of_diffusers() {
         recipe.seed = picture.seed;
         recipe.seed_count = 1;
         let mut recorder = Recorder::default();
-        let outcome = block_on(generate(pair, 1, &recipe, &mut recorder));
+        let outcome = block_on(generate(
+            pair,
+            1,
+            &recipe,
+            &Extent::default(),
+            &mut Kept::default(),
+            &mut recorder,
+        ));
         assert_eq!(outcome.expect("a picture"), Outcome::Done);
         let frame = recorder.events.iter().find_map(|event| match event {
             Event::Step { step, preview, .. } if Some(*step) == picture.step => Some(preview),
@@ -156,10 +167,23 @@ fn a_cancelled_job_ends_within_a_step_and_keeps_what_is_done() {
         cancel_after: Some(7),
         ..Recorder::default()
     };
-    let outcome = block_on(generate(&pair, 1, &recipe, &mut recorder));
+    let outcome = block_on(generate(
+        &pair,
+        1,
+        &recipe,
+        &Extent::default(),
+        &mut Kept::default(),
+        &mut recorder,
+    ));
     assert_eq!(outcome.expect("no failure"), Outcome::Cancelled);
     assert_eq!(recorder.events.len(), 7);
-    assert!(matches!(recorder.events[4], Event::Image { column: 0, .. }));
+    assert!(matches!(
+        recorder.events[4],
+        Event::Image {
+            cell: CellAddress { row: 0, column: 0 },
+            ..
+        }
+    ));
 }
 
 #[test]
@@ -169,7 +193,9 @@ fn turbos_base_model_takes_euler_steps_without_noise() {
     manifest.schedulers.distilled["timestep_spacing"] = "trailing".into();
     manifest.defaults.distilled_timesteps.clear();
     let recipe = describe(&manifest).expect("a pair").recipe;
-    let plan = plan_for(Mode::Hybrid, &recipe, &manifest).expect("a plan");
+    let rows = recipe.rows();
+    let hybrid = rows.iter().find(|row| row.mode == Mode::Hybrid);
+    let plan = plan_for(hybrid.expect("a hybrid"), &recipe, &manifest).expect("a plan");
     let takers: Vec<_> = plan
         .steps()
         .iter()

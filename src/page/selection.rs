@@ -1,0 +1,27 @@
+//! What of the grid the visitor looks at more closely.
+
+use leptos::prelude::*;
+
+use crate::engine::recipe::CellAddress;
+
+/// The cells that are looked at.
+#[derive(Clone, Copy)]
+pub struct Selection {
+    /// The cell whose strip is open.
+    pub strip: RwSignal<Option<CellAddress>>,
+    /// The cell that lies under the strip for comparison.
+    pub beneath: RwSignal<Option<CellAddress>>,
+    /// The column whose images are compared side by side.
+    pub compared: RwSignal<Option<u32>>,
+}
+
+impl Selection {
+    /// Nothing is looked at.
+    pub fn new() -> Self {
+        Selection {
+            strip: RwSignal::default(),
+            beneath: RwSignal::default(),
+            compared: RwSignal::default(),
+        }
+    }
+}
