@@ -366,7 +366,9 @@ pub enum RecipeError {
     #[error("No mode is chosen: tick at least one of base, distilled, hybrid and skip-first-step.")]
     NoMode,
     /// An axis of the hybrid without the hybrid.
-    #[error("The rows differ in the hybrid's setting: tick the hybrid too, or let them differ in nothing else.")]
+    #[error(
+        "The rows differ in the hybrid's setting: tick the hybrid too, or let them differ in nothing else."
+    )]
     NoHybrid,
     /// An axis without a value.
     #[error("The rows are to differ in a setting, but no value of it is given: give at least one.")]

@@ -68,9 +68,7 @@ pub enum SavedRecipeError {
     #[error(transparent)]
     Recipe(#[from] RecipeError),
     /// The pair is on another host.
-    #[error(
-        "The recipe names the pair “{pair}”, which is not an address on this page's own host."
-    )]
+    #[error("The recipe names the pair “{pair}”, which is not an address on this page's own host.")]
     Pair {
         /// The address.
         pair: String,
