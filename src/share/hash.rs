@@ -238,6 +238,13 @@ impl Link {
         }
         let (link, error) = reading.finish();
         errors.extend(error);
+        // What was left out has its sentence already.
+        if link.is_versioned
+            && errors.is_empty()
+            && let Some(name) = link.first_missing()
+        {
+            errors.push(LinkError::Incomplete { name });
+        }
         (link, errors)
     }
 
@@ -304,22 +311,30 @@ impl Link {
 
     /// Whether the link says its version and all of a recipe, so that no default counts.
     pub fn is_complete(&self) -> bool {
-        self.is_versioned
-            && self.prompt.is_some()
-            && self.negative_prompt.is_some()
-            && self.seed.is_some()
-            && self.seed_count.is_some()
-            && self.modes.is_some()
-            && self.axis.is_some()
-            && self.k.is_some()
-            && self.hybrid_base_guidance.is_some()
-            && self.hybrid_base_steps.is_some()
-            && self.base_steps.is_some()
-            && self.base_guidance.is_some()
-            && self.base_scheduler.is_some()
-            && self.distilled_steps.is_some()
-            && self.distilled_guidance.is_some()
-            && self.distilled_scheduler.is_some()
+        self.is_versioned && self.first_missing().is_none()
+    }
+
+    /// The first parameter of a recipe that the link doesn't say.
+    fn first_missing(&self) -> Option<&'static str> {
+        [
+            ("prompt", self.prompt.is_some()),
+            ("negative-prompt", self.negative_prompt.is_some()),
+            ("seed", self.seed.is_some()),
+            ("seed-count", self.seed_count.is_some()),
+            ("modes", self.modes.is_some()),
+            ("axis", self.axis.is_some()),
+            ("k", self.k.is_some()),
+            ("base-guidance", self.hybrid_base_guidance.is_some()),
+            ("hybrid-base-steps", self.hybrid_base_steps.is_some()),
+            ("base-steps", self.base_steps.is_some()),
+            ("guidance", self.base_guidance.is_some()),
+            ("base-scheduler", self.base_scheduler.is_some()),
+            ("distilled-steps", self.distilled_steps.is_some()),
+            ("distilled-guidance", self.distilled_guidance.is_some()),
+            ("distilled-scheduler", self.distilled_scheduler.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(name, is_said)| (!is_said).then_some(name))
     }
 
     /// The recipe of this link on a pair with these defaults. Bounds that hold between parameters
@@ -843,6 +858,14 @@ pub enum LinkError {
         "The link was damaged or edited: its checksum doesn't fit, so nothing of it was applied. Ask for the link again, or take “&sum=…” off its end to use it as it stands."
     )]
     Damaged,
+    /// A link with a version that doesn't say all of a recipe. What it says counts.
+    #[error(
+        "The link was cut off or edited: it doesn't say its {name}. What it doesn't say is as this page has it; ask for the link again."
+    )]
+    Incomplete {
+        /// The first parameter that is missing.
+        name: &'static str,
+    },
     /// So many errors that the parts after them were not read.
     #[error("Too many parts of the link can't be read, so the rest of it was left out.")]
     TooManyErrors,
@@ -964,6 +987,7 @@ fn percent_encode(text: &str, encoded: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::share::picture::random::Random;
 
     fn defaults() -> Recipe {
         Recipe {
@@ -1209,5 +1233,487 @@ mod tests {
                 characters: MAXIMUM_PROMPT_CHARACTERS + 1,
             }]
         );
+    }
+
+    /// A grid of four rows and eight columns with the numbers of the pair that comes with the page,
+    /// and the digests of 20 steps.
+    fn shared() -> Link {
+        let recipe = Recipe {
+            prompt: "image of a dog face".into(),
+            modes: Mode::ALL.to_vec(),
+            seed_count: 8,
+            ..defaults()
+        };
+        let mut random = Random(9);
+        let digests: Vec<_> = (0..20)
+            .map(|_| StepDigest(std::array::from_fn(|_| random.next() as u8)))
+            .collect();
+        Link::complete(&recipe, DevicePreference::Automatic, None, &digests)
+    }
+
+    #[test]
+    fn a_shared_grid_is_short_and_says_everything() {
+        let text = shared().to_string();
+        assert!(text.len() < 400, "{}: {text}", text.len());
+        // The text itself, since links are kept for years.
+        assert_eq!(
+            text.replace(&digest::to_text(&shared().digests), "…"),
+            "v=1&prompt=image%20of%20a%20dog%20face&negative-prompt=&seed=1&seed-count=8\
+             &modes=base,distilled,hybrid,skip&axis=modes&k=1&base-guidance=0&hybrid-base-steps=1\
+             &base-steps=25&guidance=5&base-scheduler=pair&distilled-steps=4\
+             &distilled-guidance=0&distilled-scheduler=pair&digest=…&sum=ac4e0f3f"
+        );
+    }
+
+    #[test]
+    fn the_checksum_is_fnv_1a() {
+        // The authors' own test vectors.
+        for (text, sum) in [("", "811c9dc5"), ("a", "e40c292c"), ("foobar", "bf9cf968")] {
+            assert_eq!(checksum(text), sum);
+        }
+    }
+
+    #[test]
+    fn any_recipe_comes_back_from_its_complete_link() {
+        let mut random = Random(10);
+        for _ in 0..1000 {
+            let recipe = random.recipe();
+            let device = [
+                DevicePreference::Automatic,
+                DevicePreference::WebGpu,
+                DevicePreference::Cpu,
+            ][random.below(3)];
+            let pair = [None, Some("pairs/ä&c/manifest.json")][random.below(2)];
+            let digests: Vec<_> = (0..random.below(30))
+                .map(|_| StepDigest(std::array::from_fn(|_| random.next() as u8)))
+                .collect();
+            let link = Link::complete(&recipe, device, pair, &digests);
+            assert!(link.is_complete());
+            let text = link.to_string();
+            assert!(
+                text.is_ascii() && !text.contains(['#', ' ', '"', '<', '`']),
+                "{text}"
+            );
+            let (read, errors) = Link::parse(&text);
+            assert_eq!(errors, [], "{text}");
+            assert_eq!(read, link, "{text}");
+            assert_eq!(read.to_string(), text);
+            // Whatever the defaults of the pair are by then.
+            for other in [defaults(), random.recipe()] {
+                assert_eq!(read.applied_to(&other), recipe, "{text}");
+            }
+            let again = Link::complete(
+                &read.applied_to(&defaults()),
+                read.device.unwrap_or_default(),
+                read.pair.as_deref(),
+                &read.digests,
+            );
+            assert_eq!(again.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn any_recipe_comes_back_from_the_pages_address() {
+        let mut random = Random(11);
+        for _ in 0..1000 {
+            let (recipe, defaults) = (random.recipe(), random.recipe());
+            let text = Link::of(&recipe, &defaults, DevicePreference::Automatic, None).to_string();
+            assert!(!text.contains("v=1") && !text.contains("sum="), "{text}");
+            let (read, errors) = Link::parse(&text);
+            assert_eq!(errors, [], "{text}");
+            assert!(!read.is_complete());
+            assert_eq!(read.applied_to(&defaults), recipe, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_longest_recipe_fits() {
+        let prompt = "\u{10ffff}".repeat(MAXIMUM_PROMPT_CHARACTERS);
+        let recipe = Recipe {
+            prompt: prompt.clone(),
+            negative_prompt: prompt.clone(),
+            modes: vec![Mode::Distilled],
+            axis: Axis::Prompts(vec![prompt; MAXIMUM_ROWS - 1]),
+            ..defaults()
+        };
+        let digests = vec![StepDigest([255; 3]); digest::MAXIMUM_DIGESTS];
+        let link = Link::complete(&recipe, DevicePreference::Automatic, None, &digests);
+        assert_eq!(Link::parse(&link.to_string()), (link, vec![]));
+    }
+
+    #[test]
+    fn a_number_has_one_spelling() {
+        let (read, errors) = Link::parse(
+            "k=%2002&guidance=1.50&base-guidance=-0&distilled-guidance=1e-1&seed=+7\
+             &modes=skip,base,skip",
+        );
+        assert_eq!(errors, []);
+        assert_eq!(
+            read.to_string(),
+            "seed=7&modes=base,skip&k=2&base-guidance=0&guidance=1.5&distilled-guidance=0.1"
+        );
+        let negative_zero = Recipe {
+            base_guidance: -0.0,
+            axis: Axis::BaseGuidance(vec![-0.0, 2.5]),
+            ..defaults()
+        };
+        let link = Link::complete(&negative_zero, DevicePreference::Automatic, None, &[]);
+        assert!(!link.to_string().contains("-0"), "{link}");
+        let (read, _) = Link::parse("base-guidance-values=-0,1");
+        assert_eq!(read.to_string(), "base-guidance-values=0,1");
+    }
+
+    #[test]
+    fn any_damaged_character_is_noticed() {
+        let recipe = Recipe {
+            prompt: "50% “größer” & 🍎, done".into(),
+            axis: Axis::BaseGuidance(vec![0.0, 2.5]),
+            ..defaults()
+        };
+        let prompts = Recipe {
+            modes: vec![Mode::Hybrid],
+            axis: Axis::Prompts(vec!["pear".into(), String::new()]),
+            ..recipe.clone()
+        };
+        let pair = Some("pairs/emoji/lcm.json");
+        let links = [
+            shared(),
+            Link::complete(&recipe, DevicePreference::Cpu, pair, &[StepDigest([1; 3])]),
+            Link::complete(&prompts, DevicePreference::Automatic, None, &[]),
+        ];
+        for link in links {
+            let text = link.to_string();
+            let end = text.rfind('&').unwrap();
+            for index in 0..text.len() {
+                for other in (0..0x80).map(char::from).chain(['é', '🍎']) {
+                    if text[index..].starts_with(other) {
+                        continue;
+                    }
+                    let changed = format!("{}{other}{}", &text[..index], &text[index + 1..]);
+                    let (read, errors) = Link::parse(&changed);
+                    // Small letters in a percent-encoding are the same text.
+                    assert!(!errors.is_empty() || read == link, "{changed}");
+                    // Without the checksum's name, or the separator before it, the link is one that
+                    // somebody has edited.
+                    let has_sum = index < end || index > end + "&sum".len();
+                    assert!(!has_sum || read == link || read == Link::default());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_that_was_cut_off_is_noticed() {
+        let link = shared();
+        let text = link.to_string();
+        for end in 1..text.len() {
+            let (read, errors) = Link::parse(&text[..end]);
+            let is_whole =
+                read.is_complete() && read.applied_to(&defaults()) == link.applied_to(&defaults());
+            assert!(!errors.is_empty() || is_whole, "{}", &text[..end]);
+        }
+        let (read, errors) = Link::parse("v=1&prompt=a");
+        assert_eq!(read.prompt.as_deref(), Some("a"));
+        assert_eq!(
+            errors,
+            [LinkError::Incomplete {
+                name: "negative-prompt"
+            }]
+        );
+    }
+
+    #[test]
+    fn encoding_more_or_less_is_no_damage() {
+        let recipe = Recipe {
+            prompt: "(apple), it's fine~ /".into(),
+            ..defaults()
+        };
+        let link = Link::complete(&recipe, DevicePreference::Automatic, None, &[]);
+        let text = link.to_string();
+        for changed in [
+            text.replace(',', "%2C"),
+            text.replace('(', "%28").replace('\'', "%27"),
+            text.replace("%20", "+"),
+            text.replace("%20", " "),
+            format!("#{text}&"),
+        ] {
+            assert_ne!(changed, text);
+            assert_eq!(Link::parse(&changed), (link.clone(), vec![]), "{changed}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_damaged_or_newer_link_counts() {
+        let text = shared().to_string();
+        let (without_sum, _) = text.rsplit_once('&').unwrap();
+        let (read, errors) = Link::parse(without_sum);
+        assert_eq!((read, errors), (shared(), vec![]));
+
+        for damaged in [
+            text.replace("seed=1", "seed=2"),
+            text.replace("v=1&", ""),
+            text.replace("v=1&", "v=1"),
+            format!("{text}&seed=2"),
+            format!("{text}&{text}"),
+            "sum=".into(),
+            "sum=00000000&seed=2".into(),
+        ] {
+            assert_eq!(
+                Link::parse(&damaged),
+                (Link::default(), vec![LinkError::Damaged]),
+                "{damaged}"
+            );
+        }
+        for version in ["0", "2", "18446744073709551615"] {
+            let expected = LinkError::Version {
+                version: version.into(),
+            };
+            for newer in [
+                format!("v={version}&seed=2"),
+                format!("seed=2&further=1&v={version}"),
+                format!("v=1&seed=2&v={version}"),
+                text.replace("v=1&", &format!("v={version}&")),
+            ] {
+                assert_eq!(
+                    Link::parse(&newer),
+                    (Link::default(), vec![expected.clone()]),
+                    "{newer}"
+                );
+            }
+            assert!(expected.to_string().contains("made by a newer release"));
+        }
+        let (read, errors) = Link::parse("v=one&seed=2");
+        assert_eq!((read, errors.len()), (Link::default(), 1));
+    }
+
+    #[test]
+    fn the_axis_is_read() {
+        for (hash, axis) in [
+            ("axis=modes", Axis::Modes),
+            ("k-values=3,1,2", Axis::K(vec![3, 1, 2])),
+            (
+                "base-guidance-values=0,2.5",
+                Axis::BaseGuidance(vec![0.0, 2.5]),
+            ),
+            (
+                "prompt-3=&prompt-2=a,+b",
+                Axis::Prompts(vec!["a, b".into(), String::new()]),
+            ),
+        ] {
+            let (link, errors) = Link::parse(hash);
+            assert_eq!(errors, [], "{hash}");
+            assert_eq!(link.applied_to(&defaults()).axis, axis);
+            let recipe = link.applied_to(&defaults());
+            let other = Recipe {
+                axis: Axis::K(vec![1]),
+                ..defaults()
+            };
+            let written = Link::of(&recipe, &other, DevicePreference::Automatic, None).to_string();
+            let (read, errors) = Link::parse(&written);
+            assert_eq!((read.applied_to(&other), errors), (recipe, vec![]));
+        }
+    }
+
+    #[test]
+    fn rows_that_can_not_be_are_reported() {
+        let (link, _) = Link::parse("k-values=1,2");
+        for (hash, sentence, expected) in [
+            (
+                "k-values=1,2&base-guidance-values=0",
+                "The link sets k-values and base-guidance-values, but the rows can differ in one \
+                 thing alone, so base-guidance-values was left out.",
+                &link,
+            ),
+            (
+                "k-values=1,2&prompt-2=a",
+                "The link sets k-values and prompt-2, but the rows can differ in one thing alone, \
+                 so prompt-2 was left out.",
+                &link,
+            ),
+            (
+                "k-values=1,2&k-values=3",
+                "The link sets k-values twice; the first value counts.",
+                &link,
+            ),
+            (
+                "k-values=1,2,3,4,5,6,7,8,9",
+                "The link's k-values has 9 values, but 8 rows are the most, so it was left out.",
+                &Link::default(),
+            ),
+            (
+                "k-values=1,101",
+                "The link's k-values is “1,101”, but it has to be a comma list, each a whole \
+                 number from 1 to 100, so it was left out.",
+                &Link::default(),
+            ),
+            (
+                "axis=k",
+                "The link's axis is “k”, but it has to be modes, so it was left out.",
+                &Link::default(),
+            ),
+            (
+                "prompt-9=a",
+                "The link sets prompt-9, but 8 rows are the most, so it was left out.",
+                &Link::default(),
+            ),
+            (
+                "prompt-3=a",
+                "The link sets prompt-3 but not prompt-2, so the prompts from prompt-3 on were \
+                 left out.",
+                &Link::default(),
+            ),
+        ] {
+            let (read, errors) = Link::parse(hash);
+            let sentences: Vec<_> = errors.iter().map(LinkError::to_string).collect();
+            assert_eq!(sentences, [sentence]);
+            assert_eq!(&read, expected, "{hash}");
+        }
+        for hash in [
+            "k-values=",
+            "base-guidance-values=1,,2",
+            "base-guidance-values=NaN",
+            "prompt-1=a",
+            "prompt-02=a",
+            "prompt-+2=a",
+            "prompt-=a",
+            "prompt-99999999999999999999999=a",
+            "digest=",
+            "digest=AAA",
+            "digest=AA%3D%3D",
+        ] {
+            let (read, errors) = Link::parse(hash);
+            assert_eq!((read, errors.len()), (Link::default(), 1), "{hash}");
+        }
+        let (read, errors) = Link::parse("prompt-2=a&prompt-4=c&prompt-5=d");
+        assert_eq!(read.axis, Some(Axis::Prompts(vec!["a".into()])));
+        assert_eq!(
+            errors,
+            [LinkError::PromptMissing {
+                missing: 3,
+                next: 4
+            }]
+        );
+        // More rows than there can be, though each list is short enough.
+        let (read, errors) =
+            Link::parse("modes=base,distilled,hybrid&prompt-2=a&prompt-3=b&prompt-4=c");
+        assert_eq!(errors, []);
+        assert!(read.applied_to(&defaults()).validate().is_err());
+    }
+
+    #[test]
+    fn a_hash_and_its_sentences_are_bounded() {
+        let (read, errors) = Link::parse(&"a".repeat(MAXIMUM_HASH_BYTES + 1));
+        assert_eq!(
+            (read, errors),
+            (
+                Link::default(),
+                vec![LinkError::TooLong {
+                    bytes: MAXIMUM_HASH_BYTES + 1
+                }]
+            )
+        );
+        for pattern in [
+            "a&",
+            "a=&",
+            "prompt-9=&",
+            "modes=base&",
+            "v=1&",
+            "k=%&",
+            "&",
+            "🍎=1&",
+        ] {
+            let (_, errors) = Link::parse(&pattern.repeat(MAXIMUM_HASH_BYTES / pattern.len()));
+            assert!(errors.len() <= MAXIMUM_ERRORS + 1, "{pattern}");
+        }
+        for hash in [
+            "{}",
+            "{}=1",
+            "pair=:{}",
+            "v={}",
+            "k={}",
+            "k-values={}",
+            "modes={}",
+        ] {
+            let hash = hash.replace("{}", &"漢".repeat(50_000));
+            let (read, errors) = Link::parse(&hash);
+            assert_eq!((read, errors.len()), (Link::default(), 1));
+            assert!(errors[0].to_string().chars().count() < 400);
+        }
+    }
+
+    #[test]
+    fn any_hash_is_read() {
+        let names = [
+            "v",
+            "sum",
+            "prompt",
+            "prompt-2",
+            "prompt-3",
+            "prompt-8",
+            "negative-prompt",
+            "seed",
+            "seed-count",
+            "modes",
+            "axis",
+            "k-values",
+            "base-guidance-values",
+            "k",
+            "base-guidance",
+            "hybrid-base-steps",
+            "guidance",
+            "base-scheduler",
+            "distilled-steps",
+            "device",
+            "pair",
+            "digest",
+        ];
+        let values = [
+            "1",
+            "2",
+            "0",
+            "-0",
+            "1,2",
+            "0,2.5",
+            "hybrid",
+            "base,hybrid,skip",
+            "modes",
+            "ddim",
+            "pair",
+            "cpu",
+            "AAAA",
+            "811c9dc5",
+            "%F0%9F",
+            "NaN",
+            "1e40",
+            "",
+        ];
+        let alphabet: Vec<char> = "v1&&==%%2FfF+#,-.aé漢🍎\0 \n".chars().collect();
+        let mut random = Random(12);
+        let mut recipes = 0;
+        for _ in 0..20_000 {
+            let mut hash = random.text(&alphabet, 12);
+            for _ in 0..random.below(6) {
+                let value = match random.below(4) {
+                    0 => random.text(&alphabet, 6),
+                    _ => values[random.below(values.len())].to_owned(),
+                };
+                hash += &format!("&{}={value}", names[random.below(names.len())]);
+            }
+            let (link, errors) = Link::parse(&hash);
+            for error in errors {
+                assert!(error.to_string().ends_with('.'), "{error}");
+            }
+            assert!(link.pair.as_deref().is_none_or(is_on_own_host));
+            // What was read is written and read again as it is.
+            let (read, errors) = Link::parse(&link.to_string());
+            assert_eq!(read, link, "{hash}");
+            let is_incomplete = link.is_versioned && !link.is_complete();
+            assert_eq!(errors.len(), usize::from(is_incomplete), "{hash}");
+            match link.applied_to(&defaults()).validate() {
+                Ok(()) => recipes += 1,
+                Err(error) => assert!(error.to_string().ends_with('.'), "{error}"),
+            }
+        }
+        assert!((5_000..20_000).contains(&recipes), "{recipes}");
     }
 }
