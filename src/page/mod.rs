@@ -8,14 +8,17 @@ mod actions;
 mod address;
 mod cell;
 mod controls;
+mod drop;
 mod empty_state;
 mod engine_client;
 mod example_prompts;
 mod footer;
 mod grid;
 mod header;
+mod history;
 mod job;
 mod known_words;
+mod label;
 mod mode_toggles;
 mod model_strip;
 mod number_field;
@@ -23,6 +26,7 @@ mod pair_field;
 mod progress;
 mod prompt_combobox;
 mod prompt_fields;
+mod save;
 mod scheduler_field;
 mod seed_fields;
 mod selection;
@@ -38,12 +42,14 @@ use wasm_bindgen::JsCast;
 
 use actions::Actions;
 use controls::Controls;
+use drop::OpenPicture;
 use empty_state::EmptyState;
-use engine_client::EngineClient;
+use engine_client::{EngineClient, ErrandReply};
 use example_prompts::ExamplePrompts;
 use footer::PageFooter;
 use grid::Grid;
 use header::PageHeader;
+use history::History;
 use known_words::KnownWords;
 use mode_toggles::ModeToggles;
 use pair_field::{Choice, PairField};
@@ -52,8 +58,11 @@ use seed_fields::SeedFields;
 use settings::Settings;
 use status::Status;
 
-use crate::engine::protocol::{Extent, PairChoice};
+use crate::engine::protocol::{Errand, Extent, PairChoice};
+use crate::history::Request;
+use crate::share::generation_parameters::ReadParameters;
 use crate::share::hash::beside;
+use crate::share::taken_over::TakenOver;
 use crate::vocabulary::Lookup;
 
 /// Whether the page is so wide that the grid stands beside the controls instead of below them. The
@@ -73,7 +82,7 @@ pub fn App() -> impl IntoView {
     let engine = EngineClient::new();
     // Sentences about what the visitor gave: the link's and the recipe's.
     let notices = RwSignal::new(Vec::<String>::new());
-    let choose_pair = address::keep_in_step(controls, engine, notices);
+    let turns = address::keep_in_step(controls, engine, notices);
 
     // Whether the page is to scroll to the grid when the next job begins: only after the visitor
     // has asked for one, never under somebody who is typing the next prompt.
@@ -128,6 +137,39 @@ pub fn App() -> impl IntoView {
         }
     });
     on_cleanup(move || escape.remove());
+
+    let history_problem = RwSignal::new(None::<String>);
+    let ask_history = Callback::new(move |request: Request| {
+        history_problem.set(None);
+        let reply = Callback::new(move |reply| {
+            if let ErrandReply::Failed(sentence) = reply {
+                history_problem.set(Some(sentence));
+            }
+        });
+        engine.run_errand(Errand::History(request), reply);
+    });
+    let complain = Callback::new(move |sentence: String| {
+        notices.set(vec![sentence]);
+        reveal();
+    });
+    let take_over = Callback::new(move |read: ReadParameters| {
+        let taken = TakenOver::of(&read);
+        let texts = [
+            (controls.prompt, taken.prompt),
+            (controls.negative_prompt, taken.negative_prompt),
+            (controls.seed, taken.seed.map(|seed| seed.to_string())),
+            (
+                controls.base_steps,
+                taken.base_steps.map(|steps| steps.to_string()),
+            ),
+        ];
+        for (control, text) in texts {
+            if let Some(text) = text {
+                control.set(text);
+            }
+        }
+        complain.run(taken.sentence);
+    });
 
     let loading_pair = Signal::derive(move || engine.pair.with(Option::is_none));
     // Worth a word before the first run alone.
@@ -210,7 +252,7 @@ pub fn App() -> impl IntoView {
                 <PairField
                     choices=pair_choices
                     current=engine.pair_address
-                    on_choose=choose_pair
+                    on_choose=turns.choose_pair
                 />
                 <fieldset class="bare stack" disabled=loading_pair>
                     <SeedFields seed=controls.seed seed_count=controls.seed_count />
@@ -219,6 +261,13 @@ pub fn App() -> impl IntoView {
                 <fieldset class="bare" disabled=loading_pair>
                     <Settings controls=controls pair=engine.pair open=grid_is_beside() />
                 </fieldset>
+                <OpenPicture on_open=turns.open on_parameters=take_over on_problem=complain />
+                <History
+                    listing=engine.history
+                    problem=history_problem
+                    on_ask=ask_history
+                    on_open=turns.open
+                />
             </form>
             <section class="results" aria-label="Images" node_ref=results>
                 <Status
