@@ -127,7 +127,10 @@ pub fn Grid(job: Arc<Job>, selection: Selection) -> impl IntoView {
         if let Some(target) = target
             && let Some(table) = table.get_untracked()
         {
-            let selector = format!("[data-row='{}'][data-column='{}']", target.row, target.column);
+            let selector = format!(
+                "[data-row='{}'][data-column='{}']",
+                target.row, target.column
+            );
             if let Ok(Some(cell)) = table.query_selector(&selector)
                 && let Some(cell) = cell.dyn_ref::<HtmlElement>()
             {

@@ -42,9 +42,7 @@ pub fn GridToolbar(
     let any_done = Memo::new(move |_| !in_state(CellState::Done).is_empty());
     let ticked = Memo::new({
         let job = job.clone();
-        move |_| {
-            job.cells_that(|cell| cell.ticked.get() && state(cell) == CellState::Resting)
-        }
+        move |_| job.cells_that(|cell| cell.ticked.get() && state(cell) == CellState::Resting)
     });
     let tick_all = {
         let job = job.clone();

@@ -3,9 +3,7 @@
 use leptos::html::Td;
 use leptos::prelude::*;
 use wasm_bindgen::prelude::*;
-use web_sys::{
-    Element, IntersectionObserver, IntersectionObserverEntry, IntersectionObserverInit,
-};
+use web_sys::{Element, IntersectionObserver, IntersectionObserverEntry, IntersectionObserverInit};
 
 /// How far out of sight an element counts as in sight, so that a scrolled grid is never empty.
 const MARGIN: &str = "60%";
