@@ -159,6 +159,9 @@ pub fn Grid(job: Arc<Job>, selection: Selection) -> impl IntoView {
                 <tbody role="rowgroup">{rows}</tbody>
             </table>
         </div>
+        <p class="help">
+            "Diversity is the mean structural dissimilarity (1 − MS-SSIM on luma and chroma) of all pairs of a row's finished images, with its 95 % interval: a proxy that needs no further model, and not the paper's DreamSim. Open an image to see what it was aiming at in each step."
+        </p>
     }
 }
 
