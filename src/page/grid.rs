@@ -14,6 +14,9 @@ use super::units;
 use super::visibility::Visibility;
 use crate::engine::recipe::{CellAddress, Mode, Row, Variant};
 
+/// Rows up to this number explain themselves; more of them would be higher than their images.
+const DENSE_FROM: usize = 3;
+
 /// A mode's name.
 pub fn mode_name(mode: Mode) -> &'static str {
     match mode {
@@ -89,6 +92,7 @@ pub fn Grid(job: Arc<Job>, selection: Selection) -> impl IntoView {
             }
         })
         .collect_view();
+    let is_dense = job.rows.len() > DENSE_FROM;
     let table = NodeRef::<leptos::html::Table>::new();
     let keydown = move |event: KeyboardEvent| {
         if event.alt_key() || event.meta_key() {
@@ -144,6 +148,7 @@ pub fn Grid(job: Arc<Job>, selection: Selection) -> impl IntoView {
             <table
                 node_ref=table
                 class="grid"
+                class:dense=is_dense
                 role="grid"
                 style=columns
                 aria-label="Images. Arrow keys go from one to the next, Enter opens its steps, C compares its column, the space bar ticks it."
@@ -225,7 +230,8 @@ fn GridRowView(
                     "diversity "
                     <b>{format!("{:.3}", it.mean)}</b>
                     {margin}
-                    {format!(", n = {}", it.pictures)}
+                    ", "
+                    <span class="whole">{format!("n = {}", it.pictures)}</span>
                 </span>
             }
         })

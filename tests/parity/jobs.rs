@@ -209,8 +209,11 @@ fn rows_along_an_axis_are_the_runs_that_they_stand_for() {
     assert_eq!(images[&row(3)], apple.images()[&row(1)], "the second");
 }
 
+/// A frame of a strip: its step, timestep and model, and the picture.
+type Labelled<'a> = (u32, f32, ModelRole, &'a Frame);
+
 /// The frames of a strip and its distances.
-fn frames(events: &[Event]) -> (Vec<(u32, f32, ModelRole, &Frame)>, Option<&Vec<f64>>) {
+fn frames(events: &[Event]) -> (Vec<Labelled<'_>>, Option<&Vec<f64>>) {
     let frames = events
         .iter()
         .filter_map(|event| match event {
