@@ -28,6 +28,7 @@ mod seed_fields;
 mod selection;
 mod settings;
 mod status;
+mod strip;
 mod units;
 mod unknown_words;
 
@@ -49,8 +50,10 @@ use mode_toggles::ModeToggles;
 use pair_field::{Choice, PairField};
 use prompt_fields::PromptFields;
 use seed_fields::SeedFields;
+use selection::Selection;
 use settings::Settings;
 use status::Status;
+use strip::StripPanel;
 
 use crate::engine::protocol::{Extent, PairChoice};
 use crate::share::hash::beside;
@@ -71,6 +74,7 @@ fn grid_is_beside() -> bool {
 pub fn App() -> impl IntoView {
     let controls = Controls::new();
     let engine = EngineClient::new();
+    let selection = Selection::new();
     // Sentences about what the visitor gave: the link's and the recipe's.
     let notices = RwSignal::new(Vec::<String>::new());
     let choose_pair = address::keep_in_step(controls, engine, notices);
@@ -241,6 +245,7 @@ pub fn App() -> impl IntoView {
                             .into_any()
                     }
                 }}
+                <StripPanel engine=engine selection=selection />
             </section>
         </main>
         <PageFooter pair=engine.pair />
