@@ -225,6 +225,27 @@ impl Recipe {
         }
     }
 
+    /// The number of [`Recipe::rows`], without their prompts in memory: a recipe from outside may
+    /// have any number.
+    fn row_count(&self) -> usize {
+        let modes = Mode::ALL
+            .into_iter()
+            .filter(|mode| self.modes.contains(mode))
+            .count();
+        let hybrids = usize::from(self.modes.contains(&Mode::Hybrid));
+        match &self.axis {
+            Axis::Modes => modes,
+            Axis::K(values) => modes - hybrids + hybrids * values.len(),
+            Axis::BaseGuidance(values) => modes - hybrids + hybrids * values.len(),
+            Axis::Prompts(further) => modes * (1 + further.len()),
+        }
+    }
+
+    /// Whether the grid has a cell.
+    pub fn has_cell(&self, cell: CellAddress) -> bool {
+        (cell.row as usize) < self.row_count() && cell.column < self.seed_count
+    }
+
     /// Whether every number is within its bounds; the engine refuses a recipe that is not.
     ///
     /// # Errors
@@ -283,10 +304,11 @@ impl Recipe {
         if !has_values {
             return Err(RecipeError::NoValues);
         }
-        let rows = self.rows();
-        if rows.len() > MAXIMUM_ROWS {
-            return Err(RecipeError::TooManyRows { rows: rows.len() });
+        let row_count = self.row_count();
+        if row_count > MAXIMUM_ROWS {
+            return Err(RecipeError::TooManyRows { rows: row_count });
         }
+        let rows = self.rows();
         let repeated = (1..rows.len()).find(|index| {
             rows[..*index]
                 .iter()

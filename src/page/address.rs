@@ -7,6 +7,7 @@ use wasm_bindgen::JsValue;
 
 use super::controls::Controls;
 use super::engine_client::{EngineClient, OWN_PAIR_ADDRESS};
+use super::share_link::Followed;
 use crate::engine::protocol::DevicePreference;
 use crate::share::hash::{Link, SEED, SEED_COUNT};
 
@@ -16,7 +17,7 @@ const WRITE_DELAY: Duration = Duration::from_millis(300);
 
 /// Applies the page's link and every one that follows, starts the engine on the device and pair
 /// that it names, and writes the controls back into the address. What can't be read of a link goes
-/// to `notices`.
+/// to `notices`, and the digests of a followed link to `followed`.
 ///
 /// Returns what changes to the pair of a manifest's address: its defaults fill the controls, but for
 /// the prompts, the seeds and the rows, which stay as they are.
@@ -24,6 +25,7 @@ pub fn keep_in_step(
     controls: Controls,
     engine: EngineClient,
     notices: RwSignal<Vec<String>>,
+    followed: RwSignal<Option<Followed>>,
 ) -> Callback<String> {
     let (first, sentences) = read();
     notices.set(sentences);
@@ -78,6 +80,12 @@ pub fn keep_in_step(
                 }
             }
         }
+        followed.set(link.with(|link| {
+            (!link.digests.is_empty()).then(|| Followed {
+                recipe: recipe.clone(),
+                digests: link.digests.clone(),
+            })
+        }));
         if let Err(error) = recipe.validate() {
             notices.update(|notices| notices.push(error.to_string()));
         }

@@ -10,10 +10,19 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::hash::{HYBRID_BASE_STEPS, STEPS};
+
 /// Projections of a digest, and so bytes of it.
 pub const PROJECTIONS: usize = 3;
 /// How far each number of two digests may be apart: 1/32 of a latent's unit.
 pub const TOLERANCE: u8 = 1;
+/// The most digests of a text: as many as an image has steps where the base model takes all steps of
+/// a hybrid.
+pub const MAXIMUM_DIGESTS: usize = STEPS.maximum as usize * HYBRID_BASE_STEPS.maximum as usize;
+/// The digits of base 64 for addresses (RFC 4648, section 5).
+const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/// Digits of a digest: three bytes are four digits of six bits, so nothing has to be filled up.
+const DIGITS_OF_DIGEST: usize = 4;
 /// Steps of a digest's numbers to one unit of a latent.
 const STEPS_PER_UNIT: f64 = 32.0;
 
@@ -71,6 +80,36 @@ pub fn compare(ours: &[StepDigest], theirs: &[StepDigest]) -> Agreement {
         Some(index) => Agreement::DiffersFrom(index + 1),
         None => Agreement::So(length),
     }
+}
+
+/// Digests as text for links: four characters each.
+pub fn to_text(digests: &[StepDigest]) -> String {
+    let mut text = String::with_capacity(digests.len() * DIGITS_OF_DIGEST);
+    for StepDigest([first, second, third]) in digests {
+        let bits = u32::from_be_bytes([0, *first, *second, *third]);
+        for shift in [18, 12, 6, 0] {
+            text.push(char::from(DIGITS[(bits >> shift & 63) as usize]));
+        }
+    }
+    text
+}
+
+/// The digests of such a text; none where it isn't one, is empty, or has more than
+/// [`MAXIMUM_DIGESTS`].
+pub fn from_text(text: &str) -> Option<Vec<StepDigest>> {
+    let (digests, rest) = text.as_bytes().as_chunks::<DIGITS_OF_DIGEST>();
+    if digests.is_empty() || !rest.is_empty() || digests.len() > MAXIMUM_DIGESTS {
+        return None;
+    }
+    let read = |digits: &[u8; DIGITS_OF_DIGEST]| {
+        let bits = digits.iter().try_fold(0, |bits: u32, digit| {
+            let value = DIGITS.iter().position(|known| known == digit)?;
+            Some(bits << 6 | value as u32)
+        })?;
+        let [_, first, second, third] = bits.to_be_bytes();
+        Some(StepDigest([first, second, third]))
+    };
+    digests.iter().map(read).collect()
 }
 
 /// Steele, Lea and Flood's generator, of which the directions are made: the same on every machine.
@@ -140,5 +179,33 @@ mod tests {
         let broken = [f32::NAN, f32::INFINITY, -1.0, 1e30];
         assert_eq!(StepDigest::of(&broken), StepDigest::of(&broken));
         assert_eq!(StepDigest::of(&[]), StepDigest([128; 3]));
+    }
+
+    #[test]
+    fn the_text_is_base_64_for_addresses() {
+        // RFC 4648, section 10, and the two digits that differ in addresses.
+        let digests = [*b"foo", *b"bar", [0xfb, 0xff, 0xbf]].map(StepDigest);
+        assert_eq!(to_text(&digests), "Zm9vYmFy-_-_");
+        assert_eq!(from_text("Zm9vYmFy-_-_").as_deref(), Some(&digests[..]));
+    }
+
+    #[test]
+    fn every_digest_survives_its_text() {
+        for number in (0..1 << 24).step_by(97) {
+            let [_, first, second, third] = u32::to_be_bytes(number);
+            let digests = [StepDigest([first, second, third]), StepDigest([7; 3])];
+            assert_eq!(from_text(&to_text(&digests)), Some(digests.to_vec()));
+        }
+    }
+
+    #[test]
+    fn other_texts_are_no_digests() {
+        for text in [
+            "", "Zm9", "Zm9vY", "Zm9+", "Zm9/", "Zm9=", "Zm9 ", "Zmé", "é漢",
+        ] {
+            assert_eq!(from_text(text), None, "{text}");
+        }
+        assert!(from_text(&"AAAA".repeat(MAXIMUM_DIGESTS)).is_some());
+        assert_eq!(from_text(&"AAAA".repeat(MAXIMUM_DIGESTS + 1)), None);
     }
 }

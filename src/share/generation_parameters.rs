@@ -7,6 +7,9 @@
 
 use std::fmt::{self, Display};
 
+use crate::engine::recipe::{CellAddress, Mode, Recipe};
+use crate::sampler::{ModelRole, SchedulerClass};
+
 /// What begins the negative prompt.
 const NEGATIVE_PROMPT: &str = "Negative prompt:";
 /// What begins the line of fields in texts of all programs.
@@ -38,6 +41,92 @@ pub struct GenerationParameters {
     /// Further fields, in their order. A key is at least two letters, digits, blanks, hyphens or
     /// slashes.
     pub further: Vec<(&'static str, String)>,
+}
+
+impl GenerationParameters {
+    /// What the picture of a cell was made with, with the pair's own schedulers; none where the grid
+    /// has no such cell.
+    ///
+    /// The text knows one model and one sampler: they are those of the last step. Where the base
+    /// model begins, further fields say how.
+    pub fn of(
+        recipe: &Recipe,
+        cell: CellAddress,
+        base_scheduler: SchedulerClass,
+        distilled_scheduler: SchedulerClass,
+        image_size: (u32, u32),
+        pair_name: &str,
+    ) -> Option<GenerationParameters> {
+        if !recipe.has_cell(cell) {
+            return None;
+        }
+        let row = recipe.rows().into_iter().nth(cell.row as usize)?;
+        let base = recipe.base_scheduler.unwrap_or(base_scheduler);
+        let distilled = recipe.distilled_scheduler.unwrap_or(distilled_scheduler);
+        let distilled_steps = recipe.distilled_steps;
+        let (steps, last_model) = match row.mode {
+            Mode::Base => (recipe.base_steps, ModelRole::Base),
+            Mode::Distilled => (distilled_steps, ModelRole::Distilled),
+            Mode::SkipFirstStep => (distilled_steps.saturating_sub(1), ModelRole::Distilled),
+            Mode::Hybrid => {
+                let replaced = row.k.saturating_mul(recipe.hybrid_base_steps);
+                let left = distilled_steps.saturating_sub(row.k);
+                let last_model = if left == 0 {
+                    ModelRole::Base
+                } else {
+                    ModelRole::Distilled
+                };
+                (replaced.saturating_add(left), last_model)
+            }
+        };
+        let (scheduler, guidance_scale) = match (row.mode, last_model) {
+            (_, ModelRole::Distilled) => (distilled, recipe.distilled_guidance),
+            (Mode::Hybrid, ModelRole::Base) => {
+                // With one step for each that it replaces, the base model follows the distilled
+                // one's schedule, but never adds noise.
+                let scheduler = match (recipe.hybrid_base_steps, distilled) {
+                    (1, SchedulerClass::EulerAncestral) => SchedulerClass::EulerDiscrete,
+                    (1, distilled) => distilled,
+                    _ => base,
+                };
+                (scheduler, row.hybrid_base_guidance)
+            }
+            (_, ModelRole::Base) => (base, recipe.base_guidance),
+        };
+        let mut further = vec![("Firststep mode", row.mode.key().to_owned())];
+        if row.mode == Mode::Hybrid {
+            // A key of one letter would be none.
+            further.push(("Firststep k", row.k.to_string()));
+            further.push(("Base guidance", row.hybrid_base_guidance.to_string()));
+            further.push((
+                "Base steps per replaced step",
+                recipe.hybrid_base_steps.to_string(),
+            ));
+        }
+        let (width, height) = image_size;
+        Some(GenerationParameters {
+            prompt: row.prompt,
+            negative_prompt: recipe.negative_prompt.clone(),
+            steps,
+            sampler: sampler(scheduler).to_owned(),
+            guidance_scale,
+            seed: recipe.seed_of(cell.column),
+            width,
+            height,
+            model: pair_name.to_owned(),
+            further,
+        })
+    }
+}
+
+/// The web UI's name of a scheduler.
+fn sampler(class: SchedulerClass) -> &'static str {
+    match class {
+        SchedulerClass::Ddim => "DDIM",
+        SchedulerClass::EulerDiscrete => "Euler",
+        SchedulerClass::EulerAncestral => "Euler a",
+        SchedulerClass::Lcm => "LCM",
+    }
 }
 
 impl Display for GenerationParameters {
@@ -207,6 +296,7 @@ fn quoted_end(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::recipe::Axis;
     use crate::share::picture::random::Random;
 
     fn parameters() -> GenerationParameters {
@@ -221,6 +311,122 @@ mod tests {
             height: 48,
             model: "emoji".into(),
             further: vec![],
+        }
+    }
+
+    fn of(recipe: &Recipe, row: u32, column: u32) -> Option<GenerationParameters> {
+        GenerationParameters::of(
+            recipe,
+            CellAddress { row, column },
+            SchedulerClass::EulerDiscrete,
+            SchedulerClass::Lcm,
+            (64, 48),
+            "Emoji",
+        )
+    }
+
+    fn recipe() -> Recipe {
+        Recipe {
+            prompt: "apple".into(),
+            negative_prompt: "worm".into(),
+            seed: u32::MAX,
+            seed_count: 2,
+            modes: Mode::ALL.to_vec(),
+            axis: Axis::Modes,
+            k: 1,
+            hybrid_base_guidance: 0.5,
+            hybrid_base_steps: 6,
+            base_steps: 25,
+            base_guidance: 5.0,
+            base_scheduler: None,
+            distilled_steps: 4,
+            distilled_guidance: 0.0,
+            distilled_scheduler: None,
+        }
+    }
+
+    #[test]
+    fn each_mode_has_its_steps_and_its_sampler() {
+        let texts = [0, 1, 2, 3].map(|row| of(&recipe(), row, 1).unwrap().to_string());
+        let fields = texts
+            .each_ref()
+            .map(|text| text.strip_prefix("apple\nNegative prompt: worm\n").unwrap());
+        assert_eq!(
+            fields,
+            [
+                "Steps: 25, Sampler: Euler, CFG scale: 5, Seed: 0, Size: 64x48, Model: Emoji, \
+                 Firststep mode: base",
+                "Steps: 4, Sampler: LCM, CFG scale: 0, Seed: 0, Size: 64x48, Model: Emoji, \
+                 Firststep mode: distilled",
+                "Steps: 9, Sampler: LCM, CFG scale: 0, Seed: 0, Size: 64x48, Model: Emoji, \
+                 Firststep mode: hybrid, Firststep k: 1, Base guidance: 0.5, \
+                 Base steps per replaced step: 6",
+                "Steps: 3, Sampler: LCM, CFG scale: 0, Seed: 0, Size: 64x48, Model: Emoji, \
+                 Firststep mode: skip",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_hybrid_without_the_distilled_model_ends_with_the_base_models_sampler() {
+        let mut recipe = recipe();
+        recipe.axis = Axis::K(vec![2, 4]);
+        recipe.modes = vec![Mode::Hybrid];
+        recipe.distilled_scheduler = Some(SchedulerClass::EulerAncestral);
+        recipe.base_scheduler = Some(SchedulerClass::Ddim);
+        for (base_steps, row, steps, sampler, guidance_scale) in [
+            (6, 0, 14, "Euler a", 0.0),
+            (6, 1, 24, "DDIM", 0.5),
+            (1, 0, 4, "Euler a", 0.0),
+            (1, 1, 4, "Euler", 0.5),
+        ] {
+            recipe.hybrid_base_steps = base_steps;
+            let parameters = of(&recipe, row, 0).unwrap();
+            assert_eq!(
+                (parameters.steps, parameters.sampler.as_str()),
+                (steps, sampler)
+            );
+            assert_eq!(parameters.guidance_scale, guidance_scale);
+        }
+    }
+
+    #[test]
+    fn the_row_has_its_own_prompt() {
+        let mut recipe = recipe();
+        recipe.modes.truncate(2);
+        recipe.axis = Axis::Prompts(vec!["pear".into()]);
+        let prompts = [0, 1, 2, 3].map(|row| of(&recipe, row, 0).unwrap().prompt);
+        assert_eq!(prompts, ["apple", "apple", "pear", "pear"]);
+    }
+
+    #[test]
+    fn a_cell_outside_of_the_grid_has_no_parameters() {
+        for (row, column) in [(4, 0), (0, 2), (u32::MAX, u32::MAX)] {
+            assert_eq!(of(&recipe(), row, column), None);
+        }
+    }
+
+    #[test]
+    fn the_text_of_any_cell_is_read_again() {
+        let mut random = Random(8);
+        for _ in 0..300 {
+            let recipe = random.recipe();
+            for row in 0..recipe.rows().len() as u32 {
+                let parameters = of(&recipe, row, 0).unwrap();
+                // Prompts may hold what the form can't.
+                let text = GenerationParameters {
+                    prompt: "apple".into(),
+                    negative_prompt: String::new(),
+                    ..parameters.clone()
+                }
+                .to_string();
+                let read = ReadParameters::parse(&text);
+                assert_eq!(read.prompt, "apple");
+                assert_eq!(read.seed, Some(u64::from(recipe.seed)));
+                assert_eq!(read.steps, Some(parameters.steps));
+                let line = text.lines().last().unwrap();
+                assert_eq!(fields(line).len(), 6 + parameters.further.len());
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::io::Write;
 
 use png::{DecodeOptions, Decoded, StreamingDecoder, chunk};
 
-use super::generation_parameters::{GenerationParameters, ReadParameters};
+use super::generation_parameters::ReadParameters;
 use super::picture::{Picture, PixelFormat};
 
 /// The keyword of our recipe's text chunk.
@@ -29,8 +29,9 @@ const SIGNATURE: [u8; 8] = [137, 80, 78, 71, 13, 10, 26, 10];
 pub struct Texts<'a> {
     /// The recipe as JSON.
     pub recipe: &'a str,
-    /// What other programs read; none for a file of more than one picture.
-    pub parameters: Option<&'a GenerationParameters>,
+    /// What other programs read, as [`super::generation_parameters::GenerationParameters`] spells
+    /// it; none for a file of more than one picture.
+    pub parameters: Option<&'a str>,
 }
 
 /// A PNG of a picture.
@@ -58,7 +59,7 @@ pub(super) fn encoder<'a, W: Write>(
         PixelFormat::Rgba => png::ColorType::Rgba,
     });
     encoder.set_depth(png::BitDepth::Eight);
-    // The page's own thread encodes: a file that is some percent larger costs less than a pause.
+    // A run waits while the engine encodes: a file that is some percent larger costs less.
     encoder.set_compression(png::Compression::Fast);
     encoder.validate_sequence(true);
 
@@ -68,7 +69,7 @@ pub(super) fn encoder<'a, W: Write>(
     encoder.add_itxt_chunk(RECIPE_KEY.into(), texts.recipe.into())?;
     if let Some(parameters) = texts.parameters {
         // A text chunk may not hold U+0000, which ends a field in it.
-        let text = parameters.to_string().replace('\0', "");
+        let text = parameters.replace('\0', "");
         if text.len() > MAXIMUM_TEXT_BYTES {
             return Err(EncodeError::TextTooLong);
         }
@@ -272,12 +273,13 @@ mod tests {
     use png::text_metadata::{ITXtChunk, TEXtChunk, ZTXtChunk};
 
     use super::*;
+    use crate::share::generation_parameters::GenerationParameters;
     use crate::share::picture::random::Random;
 
     const RECIPE: &str = r#"{"prompt":"ein Äpfel 🍎, 漢字, עברית","seed":7}"#;
 
-    fn parameters(prompt: &str) -> GenerationParameters {
-        GenerationParameters {
+    fn parameters(prompt: &str) -> String {
+        let parameters = GenerationParameters {
             prompt: prompt.into(),
             negative_prompt: "worm".into(),
             steps: 4,
@@ -288,10 +290,11 @@ mod tests {
             height: 2,
             model: "emoji".into(),
             further: vec![],
-        }
+        };
+        parameters.to_string()
     }
 
-    fn encoded(recipe: &str, parameters: Option<&GenerationParameters>) -> Vec<u8> {
+    fn encoded(recipe: &str, parameters: Option<&str>) -> Vec<u8> {
         let pixels: Vec<u8> = (0..24).map(|value| value * 10).collect();
         let picture = Picture::new(3, 2, PixelFormat::Rgba, &pixels).unwrap();
         encode(picture, Texts { recipe, parameters }).unwrap()
@@ -357,7 +360,7 @@ mod tests {
             assert_eq!(decoded, pixels);
             let text = &reader.info().uncompressed_latin1_text[0];
             assert_eq!(text.keyword, PARAMETERS_KEY);
-            assert_eq!(text.text, parameters("apple").to_string());
+            assert_eq!(text.text, parameters("apple"));
             assert_eq!(
                 find_recipe(&file),
                 Ok(FoundRecipe::Recipe(RECIPE.to_owned()))
@@ -396,13 +399,13 @@ mod tests {
                 Some(text) => text.text.clone(),
                 None => info.utf8_text[1].get_text().unwrap(),
             };
-            assert_eq!(text, parameters(prompt).to_string().replace('\0', ""));
+            assert_eq!(text, parameters(prompt).replace('\0', ""));
         }
     }
 
     #[test]
     fn parameters_alone_are_read() {
-        let text = parameters("crème, brûlée").to_string();
+        let text = parameters("crème, brûlée");
         let expected = Ok(FoundRecipe::Parameters(ReadParameters {
             prompt: "crème, brûlée".into(),
             negative_prompt: "worm".into(),
@@ -474,7 +477,7 @@ mod tests {
 
     #[test]
     fn a_flipped_byte_never_changes_what_is_found() {
-        let only_parameters = with_itxt(PARAMETERS_KEY, &parameters("漢").to_string(), false);
+        let only_parameters = with_itxt(PARAMETERS_KEY, &parameters("漢"), false);
         for file in [encoded(RECIPE, Some(&parameters("apple"))), only_parameters] {
             let right = find_recipe(&file).unwrap();
             for index in 0..file.len() {
