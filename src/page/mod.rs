@@ -33,6 +33,7 @@ mod selection;
 mod settings;
 mod share_link;
 mod status;
+mod strip;
 mod units;
 mod unknown_words;
 mod visibility;
@@ -63,6 +64,7 @@ use selection::Selection;
 use settings::Settings;
 use share_link::Followed;
 use status::Status;
+use strip::StripPanel;
 
 use crate::engine::protocol::{Extent, PairChoice};
 use crate::share::hash::beside;
@@ -83,6 +85,7 @@ fn grid_is_beside() -> bool {
 pub fn App() -> impl IntoView {
     let controls = Controls::new();
     let engine = EngineClient::new();
+    let selection = Selection::new();
     // Sentences about what the visitor gave: the link's and the recipe's.
     let notices = RwSignal::new(Vec::<String>::new());
     // What the link that the page was opened with says of the run that it is of.
@@ -333,6 +336,7 @@ pub fn App() -> impl IntoView {
                             .into_any()
                     }
                 }}
+                <StripPanel engine=engine selection=selection />
             </section>
         </main>
         <PageFooter pair=engine.pair />
