@@ -7,6 +7,8 @@
 pub mod adapters;
 pub mod engine;
 pub mod history;
+#[cfg(all(feature = "engine", target_family = "wasm"))]
+mod indexed_db;
 pub mod metrics;
 #[cfg(feature = "engine")]
 pub mod models;

@@ -75,7 +75,7 @@ struct RowImages {
 impl Kept {
     /// Turns to a recipe. What is kept of the same recipe stays if the job resumes it.
     pub(super) fn turn_to(&mut self, recipe: &Recipe, resumes: bool) {
-        if !resumes || self.recipe.as_ref() != Some(recipe) {
+        if !resumes || !self.is_of(recipe) {
             *self = Kept {
                 recipe: Some(recipe.clone()),
                 ..Kept::default()
@@ -107,7 +107,7 @@ impl Kept {
 
     /// A cell of a recipe, with the steps that it has taken.
     pub(super) fn cell_of(&self, recipe: &Recipe, address: CellAddress) -> Option<&KeptCell> {
-        if self.recipe.as_ref() != Some(recipe) {
+        if !self.is_of(recipe) {
             return None;
         }
         self.cells.get(&address)
@@ -161,6 +161,11 @@ impl Kept {
         row.columns.push(address.column);
         row.images.push(image);
         Ok(row.distances.diversity())
+    }
+
+    /// Whether what is kept is of this recipe.
+    pub fn is_of(&self, recipe: &Recipe) -> bool {
+        self.recipe.as_ref() == Some(recipe)
     }
 
     /// Finished images, at most so many, small: the first of each row, then the second of each.

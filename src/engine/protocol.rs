@@ -189,6 +189,8 @@ pub enum Request {
         device: DevicePreference,
         /// Address of the pair's manifest, absolute.
         manifest_url: String,
+        /// The same as the page names it, relative to the page: so it goes into the history.
+        pair_address: String,
     },
     /// Draw a grid, or a part of it. A job that comes while another runs waits for it.
     Generate {

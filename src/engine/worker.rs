@@ -21,6 +21,8 @@ use super::{
     recipe::Recipe,
     strip,
 };
+use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
+use crate::share::saved_recipe::SavedRecipe;
 use crate::weights::{Files, FilesError, Manifest, StoredTensor, source::SourceError};
 
 type Cancelled = Rc<RefCell<BTreeSet<JobId>>>;
@@ -40,11 +42,13 @@ pub fn run() {
     let scope = own_scope();
     let cancelled = Cancelled::default();
     let strips = Strips::default();
+    let runs = Rc::<errands::Runs>::default();
     let (sender, incoming) = mpsc::unbounded();
     let receive = {
         let scope = scope.clone();
         let cancelled = cancelled.clone();
         let strips = strips.clone();
+        let runs = runs.clone();
         Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
             match serde_wasm_bindgen::from_value(message.data()) {
                 // At once, and not in the order of the queue: the job that it ends is running.
@@ -67,7 +71,7 @@ pub fn run() {
                         });
                         let _ = sender.unbounded_send(Incoming::Strip);
                     }
-                    task => errands::run(scope.clone(), errand, task),
+                    task => errands::run(scope.clone(), runs.clone(), errand, task),
                 },
                 Ok(request) => {
                     // The receiver lives as long as the worker.
@@ -92,7 +96,7 @@ pub fn run() {
             version: PROTOCOL_VERSION,
         },
     );
-    wasm_bindgen_futures::spawn_local(serve(scope, incoming, cancelled, strips));
+    wasm_bindgen_futures::spawn_local(serve(scope, incoming, cancelled, strips, runs));
 }
 
 fn own_scope() -> DedicatedWorkerGlobalScope {
@@ -130,6 +134,7 @@ async fn serve(
     mut incoming: mpsc::UnboundedReceiver<Incoming>,
     cancelled: Cancelled,
     strips: Strips,
+    runs: Rc<errands::Runs>,
 ) {
     let mut engine: Option<Engine> = None;
     while let Some(incoming) = incoming.next().await {
@@ -154,12 +159,17 @@ async fn serve(
                 version,
                 device,
                 manifest_url,
+                pair_address,
             } => {
+                let address = PairAddress {
+                    manifest_url,
+                    on_page: pair_address,
+                };
                 let started = match engine.take() {
                     Some(running) if running.preference == device => {
-                        running.change_pair(&scope, manifest_url).await
+                        running.change_pair(&scope, address).await
                     }
-                    _ => Engine::start(&scope, version, device, manifest_url).await,
+                    _ => Engine::start(&scope, version, device, address).await,
                 };
                 match started {
                     Ok(started) => engine = Some(started),
@@ -186,6 +196,7 @@ async fn serve(
                     Some(engine) => engine.run(&recipe, &extent, &mut host).await,
                     None => Err(EngineError::NotStarted),
                 };
+                let has_ended = outcome.is_ok();
                 host.emit(match outcome {
                     Ok(Outcome::Done) => Event::JobDone { job },
                     Ok(Outcome::Cancelled) => Event::JobCancelled { job },
@@ -199,6 +210,13 @@ async fn serve(
                     },
                 });
                 cancelled.borrow_mut().remove(&job);
+                if has_ended
+                    && let Some(engine) = &engine
+                    && let Some(entry) = engine.history_entry(&recipe)
+                {
+                    let stores_nothing = engine.files.notice().is_some();
+                    errands::remember(scope.clone(), runs.clone(), entry, stores_nothing);
+                }
             }
             Request::Cancel { .. } | Request::Errand { .. } => {}
         }
@@ -287,6 +305,13 @@ fn cancelled_or(error: EngineError) -> Result<Outcome, EngineError> {
     }
 }
 
+/// Where a pair's manifest is.
+struct PairAddress {
+    manifest_url: String,
+    /// Relative to the page.
+    on_page: String,
+}
+
 /// A started engine: a device, a manifest with its files, and the pair once a job has needed it.
 struct Engine {
     /// What the device was chosen by.
@@ -294,7 +319,7 @@ struct Engine {
     device: burn::tensor::Device,
     files: Files,
     manifest: Manifest,
-    manifest_url: String,
+    address: PairAddress,
     /// Apart: moved by value, the models take a third of a megabyte of a stack that has one.
     pair: Option<Box<Pair>>,
     kept: Kept,
@@ -305,7 +330,7 @@ impl Engine {
         scope: &DedicatedWorkerGlobalScope,
         version: u32,
         preference: DevicePreference,
-        manifest_url: String,
+        address: PairAddress,
     ) -> Result<Self, EngineError> {
         if version != PROTOCOL_VERSION {
             return Err(EngineError::ProtocolVersion {
@@ -316,14 +341,14 @@ impl Engine {
         let (device, info) = device::select(preference).await?;
         post(scope, &Event::Device(info));
         let mut files = Files::open().await;
-        let manifest = files.manifest(&manifest_url).await?;
+        let manifest = files.manifest(&address.manifest_url).await?;
         post(scope, &Event::Pair(Box::new(describe(&manifest)?)));
         Ok(Self {
             preference,
             device,
             files,
             manifest,
-            manifest_url,
+            address,
             pair: None,
             kept: Kept::default(),
         })
@@ -333,12 +358,12 @@ impl Engine {
     async fn change_pair(
         mut self,
         scope: &DedicatedWorkerGlobalScope,
-        manifest_url: String,
+        address: PairAddress,
     ) -> Result<Self, EngineError> {
         self.pair = None;
         self.kept.clear();
-        self.manifest = self.files.manifest(&manifest_url).await?;
-        self.manifest_url = manifest_url;
+        self.manifest = self.files.manifest(&address.manifest_url).await?;
+        self.address = address;
         post(scope, &Event::Pair(Box::new(describe(&self.manifest)?)));
         Ok(self)
     }
@@ -383,25 +408,44 @@ impl Engine {
         generate(pair, job, recipe, extent, &mut self.kept, host).await
     }
 
+    /// A run as the history keeps it; none where no image of it is finished.
+    fn history_entry(&self, recipe: &Recipe) -> Option<history::Entry> {
+        let images = u32::try_from(self.kept.images()).ok()?;
+        if images == 0 || !self.kept.is_of(recipe) {
+            return None;
+        }
+        let (address, name) = (&self.address.on_page, &self.manifest.name);
+        Some(history::Entry {
+            recipe: SavedRecipe::new(address, name, recipe.clone(), None),
+            drawn_at: js_sys::Date::now(),
+            images,
+            thumbnails: self.kept.thumbnails(MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE),
+        })
+    }
+
     /// Brings the files and loads all of the pair but the UNets.
     async fn load(&mut self, host: &mut WorkerHost<'_>) -> Result<Box<Pair>, EngineError> {
         let job = host.job;
         let mut arrived = false;
         self.files
-            .ensure(&self.manifest, &self.manifest_url, |received, total| {
-                arrived = true;
-                host.emit(Event::Loading {
-                    job,
-                    received,
-                    total,
-                    from: LoadingFrom::Network,
-                });
-                if host.is_cancelled() {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                }
-            })
+            .ensure(
+                &self.manifest,
+                &self.address.manifest_url,
+                |received, total| {
+                    arrived = true;
+                    host.emit(Event::Loading {
+                        job,
+                        received,
+                        total,
+                        from: LoadingFrom::Network,
+                    });
+                    if host.is_cancelled() {
+                        ControlFlow::Break(())
+                    } else {
+                        ControlFlow::Continue(())
+                    }
+                },
+            )
             .await?;
         if let Some(message) = self.files.notice() {
             host.emit(Event::Notice {

@@ -106,6 +106,10 @@ struct Connection {
     /// What a dead worker or a failed job left undone.
     undone: Vec<Order>,
     next_errand: ErrandId,
+    /// Whether the worker hears messages: its module runs.
+    hears: bool,
+    /// Errands that it has not heard of.
+    unheard: Vec<(ErrandId, Errand)>,
     /// Who waits for an errand.
     errands: HashMap<ErrandId, Callback<ErrandReply>>,
     /// Called when the worker takes jobs.
@@ -167,6 +171,8 @@ impl EngineClient {
                 waiting: VecDeque::new(),
                 undone: Vec::new(),
                 next_errand: 1,
+                hears: false,
+                unheard: Vec::new(),
                 errands: HashMap::new(),
                 when_ready: None,
             }),
@@ -267,14 +273,16 @@ impl EngineClient {
 
     /// Has an errand done. `reply` is called as its results come, unless it is forgotten before.
     pub fn run_errand(&self, task: Errand, reply: Callback<ErrandReply>) -> ErrandId {
-        let (errand, has_worker) = self.with_connection(|connection| {
+        let (errand, has_worker, hears) = self.with_connection(|connection| {
             let errand = connection.next_errand;
             connection.next_errand += 1;
             connection.errands.insert(errand, reply);
-            (errand, connection.worker.is_some())
+            (errand, connection.worker.is_some(), connection.hears)
         });
-        if has_worker {
+        if hears {
             self.post(&Request::Errand { errand, task });
+        } else if has_worker {
+            self.with_connection(|connection| connection.unheard.push((errand, task)));
         } else {
             self.reply(
                 errand,
@@ -428,6 +436,8 @@ impl EngineClient {
     fn disconnect(&self, unfinished: CellState) {
         let (worker, running, errands) = self.with_connection(|connection| {
             connection.ready = false;
+            connection.hears = false;
+            connection.unheard.clear();
             let running = mem::take(&mut connection.running);
             if running && let Some(job) = self.job.get_untracked() {
                 connection.undone.push(unfinished_part(&job));
@@ -657,6 +667,13 @@ impl EngineClient {
             );
             return;
         }
+        let unheard = self.with_connection(|connection| {
+            connection.hears = true;
+            mem::take(&mut connection.unheard)
+        });
+        for (errand, task) in unheard {
+            self.post(&Request::Errand { errand, task });
+        }
         self.start_pair();
     }
 
@@ -668,6 +685,7 @@ impl EngineClient {
                 version: PROTOCOL_VERSION,
                 device,
                 manifest_url,
+                pair_address,
             }),
             None => self.stop(format!(
                 "“{pair_address}” is not an address on this page's own host. Correct the link's \

@@ -122,7 +122,7 @@ pub enum PictureError {
 
 /// A seeded source of test data: the same numbers on every run.
 #[cfg(test)]
-pub(super) mod random {
+pub(crate) mod random {
     use crate::engine::recipe::{Axis, MAXIMUM_ROWS, MAXIMUM_SEED_COUNT, Mode, Recipe};
     use crate::sampler::SchedulerClass;
 

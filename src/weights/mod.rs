@@ -2,7 +2,7 @@
 //! source and store.
 //!
 //! The readers are pure: bytes in, tensors out, the same on every target. Only `source` knows the
-//! network and only `store` knows IndexedDB; both exist in the browser alone. Nothing here knows
+//! network and only `store` knows IndexedDB (as `history::store` does); both exist in the browser alone. Nothing here knows
 //! burn, a device or what a tensor is for.
 
 pub mod manifest;

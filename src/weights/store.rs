@@ -1,4 +1,5 @@
-//! Weights and manifests in IndexedDB. The only module that knows it.
+//! Weights and manifests in IndexedDB. Beside it only `history::store` knows that, in a database of
+//! its own, so that either can change its form without the other.
 //!
 //! Files are known by the SHA-256 of their transferred bytes. Each tensor is a record of its own, so
 //! that no value is larger than a tensor; a file's completion record is written last, in its own
@@ -7,10 +8,9 @@
 //! The futures here must not be dropped before they are done: IndexedDB would call back into what is
 //! no longer there.
 
-use std::{cell::Cell, collections::BTreeSet, rc::Rc};
+use std::collections::BTreeSet;
 
-use futures::channel::oneshot;
-use idb::{Database, DatabaseEvent, Factory, KeyRange, ObjectStoreParams, TransactionMode};
+use idb::{Database, KeyRange, TransactionMode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsValue;
@@ -18,6 +18,7 @@ use wasm_bindgen::JsValue;
 use super::manifest::Manifest;
 use super::tensor::{Encoding, StoredTensor};
 use super::verify::FileContent;
+use crate::indexed_db;
 
 const DATABASE: &str = "firststep";
 const VERSION: u32 = 1;
@@ -102,19 +103,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn open() -> Result<Self, StoreError> {
-        let open = async {
-            let mut request = Factory::new()?.open(DATABASE, Some(VERSION))?;
-            request.on_upgrade_needed(|event| {
-                // An object store that can't be made shows at the first transaction, as an error.
-                if let Ok(database) = event.database() {
-                    for name in [TENSORS, FILES, MANIFESTS] {
-                        let _ = database.create_object_store(name, ObjectStoreParams::new());
-                    }
-                }
-            });
-            request.await
-        };
-        match open.await {
+        match indexed_db::open(DATABASE, VERSION, &[TENSORS, FILES, MANIFESTS]).await {
             Ok(database) => Ok(Store { database }),
             Err(error) => Err(StoreError::Unavailable {
                 reason: error.to_string(),
@@ -321,32 +310,9 @@ impl Store {
         action: &'static str,
         requests: impl FnOnce(&idb::ObjectStore) -> Result<(), idb::Error>,
     ) -> Result<(), StoreError> {
-        let run = async {
-            let mut transaction = self
-                .database
-                .transaction(&[store], TransactionMode::ReadWrite)?;
-            // Not awaited itself: that ends at the first request that fails, and the errors of the
-            // others would call back into what is no longer there. A failed transaction aborts, and
-            // only then does it tell the cause.
-            let (sender, ended) = oneshot::channel();
-            let sender = Rc::new(Cell::new(Some(sender)));
-            let on_abort = sender.clone();
-            let end = |sender: &Cell<Option<oneshot::Sender<bool>>>, committed| {
-                if let Some(sender) = sender.take() {
-                    // The receiver waits below for as long as the transaction lives.
-                    let _ = sender.send(committed);
-                }
-            };
-            transaction.on_complete(move |_| end(&sender, true));
-            transaction.on_abort(move |_| end(&on_abort, false));
-            requests(&transaction.object_store(store)?)?;
-            match ended.await {
-                Ok(true) => Ok(()),
-                _ => Err(transaction
-                    .error()
-                    .map_or(idb::Error::DomExceptionNotFound, idb::Error::DomException)),
-            }
-        };
+        let run = indexed_db::write(&self.database, &[store], |transaction| {
+            requests(&transaction.object_store(store)?)
+        });
         run.await.map_err(|error| {
             let reason = error.to_string();
             if reason.contains("QuotaExceededError") {
