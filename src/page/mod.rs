@@ -336,7 +336,12 @@ pub fn App() -> impl IntoView {
                             .into_any()
                     }
                 }}
-                <StripPanel engine=engine selection=selection />
+                <StripPanel
+                    engine=engine
+                    selection=selection
+                    on_compare=Callback::new(move |column| selection.compared.set(Some(column)))
+                    on_redraw=Callback::new(move |cell| engine.resume(vec![cell]))
+                />
             </section>
         </main>
         <PageFooter pair=engine.pair />

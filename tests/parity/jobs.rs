@@ -150,6 +150,16 @@ fn cells_that_rested_and_cells_that_were_cancelled_end_as_a_full_run_does() {
     };
     assert_eq!((steps(&first), steps(&second)), (1, 5));
 
+    // A finished cell that is asked for again is drawn again.
+    let again = Extent {
+        cells: Some(chosen[..1].to_vec()),
+        ..finish
+    };
+    let mut third = Recorder::default();
+    run(&pair, &recipe, &again, &mut kept, &mut third);
+    assert_eq!(third.previews(chosen[0]).len(), 4);
+    assert_eq!(third.images()[&chosen[0]], expected[&chosen[0]]);
+
     let row = second
         .events
         .iter()
