@@ -16,6 +16,7 @@ pub mod models;
 pub mod page;
 pub mod sampler;
 pub mod share;
+pub mod timeline;
 pub mod vocabulary;
 #[cfg(feature = "engine")]
 pub mod weights;

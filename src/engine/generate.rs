@@ -85,6 +85,7 @@ pub async fn generate(
         };
         let plan = Arc::new(plan_for(row, recipe, pair.manifest())?);
         let seed = recipe.seed_of(cell.column);
+        kept.forget_finished(cell);
         kept.cell_or_start(cell, || {
             let latent_length = pair.latent_shape().iter().product();
             Sampling::new(plan, latent_length, u64::from(seed))

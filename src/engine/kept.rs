@@ -105,6 +105,18 @@ impl Kept {
         })
     }
 
+    /// Forgets a cell that is finished: it was asked for again, perhaps because its steps are gone.
+    pub(super) fn forget_finished(&mut self, address: CellAddress) {
+        let is_finished = self
+            .cells
+            .get(&address)
+            .is_some_and(|cell| cell.sampling.next().is_none());
+        if is_finished && let Some(cell) = self.cells.remove(&address) {
+            self.trace_bytes -= cell.trace.iter().map(TraceStep::bytes).sum::<usize>();
+            self.traced.retain(|traced| *traced != address);
+        }
+    }
+
     /// A cell of a recipe, with the steps that it has taken.
     pub(super) fn cell_of(&self, recipe: &Recipe, address: CellAddress) -> Option<&KeptCell> {
         if !self.is_of(recipe) {

@@ -138,7 +138,8 @@ pub enum LoadingFrom {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
     /// Whether cells go on from the latents that the engine keeps of this recipe. Without it, and
-    /// where nothing is kept, they start from their seeds; the pictures are the same.
+    /// where nothing is kept or the cell is finished, they start from their seeds; the pictures are
+    /// the same.
     pub resumes: bool,
     /// The cells; none: all of them.
     pub cells: Option<Vec<CellAddress>>,

@@ -7,6 +7,7 @@ use wasm_bindgen::JsValue;
 
 use super::controls::Controls;
 use super::engine_client::{EngineClient, OWN_PAIR_ADDRESS};
+use super::share_link::Followed;
 use crate::engine::protocol::DevicePreference;
 use crate::share::hash::{Link, SEED, SEED_COUNT};
 use crate::share::saved_recipe::SavedRecipe;
@@ -28,11 +29,12 @@ pub struct Turns {
 
 /// Applies the page's link and every one that follows, starts the engine on the device and pair
 /// that it names, and writes the controls back into the address. What can't be read of a link goes
-/// to `notices`.
+/// to `notices`, and the digests of a followed link to `followed`.
 pub fn keep_in_step(
     controls: Controls,
     engine: EngineClient,
     notices: RwSignal<Vec<String>>,
+    followed: RwSignal<Option<Followed>>,
 ) -> Turns {
     let (first, sentences) = read();
     notices.set(sentences);
@@ -87,6 +89,12 @@ pub fn keep_in_step(
                 }
             }
         }
+        followed.set(link.with(|link| {
+            (!link.digests.is_empty()).then(|| Followed {
+                recipe: recipe.clone(),
+                digests: link.digests.clone(),
+            })
+        }));
         if let Err(error) = recipe.validate() {
             notices.update(|notices| notices.push(error.to_string()));
         }

@@ -7,9 +7,12 @@ use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
 
 use super::job::{Cell, CellState, CellView, StepTaken};
 use super::model_strip::model_key;
+use super::visibility::Visibility;
 use crate::engine::protocol::Frame;
+use crate::engine::recipe::CellAddress;
 
-/// A canvas of the image's true size, which the stylesheet scales up.
+/// A gridcell. Its canvas is of the image's true size, which the stylesheet scales up, and is there
+/// only while the cell is in sight or nearly so: a hundred canvases would cost more than the grid.
 #[component]
 pub fn GridCell(
     cell: Cell,
@@ -17,32 +20,35 @@ pub fn GridCell(
     row_name: String,
     /// Width and height in pixels until the first frame tells its own.
     image_size: (u32, u32),
+    /// The one cell of the grid that the tab key reaches.
+    #[prop(into)]
+    current: Signal<CellAddress>,
+    /// Whether the cell's strip is open.
+    #[prop(into)]
+    is_open: Signal<bool>,
+    visibility: Visibility,
+    on_open: Callback<CellAddress>,
+    on_focus: Callback<CellAddress>,
 ) -> impl IntoView {
     let Cell {
+        address,
         key,
         seed,
         view: shown,
-        ..
+        ticked,
     } = cell;
-    let canvas = NodeRef::<html::Canvas>::new();
-    let drawn = shown.clone();
-    Effect::new(move |_| {
-        let frame = drawn.with(|view| view.frame.clone());
-        if let (Some(canvas), Some(frame)) = (canvas.get(), frame)
-            && draw(&canvas, &frame).is_err()
-        {
-            drawn.update(|view| {
-                view.frame = None;
-                view.state = CellState::Failed;
-            });
-        }
-    });
-    let view = Signal::derive(move || shown.get());
-    let state = move || view.with(|view| view.state);
-    let done_seed = move || (state() == CellState::Done).then(|| seed.to_string());
-    let label = move || {
-        let state = view.with(describe);
-        format!("{row_name}, seed {seed}, {state}")
+    let element = NodeRef::<html::Td>::new();
+    let in_sight = visibility.watch(element);
+    let view = {
+        let shown = shown.clone();
+        Signal::derive(move || shown.get())
+    };
+    let state = Memo::new(move |_| view.with(|view| view.state));
+    let done_seed = move || (state.get() == CellState::Done).then(|| seed.to_string());
+    let name = format!("{row_name}, seed {seed}");
+    let label = {
+        let name = name.clone();
+        move || format!("{name}, {}", view.with(describe))
     };
     let model = move || view.with(|view| view.step.map(|step| model_key(step.model)));
     let percent = move || {
@@ -60,23 +66,56 @@ pub fn GridCell(
             _ => ().into_any(),
         })
     };
+    let picture = move || {
+        in_sight.get().then(|| {
+            let shown = shown.clone();
+            view! { <Picture shown=shown image_size=image_size /> }
+        })
+    };
+    let tick = {
+        let key = key.clone();
+        move || {
+            let ticked = ticked.clone();
+            let checked = ticked.clone();
+            (state.get() == CellState::Resting).then(|| {
+                view! {
+                    // The grid's own keys reach it: it is no stop of its own.
+                    <input
+                        type="checkbox"
+                        class="tick"
+                        tabindex="-1"
+                        data-testid=format!("tick-{key}")
+                        aria-label=format!("Finish {name}")
+                        title="Finish this one"
+                        prop:checked=move || checked.get()
+                        on:click=move |event| event.stop_propagation()
+                        on:change=move |event| ticked.set(event_target_checked(&event))
+                    />
+                }
+            })
+        }
+    };
     view! {
         <td
-            role="cell"
+            node_ref=element
+            role="gridcell"
             class="cell"
-            class:cancelled=move || state() == CellState::Cancelled
+            class:cancelled=move || state.get() == CellState::Cancelled
+            class:open=is_open
+            tabindex=move || if current.get() == address { "0" } else { "-1" }
+            aria-label=label
+            aria-selected=move || is_open.get().to_string()
             data-testid=format!("cell-{key}")
-            data-state=move || state().key()
+            data-state=move || state.get().key()
             data-seed=done_seed
             data-model=model
+            data-row=address.row.to_string()
+            data-column=address.column.to_string()
+            on:click=move |_| on_open.run(address)
+            on:focus=move |_| on_focus.run(address)
         >
-            <canvas
-                node_ref=canvas
-                width=image_size.0.to_string()
-                height=image_size.1.to_string()
-                role="img"
-                aria-label=label
-            ></canvas>
+            {picture}
+            {tick}
             <p class="cell-words" aria-hidden="true">
                 {words}
             </p>
@@ -84,6 +123,31 @@ pub fn GridCell(
                 <i style=move || format!("inline-size:{:.1}%", percent())></i>
             </div>
         </td>
+    }
+}
+
+/// The canvas, which draws itself anew with each frame.
+#[component]
+fn Picture(shown: ArcRwSignal<CellView>, image_size: (u32, u32)) -> impl IntoView {
+    let canvas = NodeRef::<html::Canvas>::new();
+    Effect::new(move |_| {
+        let frame = shown.with(|view| view.frame.clone());
+        if let (Some(canvas), Some(frame)) = (canvas.get(), frame)
+            && draw(&canvas, &frame).is_err()
+        {
+            shown.update(|view| {
+                view.frame = None;
+                view.state = CellState::Failed;
+            });
+        }
+    });
+    view! {
+        <canvas
+            node_ref=canvas
+            width=image_size.0.to_string()
+            height=image_size.1.to_string()
+            aria-hidden="true"
+        ></canvas>
     }
 }
 

@@ -19,7 +19,13 @@ pub struct Controls {
     pub seed: RwSignal<String>,
     pub seed_count: RwSignal<String>,
     pub modes: RwSignal<Vec<Mode>>,
-    pub axis: RwSignal<Axis>,
+    pub axis_kind: RwSignal<AxisKind>,
+    /// Numbers with commas between them.
+    pub k_values: RwSignal<String>,
+    /// Numbers with commas between them.
+    pub base_guidance_values: RwSignal<String>,
+    /// A prompt per line.
+    pub further_prompts: RwSignal<String>,
     pub k: RwSignal<String>,
     pub hybrid_base_guidance: RwSignal<String>,
     pub hybrid_base_steps: RwSignal<String>,
@@ -40,7 +46,10 @@ impl Controls {
             seed: RwSignal::default(),
             seed_count: RwSignal::default(),
             modes: RwSignal::default(),
-            axis: RwSignal::default(),
+            axis_kind: RwSignal::default(),
+            k_values: RwSignal::default(),
+            base_guidance_values: RwSignal::default(),
+            further_prompts: RwSignal::default(),
             k: RwSignal::default(),
             hybrid_base_guidance: RwSignal::default(),
             hybrid_base_steps: RwSignal::default(),
@@ -60,7 +69,21 @@ impl Controls {
         self.seed.set(recipe.seed.to_string());
         self.seed_count.set(recipe.seed_count.to_string());
         self.modes.set(recipe.modes);
-        self.axis.set(recipe.axis);
+        match recipe.axis {
+            Axis::Modes => self.axis_kind.set(AxisKind::Modes),
+            Axis::K(values) => {
+                self.axis_kind.set(AxisKind::K);
+                self.k_values.set(list(&values));
+            }
+            Axis::BaseGuidance(values) => {
+                self.axis_kind.set(AxisKind::BaseGuidance);
+                self.base_guidance_values.set(list(&values));
+            }
+            Axis::Prompts(further) => {
+                self.axis_kind.set(AxisKind::Prompts);
+                self.further_prompts.set(further.join("\n"));
+            }
+        }
         self.k.set(recipe.k.to_string());
         self.hybrid_base_guidance
             .set(recipe.hybrid_base_guidance.to_string());
@@ -83,7 +106,7 @@ impl Controls {
             seed: number("The seed", self.seed, SEED)?,
             seed_count: number("The number of seeds", self.seed_count, SEED_COUNT)?,
             modes: self.modes.get(),
-            axis: self.axis.get(),
+            axis: self.axis()?,
             k: number("k", self.k, STEPS)?,
             hybrid_base_guidance: number(
                 "The hybrid's base guidance",
@@ -110,10 +133,104 @@ impl Controls {
         Ok(recipe)
     }
 
+    fn axis(&self) -> Result<Axis, ControlsError> {
+        Ok(match self.axis_kind.get() {
+            AxisKind::Modes => Axis::Modes,
+            AxisKind::K => Axis::K(numbers("Each k", self.k_values, STEPS)?),
+            AxisKind::BaseGuidance => Axis::BaseGuidance(numbers(
+                "Each base guidance scale",
+                self.base_guidance_values,
+                GUIDANCE_SCALE,
+            )?),
+            AxisKind::Prompts => Axis::Prompts(self.further_prompts.with(|text| {
+                text.lines()
+                    .map(str::trim)
+                    .filter(|line| !line.is_empty())
+                    .map(str::to_owned)
+                    .collect()
+            })),
+        })
+    }
+
     /// [`Controls::recipe`] outside of the reactive graph.
     pub fn recipe_untracked(&self) -> Result<Recipe, ControlsError> {
         untrack(|| self.recipe())
     }
+}
+
+/// What the rows can differ in beside the mode: [`Axis`] without its values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AxisKind {
+    #[default]
+    Modes,
+    K,
+    BaseGuidance,
+    Prompts,
+}
+
+impl AxisKind {
+    /// Every kind, in the order in which they are offered.
+    pub const ALL: [AxisKind; 4] = [
+        AxisKind::Modes,
+        AxisKind::K,
+        AxisKind::BaseGuidance,
+        AxisKind::Prompts,
+    ];
+
+    /// Its value in the field.
+    pub fn key(self) -> &'static str {
+        match self {
+            AxisKind::Modes => "modes",
+            AxisKind::K => "k",
+            AxisKind::BaseGuidance => "base-guidance",
+            AxisKind::Prompts => "prompts",
+        }
+    }
+
+    /// The kind of a [`AxisKind::key`].
+    pub fn from_key(key: &str) -> Option<AxisKind> {
+        AxisKind::ALL.into_iter().find(|kind| kind.key() == key)
+    }
+
+    /// What it is called.
+    pub fn label(self) -> &'static str {
+        match self {
+            AxisKind::Modes => "the mode alone",
+            AxisKind::K => "k of the hybrid",
+            AxisKind::BaseGuidance => "the hybrid's base guidance",
+            AxisKind::Prompts => "the prompt",
+        }
+    }
+}
+
+/// Numbers as a field shows them.
+fn list<T: Display>(values: &[T]) -> String {
+    let texts: Vec<_> = values.iter().map(ToString::to_string).collect();
+    texts.join(", ")
+}
+
+/// The numbers in a field; empty places between two commas don't count.
+fn numbers<T>(
+    label: &'static str,
+    text: RwSignal<String>,
+    bounds: Bounds<T>,
+) -> Result<Vec<T>, ControlsError>
+where
+    T: FromStr + PartialOrd,
+    Bounds<T>: Display,
+{
+    text.with(|text| {
+        text.split([',', ';', ' '])
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(|part| {
+                bounds.parse(part).ok_or_else(|| ControlsError::Number {
+                    label,
+                    expected: bounds.to_string(),
+                })
+            })
+            .collect()
+    })
 }
 
 /// The number in a field.

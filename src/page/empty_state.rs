@@ -2,11 +2,14 @@
 
 use leptos::prelude::*;
 
-/// A line on what will be here, and a button.
+use super::examples::{EXAMPLES, Example};
+
+/// A line on what will be here, a button, and recipes that show the effect.
 #[component]
 pub fn EmptyState(
     #[prop(into)] prompt: Signal<String>,
     on_generate: Callback<()>,
+    on_example: Callback<Example>,
 ) -> impl IntoView {
     let label = move || {
         prompt.with(|prompt| match prompt.trim() {
@@ -14,6 +17,21 @@ pub fn EmptyState(
             prompt => format!("Generate “{prompt}”"),
         })
     };
+    let examples = EXAMPLES.map(|example| {
+        view! {
+            <li>
+                <button
+                    type="button"
+                    class="example"
+                    data-testid=format!("example-{}", example.key)
+                    on:click=move |_| on_example.run(example)
+                >
+                    <b>{example.name}</b>
+                    <span>{example.explanation}</span>
+                </button>
+            </li>
+        }
+    });
     view! {
         <div class="empty">
             <p>
@@ -23,6 +41,9 @@ pub fn EmptyState(
             <button type="button" class="primary" on:click=move |_| on_generate.run(())>
                 {label}
             </button>
+            <ul class="examples" aria-label="Examples">
+                {examples.into_iter().collect_view()}
+            </ul>
         </div>
     }
 }

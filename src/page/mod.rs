@@ -6,14 +6,18 @@
 
 mod actions;
 mod address;
+mod axis_field;
 mod cell;
+mod compare;
 mod controls;
 mod drop;
 mod empty_state;
 mod engine_client;
 mod example_prompts;
+mod examples;
 mod footer;
 mod grid;
+mod grid_toolbar;
 mod header;
 mod history;
 mod job;
@@ -31,9 +35,12 @@ mod scheduler_field;
 mod seed_fields;
 mod selection;
 mod settings;
+mod share_link;
 mod status;
+mod strip;
 mod units;
 mod unknown_words;
+mod visibility;
 
 use std::sync::Arc;
 
@@ -41,13 +48,17 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
 use actions::Actions;
+use axis_field::AxisField;
+use compare::Compare;
 use controls::Controls;
 use drop::OpenPicture;
 use empty_state::EmptyState;
 use engine_client::{EngineClient, ErrandReply};
 use example_prompts::ExamplePrompts;
+use examples::Example;
 use footer::PageFooter;
 use grid::Grid;
+use grid_toolbar::GridToolbar;
 use header::PageHeader;
 use history::History;
 use known_words::KnownWords;
@@ -55,8 +66,11 @@ use mode_toggles::ModeToggles;
 use pair_field::{Choice, PairField};
 use prompt_fields::PromptFields;
 use seed_fields::SeedFields;
+use selection::Selection;
 use settings::Settings;
+use share_link::Followed;
 use status::Status;
+use strip::{StripPanel, StripToSave};
 
 use crate::engine::protocol::{Errand, Extent, PairChoice};
 use crate::history::Request;
@@ -82,7 +96,9 @@ pub fn App() -> impl IntoView {
     let engine = EngineClient::new();
     // Sentences about what the visitor gave: the link's and the recipe's.
     let notices = RwSignal::new(Vec::<String>::new());
-    let turns = address::keep_in_step(controls, engine, notices);
+    // What the link that the page was opened with says of the run that it is of.
+    let followed = RwSignal::new(None::<Followed>);
+    let turns = address::keep_in_step(controls, engine, notices, followed);
 
     // Whether the page is to scroll to the grid when the next job begins: only after the visitor
     // has asked for one, never under somebody who is typing the next prompt.
@@ -107,25 +123,79 @@ pub fn App() -> impl IntoView {
             results.scroll_into_view();
         }
     };
-    let draw = Callback::new(move |()| match controls.recipe_untracked() {
+    let draw = Callback::new(move |extent: Extent| match controls.recipe_untracked() {
         Ok(recipe) => {
             notices.set(Vec::new());
             shows_results.set_value(!grid_is_beside());
-            engine.generate(recipe, Extent::default());
+            engine.generate(recipe, extent);
         }
         Err(error) => {
             notices.set(vec![error.to_string()]);
             reveal();
         }
     });
-    let generate = Callback::new(move |()| {
+    let generate_as_far = move |extent: Extent| {
         // Until the pair's defaults have come there is no recipe.
         if engine.pair.with_untracked(Option::is_some) {
-            draw.run(());
+            draw.run(extent);
         } else {
-            engine.when_ready(draw);
+            engine.when_ready(Callback::new(move |()| draw.run(extent.clone())));
             reveal();
         }
+    };
+    let generate = Callback::new(move |()| generate_as_far(Extent::default()));
+    let first_look = Callback::new(move |()| {
+        generate_as_far(Extent {
+            depth: Some(1),
+            ..Extent::default()
+        });
+    });
+    let example = Callback::new(move |example: Example| {
+        if let Some(defaults) = engine
+            .pair
+            .with_untracked(|pair| pair.as_ref().map(|pair| pair.recipe.clone()))
+        {
+            let mut recipe = example.applied_to(&defaults);
+            controls.prompt.with_untracked(|prompt| {
+                if !prompt.trim().is_empty() {
+                    recipe.prompt.clone_from(prompt);
+                }
+            });
+            controls.fill(recipe);
+            generate.run(());
+        }
+    });
+    let resume = Callback::new(move |cells| engine.resume(cells));
+
+    let selection = Selection::new();
+    Effect::new(move |_| {
+        // Another grid has other cells.
+        engine.job.track();
+        selection.strip.set(None);
+        selection.compared.set(None);
+    });
+    let (copied, set_copied) = signal(None::<String>);
+    Effect::new(move |_| {
+        engine.job.track();
+        set_copied.set(None);
+    });
+    let copy_link = Callback::new(move |()| {
+        if let Some(job) = engine.job.get_untracked() {
+            share_link::copy(job, set_copied);
+        }
+    });
+    let settings_differ = Memo::new(move |_| {
+        let spelled = controls.recipe().ok();
+        engine.job.with(|job| {
+            job.as_ref()
+                .is_some_and(|job| Some(&job.recipe) != spelled.as_ref())
+        })
+    });
+    let agreement = Memo::new(move |_| {
+        engine.job.with(|job| {
+            let job = job.as_ref()?;
+            followed.with(|followed| share_link::agreement(job, followed.as_ref()?))
+        })
     });
     let cancel = Callback::new(move |()| engine.cancel());
     let go_on = Callback::new(move |()| engine.go_on());
@@ -151,6 +221,28 @@ pub fn App() -> impl IntoView {
     let complain = Callback::new(move |sentence: String| {
         notices.set(vec![sentence]);
         reveal();
+    });
+    let save_grid = Callback::new(move |()| {
+        if let Some(job) = engine.job.get_untracked() {
+            save::save_grid(engine, &job, complain);
+        }
+    });
+    let save_image = Callback::new(move |cell| {
+        if let Some(job) = engine.job.get_untracked() {
+            save::save_image(engine, &job, cell, complain);
+        }
+    });
+    let save_strip = Callback::new(move |strip: StripToSave| {
+        if let Some(job) = engine.job.get_untracked() {
+            let (frames, delays) = (&strip.frames, &strip.delay_milliseconds);
+            save::save_strip(engine, &job, strip.cell, frames, delays, complain);
+        }
+    });
+    let save_strip_sheet = Callback::new(move |strip: StripToSave| {
+        if let Some(job) = engine.job.get_untracked() {
+            let strips = [(strip.cell, strip.frames)];
+            save::save_strip_sheet(engine, &job, &strips, strip.view, complain);
+        }
     });
     let take_over = Callback::new(move |read: ReadParameters| {
         let taken = TakenOver::of(&read);
@@ -242,6 +334,7 @@ pub fn App() -> impl IntoView {
                 />
                 <Actions
                     busy=engine.busy()
+                    on_first_look=first_look
                     on_cancel=cancel
                 />
                 <ExamplePrompts
@@ -257,6 +350,7 @@ pub fn App() -> impl IntoView {
                 <fieldset class="bare stack" disabled=loading_pair>
                     <SeedFields seed=controls.seed seed_count=controls.seed_count />
                     <ModeToggles modes=controls.modes />
+                    <AxisField controls=controls />
                 </fieldset>
                 <fieldset class="bare" disabled=loading_pair>
                     <Settings controls=controls pair=engine.pair open=grid_is_beside() />
@@ -284,12 +378,43 @@ pub fn App() -> impl IntoView {
                     on_go_on=go_on
                 />
                 {move || match engine.job.get() {
-                    Some(job) => view! { <Grid job=job /> }.into_any(),
+                    Some(job) => {
+                        view! {
+                            <GridToolbar
+                                job=job.clone()
+                                busy=engine.busy()
+                                on_resume=resume
+                                on_copy_link=copy_link
+                                on_save=save_grid
+                                copied=copied
+                                settings_differ=settings_differ
+                                agreement=agreement
+                            />
+                            <Grid job=job.clone() selection=selection />
+                            <Compare job=job column=selection.compared />
+                        }
+                            .into_any()
+                    }
                     None => {
-                        view! { <EmptyState prompt=controls.prompt on_generate=generate /> }
+                        view! {
+                            <EmptyState
+                                prompt=controls.prompt
+                                on_generate=generate
+                                on_example=example
+                            />
+                        }
                             .into_any()
                     }
                 }}
+                <StripPanel
+                    engine=engine
+                    selection=selection
+                    on_save_image=save_image
+                    on_save_strip=save_strip
+                    on_save_strip_sheet=save_strip_sheet
+                    on_compare=Callback::new(move |column| selection.compared.set(Some(column)))
+                    on_redraw=Callback::new(move |cell| engine.resume(vec![cell]))
+                />
             </section>
         </main>
         <PageFooter pair=engine.pair />

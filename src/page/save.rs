@@ -14,7 +14,7 @@ use super::grid::row_name;
 use super::job::{CellState, Job, StripStep};
 use super::label::LabelPainter;
 use super::model_strip::model_key;
-use crate::engine::protocol::{Errand, Frame};
+use crate::engine::protocol::{Errand, Frame, StripView};
 use crate::engine::recipe::{CellAddress, Row, Variant};
 use crate::share::file::FileRequest;
 use crate::share::file_name::{Content, file_name};
@@ -116,6 +116,7 @@ pub fn save_strip_sheet(
     engine: EngineClient,
     job: &Arc<Job>,
     strips: &[(CellAddress, Vec<StripStep>)],
+    view: StripView,
     on_problem: Callback<String>,
 ) {
     let Some((first, _)) = strips.first() else {
@@ -135,13 +136,13 @@ pub fn save_strip_sheet(
                 .iter()
                 .flat_map(|(_, steps)| (0..columns).map(move |column| steps.get(column)))
         };
-        // A single strip is of one cell: the page's own title says whose.
         let row_headers = strips
             .iter()
             .map(|(cell, _)| {
                 let row = job.rows.get(cell.row as usize);
                 let mut words = row.map_or_else(Vec::new, |row| row_words(&row.row));
                 words.push(seed_words(job, cell.column));
+                words.push(view_words(view).to_owned());
                 paint(&painter, &words)
             })
             .collect::<Result<_, _>>()?;
@@ -196,6 +197,14 @@ fn seed_words(job: &Job, column: u32) -> String {
     format!("seed {}", job.recipe.seed_of(column))
 }
 
+/// What the pictures of a strip show.
+fn view_words(view: StripView) -> &'static str {
+    match view {
+        StripView::Target => "Diffusion Targets",
+        StripView::Sample => "noisy latents",
+    }
+}
+
 /// What a step is, in lines.
 fn step_words(step: &StripStep) -> Vec<String> {
     vec![
@@ -224,7 +233,7 @@ fn encode(
     let name = file_name(&job.recipe, content);
     let reply = Callback::new(move |reply| match reply {
         ErrandReply::File(bytes) => {
-            if download(&bytes, &name).is_err() {
+            if download(&bytes, &name, "image/png").is_err() {
                 on_problem.run(
                     "The browser refused to save the file: allow this page to download files and \
                      try again."
@@ -238,11 +247,11 @@ fn encode(
     engine.run_errand(Errand::File(Box::new(request)), reply);
 }
 
-/// Lets the browser store a PNG by this name.
-fn download(bytes: &[u8], name: &str) -> Result<(), JsValue> {
+/// Lets the browser store a file by this name.
+pub fn download(bytes: &[u8], name: &str, media_type: &str) -> Result<(), JsValue> {
     let parts = Array::of1(&Uint8Array::from(bytes));
     let kind = BlobPropertyBag::new();
-    kind.set_type("image/png");
+    kind.set_type(media_type);
     let blob = Blob::new_with_u8_array_sequence_and_options(&parts, &kind)?;
     let address = Url::create_object_url_with_blob(&blob)?;
     let link = document()

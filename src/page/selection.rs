@@ -24,4 +24,16 @@ impl Selection {
             compared: RwSignal::default(),
         }
     }
+
+    /// Opens the strip of a cell, or closes the one that is open.
+    pub fn open(&self, cell: CellAddress) {
+        let next = (self.strip.get_untracked() != Some(cell)).then_some(cell);
+        self.strip.set(next);
+    }
+
+    /// Whether a cell's strip is on show; follows what is selected.
+    pub fn shows(&self, cell: CellAddress) -> bool {
+        self.strip.get() == Some(cell)
+            || (self.strip.get().is_some() && self.beneath.get() == Some(cell))
+    }
 }

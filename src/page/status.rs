@@ -135,6 +135,9 @@ fn headline(activity: &Activity) -> String {
         Activity::Compiling => "Preparing the models…".to_owned(),
         Activity::Drawing => "Drawing…".to_owned(),
         Activity::Cancelling => "Cancelling after this step…".to_owned(),
+        Activity::Done { images: 0, seconds } => {
+            format!("First look done in {}.", units::duration(*seconds))
+        }
         Activity::Done { images, seconds } => format!(
             "Done: {} in {}.",
             units::count(*images, "image", "images"),

@@ -2,6 +2,7 @@
 //! `tools/reference.py` writes.
 
 mod adapter;
+mod jobs;
 mod metrics;
 mod models;
 mod pictures;

@@ -1,0 +1,103 @@
+//! A frame of the filmstrip.
+
+use std::sync::Arc;
+
+use leptos::html;
+use leptos::prelude::*;
+
+use super::paint::PaintQueue;
+use super::picture::Picture;
+use super::region_tool::RegionTool;
+use crate::engine::protocol::{Frame, StripView};
+use crate::page::cell::draw;
+use crate::page::job::StripStep;
+use crate::page::model_strip::model_key;
+use crate::timeline::difference_frame;
+
+/// A step in words: “step 3 of 8, timestep 626, base model”.
+pub fn step_words(step: &StripStep) -> String {
+    format!(
+        "step {} of {}, timestep {:.0}, {} model",
+        step.step,
+        step.steps,
+        step.timestep,
+        model_key(step.model)
+    )
+}
+
+/// The value of a frame's `data-view`.
+pub fn view_key(view: StripView) -> &'static str {
+    match view {
+        StripView::Target => "target",
+        StripView::Sample => "sample",
+    }
+}
+
+/// The picture of a step, drawn once and again only when differences come or go.
+#[component]
+pub fn FilmFrame(
+    /// The strip's handle.
+    handle: &'static str,
+    step: StripStep,
+    view: StripView,
+    /// Whether it is the one on show.
+    #[prop(into)]
+    is_current: Signal<bool>,
+    /// The picture that differences are to; none: the frame itself is shown.
+    #[prop(into)]
+    differs_from: Signal<Option<Arc<Frame>>>,
+    region: RegionTool,
+    paint: PaintQueue,
+    on_choose: Callback<f32>,
+) -> impl IntoView {
+    let canvas = NodeRef::<html::Canvas>::new();
+    let frame = step.frame.clone();
+    Effect::new(move |_| {
+        let last = differs_from.get();
+        let Some(canvas) = canvas.get() else { return };
+        let frame = frame.clone();
+        paint.add(move || show(&canvas, &frame, last.as_deref()));
+    });
+    let model = model_key(step.model);
+    let timestep = step.timestep;
+    view! {
+        <li>
+            <button
+                type="button"
+                class=format!("strip-frame model-{model}")
+                data-testid=format!("{handle}-frame-{}", step.step)
+                data-step=step.step.to_string()
+                data-timestep=timestep.to_string()
+                data-model=model
+                data-view=view_key(view)
+                // The strip is one stop of the tab key, at the frame on show.
+                tabindex=move || if is_current.get() { "0" } else { "-1" }
+                aria-current=move || is_current.get().then_some("step")
+                aria-label=step_words(&step)
+                on:click=move |_| {
+                    if !region.was_drag() {
+                        on_choose.run(timestep);
+                    }
+                }
+            >
+                <Picture canvas=canvas region=region />
+                <span class="strip-caption">
+                    <b>{step.step}</b>
+                    " "
+                    <span>{format!("t {timestep:.0}")}</span>
+                    " "
+                    <span class="strip-model">{model}</span>
+                </span>
+            </button>
+        </li>
+    }
+}
+
+/// Draws a frame, or how it differs. A canvas that can't be drawn on stays as it is: the step's
+/// words stand beside it.
+pub fn show(canvas: &web_sys::HtmlCanvasElement, frame: &Frame, last: Option<&Frame>) {
+    let difference = last.and_then(|last| difference_frame(frame, last).ok());
+    if draw(canvas, difference.as_ref().unwrap_or(frame)).is_err() {
+        leptos::logging::warn!("A frame of the strip can't be drawn.");
+    }
+}

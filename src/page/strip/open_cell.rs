@@ -1,0 +1,48 @@
+//! A cell whose strip is open.
+
+use std::sync::Arc;
+
+use crate::engine::recipe::CellAddress;
+use crate::page::grid::row_name;
+use crate::page::job::{Cell, Job};
+
+/// A cell of the grid on show.
+#[derive(Clone)]
+pub struct OpenCell {
+    pub job: Arc<Job>,
+    pub cell: Cell,
+    /// The row's name.
+    pub row: String,
+    /// What the row draws.
+    pub prompt: String,
+}
+
+/// One is another if both are the same place of the same grid.
+impl PartialEq for OpenCell {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.job, &other.job) && self.cell.address == other.cell.address
+    }
+}
+
+impl OpenCell {
+    /// The cell at a place of a grid, if the grid has it.
+    pub fn find(job: &Arc<Job>, address: CellAddress) -> Option<OpenCell> {
+        let cell = job.cell(address)?.clone();
+        let row = &job.rows.get(usize::try_from(address.row).ok()?)?.row;
+        Some(OpenCell {
+            job: job.clone(),
+            cell,
+            row: row_name(row),
+            prompt: row.prompt.clone(),
+        })
+    }
+
+    pub fn address(&self) -> CellAddress {
+        self.cell.address
+    }
+
+    /// What it is called: “Base, seed 3”.
+    pub fn name(&self) -> String {
+        format!("{}, seed {}", self.row, self.cell.seed)
+    }
+}

@@ -1,0 +1,25 @@
+//! A canvas with the outline of the region that is followed.
+
+use leptos::html::Canvas;
+use leptos::prelude::*;
+
+use super::region_tool::RegionTool;
+
+/// The canvas, and where the region lies on it. The outline's place is the panel's: one change of
+/// it moves every outline.
+#[component]
+pub fn Picture(canvas: NodeRef<Canvas>, region: RegionTool) -> impl IntoView {
+    view! {
+        <span
+            class="strip-picture"
+            on:pointerdown=move |event| region.press(&event)
+            on:pointermove=move |event| region.moves(&event)
+            on:pointerup=move |_| region.release()
+            on:pointercancel=move |_| region.release()
+            on:pointerleave=move |_| region.leave()
+        >
+            <canvas node_ref=canvas aria-hidden="true"></canvas>
+            <i class="strip-region" data-testid="strip-region"></i>
+        </span>
+    }
+}

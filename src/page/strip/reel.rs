@@ -1,0 +1,173 @@
+//! The frames of one cell in one view, asked for as the cell takes its steps.
+
+use std::sync::Arc;
+
+use leptos::prelude::*;
+
+use super::open_cell::OpenCell;
+use crate::engine::protocol::{Errand, ErrandId, StripView};
+use crate::page::engine_client::{EngineClient, ErrandReply};
+use crate::page::job::{CellState, StripStep};
+
+/// What has come of a strip. It empties itself when its cell goes or starts over.
+#[derive(Clone, Copy)]
+pub struct Reel {
+    /// Of the steps that are decoded, from the first on.
+    pub frames: RwSignal<Vec<StripStep>>,
+    /// Of each step's Diffusion Target to the final image, once that is there.
+    pub distances: RwSignal<Option<Vec<f64>>>,
+    /// Why frames can't be had: a sentence.
+    pub problem: RwSignal<Option<String>>,
+    /// Of the frames.
+    pub timesteps: Memo<Vec<f32>>,
+    /// Whether every step of the cell is there.
+    pub is_complete: Memo<bool>,
+}
+
+/// How far a cell is, as far as it matters to its strip.
+#[derive(Clone, PartialEq)]
+struct Standing {
+    cell: OpenCell,
+    state: CellState,
+    taken: u32,
+}
+
+impl Reel {
+    /// The strip of whatever cell this is; nothing is asked for, or kept, while there is none.
+    pub fn new(engine: EngineClient, cell: Signal<Option<OpenCell>>, view: StripView) -> Reel {
+        let frames = RwSignal::new(Vec::<StripStep>::new());
+        let distances = RwSignal::new(None);
+        let problem = RwSignal::new(None);
+        let is_under_way = RwSignal::new(false);
+        let errand = StoredValue::new(None::<ErrandId>);
+        let reel = Reel {
+            frames,
+            distances,
+            problem,
+            timesteps: Memo::new(move |_| {
+                frames.with(|frames| frames.iter().map(|frame| frame.timestep).collect())
+            }),
+            is_complete: Memo::new(move |_| {
+                frames.with(|frames| {
+                    let steps = frames.last().map(|last| last.steps as usize);
+                    steps == Some(frames.len())
+                })
+            }),
+        };
+        let reply = Callback::new(move |reply| match reply {
+            ErrandReply::Step(step) => {
+                frames.maybe_update(|frames| {
+                    // Steps that are known come again where all of them were asked for.
+                    let is_next = step.step as usize == frames.len() + 1;
+                    if is_next {
+                        frames.push(step);
+                    }
+                    is_next
+                });
+            }
+            ErrandReply::Convergence(numbers) => distances.set(Some(numbers)),
+            ErrandReply::Failed(sentence) => {
+                problem.set(Some(sentence));
+                is_under_way.set(false);
+            }
+            ErrandReply::Done => is_under_way.set(false),
+            ErrandReply::File(_) => {}
+        });
+        let standing = Memo::new(move |_| {
+            let cell = cell.get()?;
+            let (state, taken) = cell
+                .cell
+                .view
+                .with(|view| (view.state, view.step.map_or(0, |step| step.step)));
+            Some(Standing { cell, state, taken })
+        });
+        let forget = move || {
+            if let Some(errand) = errand.get_value() {
+                engine.forget_errand(errand);
+            }
+            errand.set_value(None);
+            is_under_way.set(false);
+        };
+        // What was asked last, and how much was known then: nothing is asked for twice in vain.
+        let asked = StoredValue::new(None::<(Standing, usize)>);
+        Effect::new(move |before: Option<Option<Standing>>| {
+            let before = before.flatten();
+            let now = standing.get();
+            let goes_on =
+                matches!((&before, &now), (Some(before), Some(now)) if now.follows(before));
+            if !goes_on && before.is_some() {
+                forget();
+                let failed = problem.with_untracked(Option::is_some);
+                reel.empty();
+                // The engine says a cell's steps anew only after its turn has come: until then the
+                // number of steps is an old one, and asking for them would fail as before.
+                let stale = now
+                    .clone()
+                    .filter(|now| failed && before.as_ref().is_some_and(|it| it.cell == now.cell));
+                asked.set_value(stale.map(|now| (now, 0)));
+            }
+            let under_way = is_under_way.get();
+            if let Some(now) = &now
+                && !under_way
+            {
+                let known = frames.with_untracked(Vec::len);
+                let is_done = now.state == CellState::Done;
+                let lacks_distances =
+                    view == StripView::Target && distances.with_untracked(Option::is_none);
+                let lacks =
+                    known < now.taken as usize || (is_done && (known == 0 || lacks_distances));
+                let this = (now.clone(), known);
+                let is_new = asked.with_value(|asked| match asked {
+                    Some((standing, had)) => *standing != this.0 || *had != this.1,
+                    None => true,
+                });
+                if lacks && is_new && problem.with_untracked(Option::is_none) {
+                    asked.set_value(Some(this));
+                    is_under_way.set(true);
+                    // The distances come with all the steps or not at all.
+                    let skip = if is_done && view == StripView::Target {
+                        0
+                    } else {
+                        u32::try_from(known).unwrap_or(u32::MAX)
+                    };
+                    let task = Errand::Strip {
+                        recipe: now.cell.job.recipe.clone(),
+                        cell: now.cell.address(),
+                        view,
+                        skip,
+                    };
+                    errand.set_value(Some(engine.run_errand(task, reply)));
+                }
+            }
+            now
+        });
+        reel
+    }
+
+    fn empty(&self) {
+        self.frames.maybe_update(|frames| {
+            let had_any = !frames.is_empty();
+            *frames = Vec::new();
+            had_any
+        });
+        self.distances.set(None);
+        self.problem.set(None);
+    }
+
+    /// The frame of the last step, where every step is there: the picture that the run ends in.
+    pub fn last(&self) -> Option<Arc<crate::engine::protocol::Frame>> {
+        if !self.is_complete.get() {
+            return None;
+        }
+        self.frames
+            .with(|frames| frames.last().map(|last| last.frame.clone()))
+    }
+}
+
+impl Standing {
+    /// Whether what is known of an earlier standing still holds.
+    fn follows(&self, before: &Standing) -> bool {
+        let starts_over = before.state == CellState::Done && self.state != CellState::Done;
+        self.cell == before.cell && self.taken >= before.taken && !starts_over
+    }
+}

@@ -1,0 +1,282 @@
+//! One of the two strips.
+
+use std::sync::Arc;
+
+use leptos::prelude::*;
+
+use super::StripToSave;
+use super::film::Film;
+use super::paint::PaintQueue;
+use super::player::Player;
+use super::region_tool::RegionTool;
+use super::run::Run;
+use super::transport::Transport;
+use crate::engine::protocol::{Frame, StripView};
+use crate::engine::recipe::CellAddress;
+use crate::page::job::CellState;
+use crate::timeline::delays;
+
+/// What of a strip is shown.
+#[derive(Clone, Copy)]
+pub struct Showing {
+    /// Whether the standard view stands above the targets.
+    pub sample: RwSignal<bool>,
+    /// Whether each frame's difference to the final picture is shown in its place.
+    pub difference: RwSignal<bool>,
+}
+
+/// What becomes of a strip beside being looked at.
+#[derive(Clone, Copy)]
+pub struct Saving {
+    pub on_save_image: Option<Callback<CellAddress>>,
+    pub on_save_strip: Option<Callback<StripToSave>>,
+    pub on_save_strip_sheet: Option<Callback<StripToSave>>,
+    pub on_redraw: Option<Callback<CellAddress>>,
+}
+
+/// A strip with its name, its large picture and its frames.
+#[component]
+pub fn RunView(
+    run: Run,
+    showing: Showing,
+    saving: Saving,
+    region: RegionTool,
+    paint: PaintQueue,
+    transport: Transport,
+) -> impl IntoView {
+    let current = Memo::new(move |_| run.blend.with(|blend| blend.step));
+    let name = Memo::new(move |_| {
+        run.cell
+            .with(|cell| cell.as_ref().map(|cell| cell.name()).unwrap_or_default())
+    });
+    // Whole pictures are compared by where they lie.
+    let differs_from = Memo::new_with_compare(
+        move |_| {
+            let last = || run.target.last();
+            showing.difference.get().then(last).flatten()
+        },
+        |before: Option<&Option<Arc<Frame>>>, now: Option<&Option<Arc<Frame>>>| {
+            let place = |frame: Option<&Option<Arc<Frame>>>| {
+                frame.and_then(Option::as_ref).map(Arc::as_ptr)
+            };
+            before.is_none() || place(before) != place(now)
+        },
+    );
+    let view_label = move |view| {
+        Signal::derive(move || match view {
+            StripView::Target => format!("{}, Diffusion Target", name.get()),
+            StripView::Sample => format!("{}, standard view", name.get()),
+        })
+    };
+    let player = move |view, reel, handle| {
+        view! {
+            <Player
+                handle=handle
+                label=view_label(view)
+                reel=reel
+                view=view
+                blend=run.blend
+                differs_from=differs_from
+                region=region
+            />
+        }
+    };
+    let film = move |view, reel| {
+        view! {
+            <Film
+                handle=run.handle
+                label=view_label(view)
+                reel=reel
+                view=view
+                current=current
+                differs_from=differs_from
+                region=region
+                paint=paint
+                transport=transport
+            />
+        }
+    };
+    let key = move || {
+        run.cell
+            .with(|cell| cell.as_ref().map(|cell| cell.cell.key.clone()))
+    };
+    let sample_player = move || {
+        let handle = format!("{}-player-standard", run.handle);
+        showing
+            .sample
+            .get()
+            .then(|| player(StripView::Sample, run.sample, handle))
+    };
+    let sample_film = move || {
+        showing.sample.get().then(|| {
+            view! {
+                <p class="strip-row-name">
+                    <b>"Standard view"</b>
+                    " the noisy latent that the model was given"
+                </p>
+                {film(StripView::Sample, run.sample)}
+            }
+        })
+    };
+    let target_name = move || {
+        showing.sample.get().then(|| {
+            view! {
+                <p class="strip-row-name">
+                    <b>"Diffusion Target"</b>
+                    " the picture that it aimed at"
+                </p>
+            }
+        })
+    };
+    view! {
+        <article
+            class="strip-run"
+            data-testid=run.handle
+            data-cell=key
+            aria-label=move || format!("Strip of {}", name.get())
+        >
+            <header class="strip-run-header">
+                <h3>{name}</h3>
+                <SaveButtons run=run saving=saving transport=transport />
+            </header>
+            <div class="strip-players">
+                {sample_player}
+                {player(StripView::Target, run.target, format!("{}-player", run.handle))}
+            </div>
+            <div class="strip-films">
+                <Standing run=run showing=showing on_redraw=saving.on_redraw />
+                {sample_film} {target_name} {film(StripView::Target, run.target)}
+            </div>
+        </article>
+    }
+}
+
+/// What there is to say before all frames are there, or instead of them.
+#[component]
+fn Standing(run: Run, showing: Showing, on_redraw: Option<Callback<CellAddress>>) -> impl IntoView {
+    let problem = move || {
+        run.target
+            .problem
+            .get()
+            .or_else(|| run.sample.problem.get())
+    };
+    let words = Memo::new(move |_| {
+        if problem().is_some() {
+            return None;
+        }
+        let cell = run.cell.get()?;
+        let (state, step) = cell.cell.view.with(|view| (view.state, view.step));
+        let frames = run.target.frames.with(Vec::len);
+        if run.target.is_complete.get() && state == CellState::Done {
+            return None;
+        }
+        if frames == 0 {
+            let words = match state {
+                CellState::Waiting if step.is_none() => {
+                    "Its turn has not come yet. Its steps show up here as they are taken."
+                }
+                CellState::Cancelled | CellState::Failed if step.is_none() => {
+                    "None of its steps was taken."
+                }
+                _ => "Its steps are being decoded…",
+            };
+            return Some(words.to_owned());
+        }
+        let steps = step.map_or(0, |step| step.steps);
+        let unfinished = if showing.difference.get() {
+            " Differences show once its picture is finished."
+        } else {
+            ""
+        };
+        Some(format!("{frames} of {steps} steps so far.{unfinished}"))
+    });
+    let redraw = move || {
+        let on_redraw = on_redraw?;
+        let address = run
+            .cell
+            .with(|cell| cell.as_ref().map(|cell| cell.address()))?;
+        Some(view! {
+            <button type="button" data-testid="strip-redraw" on:click=move |_| on_redraw.run(address)>
+                "Draw it again"
+            </button>
+        })
+    };
+    view! {
+        <p class="strip-standing" role="status">
+            {words}
+        </p>
+        {move || {
+            problem()
+                .map(|sentence| {
+                    view! {
+                        <div class="problem" role="alert">
+                            <span>{sentence}</span>
+                            {redraw}
+                        </div>
+                    }
+                })
+        }}
+    }
+}
+
+/// The picture and the strip as files.
+#[component]
+fn SaveButtons(run: Run, saving: Saving, transport: Transport) -> impl IntoView {
+    let address = move || {
+        run.cell
+            .with_untracked(|cell| cell.as_ref().map(|cell| cell.address()))
+    };
+    let strip = move || {
+        let frames = run.target.frames.get_untracked();
+        let timesteps: Vec<f32> = frames.iter().map(|frame| frame.timestep).collect();
+        Some(StripToSave {
+            cell: address()?,
+            view: StripView::Target,
+            delay_milliseconds: delays(&timesteps, transport.speed.get_untracked()),
+            frames,
+        })
+    };
+    let has_no_frames = move || run.target.frames.with(Vec::is_empty);
+    let strip_button = move |label, name: &'static str, on_save: Option<Callback<StripToSave>>| {
+        on_save.map(|on_save| {
+            view! {
+                <button
+                    type="button"
+                    class="chip"
+                    data-testid=format!("{}-{name}", run.handle)
+                    disabled=has_no_frames
+                    on:click=move |_| {
+                        if let Some(strip) = strip() {
+                            on_save.run(strip);
+                        }
+                    }
+                >
+                    {label}
+                </button>
+            }
+        })
+    };
+    let image_button = saving.on_save_image.map(|on_save| {
+        view! {
+            <button
+                type="button"
+                class="chip"
+                data-testid=format!("{}-save-image", run.handle)
+                disabled=move || !run.is_done()
+                on:click=move |_| {
+                    if let Some(address) = address() {
+                        on_save.run(address);
+                    }
+                }
+            >
+                "Save image"
+            </button>
+        }
+    });
+    view! {
+        <div class="strip-saving">
+            {image_button} {strip_button("Save animation", "save-strip", saving.on_save_strip)}
+            {strip_button("Save strip", "save-strip-sheet", saving.on_save_strip_sheet)}
+        </div>
+    }
+}

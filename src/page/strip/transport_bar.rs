@@ -1,0 +1,227 @@
+//! What moves both strips.
+
+use leptos::prelude::*;
+
+use super::region_tool::RegionTool;
+use super::run::Run;
+use super::run_view::Showing;
+use super::transport::Transport;
+use crate::page::model_strip::model_key;
+use crate::timeline::NOISE;
+
+/// The speeds on offer, as values of the select and in words.
+const SPEEDS: [(&str, &str); 3] = [("0.5", "0.5×"), ("1", "1×"), ("2", "2×")];
+
+/// Play, pause, scrub and frame by frame along the timestep, and how the frames are shown.
+#[component]
+pub fn TransportBar(
+    transport: Transport,
+    /// The upper strip and the lower one.
+    runs: [Run; 2],
+    /// Of both strips, from the noise down.
+    timesteps: Memo<Vec<f32>>,
+    showing: Showing,
+    region: RegionTool,
+) -> impl IntoView {
+    let play_words = move || {
+        if transport.is_playing.get() {
+            "Pause"
+        } else {
+            "Play"
+        }
+    };
+    let back = move |_| timesteps.with_untracked(|all| transport.step_back(all));
+    let on = move |_| timesteps.with_untracked(|all| transport.step_on(all));
+    view! {
+        <div class="transport" role="group" aria-label="Animation of the steps">
+            <div class="transport-line">
+                <button
+                    type="button"
+                    class="primary transport-play"
+                    data-testid="strip-play"
+                    aria-keyshortcuts="Space"
+                    on:click=move |_| transport.toggle()
+                >
+                    {play_words}
+                </button>
+                <button
+                    type="button"
+                    data-testid="strip-back"
+                    aria-label="Step back"
+                    title="Step back (,)"
+                    aria-keyshortcuts=","
+                    on:click=back
+                >
+                    "‹"
+                </button>
+                <button
+                    type="button"
+                    data-testid="strip-on"
+                    aria-label="Step on"
+                    title="Step on (.)"
+                    aria-keyshortcuts="."
+                    on:click=on
+                >
+                    "›"
+                </button>
+                <Scrub transport=transport runs=runs timesteps=timesteps />
+                <output class="transport-time" for="strip-scrub" data-testid="strip-time">
+                    {move || format!("t = {:.0}", transport.position.get().max(0.0))}
+                </output>
+            </div>
+            <div class="transport-line transport-options">
+                <label class="transport-speed">
+                    "Speed "
+                    <select
+                        data-testid="strip-speed"
+                        on:change=move |event| {
+                            if let Ok(speed) = event_target_value(&event).parse() {
+                                transport.speed.set(speed);
+                            }
+                        }
+                    >
+                        {SPEEDS
+                            .map(|(value, words)| {
+                                let is_chosen = move || {
+                                    value.parse() == Ok(transport.speed.get())
+                                };
+                                view! {
+                                    <option value=value prop:selected=is_chosen>
+                                        {words}
+                                    </option>
+                                }
+                            })
+                            .collect_view()}
+                    </select>
+                </label>
+                <Toggle label="Loop" handle="strip-loop" value=transport.loops />
+                <Toggle label="Crossfade" handle="strip-fade" value=transport.fades />
+                <Toggle label="Standard view" handle="strip-standard" value=showing.sample />
+                <Toggle
+                    label="Difference to the final picture"
+                    handle="strip-difference"
+                    value=showing.difference
+                />
+                {move || {
+                    region
+                        .drawn
+                        .get()
+                        .map(|_| {
+                            view! {
+                                <button
+                                    type="button"
+                                    class="chip"
+                                    data-testid="strip-region-clear"
+                                    on:click=move |_| region.clear()
+                                >
+                                    "Clear the box"
+                                </button>
+                            }
+                        })
+                }}
+            </div>
+        </div>
+    }
+}
+
+/// The slider runs from the noise at its left end to the picture at its right: its value is the
+/// timestep.
+#[component]
+fn Scrub(transport: Transport, runs: [Run; 2], timesteps: Memo<Vec<f32>>) -> impl IntoView {
+    let take_key = move |event: web_sys::KeyboardEvent| {
+        if event.ctrl_key() || event.alt_key() || event.meta_key() {
+            return;
+        }
+        timesteps.with_untracked(|all| match event.key().as_str() {
+            "ArrowRight" | "ArrowUp" => transport.step_on(all),
+            "ArrowLeft" | "ArrowDown" => transport.step_back(all),
+            "Home" => transport.go_to(NOISE),
+            "End" => transport.go_to(0.0),
+            _ => return,
+        });
+        if matches!(
+            event.key().as_str(),
+            "ArrowRight" | "ArrowUp" | "ArrowLeft" | "ArrowDown" | "Home" | "End"
+        ) {
+            event.prevent_default();
+        }
+    };
+    // Changes with the steps, not with the animation's every turn: it is read out.
+    let words = Memo::new(move |_| {
+        let each = runs.iter().filter(|run| run.is_open()).filter_map(|run| {
+            let name = run.cell.get()?.name();
+            Some(format!("{name}: {}", run.words()?))
+        });
+        each.collect::<Vec<_>>().join("; ")
+    });
+    view! {
+        <div class="transport-scrub">
+            <label for="strip-scrub" class="visually-hidden">
+                "Timestep, from noise (1000) to the picture (0)"
+            </label>
+            <input
+                id="strip-scrub"
+                data-testid="strip-scrub"
+                type="range"
+                // So that the noise is at the left end.
+                dir="rtl"
+                min="0"
+                max=NOISE.to_string()
+                step="1"
+                aria-valuetext=words
+                prop:value=move || format!("{:.0}", transport.position.get().max(0.0))
+                on:input=move |event| {
+                    if let Ok(position) = event_target_value(&event).parse() {
+                        transport.go_to(position);
+                    }
+                }
+                on:keydown=take_key
+            />
+            <Ticks runs=runs />
+        </div>
+    }
+}
+
+/// Where each strip's steps stand along the slider, the upper strip's above the lower one's.
+#[component]
+fn Ticks(runs: [Run; 2]) -> impl IntoView {
+    let row = |run: Run, class: &'static str| {
+        let ticks = move || {
+            run.target.frames.with(|frames| {
+                let tick = |timestep: f32, model| {
+                    let place = (NOISE - f64::from(timestep)) / NOISE * 100.0;
+                    view! {
+                        <i
+                            class=format!("model-{}", model_key(model))
+                            style=format!("inset-inline-start:{place:.2}%")
+                        ></i>
+                    }
+                };
+                let ticks = frames.iter().map(|frame| tick(frame.timestep, frame.model));
+                ticks.collect_view()
+            })
+        };
+        view! { <span class=class>{ticks}</span> }
+    };
+    view! {
+        <div class="transport-ticks" aria-hidden="true">
+            {row(runs[0], "ticks-upper")} {row(runs[1], "ticks-lower")}
+        </div>
+    }
+}
+
+/// A way to show the frames, on or off.
+#[component]
+fn Toggle(label: &'static str, handle: &'static str, value: RwSignal<bool>) -> impl IntoView {
+    view! {
+        <label class="transport-toggle">
+            <input
+                type="checkbox"
+                data-testid=handle
+                prop:checked=move || value.get()
+                on:change=move |event| value.set(event_target_checked(&event))
+            />
+            {label}
+        </label>
+    }
+}

@@ -1,0 +1,331 @@
+//! What jobs leave behind and take up again: first looks, cancelled runs, rows along an axis and
+//! strips, by the engine's own job loop on the bundled pair.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use burn::tensor::Device;
+use firststep::{
+    engine::{
+        EngineError, Host, Kept, Outcome, Pair, StripRequest, describe, generate,
+        protocol::{Event, Extent, Frame, StripView},
+        recipe::{Axis, CellAddress, Mode, Recipe},
+        strip,
+    },
+    sampler::ModelRole,
+};
+
+use crate::support::{BundledPair, block_on};
+
+/// Keeps what a job says, and asks for strips between two steps.
+#[derive(Default)]
+struct Recorder {
+    events: Vec<Event>,
+    cancel_after: Option<usize>,
+    strips: VecDeque<StripRequest>,
+}
+
+impl Host for Recorder {
+    fn emit(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel_after
+            .is_some_and(|count| self.events.len() >= count)
+    }
+
+    async fn pause(&self) {}
+
+    fn milliseconds(&self) -> f64 {
+        0.0
+    }
+
+    fn take_strip(&mut self) -> Option<StripRequest> {
+        // Once there is something to see.
+        let has_step = self
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::Step { .. }));
+        has_step.then(|| self.strips.pop_front()).flatten()
+    }
+}
+
+impl Recorder {
+    fn images(&self) -> BTreeMap<CellAddress, &Frame> {
+        self.events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Image { cell, frame, .. } => Some((*cell, frame)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn previews(&self, wanted: CellAddress) -> Vec<&Frame> {
+        self.events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Step { cell, preview, .. } if *cell == wanted => Some(preview),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn resting(&self) -> usize {
+        self.events
+            .iter()
+            .filter(|event| matches!(event, Event::CellRests { .. }))
+            .count()
+    }
+}
+
+fn load() -> (Pair, Recipe) {
+    let bundled = BundledPair::read();
+    let pair = block_on(async {
+        let mut pair = Pair::load(bundled.manifest.clone(), Device::flex(), &bundled).await?;
+        pair.load_unets(&Mode::ALL, &bundled).await?;
+        Ok::<_, EngineError>(pair)
+    });
+    let mut recipe = describe(&bundled.manifest).expect("a pair").recipe;
+    recipe.modes = vec![Mode::Distilled, Mode::Hybrid];
+    recipe.seed_count = 2;
+    (pair.expect("the bundled pair loads"), recipe)
+}
+
+fn run(
+    pair: &Pair,
+    recipe: &Recipe,
+    extent: &Extent,
+    kept: &mut Kept,
+    recorder: &mut Recorder,
+) -> Outcome {
+    block_on(generate(pair, 1, recipe, extent, kept, recorder)).expect("no failure")
+}
+
+#[test]
+fn cells_that_rested_and_cells_that_were_cancelled_end_as_a_full_run_does() {
+    let (pair, recipe) = load();
+    let mut whole = Recorder::default();
+    let all = Extent::default();
+    run(&pair, &recipe, &all, &mut Kept::default(), &mut whole);
+    assert_eq!(whole.images().len(), 4);
+
+    let mut kept = Kept::default();
+    let mut looks = Recorder::default();
+    let first_look = Extent {
+        depth: Some(1),
+        ..Extent::default()
+    };
+    run(&pair, &recipe, &first_look, &mut kept, &mut looks);
+    assert_eq!((looks.resting(), looks.images().len()), (4, 0));
+
+    // Two of them, of which the second is cancelled after one further step.
+    let chosen = [(0, 1), (1, 0)].map(|(row, column)| CellAddress { row, column });
+    let finish = Extent {
+        resumes: true,
+        cells: Some(chosen.to_vec()),
+        depth: None,
+    };
+    let mut first = Recorder {
+        // The start and one step.
+        cancel_after: Some(2),
+        ..Recorder::default()
+    };
+    let outcome = run(&pair, &recipe, &finish, &mut kept, &mut first);
+    assert_eq!(outcome, Outcome::Cancelled);
+    let mut second = Recorder::default();
+    run(&pair, &recipe, &finish, &mut kept, &mut second);
+    let expected: BTreeMap<_, _> = whole
+        .images()
+        .into_iter()
+        .filter(|(cell, _)| chosen.contains(cell))
+        .collect();
+    assert_eq!(second.images(), expected);
+    // Of 4 steps each: one at the first look, one before the cancellation.
+    let steps = |recorder: &Recorder| {
+        chosen
+            .iter()
+            .map(|cell| recorder.previews(*cell).len())
+            .sum::<usize>()
+    };
+    assert_eq!((steps(&first), steps(&second)), (1, 5));
+
+    // A finished cell that is asked for again is drawn again.
+    let again = Extent {
+        cells: Some(chosen[..1].to_vec()),
+        ..finish
+    };
+    let mut third = Recorder::default();
+    run(&pair, &recipe, &again, &mut kept, &mut third);
+    assert_eq!(third.previews(chosen[0]).len(), 4);
+    assert_eq!(third.images()[&chosen[0]], expected[&chosen[0]]);
+
+    let row = second
+        .events
+        .iter()
+        .any(|event| matches!(event, Event::Diversity { .. }));
+    assert!(!row, "one image of a row has nothing to differ from");
+}
+
+#[test]
+fn a_row_tells_its_diversity_from_the_second_image_on() {
+    let (pair, mut recipe) = load();
+    recipe.modes = vec![Mode::Distilled];
+    recipe.seed_count = 3;
+    let mut recorder = Recorder::default();
+    let all = Extent::default();
+    run(&pair, &recipe, &all, &mut Kept::default(), &mut recorder);
+    let numbers: Vec<_> = recorder
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Diversity { row, diversity, .. } => Some((*row, diversity.pictures)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(numbers, [(0, 2), (0, 3)]);
+}
+
+#[test]
+fn rows_along_an_axis_are_the_runs_that_they_stand_for() {
+    let (pair, mut recipe) = load();
+    recipe.seed_count = 1;
+    recipe.axis = Axis::K(vec![1, 3]);
+    let mut spread = Recorder::default();
+    let all = Extent::default();
+    run(&pair, &recipe, &all, &mut Kept::default(), &mut spread);
+    let row = |row| CellAddress { row, column: 0 };
+    let spread_images = spread.images();
+    assert_eq!(spread_images.len(), 3);
+
+    recipe.axis = Axis::Modes;
+    recipe.k = 3;
+    let mut plain = Recorder::default();
+    run(&pair, &recipe, &all, &mut Kept::default(), &mut plain);
+    assert_eq!(spread_images[&row(0)], plain.images()[&row(0)], "distilled");
+    assert_eq!(spread_images[&row(2)], plain.images()[&row(1)], "k = 3");
+    assert_ne!(spread_images[&row(1)], spread_images[&row(2)]);
+
+    recipe.axis = Axis::Prompts(vec!["red apple".into()]);
+    let mut prompts = Recorder::default();
+    run(&pair, &recipe, &all, &mut Kept::default(), &mut prompts);
+    let images = prompts.images();
+    assert_eq!(images.len(), 4);
+    assert_eq!(images[&row(1)], plain.images()[&row(1)], "the first prompt");
+    recipe.axis = Axis::Modes;
+    recipe.prompt = "red apple".into();
+    let mut apple = Recorder::default();
+    run(&pair, &recipe, &all, &mut Kept::default(), &mut apple);
+    assert_eq!(images[&row(3)], apple.images()[&row(1)], "the second");
+}
+
+/// A frame of a strip: its step, timestep and model, and the picture.
+type Labelled<'a> = (u32, f32, ModelRole, &'a Frame);
+
+/// The frames of a strip and its distances.
+fn frames(events: &[Event]) -> (Vec<Labelled<'_>>, Option<&Vec<f64>>) {
+    let frames = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::StripFrame {
+                step,
+                timestep,
+                model,
+                frame,
+                ..
+            } => Some((*step, *timestep, *model, frame)),
+            _ => None,
+        })
+        .collect();
+    let distances = events.iter().find_map(|event| match event {
+        Event::Convergence { distances, .. } => Some(distances),
+        _ => None,
+    });
+    (frames, distances)
+}
+
+#[test]
+fn a_strip_has_a_frame_per_step_and_ends_at_the_image() {
+    let (pair, mut recipe) = load();
+    recipe.modes = vec![Mode::Hybrid];
+    recipe.seed_count = 1;
+    let cell = CellAddress::default();
+    let request = |view, skip| StripRequest {
+        errand: 5,
+        recipe: recipe.clone(),
+        cell,
+        view,
+        skip,
+    };
+    let mut kept = Kept::default();
+    let mut recorder = Recorder::default();
+    // Asked for in the middle of the run: what has been done by then.
+    recorder.strips.push_back(request(StripView::Target, 0));
+    let all = Extent::default();
+    run(&pair, &recipe, &all, &mut kept, &mut recorder);
+    let (early, no_distances) = frames(&recorder.events);
+    assert_eq!(early.len(), 1);
+    assert!(no_distances.is_none(), "there is no image to be far from");
+
+    let decode = |request: StripRequest| {
+        let mut host = Recorder::default();
+        block_on(strip(&pair, &kept, &request, &mut host)).expect("a strip");
+        assert!(matches!(
+            host.events.last(),
+            Some(Event::ErrandDone { errand: 5 })
+        ));
+        host
+    };
+    let targets = decode(request(StripView::Target, 0));
+    let (found, distances) = frames(&targets.events);
+    let previews = recorder.previews(cell);
+    let shown: Vec<_> = found.iter().map(|(.., frame)| *frame).collect();
+    assert_eq!(shown, previews, "the targets of the steps themselves");
+    let labels: Vec<_> = found
+        .iter()
+        .map(|(step, t, model, _)| (*step, *t, *model))
+        .collect();
+    let distilled = ModelRole::Distilled;
+    assert_eq!(
+        labels,
+        [
+            (1, 999.0, ModelRole::Base),
+            (2, 599.0, distilled),
+            (3, 399.0, distilled),
+            (4, 199.0, distilled)
+        ]
+    );
+    let distances = distances.expect("a finished cell has a curve");
+    assert_eq!(distances.len(), 4);
+    assert!(distances[0] > 0.2, "{distances:?}");
+    // LCM's last step ends at the target itself.
+    assert!(distances[3] < 1e-6, "{distances:?}");
+
+    let samples = decode(request(StripView::Sample, 1));
+    let (found, distances) = frames(&samples.events);
+    let steps: Vec<_> = found.iter().map(|(step, ..)| *step).collect();
+    assert_eq!(steps, [2, 3, 4]);
+    assert!(distances.is_none());
+    assert!(found.iter().all(|(.., frame)| !previews.contains(frame)));
+}
+
+#[test]
+fn a_strip_of_another_recipe_is_a_sentence() {
+    let (pair, recipe) = load();
+    let request = StripRequest {
+        errand: 1,
+        recipe,
+        cell: CellAddress::default(),
+        view: StripView::Target,
+        skip: 0,
+    };
+    let mut host = Recorder::default();
+    block_on(strip(&pair, &Kept::default(), &request, &mut host))
+        .expect("no failure of the device");
+    match host.events.as_slice() {
+        [Event::ErrandFailed { errand: 1, message }] => {
+            assert!(message.contains("Draw it again"), "{message}");
+        }
+        events => panic!("{events:?}"),
+    }
+}
