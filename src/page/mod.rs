@@ -85,7 +85,6 @@ fn grid_is_beside() -> bool {
 pub fn App() -> impl IntoView {
     let controls = Controls::new();
     let engine = EngineClient::new();
-    let selection = Selection::new();
     // Sentences about what the visitor gave: the link's and the recipe's.
     let notices = RwSignal::new(Vec::<String>::new());
     // What the link that the page was opened with says of the run that it is of.
