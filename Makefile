@@ -11,6 +11,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 setup := tools/setup
 with_wasm := $(setup)/with-wasm-toolchain
 with_browser := $(setup)/with-browser-tools
+with_pillow := $(setup)/with-pillow
 # One cargo profile for all builds of the page; trunk's own --release adds wasm-opt, which takes
 # minutes, for the build that goes to a host.
 profile := --cargo-profile web
@@ -32,9 +33,10 @@ serve:
 test:
 	@$(setup)/install-trunk
 	@$(with_browser) true
+	@$(with_pillow) true
 	cargo test --locked
 	$(with_wasm) trunk build $(profile) --dist $(test_page)
-	$(with_browser) env DIST=$(test_page) node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
+	$(with_browser) $(with_pillow) env DIST=$(test_page) node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
 
 build:
 	@$(setup)/install-trunk

@@ -17,7 +17,7 @@ pub(crate) async fn open(
     stores: &'static [&'static str],
 ) -> Result<Database, Error> {
     let mut request = Factory::new()?.open(name, Some(version))?;
-    request.on_upgrade_needed(|event| {
+    request.on_upgrade_needed(move |event| {
         // An object store that can't be made shows at the first transaction, as an error.
         if let Ok(database) = event.database() {
             for name in stores {

@@ -10,23 +10,32 @@ use super::engine_client::{EngineClient, OWN_PAIR_ADDRESS};
 use super::share_link::Followed;
 use crate::engine::protocol::DevicePreference;
 use crate::share::hash::{Link, SEED, SEED_COUNT};
+use crate::share::saved_recipe::SavedRecipe;
 
 /// Typing changes the address once in so long: browsers refuse to change it hundreds of times in
 /// half a minute.
 const WRITE_DELAY: Duration = Duration::from_millis(300);
 
+/// What turns the page to another pair or recipe, and brings its address along.
+#[derive(Clone, Copy)]
+pub struct Turns {
+    /// Changes to the pair of a manifest's address: its defaults fill the controls, but for the
+    /// prompts, the seeds and the rows, which stay as they are.
+    pub choose_pair: Callback<String>,
+    /// Fills the controls with a recipe that was saved, and changes to its pair where that is
+    /// another one. Draws nothing.
+    pub open: Callback<SavedRecipe>,
+}
+
 /// Applies the page's link and every one that follows, starts the engine on the device and pair
 /// that it names, and writes the controls back into the address. What can't be read of a link goes
 /// to `notices`, and the digests of a followed link to `followed`.
-///
-/// Returns what changes to the pair of a manifest's address: its defaults fill the controls, but for
-/// the prompts, the seeds and the rows, which stay as they are.
 pub fn keep_in_step(
     controls: Controls,
     engine: EngineClient,
     notices: RwSignal<Vec<String>>,
     followed: RwSignal<Option<Followed>>,
-) -> Callback<String> {
+) -> Turns {
     let (first, sentences) = read();
     notices.set(sentences);
     // The prompts don't wait for the pair, and neither has the visitor to.
@@ -43,7 +52,7 @@ pub fn keep_in_step(
     // What the controls spelled when they were filled or last written: only a change by the
     // visitor is worth a new address.
     let in_address = StoredValue::new(None::<String>);
-    // Whether the visitor has chosen the pair that comes next, instead of following a link.
+    // Whether the visitor has chosen what comes next on the page, instead of following a link.
     let chosen = StoredValue::new(false);
     let spelled = move || {
         let recipe = controls.recipe().ok()?;
@@ -128,7 +137,7 @@ pub fn keep_in_step(
     });
     on_cleanup(move || listener.remove());
 
-    Callback::new(move |address: String| {
+    let choose_pair = Callback::new(move |address: String| {
         let next = Link {
             pair: (address != OWN_PAIR_ADDRESS).then_some(address),
             device: link.with_untracked(|link| link.device),
@@ -147,7 +156,28 @@ pub fn keep_in_step(
         chosen.set_value(true);
         engine.connect(device(&next), next.pair.as_deref());
         link.set(next);
-    })
+    });
+
+    let open = Callback::new(move |saved: SavedRecipe| {
+        let SavedRecipe { pair, recipe, .. } = saved;
+        let moved = engine.pair_address.with_untracked(|known| *known != pair);
+        let pair = (pair != OWN_PAIR_ADDRESS).then_some(pair);
+        let device = link.with_untracked(device);
+        // All of it is said, so that no default of the pair can change it.
+        let next = Link::complete(&recipe, device, pair.as_deref(), &[]);
+        notices.set(Vec::new());
+        // What was typed before must not be taken for typed since.
+        controls.prompt.set(recipe.prompt);
+        controls.negative_prompt.set(recipe.negative_prompt);
+        chosen.set_value(true);
+        if moved {
+            // At once, as for a pair that is chosen.
+            write(&next.to_string());
+            engine.connect(device, next.pair.as_deref());
+        }
+        link.set(next);
+    });
+    Turns { choose_pair, open }
 }
 
 fn device(link: &Link) -> DevicePreference {

@@ -10,6 +10,7 @@ mod axis_field;
 mod cell;
 mod compare;
 mod controls;
+mod drop;
 mod empty_state;
 mod engine_client;
 mod example_prompts;
@@ -18,8 +19,10 @@ mod footer;
 mod grid;
 mod grid_toolbar;
 mod header;
+mod history;
 mod job;
 mod known_words;
+mod label;
 mod mode_toggles;
 mod model_strip;
 mod number_field;
@@ -27,6 +30,8 @@ mod pair_field;
 mod progress;
 mod prompt_combobox;
 mod prompt_fields;
+mod results;
+mod save;
 mod scheduler_field;
 mod seed_fields;
 mod selection;
@@ -45,29 +50,29 @@ use wasm_bindgen::JsCast;
 
 use actions::Actions;
 use axis_field::AxisField;
-use compare::Compare;
 use controls::Controls;
-use empty_state::EmptyState;
-use engine_client::EngineClient;
+use drop::OpenPicture;
+use engine_client::{EngineClient, ErrandReply};
 use example_prompts::ExamplePrompts;
 use examples::Example;
 use footer::PageFooter;
-use grid::Grid;
-use grid_toolbar::GridToolbar;
 use header::PageHeader;
+use history::History;
 use known_words::KnownWords;
 use mode_toggles::ModeToggles;
 use pair_field::{Choice, PairField};
 use prompt_fields::PromptFields;
+use results::Results;
 use seed_fields::SeedFields;
-use selection::Selection;
 use settings::Settings;
 use share_link::Followed;
 use status::Status;
-use strip::StripPanel;
 
-use crate::engine::protocol::{Extent, PairChoice};
+use crate::engine::protocol::{Errand, Extent, PairChoice};
+use crate::history::Request;
+use crate::share::generation_parameters::ReadParameters;
 use crate::share::hash::beside;
+use crate::share::taken_over::TakenOver;
 use crate::vocabulary::Lookup;
 
 /// Whether the page is so wide that the grid stands beside the controls instead of below them. The
@@ -89,7 +94,7 @@ pub fn App() -> impl IntoView {
     let notices = RwSignal::new(Vec::<String>::new());
     // What the link that the page was opened with says of the run that it is of.
     let followed = RwSignal::new(None::<Followed>);
-    let choose_pair = address::keep_in_step(controls, engine, notices, followed);
+    let turns = address::keep_in_step(controls, engine, notices, followed);
 
     // Whether the page is to scroll to the grid when the next job begins: only after the visitor
     // has asked for one, never under somebody who is typing the next prompt.
@@ -156,38 +161,6 @@ pub fn App() -> impl IntoView {
             generate.run(());
         }
     });
-    let resume = Callback::new(move |cells| engine.resume(cells));
-
-    let selection = Selection::new();
-    Effect::new(move |_| {
-        // Another grid has other cells.
-        engine.job.track();
-        selection.strip.set(None);
-        selection.compared.set(None);
-    });
-    let (copied, set_copied) = signal(None::<String>);
-    Effect::new(move |_| {
-        engine.job.track();
-        set_copied.set(None);
-    });
-    let copy_link = Callback::new(move |()| {
-        if let Some(job) = engine.job.get_untracked() {
-            share_link::copy(job, set_copied);
-        }
-    });
-    let settings_differ = Memo::new(move |_| {
-        let spelled = controls.recipe().ok();
-        engine.job.with(|job| {
-            job.as_ref()
-                .is_some_and(|job| Some(&job.recipe) != spelled.as_ref())
-        })
-    });
-    let agreement = Memo::new(move |_| {
-        engine.job.with(|job| {
-            let job = job.as_ref()?;
-            followed.with(|followed| share_link::agreement(job, followed.as_ref()?))
-        })
-    });
     let cancel = Callback::new(move |()| engine.cancel());
     let go_on = Callback::new(move |()| engine.go_on());
 
@@ -198,6 +171,39 @@ pub fn App() -> impl IntoView {
         }
     });
     on_cleanup(move || escape.remove());
+
+    let history_problem = RwSignal::new(None::<String>);
+    let ask_history = Callback::new(move |request: Request| {
+        history_problem.set(None);
+        let reply = Callback::new(move |reply| {
+            if let ErrandReply::Failed(sentence) = reply {
+                history_problem.set(Some(sentence));
+            }
+        });
+        engine.run_errand(Errand::History(request), reply);
+    });
+    let complain = Callback::new(move |sentence: String| {
+        notices.set(vec![sentence]);
+        reveal();
+    });
+    let take_over = Callback::new(move |read: ReadParameters| {
+        let taken = TakenOver::of(&read);
+        let texts = [
+            (controls.prompt, taken.prompt),
+            (controls.negative_prompt, taken.negative_prompt),
+            (controls.seed, taken.seed.map(|seed| seed.to_string())),
+            (
+                controls.base_steps,
+                taken.base_steps.map(|steps| steps.to_string()),
+            ),
+        ];
+        for (control, text) in texts {
+            if let Some(text) = text {
+                control.set(text);
+            }
+        }
+        complain.run(taken.sentence);
+    });
 
     let loading_pair = Signal::derive(move || engine.pair.with(Option::is_none));
     // Worth a word before the first run alone.
@@ -281,7 +287,7 @@ pub fn App() -> impl IntoView {
                 <PairField
                     choices=pair_choices
                     current=engine.pair_address
-                    on_choose=choose_pair
+                    on_choose=turns.choose_pair
                 />
                 <fieldset class="bare stack" disabled=loading_pair>
                     <SeedFields seed=controls.seed seed_count=controls.seed_count />
@@ -291,6 +297,13 @@ pub fn App() -> impl IntoView {
                 <fieldset class="bare" disabled=loading_pair>
                     <Settings controls=controls pair=engine.pair open=grid_is_beside() />
                 </fieldset>
+                <OpenPicture on_open=turns.open on_parameters=take_over on_problem=complain />
+                <History
+                    listing=engine.history
+                    problem=history_problem
+                    on_ask=ask_history
+                    on_open=turns.open
+                />
             </form>
             <section class="results" aria-label="Images" node_ref=results>
                 <Status
@@ -306,40 +319,13 @@ pub fn App() -> impl IntoView {
                     problem=engine.problem
                     on_go_on=go_on
                 />
-                {move || match engine.job.get() {
-                    Some(job) => {
-                        view! {
-                            <GridToolbar
-                                job=job.clone()
-                                busy=engine.busy()
-                                on_resume=resume
-                                on_copy_link=copy_link
-                                on_save=Callback::new(|()| ())
-                                copied=copied
-                                settings_differ=settings_differ
-                                agreement=agreement
-                            />
-                            <Grid job=job.clone() selection=selection />
-                            <Compare job=job column=selection.compared />
-                        }
-                            .into_any()
-                    }
-                    None => {
-                        view! {
-                            <EmptyState
-                                prompt=controls.prompt
-                                on_generate=generate
-                                on_example=example
-                            />
-                        }
-                            .into_any()
-                    }
-                }}
-                <StripPanel
+                <Results
                     engine=engine
-                    selection=selection
-                    on_compare=Callback::new(move |column| selection.compared.set(Some(column)))
-                    on_redraw=Callback::new(move |cell| engine.resume(vec![cell]))
+                    controls=controls
+                    followed=followed
+                    on_generate=generate
+                    on_example=example
+                    on_problem=complain
                 />
             </section>
         </main>

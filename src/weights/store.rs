@@ -310,10 +310,11 @@ impl Store {
         action: &'static str,
         requests: impl FnOnce(&idb::ObjectStore) -> Result<(), idb::Error>,
     ) -> Result<(), StoreError> {
-        let run = indexed_db::write(&self.database, &[store], |transaction| {
+        indexed_db::write(&self.database, &[store], |transaction| {
             requests(&transaction.object_store(store)?)
-        });
-        run.await.map_err(|error| {
+        })
+        .await
+        .map_err(|error| {
             let reason = error.to_string();
             if reason.contains("QuotaExceededError") {
                 StoreError::Quota

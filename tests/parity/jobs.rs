@@ -1,12 +1,12 @@
 //! What jobs leave behind and take up again: first looks, cancelled runs, rows along an axis and
 //! strips, by the engine's own job loop on the bundled pair.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use burn::tensor::Device;
 use firststep::{
     engine::{
-        EngineError, Host, Kept, Outcome, Pair, StripRequest, describe, generate,
+        EngineError, Kept, Outcome, Pair, StripRequest, describe, generate,
         protocol::{Event, Extent, Frame, StripView},
         recipe::{Axis, CellAddress, Mode, Recipe},
         strip,
@@ -14,43 +14,16 @@ use firststep::{
     sampler::ModelRole,
 };
 
-use crate::support::{BundledPair, block_on};
+use crate::support::{BundledPair, Recorder, block_on};
 
-/// Keeps what a job says, and asks for strips between two steps.
-#[derive(Default)]
-struct Recorder {
-    events: Vec<Event>,
-    cancel_after: Option<usize>,
-    strips: VecDeque<StripRequest>,
+/// What a test looks for in what a job said.
+trait Said {
+    fn images(&self) -> BTreeMap<CellAddress, &Frame>;
+    fn previews(&self, wanted: CellAddress) -> Vec<&Frame>;
+    fn resting(&self) -> usize;
 }
 
-impl Host for Recorder {
-    fn emit(&mut self, event: Event) {
-        self.events.push(event);
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.cancel_after
-            .is_some_and(|count| self.events.len() >= count)
-    }
-
-    async fn pause(&self) {}
-
-    fn milliseconds(&self) -> f64 {
-        0.0
-    }
-
-    fn take_strip(&mut self) -> Option<StripRequest> {
-        // Once there is something to see.
-        let has_step = self
-            .events
-            .iter()
-            .any(|event| matches!(event, Event::Step { .. }));
-        has_step.then(|| self.strips.pop_front()).flatten()
-    }
-}
-
-impl Recorder {
+impl Said for Recorder {
     fn images(&self) -> BTreeMap<CellAddress, &Frame> {
         self.events
             .iter()

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs::File};
 use burn::tensor::Device;
 use firststep::{
     engine::{
-        EngineError, Host, Kept, Outcome, Pair, StripRequest, describe, generate, plan_for,
+        EngineError, Kept, Outcome, Pair, describe, generate, plan_for,
         protocol::{Event, Extent, Frame},
         recipe::{CellAddress, Mode},
     },
@@ -15,7 +15,7 @@ use firststep::{
 };
 use serde::Deserialize;
 
-use crate::support::{BundledPair, block_on, repository};
+use crate::support::{BundledPair, Recorder, block_on, repository};
 
 /// Root mean square, of 255. Rounding to whole values alone makes up to 0.5; both sides compute in
 /// f32 in another order, which the steps amplify a little at hard edges.
@@ -37,34 +37,6 @@ struct Picture {
     options: BTreeMap<String, String>,
     /// The picture is the decoded Diffusion Target of this step, and not the image.
     step: Option<u32>,
-}
-
-/// Keeps what a job says.
-#[derive(Default)]
-struct Recorder {
-    events: Vec<Event>,
-    cancel_after: Option<usize>,
-}
-
-impl Host for Recorder {
-    fn emit(&mut self, event: Event) {
-        self.events.push(event);
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.cancel_after
-            .is_some_and(|count| self.events.len() >= count)
-    }
-
-    async fn pause(&self) {}
-
-    fn milliseconds(&self) -> f64 {
-        0.0
-    }
-
-    fn take_strip(&mut self) -> Option<StripRequest> {
-        None
-    }
 }
 
 fn load() -> (BundledPair, Pair) {

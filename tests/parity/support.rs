@@ -1,10 +1,15 @@
 //! Reading of the reference values and of the bundled pair.
 
-use std::{collections::HashMap, fs, future::Future, path::PathBuf};
+use std::{
+    collections::{HashMap, VecDeque},
+    fs,
+    future::Future,
+    path::PathBuf,
+};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use firststep::{
-    engine::{EngineError, PairFiles},
+    engine::{EngineError, Host, PairFiles, StripRequest, protocol::Event},
     models::Weights,
     weights::{FileContent, FileVerifier, Manifest, StoredTensor, safetensors, verify::split},
 };
@@ -190,5 +195,40 @@ impl PairFiles for BundledPair {
 
     async fn blob(&self, sha256: &str) -> Result<Vec<u8>, EngineError> {
         Ok(self.blobs[sha256].clone())
+    }
+}
+
+/// Keeps what a job says, and asks for strips between two steps.
+#[derive(Default)]
+pub struct Recorder {
+    pub events: Vec<Event>,
+    /// Events after which the job is cancelled.
+    pub cancel_after: Option<usize>,
+    pub strips: VecDeque<StripRequest>,
+}
+
+impl Host for Recorder {
+    fn emit(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel_after
+            .is_some_and(|count| self.events.len() >= count)
+    }
+
+    async fn pause(&self) {}
+
+    fn milliseconds(&self) -> f64 {
+        0.0
+    }
+
+    fn take_strip(&mut self) -> Option<StripRequest> {
+        // Once there is something to see.
+        let has_step = self
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::Step { .. }));
+        has_step.then(|| self.strips.pop_front()).flatten()
     }
 }

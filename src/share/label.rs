@@ -1,0 +1,40 @@
+//! Texts that have to fit a width.
+
+/// The text, or as much of its beginning as fits with an ellipsis behind it. `fits` measures; what
+/// fits has to fit when it is shorter, too.
+pub fn ellipsized(text: &str, fits: impl Fn(&str) -> bool) -> String {
+    if fits(text) {
+        return text.to_owned();
+    }
+    let ends: Vec<usize> = text.char_indices().map(|(start, _)| start).collect();
+    let shortened = |end: usize| format!("{}…", text[..end].trim_end());
+    let fitting = ends.partition_point(|end| fits(&shortened(*end)));
+    // Where not even the ellipsis fits there is nothing shorter to say.
+    let end = fitting.checked_sub(1).map_or(0, |index| ends[index]);
+    shortened(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn within(most: usize) -> impl Fn(&str) -> bool {
+        move |text| text.chars().count() <= most
+    }
+
+    #[test]
+    fn a_text_keeps_what_fits() {
+        for (text, most, expected) in [
+            ("", 0, ""),
+            ("heart", 5, "heart"),
+            ("heart", 4, "hea…"),
+            ("a heart", 3, "a…"),
+            ("漢字漢字", 3, "漢字…"),
+            ("🍎🍎🍎", 2, "🍎…"),
+            ("heart", 1, "…"),
+            ("heart", 0, "…"),
+        ] {
+            assert_eq!(ellipsized(text, within(most)), expected);
+        }
+    }
+}
