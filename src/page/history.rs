@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leptos::html::{Canvas, Details, Input};
+use leptos::html::{Button, Canvas, Details, Input};
 use leptos::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Element, HtmlElement};
@@ -93,9 +93,9 @@ fn Runs(
                      else."
                 ),
                 number => format!(
-                    "{}, {} MB of this browser's storage; the last {MAXIMUM_ENTRIES} are kept.",
+                    "{}, {} of this browser's storage; the last {MAXIMUM_ENTRIES} are kept.",
                     units::count(number, "run", "runs"),
-                    units::megabytes(listing.bytes)
+                    units::storage(listing.bytes)
                 ),
             })
         })
@@ -138,6 +138,13 @@ fn Runs(
         opened.set(None);
         on_ask.run(Request::Delete(Box::new(run.recipe.clone())));
     });
+    // The button that had the focus is gone when the question comes.
+    let keep = NodeRef::<Button>::new();
+    Effect::new(move |_| {
+        if let Some(keep) = keep.get() {
+            let _ = keep.focus();
+        }
+    });
     let clear = move || {
         let number = count.get();
         if number == 0 {
@@ -171,7 +178,7 @@ fn Runs(
                 <span>{format!("Delete {} for good?", all_runs(number))}</span>
                 <button
                     type="button"
-                    autofocus
+                    node_ref=keep
                     data-testid="history-keep"
                     on:click=move |_| {
                         is_clearing.set(false);

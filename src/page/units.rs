@@ -6,6 +6,15 @@ pub fn megabytes(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / 1e6)
 }
 
+/// Bytes of a store, with their unit.
+pub fn storage(bytes: u64) -> String {
+    if bytes < 1_000_000 {
+        format!("{} kB", bytes.div_ceil(1000))
+    } else {
+        format!("{} MB", megabytes(bytes))
+    }
+}
+
 /// A duration in seconds, with as many digits as matter.
 pub fn duration(seconds: f64) -> String {
     if seconds < 1.0 {
