@@ -67,3 +67,8 @@ console.log(`\nmean of ${prompts.length} prompts × ${SEEDS} seeds, with its 95 
 for (const mode of MODES) {
   console.log(`${mode}: ${summary(found[mode])}`);
 }
+// Prompts differ more than modes do: the same prompts paired say more.
+for (const mode of MODES.filter((mode) => mode !== "distilled")) {
+  const more = found[mode].map((mean, prompt) => mean - found.distilled[prompt]);
+  console.log(`${mode} above distilled, by prompt: ${summary(more)}`);
+}

@@ -30,6 +30,7 @@ mod pair_field;
 mod progress;
 mod prompt_combobox;
 mod prompt_fields;
+mod results;
 mod save;
 mod scheduler_field;
 mod seed_fields;
@@ -49,28 +50,23 @@ use wasm_bindgen::JsCast;
 
 use actions::Actions;
 use axis_field::AxisField;
-use compare::Compare;
 use controls::Controls;
 use drop::OpenPicture;
-use empty_state::EmptyState;
 use engine_client::{EngineClient, ErrandReply};
 use example_prompts::ExamplePrompts;
 use examples::Example;
 use footer::PageFooter;
-use grid::Grid;
-use grid_toolbar::GridToolbar;
 use header::PageHeader;
 use history::History;
 use known_words::KnownWords;
 use mode_toggles::ModeToggles;
 use pair_field::{Choice, PairField};
 use prompt_fields::PromptFields;
+use results::Results;
 use seed_fields::SeedFields;
-use selection::Selection;
 use settings::Settings;
 use share_link::Followed;
 use status::Status;
-use strip::{StripPanel, StripToSave};
 
 use crate::engine::protocol::{Errand, Extent, PairChoice};
 use crate::history::Request;
@@ -165,38 +161,6 @@ pub fn App() -> impl IntoView {
             generate.run(());
         }
     });
-    let resume = Callback::new(move |cells| engine.resume(cells));
-
-    let selection = Selection::new();
-    Effect::new(move |_| {
-        // Another grid has other cells.
-        engine.job.track();
-        selection.strip.set(None);
-        selection.compared.set(None);
-    });
-    let (copied, set_copied) = signal(None::<String>);
-    Effect::new(move |_| {
-        engine.job.track();
-        set_copied.set(None);
-    });
-    let copy_link = Callback::new(move |()| {
-        if let Some(job) = engine.job.get_untracked() {
-            share_link::copy(job, set_copied);
-        }
-    });
-    let settings_differ = Memo::new(move |_| {
-        let spelled = controls.recipe().ok();
-        engine.job.with(|job| {
-            job.as_ref()
-                .is_some_and(|job| Some(&job.recipe) != spelled.as_ref())
-        })
-    });
-    let agreement = Memo::new(move |_| {
-        engine.job.with(|job| {
-            let job = job.as_ref()?;
-            followed.with(|followed| share_link::agreement(job, followed.as_ref()?))
-        })
-    });
     let cancel = Callback::new(move |()| engine.cancel());
     let go_on = Callback::new(move |()| engine.go_on());
 
@@ -221,28 +185,6 @@ pub fn App() -> impl IntoView {
     let complain = Callback::new(move |sentence: String| {
         notices.set(vec![sentence]);
         reveal();
-    });
-    let save_grid = Callback::new(move |()| {
-        if let Some(job) = engine.job.get_untracked() {
-            save::save_grid(engine, &job, complain);
-        }
-    });
-    let save_image = Callback::new(move |cell| {
-        if let Some(job) = engine.job.get_untracked() {
-            save::save_image(engine, &job, cell, complain);
-        }
-    });
-    let save_strip = Callback::new(move |strip: StripToSave| {
-        if let Some(job) = engine.job.get_untracked() {
-            let (frames, delays) = (&strip.frames, &strip.delay_milliseconds);
-            save::save_strip(engine, &job, strip.cell, frames, delays, complain);
-        }
-    });
-    let save_strip_sheet = Callback::new(move |strip: StripToSave| {
-        if let Some(job) = engine.job.get_untracked() {
-            let strips = [(strip.cell, strip.frames)];
-            save::save_strip_sheet(engine, &job, &strips, strip.view, complain);
-        }
     });
     let take_over = Callback::new(move |read: ReadParameters| {
         let taken = TakenOver::of(&read);
@@ -377,43 +319,13 @@ pub fn App() -> impl IntoView {
                     problem=engine.problem
                     on_go_on=go_on
                 />
-                {move || match engine.job.get() {
-                    Some(job) => {
-                        view! {
-                            <GridToolbar
-                                job=job.clone()
-                                busy=engine.busy()
-                                on_resume=resume
-                                on_copy_link=copy_link
-                                on_save=save_grid
-                                copied=copied
-                                settings_differ=settings_differ
-                                agreement=agreement
-                            />
-                            <Grid job=job.clone() selection=selection />
-                            <Compare job=job column=selection.compared />
-                        }
-                            .into_any()
-                    }
-                    None => {
-                        view! {
-                            <EmptyState
-                                prompt=controls.prompt
-                                on_generate=generate
-                                on_example=example
-                            />
-                        }
-                            .into_any()
-                    }
-                }}
-                <StripPanel
+                <Results
                     engine=engine
-                    selection=selection
-                    on_save_image=save_image
-                    on_save_strip=save_strip
-                    on_save_strip_sheet=save_strip_sheet
-                    on_compare=Callback::new(move |column| selection.compared.set(Some(column)))
-                    on_redraw=Callback::new(move |cell| engine.resume(vec![cell]))
+                    controls=controls
+                    followed=followed
+                    on_generate=generate
+                    on_example=example
+                    on_problem=complain
                 />
             </section>
         </main>

@@ -14,7 +14,7 @@ use crate::timeline::{Curve, MEASURE, axis_top, csv, json};
 const WIDTH: f64 = 400.0;
 const HEIGHT: f64 = 210.0;
 const LEFT: f64 = 38.0;
-const RIGHT: f64 = 10.0;
+const RIGHT: f64 = 20.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 34.0;
 
