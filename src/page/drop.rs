@@ -4,6 +4,7 @@
 use js_sys::Uint8Array;
 use leptos::ev;
 use leptos::html::Input;
+use leptos::portal::Portal;
 use leptos::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DataTransfer, File};
@@ -135,17 +136,20 @@ pub fn OpenPicture(
                 {opened}
             </p>
         </div>
-        {move || {
-            is_dragging
-                .get()
-                .then(|| {
-                    view! {
-                        <div class="drop-target" data-testid="drop-target" aria-hidden="true">
-                            <p>"Drop the picture: its recipe fills the page, nothing is drawn yet."</p>
-                        </div>
-                    }
-                })
-        }}
+        // Beside the whole page: parts of it lie one above the other.
+        <Portal>
+            {move || {
+                is_dragging
+                    .get()
+                    .then(|| {
+                        view! {
+                            <div class="drop-target" data-testid="drop-target" aria-hidden="true">
+                                <p>"Drop the picture: its recipe fills the page, nothing is drawn yet."</p>
+                            </div>
+                        }
+                    })
+            }}
+        </Portal>
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,7 +112,7 @@ struct Connection {
     /// Errands that it has not heard of.
     unheard: Vec<(ErrandId, Errand)>,
     /// Who waits for an errand.
-    errands: HashMap<ErrandId, Callback<ErrandReply>>,
+    errands: HashMap<ErrandId, ErrandReplies>,
     /// Called when the worker takes jobs.
     when_ready: Option<Callback<()>>,
 }
@@ -125,6 +126,10 @@ struct Order {
     /// The grid that it goes on with; none: a new one.
     grid: Option<Arc<Job>>,
 }
+
+/// Who waits for an errand. No [`Callback`], which ends with the component that was at work when it
+/// was made: a file is to be saved also where the panel with its button is closed meanwhile.
+type ErrandReplies = Rc<dyn Fn(ErrandReply)>;
 
 /// What comes of an errand. The last one is `Done` or `Failed`.
 #[derive(Clone)]
@@ -272,11 +277,11 @@ impl EngineClient {
     }
 
     /// Has an errand done. `reply` is called as its results come, unless it is forgotten before.
-    pub fn run_errand(&self, task: Errand, reply: Callback<ErrandReply>) -> ErrandId {
+    pub fn run_errand(&self, task: Errand, reply: impl Fn(ErrandReply) + 'static) -> ErrandId {
         let (errand, has_worker, hears) = self.with_connection(|connection| {
             let errand = connection.next_errand;
             connection.next_errand += 1;
-            connection.errands.insert(errand, reply);
+            connection.errands.insert(errand, Rc::new(reply));
             (errand, connection.worker.is_some(), connection.hears)
         });
         if hears {
@@ -303,11 +308,11 @@ impl EngineClient {
             if ends {
                 connection.errands.remove(&errand)
             } else {
-                connection.errands.get(&errand).copied()
+                connection.errands.get(&errand).cloned()
             }
         });
         if let Some(waiting) = waiting {
-            waiting.run(reply);
+            waiting(reply);
         }
     }
 
@@ -448,7 +453,7 @@ impl EngineClient {
             (connection.worker.take(), running, errands)
         });
         for reply in errands.into_values() {
-            reply.run(ErrandReply::Failed(
+            reply(ErrandReply::Failed(
                 "The engine was started anew before this was done: try again.".to_owned(),
             ));
         }

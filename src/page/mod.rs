@@ -175,11 +175,11 @@ pub fn App() -> impl IntoView {
     let history_problem = RwSignal::new(None::<String>);
     let ask_history = Callback::new(move |request: Request| {
         history_problem.set(None);
-        let reply = Callback::new(move |reply| {
+        let reply = move |reply| {
             if let ErrandReply::Failed(sentence) = reply {
                 history_problem.set(Some(sentence));
             }
-        });
+        };
         engine.run_errand(Errand::History(request), reply);
     });
     let complain = Callback::new(move |sentence: String| {

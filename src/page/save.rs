@@ -231,7 +231,7 @@ fn encode(
         Err(sentence) => return on_problem.run(sentence),
     };
     let name = file_name(&job.recipe, content);
-    let reply = Callback::new(move |reply| match reply {
+    let reply = move |reply| match reply {
         ErrandReply::File(bytes) => {
             if download(&bytes, &name, "image/png").is_err() {
                 on_problem.run(
@@ -243,7 +243,7 @@ fn encode(
         }
         ErrandReply::Failed(sentence) => on_problem.run(sentence),
         _ => {}
-    });
+    };
     engine.run_errand(Errand::File(Box::new(request)), reply);
 }
 

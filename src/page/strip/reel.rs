@@ -136,7 +136,7 @@ impl Reel {
                         view,
                         skip,
                     };
-                    errand.set_value(Some(engine.run_errand(task, reply)));
+                    errand.set_value(Some(engine.run_errand(task, move |it| reply.run(it))));
                 }
             }
             now
