@@ -233,7 +233,8 @@ fn encode(
     let name = file_name(&job.recipe, content);
     let reply = move |reply| match reply {
         ErrandReply::File(bytes) => {
-            if download(&bytes, &name, "image/png").is_err() {
+            let saved = download(&bytes, &name, "image/png");
+            if saved.is_err() {
                 on_problem.run(
                     "The browser refused to save the file: allow this page to download files and \
                      try again."
