@@ -157,7 +157,9 @@ pub fn Grid(job: Arc<Job>, selection: Selection) -> impl IntoView {
                 <caption role="caption">{caption}</caption>
                 <thead role="rowgroup">
                     <tr role="row" class="grid-row">
-                        <td role="cell" class="corner"></td>
+                        <th role="columnheader" scope="col" class="corner">
+                            <span class="visually-hidden">"row"</span>
+                        </th>
                         {headers}
                     </tr>
                 </thead>

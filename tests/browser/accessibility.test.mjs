@@ -69,17 +69,18 @@ test("every control is reached by the tab key and has a name", { timeout: TIMEOU
     await page.cell("hybrid", 0).click();
     await page.control("figure-5").waitFor({ timeout: 30_000 });
     await page.page.evaluate(() => {
-      document.activeElement?.blur();
       for (const details of document.querySelectorAll("details")) {
         details.open = true;
       }
+      // From the first control on: the tab key goes on from where the focus was last.
+      const first = document.querySelector("textarea");
+      first.focus();
+      window.reached = [first];
     });
-    const reached = new Set();
     for (let press = 0; press < 600; press += 1) {
       await page.page.keyboard.press("Tab");
       const at = await page.page.evaluate(() => {
         const element = document.activeElement;
-        window.reached ??= [];
         const known = window.reached.indexOf(element);
         if (element === document.body || known === 0) {
           return null;
@@ -89,10 +90,9 @@ test("every control is reached by the tab key and has a name", { timeout: TIMEOU
         }
         return window.reached.length;
       });
-      if (at === null && reached.size > 0) {
+      if (at === null) {
         break;
       }
-      reached.add(at);
     }
     const missed = await page.page.evaluate(() => {
       const controls = document.querySelectorAll("button, input, select, textarea, summary, a[href]");

@@ -61,22 +61,30 @@ pub fn BeneathFields(
         };
         Some(view! {
             <div class="strip-beneath">
-                <label for="strip-beneath-row">"Beneath it"</label>
-                <select id="strip-beneath-row" data-testid="strip-beneath-row" on:change=choose_row>
-                    <option value="" prop:selected=move || beneath.get().is_none()>
-                        "nothing"
-                    </option>
-                    {rows}
-                </select>
-                <label for="strip-beneath-seed">"seed"</label>
-                <select
-                    id="strip-beneath-seed"
-                    data-testid="strip-beneath-seed"
-                    disabled=move || beneath.get().is_none()
-                    on:change=choose_seed
-                >
-                    {seeds}
-                </select>
+                <span>
+                    <label for="strip-beneath-row">"Beneath it"</label>
+                    <select
+                        id="strip-beneath-row"
+                        data-testid="strip-beneath-row"
+                        on:change=choose_row
+                    >
+                        <option value="" prop:selected=move || beneath.get().is_none()>
+                            "nothing"
+                        </option>
+                        {rows}
+                    </select>
+                </span>
+                <span>
+                    <label for="strip-beneath-seed">"seed"</label>
+                    <select
+                        id="strip-beneath-seed"
+                        data-testid="strip-beneath-seed"
+                        disabled=move || beneath.get().is_none()
+                        on:change=choose_seed
+                    >
+                        {seeds}
+                    </select>
+                </span>
             </div>
         })
     }

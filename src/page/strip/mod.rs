@@ -207,9 +207,6 @@ fn Panel(
             </button>
         }
     });
-    let name = Memo::new(move |_| {
-        opened.with(|opened| opened.as_ref().map(OpenCell::name).unwrap_or_default())
-    });
     // One change here moves the outlines in every frame.
     let outline = move || {
         region.outlined().map(|region| {
@@ -275,7 +272,7 @@ fn Panel(
         >
             <header class="strip-header">
                 <div>
-                    <h2 id="strip-heading">{move || format!("Step by step: {}", name.get())}</h2>
+                    <h2 id="strip-heading">"Step by step"</h2>
                     <p class="help">
                         "What the model was aiming at in each step: its guess, made from the noise \
                          of that moment, of the finished picture (the Diffusion Target). Watch when \
