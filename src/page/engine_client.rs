@@ -114,7 +114,7 @@ struct Connection {
     /// Who waits for an errand.
     errands: HashMap<ErrandId, ErrandReplies>,
     /// Called when the worker takes jobs.
-    when_ready: Option<Callback<()>>,
+    when_ready: Option<(Callback<Extent>, Extent)>,
 }
 
 /// A job as it was ordered.
@@ -317,8 +317,8 @@ impl EngineClient {
     }
 
     /// Has this called, which is to generate, as soon as the pair's defaults have come.
-    pub fn when_ready(&self, draw: Callback<()>) {
-        self.with_connection(|connection| connection.when_ready = Some(draw));
+    pub fn when_ready(&self, draw: Callback<Extent>, extent: Extent) {
+        self.with_connection(|connection| connection.when_ready = Some((draw, extent)));
         self.start_worker_if_stopped(true);
     }
 
@@ -724,9 +724,9 @@ impl EngineClient {
                 extent: order.extent,
             });
         }
-        if let Some(draw) = when_ready {
+        if let Some((draw, extent)) = when_ready {
             // The controls get the pair's defaults from an effect, which runs after this event.
-            set_timeout(move || draw.run(()), Duration::ZERO);
+            set_timeout(move || draw.run(extent), Duration::ZERO);
         }
     }
 

@@ -135,7 +135,7 @@ pub fn App() -> impl IntoView {
         if engine.pair.with_untracked(Option::is_some) {
             draw.run(extent);
         } else {
-            engine.when_ready(Callback::new(move |()| draw.run(extent.clone())));
+            engine.when_ready(draw, extent);
             reveal();
         }
     };

@@ -132,19 +132,14 @@ fn Scrub(transport: Transport, runs: [Run; 2], timesteps: Memo<Vec<f32>>) -> imp
         if event.ctrl_key() || event.alt_key() || event.meta_key() {
             return;
         }
-        timesteps.with_untracked(|all| match event.key().as_str() {
-            "ArrowRight" | "ArrowUp" => transport.step_on(all),
-            "ArrowLeft" | "ArrowDown" => transport.step_back(all),
+        match event.key().as_str() {
+            "ArrowRight" | "ArrowUp" => timesteps.with_untracked(|all| transport.step_on(all)),
+            "ArrowLeft" | "ArrowDown" => timesteps.with_untracked(|all| transport.step_back(all)),
             "Home" => transport.go_to(NOISE),
             "End" => transport.go_to(0.0),
             _ => return,
-        });
-        if matches!(
-            event.key().as_str(),
-            "ArrowRight" | "ArrowUp" | "ArrowLeft" | "ArrowDown" | "Home" | "End"
-        ) {
-            event.prevent_default();
         }
+        event.prevent_default();
     };
     // Changes with the steps, not with the animation's every turn: it is read out.
     let words = Memo::new(move |_| {
