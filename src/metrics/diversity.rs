@@ -36,8 +36,6 @@ use std::f64::consts::FRAC_PI_2;
 
 use serde::{Deserialize, Serialize};
 
-use super::{error::MetricsError, image::RgbaImage, ssim::structural_dissimilarity};
-
 /// How often intervals hold the true mean.
 const CONFIDENCE: f64 = 0.95;
 
@@ -110,18 +108,6 @@ impl PairwiseDistances {
             pictures,
         })
     }
-}
-
-/// Mean pairwise [`structural_dissimilarity`] of a row's pictures; none for fewer than two.
-///
-/// # Errors
-/// If the sizes differ, or a side is shorter than the window of the comparison.
-pub fn diversity(pictures: &[RgbaImage]) -> Result<Option<Diversity>, MetricsError> {
-    let mut distances = PairwiseDistances::default();
-    for picture in pictures {
-        distances.push(|earlier| structural_dissimilarity(&pictures[earlier], picture))?;
-    }
-    Ok(distances.diversity())
 }
 
 /// The t that a variable of Student's distribution with this many degrees of freedom stays within,

@@ -1,5 +1,4 @@
-//! What is measured on finished pictures: how far apart two of them are, how diverse a row is, and
-//! when in a run the final picture was decided.
+//! What is measured on finished pictures: how far apart two of them are, and how diverse a row is.
 //!
 //! The distance is [`structural_dissimilarity`], 1 − MS-SSIM on luma and chroma. It needs no
 //! weights and no download, and it is a proxy of what people see: it compares brightness, contrast
@@ -11,16 +10,14 @@
 //! wasm by the same code, in double precision and in a fixed order. Two machines differ by no more
 //! than the last bits that their exponential and power functions round differently.
 
-mod convergence;
 mod difference;
 mod diversity;
 mod error;
 mod image;
 mod ssim;
 
-pub use convergence::{ConvergencePoint, convergence};
 pub use difference::absolute_difference;
-pub use diversity::{Diversity, PairwiseDistances, diversity};
+pub use diversity::{Diversity, PairwiseDistances};
 pub use error::MetricsError;
 pub use image::RgbaImage;
 pub use ssim::{
