@@ -73,7 +73,6 @@ pub fn FilmFrame(
                 // The strip is one stop of the tab key, at the frame on show.
                 tabindex=move || if is_current.get() { "0" } else { "-1" }
                 aria-current=move || is_current.get().then_some("step")
-                aria-label=step_words(&step)
                 on:click=move |_| {
                     if !region.was_drag() {
                         on_choose.run(timestep);
@@ -82,7 +81,10 @@ pub fn FilmFrame(
             >
                 <Picture canvas=canvas region=region />
                 <span class="strip-caption">
-                    <b>{step.step}</b>
+                    <b>
+                        <span class="visually-hidden">"Step "</span>
+                        {step.step}
+                    </b>
                     " "
                     <span>{format!("t {timestep:.0}")}</span>
                     " "
