@@ -111,7 +111,7 @@ test(
           assert.equal(rest.model, model);
           assert.ok(timestep >= 0 && timestep < 1000, `timestep ${timestep}`);
           assert.ok(index === 0 || timestep < all[index - 1].timestep, "timesteps go down");
-          assert.equal(text, `${step} t ${Math.round(timestep)} ${model}`);
+          assert.equal(text, `Step ${step} t ${Math.round(timestep)} ${model}`);
         }
       }
 
@@ -463,6 +463,27 @@ test("a strip that is opened while its cell runs fills up", { timeout: TIMEOUT }
       Array.from({ length: 24 }, (_, index) => index + 1),
     );
     assert.equal(await playerStep(page, "a"), 24, "the latest step is on show");
+  });
+});
+
+test("steps that are no longer kept are drawn again", { timeout: TIMEOUT }, async () => {
+  await withPage({ parameters: QUICK, prepare: stillStanding }, async ({ page, browser }) => {
+    await drawGrid(page, ["distilled"], 1);
+    const before = await page.image("distilled", 0);
+    browser.expectProblem(/the engine is gone/);
+    const [worker] = page.page.workers();
+    await worker.evaluate(() => {
+      setTimeout(() => {
+        throw new Error("the engine is gone");
+      });
+    });
+    await page.waitForStatus([/stopped unexpectedly/], SOON);
+    await page.cell("distilled", 0).click();
+    await page.control("strip-redraw").click({ timeout: SOON });
+    await waitForFrames(page, "a", 2);
+    await page.control("figure-5-line-0").waitFor({ timeout: TIMEOUT });
+    assert.equal(await page.control("strip-redraw").count(), 0);
+    assert.deepEqual(await page.image("distilled", 0), before);
   });
 });
 

@@ -82,15 +82,13 @@ pub fn FilmFrame(
                 <Picture canvas=canvas region=region />
                 <span class="strip-caption">
                     <b>
-                        <span class="visually-hidden">"step "</span>
+                        <span class="visually-hidden">"Step "</span>
                         {step.step}
                     </b>
                     " "
                     <span>{format!("t {timestep:.0}")}</span>
                     " "
-                    <span class="strip-model">
-                        {model} <span class="visually-hidden">" model"</span>
-                    </span>
+                    <span class="strip-model">{model}</span>
                 </span>
             </button>
         </li>

@@ -127,7 +127,10 @@ pub fn StripPanel(
         now
     });
     Effect::new(move |_| {
-        let is_ready = |run: &Run| !run.is_open() || !run.is_done() || run.target.is_complete.get();
+        let is_ready = |run: &Run| {
+            let comes = run.is_open() && run.is_done() && run.target.problem.with(Option::is_none);
+            !comes || run.target.is_complete.get()
+        };
         if runs[0].target.is_complete.get() && runs.iter().all(is_ready) {
             transport.frames_are_there();
         }

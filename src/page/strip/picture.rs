@@ -8,11 +8,17 @@ use super::region_tool::RegionTool;
 /// The canvas, and where the region lies on it. The outline's place is the panel's: one change of
 /// it moves every outline.
 #[component]
-pub fn Picture(canvas: NodeRef<Canvas>, region: RegionTool) -> impl IntoView {
+pub fn Picture(
+    canvas: NodeRef<Canvas>,
+    region: RegionTool,
+    /// Whether a finger draws the region too.
+    #[prop(optional)]
+    finger_draws: bool,
+) -> impl IntoView {
     view! {
         <span
             class="strip-picture"
-            on:pointerdown=move |event| region.press(&event)
+            on:pointerdown=move |event| region.press(&event, finger_draws)
             on:pointermove=move |event| region.moves(&event)
             on:pointerup=move |_| region.release()
             on:pointercancel=move |_| region.release()

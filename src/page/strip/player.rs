@@ -86,7 +86,7 @@ pub fn Player(
                 data-model=move || shown.with(|shown| shown.as_ref().map(|(_, model, _)| *model))
                 on:keydown=take_key
             >
-                <Picture canvas=canvas region=region />
+                <Picture canvas=canvas region=region finger_draws=true />
             </div>
             <figcaption class="strip-player-words">{words}</figcaption>
         </figure>

@@ -53,10 +53,11 @@ impl RegionTool {
         self.drag.set_value(None);
     }
 
-    /// A press on a picture.
-    pub fn press(&self, event: &PointerEvent) {
+    /// A press on a picture. Where a finger scrolls, it draws no box.
+    pub fn press(&self, event: &PointerEvent, finger_draws: bool) {
         self.has_dragged.set_value(false);
-        let Some(from) = place(event).filter(|_| event.button() == 0) else {
+        let draws = event.button() == 0 && (finger_draws || event.pointer_type() != "touch");
+        let Some(from) = place(event).filter(|_| draws) else {
             return;
         };
         self.drag.set_value(Some(Drag {
