@@ -86,7 +86,7 @@ pub async fn generate(
         let plan = Arc::new(plan_for(row, recipe, pair.manifest())?);
         let seed = recipe.seed_of(cell.column);
         kept.forget_finished(cell);
-        kept.cell_or_start(cell, || {
+        kept.start_unless_kept(cell, || {
             let latent_length = pair.latent_shape().iter().product();
             Sampling::new(plan, latent_length, u64::from(seed))
         });
@@ -99,7 +99,7 @@ pub async fn generate(
             if host.is_cancelled() {
                 return Ok(Outcome::Cancelled);
             }
-            let state = kept.cell_or_start(cell, || unreachable!("the cell was begun above"));
+            let state = kept.cell(cell)?;
             let Some(call) = state
                 .sampling
                 .next()
@@ -126,7 +126,7 @@ pub async fn generate(
                 digest,
             });
         }
-        let state = kept.cell_or_start(cell, || unreachable!("the cell was begun above"));
+        let state = kept.cell(cell)?;
         if state.sampling.next().is_some() {
             host.emit(Event::CellRests { job, cell });
             continue;

@@ -88,12 +88,12 @@ impl Kept {
         *self = Kept::default();
     }
 
-    /// The cell, which `start` begins if nothing is kept of it.
-    pub(super) fn cell_or_start(
+    /// Has `start` begin the cell if nothing is kept of it.
+    pub(super) fn start_unless_kept(
         &mut self,
         address: CellAddress,
         start: impl FnOnce() -> Sampling,
-    ) -> &mut KeptCell {
+    ) {
         self.cells.entry(address).or_insert_with(|| {
             self.traced.push(address);
             KeptCell {
@@ -102,7 +102,15 @@ impl Kept {
                 trace: Vec::new(),
                 is_traced: true,
             }
-        })
+        });
+    }
+
+    /// The cell.
+    ///
+    /// # Errors
+    /// [`EngineError::NotKept`] if it was not begun.
+    pub(super) fn cell(&mut self, address: CellAddress) -> Result<&mut KeptCell, EngineError> {
+        self.cells.get_mut(&address).ok_or(EngineError::NotKept)
     }
 
     /// Forgets a cell that is finished: it was asked for again, perhaps because its steps are gone.

@@ -232,15 +232,15 @@ impl EngineClient {
         self.order(recipe, extent, None);
     }
 
-    /// Goes on with cells of the grid on show.
-    pub fn resume(&self, cells: Vec<CellAddress>) {
+    /// Goes on with cells of the grid on show, to their end or until so many of their steps are done.
+    pub fn resume(&self, cells: Vec<CellAddress>, depth: Option<u32>) {
         if let Some(grid) = self.job.get_untracked()
             && !cells.is_empty()
         {
             let extent = Extent {
                 resumes: true,
                 cells: Some(cells),
-                depth: None,
+                depth,
             };
             self.order(grid.recipe.clone(), extent, Some(grid));
         }

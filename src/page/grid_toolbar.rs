@@ -13,6 +13,9 @@ use crate::engine::recipe::CellAddress;
 pub fn GridToolbar(
     job: Arc<Job>,
     #[prop(into)] busy: Signal<bool>,
+    /// Takes cells to finish.
+    on_finish: Callback<Vec<CellAddress>>,
+    /// Takes cells that were cancelled, to go on as far as they were to go.
     on_resume: Callback<Vec<CellAddress>>,
     on_copy_link: Callback<()>,
     on_save: Callback<()>,
@@ -69,7 +72,7 @@ pub fn GridToolbar(
                         class="primary"
                         data-testid="finish-ticked"
                         disabled=move || busy.get() || ticked.with(Vec::is_empty)
-                        on:click=move |_| on_resume.run(ticked.get_untracked())
+                        on:click=move |_| on_finish.run(ticked.get_untracked())
                     >
                         {move || format!("Finish {}", units::count(ticked.with(Vec::len), "ticked", "ticked"))}
                     </button>
@@ -77,7 +80,7 @@ pub fn GridToolbar(
                         type="button"
                         data-testid="finish-all"
                         disabled=busy
-                        on:click=move |_| on_resume.run(resting.get_untracked())
+                        on:click=move |_| on_finish.run(resting.get_untracked())
                     >
                         {format!("Finish all {number}")}
                     </button>

@@ -28,7 +28,13 @@ pub fn Results(
     /// Takes a sentence about what couldn't be saved.
     on_problem: Callback<String>,
 ) -> impl IntoView {
-    let resume = Callback::new(move |cells| engine.resume(cells));
+    let finish = Callback::new(move |cells| engine.resume(cells, None));
+    let resume = Callback::new(move |cells| {
+        let depth = engine
+            .job
+            .with_untracked(|job| job.as_ref().and_then(|job| job.extent().depth));
+        engine.resume(cells, depth);
+    });
 
     let selection = Selection::new();
     Effect::new(move |_| {
@@ -90,6 +96,7 @@ pub fn Results(
                     <GridToolbar
                         job=job.clone()
                         busy=engine.busy()
+                        on_finish=finish
                         on_resume=resume
                         on_copy_link=copy_link
                         on_save=save_grid
@@ -120,7 +127,7 @@ pub fn Results(
             on_save_strip=save_strip
             on_save_strip_sheet=save_strip_sheet
             on_compare=Callback::new(move |column| selection.compared.set(Some(column)))
-            on_redraw=Callback::new(move |cell| engine.resume(vec![cell]))
+            on_redraw=Callback::new(move |cell| engine.resume(vec![cell], None))
         />
     }
 }

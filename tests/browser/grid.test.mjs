@@ -89,6 +89,21 @@ test("a cancelled grid goes on where it was", { timeout: TIMEOUT }, async () => 
   });
 });
 
+test("a first look that was cancelled goes on as a first look", { timeout: TIMEOUT }, async () => {
+  const parameters = { ...QUICK, "seed-count": 16, "distilled-steps": 4 };
+  await withPage({ parameters }, async ({ page }) => {
+    await page.control("first-look").click({ timeout: 60_000 });
+    await waitForState(page, "cell-distilled-0", "resting");
+    await page.control("cancel").click();
+    await page.control("resume").click({ timeout: 30_000 });
+    for (const name of cellNames(["distilled"], 16)) {
+      await waitForState(page, name, "resting");
+    }
+    await page.waitForStatus([/^First look done/], 30_000);
+    assert.equal(await page.control("resume").count(), 0);
+  });
+});
+
 test("rows differ in k, base guidance or the prompt", { timeout: TIMEOUT }, async () => {
   const parameters = { ...QUICK, modes: "distilled,hybrid", "distilled-steps": 3 };
   await withPage({ parameters }, async ({ page }) => {
