@@ -20,7 +20,7 @@
 //! | `seed`, `seed-count` | first seed and number of columns |
 //! | `modes` | comma list of `base`, `distilled`, `hybrid`, `skip` |
 //! | `k-values`, `base-guidance-values` | comma list: a row of the hybrid for each |
-//! | `axis` | `modes`: rows differ in their mode alone, against a default that says otherwise |
+//! | `axis` | `modes`: rows differ in their mode alone, against a default that says otherwise; a link with a version that names no axis means this |
 //! | `k`, `base-guidance`, `hybrid-base-steps` | the hybrid's |
 //! | `base-steps`, `guidance`, `base-scheduler` | the base model's row |
 //! | `distilled-steps`, `distilled-guidance`, `distilled-scheduler` | the distilled model's |
@@ -236,8 +236,13 @@ impl Link {
                 break;
             }
         }
-        let (link, error) = reading.finish();
+        let (mut link, error) = reading.finish();
         errors.extend(error);
+        if link.is_versioned {
+            // Most recipes have neither: a link with a version that doesn't say them means none.
+            link.negative_prompt.get_or_insert_default();
+            link.axis.get_or_insert(Axis::Modes);
+        }
         // What was left out has its sentence already.
         if link.is_versioned
             && errors.is_empty()
@@ -615,7 +620,12 @@ impl Display for Link {
                 push(&format!("{FURTHER_PROMPT}{number}"), Some(prompt.clone()));
             }
         }
-        push("negative-prompt", self.negative_prompt.clone());
+        // What complete links leave out where there is none: see [`Link::parse`].
+        let negative_prompt = self.negative_prompt.clone();
+        push(
+            "negative-prompt",
+            negative_prompt.filter(|text| !self.is_versioned || !text.is_empty()),
+        );
         push("seed", whole(self.seed));
         push("seed-count", whole(self.seed_count));
         push(
@@ -626,6 +636,7 @@ impl Display for Link {
             }),
         );
         match &self.axis {
+            Some(Axis::Modes) if self.is_versioned => {}
             Some(Axis::Modes) => push("axis", Some(NO_AXIS.to_owned())),
             Some(Axis::K(values)) => push("k-values", Some(comma_list(values))),
             Some(Axis::BaseGuidance(values)) => push(
@@ -1254,14 +1265,21 @@ mod tests {
     #[test]
     fn a_shared_grid_is_short_and_says_everything() {
         let text = shared().to_string();
-        assert!(text.len() < 400, "{}: {text}", text.len());
+        // Another pair of the family, and a digest per step of its base row.
+        let longest = Link {
+            pair: Some("pairs/emoji/lightning.json".into()),
+            digests: vec![StepDigest([7; 3]); 25],
+            ..shared()
+        };
+        let longest = longest.to_string();
+        assert!(longest.len() < 400, "{}: {longest}", longest.len());
         // The text itself, since links are kept for years.
         assert_eq!(
             text.replace(&digest::to_text(&shared().digests), "…"),
-            "v=1&prompt=image%20of%20a%20dog%20face&negative-prompt=&seed=1&seed-count=8\
-             &modes=base,distilled,hybrid,skip&axis=modes&k=1&base-guidance=0&hybrid-base-steps=1\
+            "v=1&prompt=image%20of%20a%20dog%20face&seed=1&seed-count=8\
+             &modes=base,distilled,hybrid,skip&k=1&base-guidance=0&hybrid-base-steps=1\
              &base-steps=25&guidance=5&base-scheduler=pair&distilled-steps=4\
-             &distilled-guidance=0&distilled-scheduler=pair&digest=…&sum=ac4e0f3f"
+             &distilled-guidance=0&distilled-scheduler=pair&digest=…&sum=ec8eaee6"
         );
     }
 
@@ -1414,12 +1432,7 @@ mod tests {
         }
         let (read, errors) = Link::parse("v=1&prompt=a");
         assert_eq!(read.prompt.as_deref(), Some("a"));
-        assert_eq!(
-            errors,
-            [LinkError::Incomplete {
-                name: "negative-prompt"
-            }]
-        );
+        assert_eq!(errors, [LinkError::Incomplete { name: "seed" }]);
     }
 
     #[test]
