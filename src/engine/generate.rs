@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::{
     EngineError, Kept, Pair,
-    kept::distance,
+    kept::{distance, reduced_to_measure},
     plan_for,
     protocol::{ErrandId, Event, Extent, Frame, JobId, StripView},
     recipe::{CellAddress, Mode, Recipe, Row},
@@ -75,13 +75,22 @@ pub async fn generate(
     recipe.validate()?;
     kept.turn_to(recipe, extent.resumes);
     let rows = recipe.rows();
+    let is_any_guided = [recipe.base_guidance, recipe.distilled_guidance]
+        .into_iter()
+        .chain(rows.iter().map(|row| row.hybrid_base_guidance))
+        .any(is_guided);
+    let negative = if is_any_guided {
+        Some(pair.encode_negative_prompt(&recipe.negative_prompt)?)
+    } else {
+        None
+    };
     let mut prompts = HashMap::new();
     let depth = extent.depth.map_or(usize::MAX, |depth| depth as usize);
     for cell in cells(recipe, &rows, extent) {
         let row = &rows[cell.row as usize];
         let prompt = match prompts.entry(row.prompt.as_str()) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(Prompts::encode(pair, &row.prompt, recipe)?),
+            Entry::Vacant(entry) => entry.insert(pair.encode_prompt(&row.prompt)?),
         };
         let plan = Arc::new(plan_for(row, recipe, pair.manifest())?);
         let seed = recipe.seed_of(cell.column);
@@ -108,7 +117,7 @@ pub async fn generate(
                 break;
             };
             let start = host.milliseconds();
-            let prediction = predict(pair, &call, prompt).await?;
+            let prediction = predict(pair, &call, prompt, negative.as_ref()).await?;
             let outcome = state.sampling.advance(&prediction);
             state.milliseconds += host.milliseconds() - start;
             kept.note_step(cell, call, &outcome);
@@ -175,11 +184,14 @@ pub async fn strip(
     };
     let is_finished = cell.sampling.next().is_none();
     let steps = cell.sampling.steps();
-    let mut frames = Vec::new();
+    let wants_distances = is_finished && request.view == StripView::Target && request.skip == 0;
+    let mut measured = Vec::new();
     for (step, number) in trace.iter().zip(1u32..).skip(request.skip as usize) {
         let latent = latent(pair, step.latent(request.view).to_vec());
         let frame = frame(pair.decode_preview(latent)).await?;
-        frames.push(frame.clone());
+        if wants_distances {
+            measured.push(reduced_to_measure(&frame));
+        }
         host.emit(Event::StripFrame {
             errand,
             step: number,
@@ -190,14 +202,15 @@ pub async fn strip(
         });
         host.pause().await;
     }
-    if is_finished && request.view == StripView::Target && request.skip == 0 {
+    if wants_distances {
         // By the same decoder as the steps, so that what differs is the latent alone.
         let last = latent(pair, cell.sampling.latent().to_vec());
         let last = frame(pair.decode_preview(last)).await?;
-        let mut distances = Vec::with_capacity(frames.len());
-        for frame in &frames {
-            distances.push(distance(frame, &last)?);
-        }
+        let last = reduced_to_measure(&last);
+        let distances = measured
+            .iter()
+            .map(|frame| distance(frame, &last))
+            .collect::<Result<_, _>>()?;
         host.emit(Event::Convergence { errand, distances });
     }
     host.emit(Event::ErrandDone { errand });
@@ -223,67 +236,40 @@ fn cells(recipe: &Recipe, rows: &[Row], extent: &Extent) -> Vec<CellAddress> {
             .map(move |column| CellAddress { row, column })
     });
     fast.chain(base)
-        .filter(|cell| {
-            extent
-                .cells
-                .as_ref()
-                .is_none_or(|cells| cells.contains(cell))
-        })
+        .filter(|cell| extent.includes(*cell))
         .collect()
 }
 
-/// The encoded prompts of a row.
-struct Prompts {
-    positive: Conditioning,
-    /// None where no step of the recipe is guided.
-    negative: Option<Conditioning>,
-}
-
-impl Prompts {
-    fn encode(pair: &Pair, prompt: &str, recipe: &Recipe) -> Result<Self, EngineError> {
-        let guided = [recipe.base_guidance, recipe.distilled_guidance]
-            .into_iter()
-            .chain(recipe.rows().iter().map(|row| row.hybrid_base_guidance))
-            .any(is_guided);
-        Ok(Self {
-            positive: pair.encode_prompt(prompt)?,
-            negative: if guided {
-                Some(pair.encode_negative_prompt(&recipe.negative_prompt)?)
-            } else {
-                None
-            },
-        })
-    }
-}
-
 /// The model's prediction for one step, after guidance: two passes in one batch where the step is
-/// guided, one conditional pass where it is not.
+/// guided, one conditional pass where it is not. `negative` is there if any step of the recipe is
+/// guided.
 async fn predict(
     pair: &Pair,
     call: &ModelCall,
-    prompts: &Prompts,
+    positive: &Conditioning,
+    negative: Option<&Conditioning>,
 ) -> Result<Vec<f32>, EngineError> {
     let unet = pair.unet(call.model)?;
     let sample = latent(pair, call.sample.clone());
     if let Some(size) = unet.config().time_cond_proj_dim {
         // A full LCM model takes the guidance as an input instead of a second pass.
         let embedding = guidance_embedding(call.guidance_scale, size);
-        let mut conditioning = prompts.positive.clone();
+        let mut conditioning = positive.clone();
         conditioning.guidance = Some(Tensor::from_data(
             TensorData::new(embedding, [1, size]),
             pair.device(),
         ));
         return read(unet.forward(sample, call.timestep, &conditioning)).await;
     }
-    match &prompts.negative {
+    match negative {
         Some(negative) if is_guided(call.guidance_scale) => {
-            let conditioning = negative.clone().concatenate(prompts.positive.clone());
+            let conditioning = negative.clone().concatenate(positive.clone());
             let samples = Tensor::cat(vec![sample.clone(), sample], 0);
             let both = read(unet.forward(samples, call.timestep, &conditioning)).await?;
             let (unconditional, conditional) = both.split_at(both.len() / 2);
             Ok(combine(unconditional, conditional, call.guidance_scale))
         }
-        _ => read(unet.forward(sample, call.timestep, &prompts.positive)).await,
+        _ => read(unet.forward(sample, call.timestep, positive)).await,
     }
 }
 

@@ -174,10 +174,9 @@ impl Kept {
         if row.columns.contains(&address.column) {
             return Ok(row.distances.diversity());
         }
-        let image = reduced(image, MEASURED_SIDE);
-        let added = measurable(&image)?;
+        let image = reduced_to_measure(image);
         row.distances
-            .push(|place| structural_dissimilarity(&added, &measurable(&row.images[place])?))?;
+            .push(|place| distance(&image, &row.images[place]))?;
         row.columns.push(address.column);
         row.images.push(image);
         Ok(row.distances.diversity())
@@ -220,13 +219,14 @@ fn measurable(frame: &Frame) -> Result<RgbaImage<'_>, MetricsError> {
     RgbaImage::new(frame.width, frame.height, &frame.rgba)
 }
 
-/// How far two decoded pictures are apart, measured at the size of a row's images.
-pub(super) fn distance(frame: &Frame, other: &Frame) -> Result<f64, EngineError> {
-    let [frame, other] = [frame, other].map(|frame| reduced(frame, MEASURED_SIDE));
-    Ok(structural_dissimilarity(
-        &measurable(&frame)?,
-        &measurable(&other)?,
-    )?)
+/// The picture at the size at which pictures are measured.
+pub(super) fn reduced_to_measure(frame: &Frame) -> Frame {
+    reduced(frame, MEASURED_SIDE)
+}
+
+/// How far two pictures of [`reduced_to_measure`] are apart.
+pub(super) fn distance(frame: &Frame, other: &Frame) -> Result<f64, MetricsError> {
+    structural_dissimilarity(&measurable(frame)?, &measurable(other)?)
 }
 
 /// The picture with its longer side at most this long: means of whole squares of pixels. Rows and

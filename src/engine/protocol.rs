@@ -147,6 +147,15 @@ pub struct Extent {
     pub depth: Option<u32>,
 }
 
+impl Extent {
+    /// Whether the job draws a cell.
+    pub fn includes(&self, cell: CellAddress) -> bool {
+        self.cells
+            .as_ref()
+            .is_none_or(|cells| cells.contains(&cell))
+    }
+}
+
 /// What a frame of a strip shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum StripView {

@@ -39,10 +39,7 @@ pub fn GridCell(
     } = cell;
     let element = NodeRef::<html::Td>::new();
     let in_sight = visibility.watch(element);
-    let view = {
-        let shown = shown.clone();
-        Signal::derive(move || shown.get())
-    };
+    let view: Signal<CellView> = shown.read_only().into();
     let state = Memo::new(move |_| view.with(|view| view.state));
     let done_seed = move || (state.get() == CellState::Done).then(|| seed.to_string());
     let name = format!("{row_name}, seed {seed}");

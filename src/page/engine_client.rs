@@ -751,12 +751,7 @@ impl EngineClient {
         });
         if let Some(job) = job {
             for cell in job.cells() {
-                let is_meant = order
-                    .extent
-                    .cells
-                    .as_ref()
-                    .is_none_or(|cells| cells.contains(&cell.address));
-                if is_meant {
+                if order.extent.includes(cell.address) {
                     cell.view.update(|view| view.state = CellState::Waiting);
                 }
             }
@@ -859,17 +854,11 @@ impl EngineClient {
 fn unfinished_part(job: &Arc<Job>) -> Order {
     let mut extent = job.extent();
     extent.resumes = true;
-    let is_meant = |address: &CellAddress| {
-        extent
-            .cells
-            .as_ref()
-            .is_none_or(|cells| cells.contains(address))
-    };
     let unfinished = job.cells_that(|cell| {
         let is_unfinished = cell
             .view
             .with_untracked(|view| !matches!(view.state, CellState::Done | CellState::Resting));
-        is_unfinished && is_meant(&cell.address)
+        is_unfinished && extent.includes(cell.address)
     });
     extent.cells = Some(unfinished);
     Order {

@@ -253,12 +253,7 @@ impl Job {
     /// Steps of the running job that are done and that are left, by row.
     pub fn steps(&self) -> Vec<StepCount> {
         let extent = self.extent();
-        let in_extent = |cell: &&Cell| {
-            extent
-                .cells
-                .as_ref()
-                .is_none_or(|cells| cells.contains(&cell.address))
-        };
+        let in_extent = |cell: &&Cell| extent.includes(cell.address);
         self.rows
             .iter()
             .zip(0..)

@@ -39,18 +39,11 @@ impl LabelPainter {
         self.letters
     }
 
-    /// A picture of these lines, each cut off where it is too long. No lines: one white pixel.
+    /// A picture of these lines, each cut off where it is too long.
     ///
     /// # Errors
     /// The browser gives no canvas.
     pub fn paint(&self, lines: &[String]) -> Result<Frame, JsValue> {
-        if lines.is_empty() {
-            return Ok(Frame {
-                width: 1,
-                height: 1,
-                rgba: vec![255; 4],
-            });
-        }
         let canvas = document()
             .create_element("canvas")?
             .dyn_into::<HtmlCanvasElement>()?;

@@ -37,15 +37,12 @@ pub fn Results(
     });
 
     let selection = Selection::new();
+    let (copied, set_copied) = signal(None::<String>);
     Effect::new(move |_| {
         // Another grid has other cells.
         engine.job.track();
         selection.strip.set(None);
         selection.compared.set(None);
-    });
-    let (copied, set_copied) = signal(None::<String>);
-    Effect::new(move |_| {
-        engine.job.track();
         set_copied.set(None);
     });
     let copy_link = Callback::new(move |()| {
@@ -84,8 +81,10 @@ pub fn Results(
     });
     let save_strip_sheet = Callback::new(move |strip: StripToSave| {
         if let Some(job) = engine.job.get_untracked() {
-            let strips = [(strip.cell, strip.frames)];
-            save::save_strip_sheet(engine, &job, &strips, strip.view, on_problem);
+            let StripToSave {
+                cell, view, frames, ..
+            } = strip;
+            save::save_strip_sheet(engine, &job, cell, &frames, view, on_problem);
         }
     });
 

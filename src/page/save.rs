@@ -110,61 +110,46 @@ pub fn save_strip(
     encode(engine, job, Content::Strip(cell), request, on_problem);
 }
 
-/// Saves the steps of cells as one PNG: a row per cell, a column per step, under each picture its
-/// step, its timestep and the model that took it.
+/// Saves the steps of a cell as one PNG: under each picture its step, its timestep and the model that
+/// took it.
 pub fn save_strip_sheet(
     engine: EngineClient,
     job: &Arc<Job>,
-    strips: &[(CellAddress, Vec<StripStep>)],
+    cell: CellAddress,
+    steps: &[StripStep],
     view: StripView,
     on_problem: Callback<String>,
 ) {
-    let Some((first, _)) = strips.first() else {
+    let Some(first) = steps.first() else {
         return on_problem.run("There are no steps to save: open a cell's steps first.".to_owned());
     };
     let request = || {
-        let columns = strips.iter().map(|(_, steps)| steps.len()).max();
-        let columns = columns.unwrap_or(0);
-        let width = strips
-            .iter()
-            .flat_map(|(_, steps)| steps)
-            .map(|step| step.frame.width)
-            .next();
-        let painter = LabelPainter::for_frames(width.unwrap_or(job.image_size.0));
-        let places = || {
-            strips
-                .iter()
-                .flat_map(|(_, steps)| (0..columns).map(move |column| steps.get(column)))
-        };
-        let row_headers = strips
-            .iter()
-            .map(|(cell, _)| {
-                let row = job.rows.get(cell.row as usize);
-                let mut words = row.map_or_else(Vec::new, |row| row_words(&row.row));
-                words.push(seed_words(job, cell.column));
-                words.push(view_words(view).to_owned());
-                paint(&painter, &words)
-            })
-            .collect::<Result<_, _>>()?;
+        let painter = LabelPainter::for_frames(first.frame.width);
+        let row = job.rows.get(cell.row as usize);
+        let mut words = row.map_or_else(Vec::new, |row| row_words(&row.row));
+        words.push(seed_words(job, cell.column));
+        words.push(view_words(view).to_owned());
         Ok(FileRequest::Sheet {
-            columns: u32::try_from(columns).unwrap_or(u32::MAX),
-            frames: places()
-                .map(|step| step.map(|step| Frame::clone(&step.frame)))
+            columns: u32::try_from(steps.len()).unwrap_or(u32::MAX),
+            frames: steps
+                .iter()
+                .map(|step| Some(Frame::clone(&step.frame)))
                 .collect(),
-            captions: places()
-                .map(|step| paint(&painter, &step.map_or_else(Vec::new, step_words)))
+            captions: steps
+                .iter()
+                .map(|step| paint(&painter, &step_words(step)))
                 .collect::<Result<_, _>>()?,
             column_headers: Vec::new(),
-            row_headers,
+            row_headers: vec![paint(&painter, &words)?],
             padding: painter.padding(),
             background: WHITE,
-            recipe: recipe_text(job, (strips.len() == 1).then_some(*first))?,
+            recipe: recipe_text(job, Some(cell))?,
         })
     };
     encode(
         engine,
         job,
-        Content::StripSheet(*first),
+        Content::StripSheet(cell),
         request(),
         on_problem,
     );

@@ -315,7 +315,8 @@ impl Link {
     }
 
     /// Whether the link says its version and all of a recipe, so that no default counts.
-    pub fn is_complete(&self) -> bool {
+    #[cfg(test)]
+    fn is_complete(&self) -> bool {
         self.is_versioned && self.first_missing().is_none()
     }
 
