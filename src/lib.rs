@@ -7,6 +7,7 @@
 pub mod adapters;
 pub mod engine;
 pub mod history;
+pub mod loader;
 #[cfg(all(feature = "engine", target_family = "wasm"))]
 mod indexed_db;
 pub mod metrics;
