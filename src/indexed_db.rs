@@ -5,27 +5,93 @@
 use std::{cell::Cell, rc::Rc};
 
 use futures::channel::oneshot;
+use futures::future::{Either, select};
 use idb::{Database, DatabaseEvent, Error, Factory, ObjectStoreParams, TransactionMode};
+use js_sys::{Function, Reflect};
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::spawn_local;
 
-/// Opens a database, and makes it with these object stores where it is not there yet.
+/// Why a database can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// Another tab holds an older form of it open.
+    #[error("another tab has an older version of this page open; close it and reload this one")]
+    Blocked,
+    /// There is no IndexedDB, or the browser denies it.
+    #[error("{0}")]
+    Failed(Error),
+}
+
+/// Opens a database. Where it is not there yet, or in an older form, it is made with these object
+/// stores and nothing in them; the second value says whether an older form was emptied.
 ///
 /// # Errors
-/// There is no IndexedDB, or the browser denies it.
+/// Everything that [`OpenError`] lists.
 pub(crate) async fn open(
     name: &str,
     version: u32,
     stores: &'static [&'static str],
-) -> Result<Database, Error> {
-    let mut request = Factory::new()?.open(name, Some(version))?;
+) -> Result<(Database, bool), OpenError> {
+    let emptied = Rc::new(Cell::new(false));
+    let factory = Factory::new().map_err(OpenError::Failed)?;
+    let mut request = factory
+        .open(name, Some(version))
+        .map_err(OpenError::Failed)?;
+    let upgraded = emptied.clone();
     request.on_upgrade_needed(move |event| {
         // An object store that can't be made shows at the first transaction, as an error.
-        if let Ok(database) = event.database() {
-            for name in stores {
-                let _ = database.create_object_store(name, ObjectStoreParams::new());
-            }
+        let Ok(database) = event.database() else {
+            return;
+        };
+        for old in database.store_names() {
+            let _ = database.delete_object_store(&old);
+            upgraded.set(true);
+        }
+        for name in stores {
+            let _ = database.create_object_store(name, ObjectStoreParams::new());
         }
     });
-    request.await
+    let (report_blocked, blocked) = oneshot::channel();
+    let report_blocked = Cell::new(Some(report_blocked));
+    request.on_blocked(move |_| {
+        if let Some(sender) = report_blocked.take() {
+            let _ = sender.send(());
+        }
+    });
+    // In a task of its own, which outlives a caller that goes away.
+    let (sender, opened) = oneshot::channel();
+    spawn_local(async move {
+        let mut opened = request.await;
+        if let Ok(database) = &mut opened {
+            // A later version of the page, in another tab, waits for this one to let go.
+            database.on_version_change(|event| {
+                let close = event.target().and_then(|database| {
+                    let close = Reflect::get(&database, &"close".into()).ok()?;
+                    Some((close.dyn_into::<Function>().ok()?, database))
+                });
+                if let Some((close, database)) = close {
+                    // A database that is closed already stays so.
+                    let _ = close.call0(&database);
+                }
+            });
+        }
+        if let Err(Ok(late)) = sender.send(opened) {
+            late.close();
+        }
+    });
+    // The sender of `blocked` falls away with the request, which says nothing of being blocked.
+    let blocked = async {
+        if blocked.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let mut blocked = std::pin::pin!(blocked);
+    match select(opened, blocked.as_mut()).await {
+        Either::Left((Ok(Ok(database)), _)) => Ok((database, emptied.get())),
+        Either::Left((Ok(Err(error)), _)) => Err(OpenError::Failed(error)),
+        Either::Left((Err(_), _)) => Err(OpenError::Failed(Error::DomExceptionNotFound)),
+        Either::Right(_) => Err(OpenError::Blocked),
+    }
 }
 
 /// Runs a transaction on these object stores to its end; it holds or fails as a whole. `requests`

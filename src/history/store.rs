@@ -82,7 +82,7 @@ impl Store {
     /// [`HistoryError::Unavailable`].
     pub async fn open() -> Result<Self, HistoryError> {
         match indexed_db::open(DATABASE, VERSION, &[RUNS, THUMBNAILS]).await {
-            Ok(database) => Ok(Store { database }),
+            Ok((database, _)) => Ok(Store { database }),
             Err(error) => Err(HistoryError::Unavailable {
                 reason: error.to_string(),
             }),

@@ -4,11 +4,18 @@
 //! file with its size and SHA-256, which are of the bytes as they are transferred: a gzipped file is
 //! checked before it is unpacked. Files are known by their hash from then on, so two components, or
 //! two pairs, that share a file load and store it once.
+//!
+//! A file may lie on another host, in a hub's repository or at an address. Such an entry may leave
+//! out what its host can be asked for; the loader [resolves](super::resolve) it before a load. What
+//! a file becomes in the store also depends on the encodings that its component asks for, which is
+//! why the store knows it by [`ManifestFile::id`] and not by the hash alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::rules::EncodingRule;
+use super::verify::sha256;
 use crate::vocabulary::{Vocabulary, VocabularyError};
 
 /// The manifest's format that this program reads and writes.
@@ -17,6 +24,10 @@ pub const MANIFEST_FORMAT: u64 = 1;
 /// Ending that [`pack`](super::pack) gives to gzipped files. It is not `.gz`: hosts take that for a
 /// content encoding, and browsers then unpack the bytes before they can be checked.
 pub const GZIP_ENDING: &str = ".gzip";
+
+/// Raised when the same bytes and rules give other records than before: the store then takes them
+/// for other files, and never mixes the two.
+const RECORDS_VERSION: u32 = 1;
 
 /// Hexadecimal digits of a SHA-256.
 const HASH_DIGITS: usize = 64;
@@ -83,6 +94,35 @@ pub enum ManifestError {
         /// What stands for its hash.
         hash: String,
     },
+    /// A file beside the manifest whose size or hash is not said.
+    #[error(
+        "The manifest of the model pair doesn't say the size and SHA-256 of the file {path}; only \
+         files in a hub's repository or with an address of their own may leave them out."
+    )]
+    Unresolved {
+        /// The file.
+        path: String,
+    },
+    /// An address that files are not loaded from.
+    #[error(
+        "The manifest of the model pair names the address {url}; only https addresses are loaded \
+         from, and http ones of this very machine."
+    )]
+    Address {
+        /// The address.
+        url: String,
+    },
+    /// A hub's repository or revision with characters that none has.
+    #[error(
+        "The manifest of the model pair names the repository {repository} at {revision}, which is \
+         not of the form owner/name with a commit, tag or branch."
+    )]
+    Repository {
+        /// The repository.
+        repository: String,
+        /// The revision.
+        revision: String,
+    },
     /// Two entries of one hash that contradict each other.
     #[error(
         "The manifest of the model pair lists the files {first} and {second} with the same SHA-256 \
@@ -127,18 +167,50 @@ pub enum Compression {
     Gzip,
 }
 
-/// A file of a pair.
+/// Where a file lies on a hub.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HubRepository {
+    /// `owner/name`.
+    pub repository: String,
+    /// A commit, tag or branch.
+    pub revision: String,
+}
+
+/// A file of a pair.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestFile {
-    /// Relative to the manifest, with `/`.
+    /// With `/`; relative to the manifest, or in the hub's repository.
     pub path: String,
-    /// Bytes as transferred.
+    /// The repository that it lies in; none: it lies beside the manifest, or at [`Self::url`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hub: Option<HubRepository>,
+    /// Its address, where it is on another host and in no hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Bytes as transferred; 0: its host has to be asked.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub size: u64,
-    /// SHA-256 of the bytes as transferred, in lower-case hexadecimal digits.
+    /// SHA-256 of the bytes as transferred, in lower-case hexadecimal digits; empty: its host has to
+    /// be asked, or publishes none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub sha256: String,
+    /// The validator (`ETag`) that a host without hashes gives the file.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub validator: String,
+    /// Bytes in the store, where that is known before the file has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored_size: Option<u64>,
     /// How the transferred bytes are to be unpacked; none: they are the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
+    /// What the store knows the file by, with the encodings that its components ask for. Set by
+    /// [`Manifest::parse`].
+    #[serde(skip)]
+    pub id: String,
+}
+
+fn is_zero(size: &u64) -> bool {
+    *size == 0
 }
 
 impl ManifestFile {
@@ -149,6 +221,36 @@ impl ManifestFile {
             None => &self.path,
         };
         name.strip_suffix(GZIP_ENDING).unwrap_or(name)
+    }
+
+    /// Whether the file's host has nothing more to say: the size is known, and the hash or what
+    /// stands in for it.
+    pub fn is_resolved(&self) -> bool {
+        self.size > 0 && (!self.sha256.is_empty() || self.is_elsewhere())
+    }
+
+    /// Whether the file's bytes can be checked against a published hash.
+    pub fn is_proven(&self) -> bool {
+        !self.sha256.is_empty()
+    }
+
+    /// Whether the file lies on another host than the manifest.
+    pub fn is_elsewhere(&self) -> bool {
+        self.hub.is_some() || self.url.is_some()
+    }
+
+    /// What tells the transferred bytes from others: their SHA-256, or where nobody publishes that,
+    /// a hash of where they are from, how long they are, and their host's validator.
+    fn source_id(&self) -> String {
+        if !self.sha256.is_empty() {
+            return self.sha256.clone();
+        }
+        let place = match (&self.hub, &self.url) {
+            (Some(hub), _) => format!("{}@{}/{}", hub.repository, hub.revision, self.path),
+            (None, Some(url)) => url.clone(),
+            (None, None) => self.path.clone(),
+        };
+        sha256(format!("{place}\n{}\n{}", self.size, self.validator).as_bytes())
     }
 }
 
@@ -172,6 +274,14 @@ pub struct Component {
     /// this component with the adapter merged in. Only [`Components::unet_distilled`] can be one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapter_on: Option<AdapterBase>,
+    /// How the tensors are stored when they arrive in another form; the first rule that fits a tensor
+    /// counts, and one without a rule is stored as f16. Empty: as they are in the files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub encodings: Vec<EncodingRule>,
+    /// What stands before the names of this component's tensors in its files, where several share
+    /// one, as in a single-file checkpoint: `unet.`, `vae.`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prefix: String,
 }
 
 /// The components by diffusers' names.
@@ -197,6 +307,21 @@ pub struct Components {
 }
 
 impl Components {
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Component> {
+        [
+            Some(&mut self.unet),
+            Some(&mut self.unet_distilled),
+            Some(&mut self.text_encoder),
+            Some(&mut self.text_encoder_2),
+            Some(&mut self.vae),
+            self.tiny_decoder.as_mut(),
+            Some(&mut self.tokenizer),
+            Some(&mut self.tokenizer_2),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
     /// Every component that the pair has, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Component)> {
         [
@@ -285,6 +410,9 @@ pub struct Manifest {
     pub description: String,
     /// Under which licence it may be used.
     pub licence: Licence,
+    /// Licences that the visitor has to accept before a download.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub licences_to_accept: Vec<Licence>,
     /// Whom the training data are from and under which licences.
     pub attribution: String,
     /// Width and height of an image in pixels.
@@ -337,17 +465,67 @@ impl Manifest {
         {
             return Err(ManifestError::MissingComponent { component });
         }
-        let manifest: Manifest = serde_json::from_value(value).map_err(malformed)?;
+        let mut manifest: Manifest = serde_json::from_value(value).map_err(malformed)?;
         manifest.check()?;
+        manifest.set_ids();
         Ok(manifest)
     }
 
-    /// Every file once, in the order of the components; files of one hash are one file.
+    /// Every file once, in the order of the components; files of one id are one file.
     pub fn files(&self) -> Vec<&ManifestFile> {
         let mut seen = BTreeSet::new();
         self.all_files()
-            .filter(|file| seen.insert(file.sha256.as_str()))
+            .filter(|file| seen.insert(file.id.as_str()))
             .collect()
+    }
+
+    /// How the tensors of a file are stored, of all components that share it: their names with the
+    /// component's [`Component::prefix`] before them. Empty: as they are in the file.
+    pub fn rules_of(&self, file: &ManifestFile) -> Vec<EncodingRule> {
+        let source = file.source_id();
+        let mut rules = Vec::new();
+        for (_, component) in self.components.iter() {
+            if component.files.iter().any(|it| it.source_id() == source) {
+                for rule in &component.encodings {
+                    let rule = EncodingRule {
+                        tensors: format!("{}{}", component.prefix, rule.tensors),
+                        ..rule.clone()
+                    };
+                    if !rules.contains(&rule) {
+                        rules.push(rule);
+                    }
+                }
+            }
+        }
+        rules
+    }
+
+    /// Whether every file's host has been asked for what the manifest leaves out.
+    pub fn is_resolved(&self) -> bool {
+        self.all_files().all(ManifestFile::is_resolved)
+    }
+
+    fn set_ids(&mut self) {
+        let ids: BTreeMap<String, String> = self
+            .all_files()
+            .map(|file| {
+                let source = file.source_id();
+                let rules = self.rules_of(file);
+                let id = if rules.is_empty() {
+                    source.clone()
+                } else {
+                    // A list of plain fields: there is nothing that could fail to be written.
+                    let rules = serde_json::to_string(&rules).unwrap_or_default();
+                    sha256(format!("{RECORDS_VERSION}\n{source}\n{rules}").as_bytes())
+                };
+                (source, id)
+            })
+            .collect();
+        for component in self.components.iter_mut() {
+            for file in &mut component.files {
+                file.id = ids.get(&file.source_id()).cloned().unwrap_or_default();
+            }
+        }
     }
 
     /// Bytes over the network for a first visit, without the manifest itself.
@@ -379,6 +557,27 @@ impl Manifest {
         }
         for file in self.all_files() {
             let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+            if !file.is_elsewhere() && !file.is_resolved() {
+                return Err(ManifestError::Unresolved {
+                    path: file.path.clone(),
+                });
+            }
+            if let Some(url) = file.url.as_ref().filter(|url| !is_loadable(url)) {
+                return Err(ManifestError::Address { url: url.clone() });
+            }
+            if let Some(HubRepository {
+                repository,
+                revision,
+            }) = file.hub.as_ref().filter(|hub| !is_repository(hub))
+            {
+                return Err(ManifestError::Repository {
+                    repository: repository.clone(),
+                    revision: revision.clone(),
+                });
+            }
+            if file.sha256.is_empty() && file.is_elsewhere() {
+                continue;
+            }
             if file.sha256.len() != HASH_DIGITS || !file.sha256.bytes().all(is_digit) {
                 return Err(ManifestError::Hash {
                     path: file.path.clone(),
@@ -391,13 +590,12 @@ impl Manifest {
                 return Err(ManifestError::Adapter { component });
             }
         }
-        let unique = self.files();
-        for file in self.all_files() {
+        for file in self.all_files().filter(|file| file.is_proven()) {
             let contradicts = |other: &&ManifestFile| {
                 other.sha256 == file.sha256
                     && (other.size, other.compression) != (file.size, file.compression)
             };
-            if let Some(first) = unique.iter().copied().find(contradicts) {
+            if let Some(first) = self.all_files().find(contradicts) {
                 return Err(ManifestError::Contradiction {
                     first: first.path.clone(),
                     second: file.path.clone(),
@@ -419,4 +617,22 @@ fn is_plain_relative_path(path: &str) -> bool {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
     })
+}
+
+/// Whether files may be loaded from an address: it can't be read or changed on the way, or there is
+/// no way.
+pub fn is_loadable(url: &str) -> bool {
+    let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
+    url.starts_with("https://")
+        || local.iter().any(|host| {
+            url.strip_prefix(host)
+                .is_some_and(|rest| rest.starts_with([':', '/']))
+        })
+}
+
+/// Whether this can be a repository of a hub, with nothing in it that an address would read otherwise.
+fn is_repository(hub: &HubRepository) -> bool {
+    hub.repository.matches('/').count() == 1
+        && is_plain_relative_path(&hub.repository)
+        && is_plain_relative_path(&hub.revision)
 }

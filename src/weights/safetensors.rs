@@ -20,6 +20,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
 
+use super::names::Naming;
 use super::tensor::{Encoding, StoredTensor, TensorError};
 
 /// The longest header that is read, in bytes: the format's own limit.
@@ -176,6 +177,10 @@ pub struct Header {
     pub tensors: Vec<TensorEntry>,
     /// `__metadata__`.
     pub metadata: BTreeMap<String, String>,
+    /// How the tensors are named.
+    pub naming: Naming,
+    /// Where the tensors' bytes begin, counted from the beginning of the file.
+    pub data_start: u64,
     /// Length of the whole file in bytes.
     pub file_length: u64,
 }
@@ -194,6 +199,25 @@ struct QuantizedEntry {
 }
 
 impl Header {
+    /// Bytes from the beginning of a file to the end of its header, by the file's first 8 bytes; none
+    /// where there are fewer.
+    ///
+    /// # Errors
+    /// [`SafetensorsError::HeaderTooLong`].
+    pub fn end(file: &str, bytes: &[u8]) -> Result<Option<u64>, SafetensorsError> {
+        let Some(length_bytes) = bytes.first_chunk::<LENGTH_BYTES>() else {
+            return Ok(None);
+        };
+        let length = u64::from_le_bytes(*length_bytes);
+        if length > MAXIMUM_HEADER_LENGTH {
+            return Err(SafetensorsError::HeaderTooLong {
+                file: file.into(),
+                length,
+            });
+        }
+        Ok(Some(LENGTH_BYTES as u64 + length))
+    }
+
     /// Reads the header from a file's beginning; `bytes` may end anywhere after it.
     ///
     /// # Errors
@@ -205,20 +229,12 @@ impl Header {
             expected,
             found: bytes.len() as u64,
         };
-        let Some((length_bytes, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
+        let Some(data_start) = Self::end(file, bytes)? else {
             return Err(truncated(LENGTH_BYTES as u64));
         };
-        let length = u64::from_le_bytes(*length_bytes);
-        if length > MAXIMUM_HEADER_LENGTH {
-            return Err(SafetensorsError::HeaderTooLong {
-                file: file.into(),
-                length,
-            });
-        }
-        let data_start = LENGTH_BYTES as u64 + length;
         // The length is at most 100 MB, which fits usize everywhere.
-        let json = rest
-            .get(..length as usize)
+        let json = bytes
+            .get(LENGTH_BYTES..data_start as usize)
             .ok_or_else(|| truncated(data_start))?;
         let mut entries: BTreeMap<String, serde_json::Value> = serde_json::from_slice(json)
             .map_err(|error| SafetensorsError::Header {
@@ -258,9 +274,12 @@ impl Header {
             .filter(|(name, _)| !is_position_ids(name))
             .map(|(name, entry)| tensor_entry(file, name, entry, &quantized, data_start))
             .collect::<Result<_, _>>()?;
+        let naming = Naming::of(tensors.iter().map(|tensor: &TensorEntry| tensor.name.as_str()));
         Ok(Header {
             tensors,
             metadata,
+            naming,
+            data_start,
             file_length,
         })
     }

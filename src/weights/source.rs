@@ -1,10 +1,11 @@
 //! Files over HTTP, in the browser's worker. The only module that knows the network.
 
-use std::{ops::ControlFlow, pin::pin};
+use std::ops::{ControlFlow, Range};
+use std::pin::pin;
 
 use futures::future::{Either, select};
 use gloo_timers::future::TimeoutFuture;
-use js_sys::{Reflect, Uint8Array};
+use js_sys::{Array, Function, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
@@ -19,7 +20,7 @@ use super::verify::{FileVerifier, VerifyError};
 const MAXIMUM_TEXT_LENGTH: usize = 4 * 1024 * 1024;
 
 /// How long a server may be silent before the caller is asked whether it still waits.
-const SILENCE_MILLISECONDS: u32 = 250;
+pub(super) const SILENCE_MILLISECONDS: u32 = 250;
 
 /// Why a file can't be had.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -46,6 +47,21 @@ pub enum SourceError {
     /// The answer broke off.
     #[error("The connection broke while {file} was loading. Check it and try again.")]
     Interrupted {
+        /// The file.
+        file: String,
+    },
+    /// The host fell silent.
+    #[error("The server of {file} stopped sending. Check the connection and try again.")]
+    Stalled {
+        /// The file.
+        file: String,
+    },
+    /// Another part than was asked for.
+    #[error(
+        "The server of {file} sent another part of it than was asked for. Try again later, or load \
+         it from another host."
+    )]
+    WrongPart {
         /// The file.
         file: String,
     },
@@ -96,8 +112,8 @@ pub async fn fetch_file(
 ) -> Result<Vec<u8>, SourceError> {
     let mut verifier = FileVerifier::new(file);
     let mut bytes = Vec::new();
-    let open = Body::open(url, RequestCache::NoStore);
-    let mut body = while_wanted(open, || on_progress(0)).await?;
+    let open = Body::open(&Asked::whole(url, RequestCache::NoStore));
+    let mut body = while_wanted(open, || on_progress(0)).await?.found()?;
     while let Some(piece) = while_wanted(body.next(), || on_progress(bytes.len() as u64)).await? {
         verifier.update(&piece)?;
         bytes.extend_from_slice(&piece);
@@ -110,7 +126,7 @@ pub async fn fetch_file(
 }
 
 /// Waits for the network, and gives up when the caller says so: a server can be silent for ever.
-async fn while_wanted<T>(
+pub(super) async fn while_wanted<T>(
     network: impl Future<Output = Result<T, SourceError>>,
     mut on_silence: impl FnMut() -> ControlFlow<()>,
 ) -> Result<T, SourceError> {
@@ -130,7 +146,9 @@ async fn while_wanted<T>(
 /// Everything that [`SourceError`] lists but what concerns verification and cancelling.
 pub async fn fetch_text(url: &str) -> Result<String, SourceError> {
     let mut bytes = Vec::new();
-    let mut body = Body::open(url, RequestCache::NoCache).await?;
+    let mut body = Body::open(&Asked::whole(url, RequestCache::NoCache))
+        .await?
+        .found()?;
     let not_text = || SourceError::NotText {
         file: file_name(url),
     };
@@ -143,48 +161,131 @@ pub async fn fetch_text(url: &str) -> Result<String, SourceError> {
     String::from_utf8(bytes).map_err(|_| not_text())
 }
 
-/// The body of an answer, piece by piece; when dropped early, the transfer is ended.
-struct Body {
+/// What is asked for.
+pub(super) struct Asked<'a> {
+    pub url: &'a str,
+    pub cache: RequestCache,
+    /// A part of the file; none: the whole.
+    pub range: Option<Range<u64>>,
+    /// The validator that the part has to be of; else the whole is to come.
+    pub if_range: Option<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    pub fn whole(url: &'a str, cache: RequestCache) -> Self {
+        Asked {
+            url,
+            cache,
+            range: None,
+            if_range: None,
+        }
+    }
+
+    fn request(&self, signal: &JsValue) -> Result<Request, JsValue> {
+        let init = RequestInit::new();
+        init.set_cache(self.cache);
+        Reflect::set(&init, &"signal".into(), signal)?;
+        let request = Request::new_with_str_and_init(self.url, &init)?;
+        if let Some(Range { start, end }) = &self.range {
+            let last = end.saturating_sub(1);
+            request.headers().set("Range", &format!("bytes={start}-{last}"))?;
+        }
+        if let Some(validator) = self.if_range {
+            request.headers().set("If-Range", validator)?;
+        }
+        Ok(request)
+    }
+}
+
+/// Ends a request and its answer when it is dropped.
+struct Abort(JsValue);
+
+impl Abort {
+    fn new() -> Result<Self, JsValue> {
+        let class: Function =
+            Reflect::get(&js_sys::global(), &"AbortController".into())?.dyn_into()?;
+        Reflect::construct(&class, &Array::new()).map(Abort)
+    }
+
+    fn signal(&self) -> Result<JsValue, JsValue> {
+        Reflect::get(&self.0, &"signal".into())
+    }
+}
+
+impl Drop for Abort {
+    fn drop(&mut self) {
+        let abort = Reflect::get(&self.0, &"abort".into());
+        if let Some(abort) = abort.ok().and_then(|it| it.dyn_into::<Function>().ok()) {
+            // Nobody waits for the end of a transfer that nobody wants.
+            let _ = abort.call0(&self.0);
+        }
+    }
+}
+
+/// An answer, whose body comes piece by piece; when dropped early, the transfer is ended.
+pub(super) struct Body {
     file: String,
+    response: Response,
     /// None where the answer has no body at all.
     reader: Option<ReadableStreamDefaultReader>,
-    ended: bool,
+    _abort: Abort,
 }
 
 impl Body {
-    async fn open(url: &str, cache: RequestCache) -> Result<Self, SourceError> {
-        let file = file_name(url);
-        let init = RequestInit::new();
-        init.set_cache(cache);
-        let request =
-            Request::new_with_str_and_init(url, &init).map_err(|_| SourceError::Address {
-                address: url.into(),
-            })?;
+    /// Waits for the answer, whatever its status.
+    pub async fn open(asked: &Asked<'_>) -> Result<Self, SourceError> {
+        let file = file_name(asked.url);
+        let address = || SourceError::Address {
+            address: asked.url.into(),
+        };
         let unreachable = || SourceError::Unreachable { file: file.clone() };
+        let abort = Abort::new().map_err(|_| unreachable())?;
+        let signal = abort.signal().map_err(|_| unreachable())?;
+        let request = asked.request(&signal).map_err(|_| address())?;
         let scope: WorkerGlobalScope = js_sys::global().dyn_into().map_err(|_| unreachable())?;
         let response: Response = JsFuture::from(scope.fetch_with_request(&request))
             .await
             .and_then(JsCast::dyn_into)
             .map_err(|_| unreachable())?;
-        // Other statuses of success have no body or a part of one.
-        if response.status() != 200 {
-            return Err(SourceError::Status {
-                file,
-                status: response.status(),
-            });
-        }
         let reader = match response.body() {
             None => None,
             Some(stream) => Some(stream.get_reader().dyn_into().map_err(|_| unreachable())?),
         };
         Ok(Body {
             file,
+            response,
             reader,
-            ended: false,
+            _abort: abort,
         })
     }
 
-    async fn next(&mut self) -> Result<Option<Vec<u8>>, SourceError> {
+    /// The body, if the answer is the whole file. Other statuses of success have no body or a part of
+    /// one.
+    pub fn found(self) -> Result<Self, SourceError> {
+        match self.status() {
+            200 => Ok(self),
+            status => Err(SourceError::Status {
+                file: self.file.clone(),
+                status,
+            }),
+        }
+    }
+
+    pub fn status(&self) -> u16 {
+        self.response.status()
+    }
+
+    /// Where the answer came from in the end, after redirections.
+    pub fn url(&self) -> String {
+        self.response.url()
+    }
+
+    /// A header; none also where the host doesn't let scripts of other sites read it.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.response.headers().get(name).ok().flatten()
+    }
+
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, SourceError> {
         let Some(reader) = &self.reader else {
             return Ok(None);
         };
@@ -197,25 +298,14 @@ impl Body {
                 Reflect::get(&result, &JsValue::from_str("value"))?.dyn_into()?;
             Ok(Some(piece.to_vec()))
         };
-        let piece = read.await.map_err(|_: JsValue| SourceError::Interrupted {
+        read.await.map_err(|_: JsValue| SourceError::Interrupted {
             file: self.file.clone(),
-        });
-        self.ended = !matches!(piece, Ok(Some(_)));
-        piece
-    }
-}
-
-impl Drop for Body {
-    fn drop(&mut self) {
-        if let (Some(reader), false) = (&self.reader, self.ended) {
-            // Nobody waits for the end of a transfer that nobody wants.
-            let _ = reader.cancel();
-        }
+        })
     }
 }
 
 /// The last part of an address's path.
-fn file_name(url: &str) -> String {
+pub(super) fn file_name(url: &str) -> String {
     let path = url.split(['?', '#']).next().unwrap_or(url);
     path.rsplit('/').next().unwrap_or(path).into()
 }
