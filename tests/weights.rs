@@ -1,7 +1,8 @@
 //! Readers, quantization, manifests and packs: what they do with sound input and with any other.
 
+use firststep::weights::EncodingRule;
 use firststep::weights::manifest::{Manifest, ManifestError};
-use firststep::weights::pack::{EncodingRule, encode_component, pack_blob, pack_tensors};
+use firststep::weights::pack::{encode_component, pack_blob, pack_tensors};
 use firststep::weights::safetensors::{self, Header, SafetensorsError};
 use firststep::weights::tensor::{BLOCK, Encoding, StoredTensor, TensorError};
 use firststep::weights::verify::{FileContent, FileVerifier, VerifyError, gunzip, sha256, split};

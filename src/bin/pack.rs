@@ -44,10 +44,10 @@ mod native {
         AdapterBase, Component, Components, FamilyMember, MANIFEST_FORMAT, Manifest, Schedulers,
     };
     use firststep::weights::pack::{
-        EncodingRule, MAXIMUM_SHARD_LENGTH, PackedFile, PairDescription, encode_component,
-        pack_blob, pack_tensors,
+        MAXIMUM_SHARD_LENGTH, PackedFile, PairDescription, encode_component, pack_blob,
+        pack_tensors,
     };
-    use firststep::weights::{ManifestFile, StoredTensor, safetensors};
+    use firststep::weights::{EncodingRule, ManifestFile, StoredTensor, safetensors};
     use serde::de::DeserializeOwned;
     use serde_json::Value;
 

@@ -5,8 +5,11 @@
 //! network and only `store` knows IndexedDB (as `history::store` does); both exist in the browser alone. Nothing here knows
 //! burn, a device or what a tensor is for.
 
+mod blocks;
+pub mod encoder;
 pub mod manifest;
 pub mod pack;
+pub mod rules;
 pub mod safetensors;
 pub mod tensor;
 pub mod verify;
@@ -18,11 +21,13 @@ pub mod source;
 #[cfg(target_family = "wasm")]
 pub mod store;
 
+pub use encoder::TensorEncoder;
 #[cfg(target_family = "wasm")]
 pub use files::{Files, FilesError};
 pub use manifest::{
     AdapterBase, Component, Compression, FamilyMember, Manifest, ManifestError, ManifestFile,
 };
+pub use rules::{EncodingRule, target_encoding};
 pub use safetensors::SafetensorsError;
 pub use tensor::{Encoding, StoredTensor, TensorError};
 pub use verify::{FileContent, FileVerifier, VerifyError};

@@ -12,8 +12,9 @@ use flate2::write::GzEncoder;
 use serde::Deserialize;
 
 use super::manifest::{Compression, Defaults, GZIP_ENDING, Licence, ManifestFile};
+use super::rules::{EncodingRule, target_encoding};
 use super::safetensors::{self, SafetensorsError};
-use super::tensor::{Encoding, StoredTensor, TensorError, can_quantize};
+use super::tensor::{StoredTensor, TensorError};
 use super::verify::sha256;
 
 /// The most bytes of tensors in one file of a pack: what a phone's browser can hold twice.
@@ -81,20 +82,6 @@ impl PairDescription {
     }
 }
 
-/// How some of a component's tensors are stored.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EncodingRule {
-    /// The tensors' names; `*` stands for any characters, also none.
-    pub tensors: String,
-    /// Their encoding. Where a quantized one doesn't fit a tensor (biases, norms, rows that are not
-    /// a multiple of a block) it is f16.
-    pub encoding: Encoding,
-    /// See [`StoredTensor::encode`].
-    #[serde(default)]
-    pub minimum_step: f32,
-}
-
 /// A file of a pack.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PackedFile {
@@ -151,17 +138,8 @@ pub fn encode_component(
     let mut error = QuantizationError::default();
     let mut encoded = Vec::with_capacity(tensors.len());
     for tensor in tensors {
-        let (wanted, minimum_step) = rules
-            .iter()
-            .find(|rule| matches_pattern(&rule.tensors, &tensor.name))
-            .map_or((Encoding::F16, 0.0), |rule| {
-                (rule.encoding, rule.minimum_step)
-            });
-        let encoding = if wanted.is_quantized() && !can_quantize(&tensor.shape) {
-            Encoding::F16
-        } else {
-            wanted
-        };
+        let (encoding, minimum_step) =
+            target_encoding(rules, &tensor.name, &tensor.shape, tensor.encoding);
         let stored = tensor.quantize(encoding, minimum_step)?;
         error.add(&tensor.to_f32()?, &stored)?;
         encoded.push(stored);
@@ -242,16 +220,4 @@ fn shards(tensors: &[StoredTensor], maximum_length: usize) -> Vec<&[StoredTensor
     }
     shards.push(&tensors[start..]);
     shards
-}
-
-/// Whether a name fits a pattern in which `*` stands for any characters.
-fn matches_pattern(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((before, after)) => name.strip_prefix(before).is_some_and(|rest| {
-            (0..=rest.len())
-                .filter(|&start| rest.is_char_boundary(start))
-                .any(|start| matches_pattern(after, &rest[start..]))
-        }),
-    }
 }

@@ -13,14 +13,13 @@
 //! Values first and scales last means that each part is one aligned buffer for the device.
 //! All arithmetic is one plain `f32` operation per step, so that native and wasm agree to the bit.
 
-use half::{bf16, f16};
 use serde::{Deserialize, Serialize};
+
+use super::blocks::{self, BlockWriter};
+use super::encoder::TensorEncoder;
 
 /// Number of consecutive values of a row that share a scale.
 pub const BLOCK: usize = 32;
-
-/// Largest magnitude of a stored 8-bit value.
-const Q8_MAXIMUM: f32 = 127.0;
 
 /// How a tensor's values are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -111,6 +110,30 @@ pub enum TensorError {
         /// The encoding that was asked for.
         encoding: Encoding,
     },
+    /// A quantized tensor that is to be quantized in another way.
+    #[error(
+        "The tensor {name} arrives as {from} and can't be stored as {to}: store it as it is, or take \
+         a file with the values before they were quantized."
+    )]
+    Requantized {
+        /// The tensor.
+        name: String,
+        /// The encoding that it has.
+        from: Encoding,
+        /// The encoding that was asked for.
+        to: Encoding,
+    },
+    /// The tensor doesn't fit the memory.
+    #[error(
+        "There is not enough memory for the tensor {name} of shape {shape:?}. Close other tabs or \
+         programs and try again."
+    )]
+    Memory {
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+    },
     /// A value that is infinite, not a number, or too large for the encoding's scales.
     #[error(
         "The tensor {name} holds the value {value}, which can't be stored as {encoding}. Use f32 \
@@ -198,57 +221,48 @@ impl StoredTensor {
                 found: values.len(),
             });
         }
-        if encoding.is_quantized() && !can_quantize(shape) {
-            return Err(TensorError::Blocks {
-                name: name.into(),
-                shape: shape.into(),
-                encoding,
-            });
-        }
-        let limit = match encoding {
-            Encoding::F32 | Encoding::BF16 => f32::MAX,
-            Encoding::F16 => f16::MAX.to_f32(),
-            Encoding::Q8 => f16::MAX.to_f32() * Q8_MAXIMUM,
-            Encoding::Q4 => f16::MAX.to_f32() * Q4_DIVISORS.start,
+        let smallest_scale = if minimum_step > 0.0 {
+            minimum_step * root_mean_square(values)
+        } else {
+            0.0
         };
-        if let Some(&value) = values
+        let bytes = allocate(name, shape, encoding)?;
+        let mut writer = BlockWriter::new(encoding, values.len(), smallest_scale, bytes);
+        let (whole, rest) = values.as_chunks();
+        let mut last = [0.0; BLOCK];
+        last[..rest.len()].copy_from_slice(rest);
+        let last = (!rest.is_empty()).then_some((&last, rest.len()));
+        whole
             .iter()
-            .find(|value| !value.is_finite() || value.abs() > limit)
-        {
-            return Err(TensorError::Range {
+            .map(|block| (block, BLOCK))
+            .chain(last)
+            .try_for_each(|(block, count)| writer.write(block, count))
+            .map_err(|value| TensorError::Range {
                 name: name.into(),
                 value,
                 encoding,
-            });
-        }
-        let bytes = match encoding {
-            Encoding::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            Encoding::F16 => f16_bytes(values.iter().map(|&v| f16::from_f32(v))),
-            Encoding::BF16 => values
-                .iter()
-                .flat_map(|&v| bf16::from_f32(v).to_le_bytes())
-                .collect(),
-            Encoding::Q8 => quantize_q8(values, minimum_step),
-            Encoding::Q4 => quantize_q4(values),
-        };
+            })?;
         Ok(StoredTensor {
             name: name.into(),
             encoding,
             shape: shape.into(),
-            bytes,
+            bytes: writer.finish(),
         })
     }
 
-    /// The same tensor in another encoding, by way of `f32`; see [`StoredTensor::encode`].
+    /// The same tensor in another encoding; see [`StoredTensor::encode`].
     ///
     /// # Errors
-    /// As [`StoredTensor::encode`] and [`StoredTensor::to_f32`].
+    /// As [`StoredTensor::encode`] and [`StoredTensor::to_f32`], and for a quantized tensor in
+    /// another encoding.
     pub fn quantize(&self, encoding: Encoding, minimum_step: f32) -> Result<Self, TensorError> {
-        if encoding == self.encoding {
-            return Ok(self.clone());
+        if minimum_step > 0.0 && encoding == Encoding::Q8 && !self.encoding.is_quantized() {
+            let values = self.to_f32()?;
+            return Self::encode(&self.name, &self.shape, &values, encoding, minimum_step);
         }
-        let values = self.to_f32()?;
-        Self::encode(&self.name, &self.shape, &values, encoding, minimum_step)
+        let mut encoder = TensorEncoder::new(&self.name, &self.shape, self.encoding, encoding)?;
+        encoder.push(&self.bytes)?;
+        encoder.finish()
     }
 
     /// Number of values.
@@ -262,40 +276,9 @@ impl StoredTensor {
     /// [`TensorError::Length`] where the bytes don't fit the shape and encoding.
     pub fn to_f32(&self) -> Result<Vec<f32>, TensorError> {
         self.check()?;
-        let bytes = self.bytes.as_slice();
-        Ok(match self.encoding {
-            Encoding::F32 => bytes
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect(),
-            Encoding::F16 => f16_values(bytes).collect(),
-            Encoding::BF16 => bytes
-                .chunks_exact(2)
-                .map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32())
-                .collect(),
-            Encoding::Q8 => {
-                let (values, scales) = bytes.split_at(self.element_count());
-                values
-                    .chunks_exact(BLOCK)
-                    .zip(f16_values(scales))
-                    .flat_map(|(block, scale)| {
-                        block.iter().map(move |&q| f32::from(q as i8) * scale)
-                    })
-                    .collect()
-            }
-            Encoding::Q4 => {
-                let (values, scales) = bytes.split_at(self.element_count() / 2);
-                values
-                    .chunks_exact(BLOCK / 2)
-                    .zip(f16_values(scales))
-                    .flat_map(|(block, scale)| {
-                        block.iter().flat_map(move |&pair| {
-                            [pair & 15, pair >> 4].map(|nibble| (f32::from(nibble) - 8.0) * scale)
-                        })
-                    })
-                    .collect()
-            }
-        })
+        let mut values = vec![0.0; self.element_count()];
+        blocks::decode(self.encoding, &self.bytes, &mut values);
+        Ok(values)
     }
 
     fn check(&self) -> Result<(), TensorError> {
@@ -329,106 +312,38 @@ fn element_count(shape: &[usize]) -> Option<usize> {
         .try_fold(1usize, |product, &dimension| product.checked_mul(dimension))
 }
 
-fn f16_bytes(values: impl Iterator<Item = f16>) -> Vec<u8> {
-    values.flat_map(f16::to_le_bytes).collect()
-}
-
-fn f16_values(bytes: &[u8]) -> impl Iterator<Item = f32> + '_ {
-    bytes
-        .chunks_exact(2)
-        .map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32())
-}
-
-/// The smallest `f16` that is not below a finite value of at most `f16::MAX`; rounding down would
-/// clip the block's largest value.
-fn f16_not_below(value: f32) -> f16 {
-    let nearest = f16::from_f32(value);
-    if nearest.to_f32() < value {
-        f16::from_bits(nearest.to_bits() + 1)
-    } else {
-        nearest
-    }
-}
-
-fn largest_magnitude(values: &[f32]) -> f32 {
-    values.iter().fold(0.0, |largest, v| v.abs().max(largest))
-}
-
-/// The nearest integer of `value / scale`, ties to even; 0 for a scale of 0, which only a block of
-/// zeros (or of values below half of the smallest `f16`) has.
-fn quantum(value: f32, scale: f32, minimum: f32, maximum: f32) -> f32 {
-    if scale == 0.0 {
-        0.0
-    } else {
-        (value / scale).round_ties_even().clamp(minimum, maximum)
-    }
-}
-
-/// Each block's scale is `largest magnitude / 127`, or the tensor's smallest step where that is
-/// larger, rounded up to `f16`; values are rounded against the rounded scale, so the error is at
-/// most half of it.
-fn quantize_q8(values: &[f32], minimum_step: f32) -> Vec<u8> {
+fn root_mean_square(values: &[f32]) -> f32 {
     let sum_of_squares: f64 = values.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
-    let root_mean_square = (sum_of_squares / values.len().max(1) as f64).sqrt() as f32;
-    let smallest = (minimum_step * root_mean_square).min(f16::MAX.to_f32());
-    let mut bytes = Vec::with_capacity(values.len() + values.len() / BLOCK * 2);
-    let mut scales = Vec::with_capacity(values.len() / BLOCK);
-    for block in values.chunks_exact(BLOCK) {
-        let scale = f16_not_below((largest_magnitude(block) / Q8_MAXIMUM).max(smallest));
-        let step = scale.to_f32();
-        scales.push(scale);
-        bytes.extend(
-            block
-                .iter()
-                .map(|&v| quantum(v, step, -Q8_MAXIMUM, Q8_MAXIMUM) as i8 as u8),
-        );
-    }
-    bytes.extend(f16_bytes(scales.into_iter()));
-    bytes
+    (sum_of_squares / values.len().max(1) as f64).sqrt() as f32
 }
 
-/// The range of divisors that [`quantize_q4`] tries: below 8 the extreme is rounded inwards and the
-/// rest is finer, above it is the other way round.
-const Q4_DIVISORS: std::ops::Range<f32> = 5.0..9.25;
-/// Distance of two divisors; a finer search gains under a hundredth of the error.
-const Q4_DIVISOR_STEP: f32 = 0.25;
-
-/// Each block's scale is the one with the smallest squared error among `± largest magnitude / d`
-/// for `d` = 5, 5.25, … 9; of equal ones the first. The sign matters as the levels reach from −8
-/// to 7.
-fn quantize_q4(values: &[f32]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(values.len() / 2 + values.len() / BLOCK * 2);
-    let mut scales = Vec::with_capacity(values.len() / BLOCK);
-    for block in values.chunks_exact(BLOCK) {
-        let scale = best_q4_scale(block);
-        let step = scale.to_f32();
-        scales.push(scale);
-        bytes.extend(block.chunks_exact(2).map(|pair| {
-            let [low, high] = [pair[0], pair[1]].map(|v| (quantum(v, step, -8.0, 7.0) + 8.0) as u8);
-            low | high << 4
-        }));
+/// Zeros for the bytes of a tensor. A shape may come from a file that is not to be trusted, so that
+/// there being too little memory is an error and no panic.
+pub(super) fn allocate(
+    name: &str,
+    shape: &[usize],
+    encoding: Encoding,
+) -> Result<Vec<u8>, TensorError> {
+    if encoding.is_quantized() && !can_quantize(shape) {
+        return Err(TensorError::Blocks {
+            name: name.into(),
+            shape: shape.into(),
+            encoding,
+        });
     }
-    bytes.extend(f16_bytes(scales.into_iter()));
-    bytes
-}
-
-fn best_q4_scale(block: &[f32]) -> f16 {
-    let extreme = largest_magnitude(block);
-    let mut best = (f64::INFINITY, f16::ZERO);
-    let mut divisor = Q4_DIVISORS.start;
-    while divisor < Q4_DIVISORS.end {
-        for scale in [-extreme / divisor, extreme / divisor].map(f16::from_f32) {
-            let step = scale.to_f32();
-            let error: f64 = block
-                .iter()
-                .map(|&v| f64::from(quantum(v, step, -8.0, 7.0) * step - v))
-                .map(|difference| difference * difference)
-                .sum();
-            if error < best.0 {
-                best = (error, scale);
-            }
+    let mut bytes = Vec::new();
+    match encoding.byte_length(shape) {
+        Some(length) if bytes.try_reserve_exact(length).is_ok() => {
+            bytes.resize(length, 0);
+            Ok(bytes)
         }
-        divisor += Q4_DIVISOR_STEP;
+        _ => Err(out_of_memory(name, shape)),
     }
-    best.1
+}
+
+pub(super) fn out_of_memory(name: &str, shape: &[usize]) -> TensorError {
+    TensorError::Memory {
+        name: name.into(),
+        shape: shape.into(),
+    }
 }

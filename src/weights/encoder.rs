@@ -1,0 +1,221 @@
+//! Encoding a tensor while its bytes arrive: neither the source's bytes nor its values are ever
+//! there as a whole.
+
+use super::blocks::{Block, BlockWriter, decode_bf16, decode_f16, decode_f32};
+use super::tensor::{BLOCK, Encoding, StoredTensor, TensorError, allocate, out_of_memory};
+
+/// Bytes of the longest block of a source.
+const LONGEST_BLOCK: usize = BLOCK * 4;
+
+/// Encodes a tensor whose bytes arrive in pieces. It holds the encoded bytes and less than one block
+/// of the source; what comes out is what [`StoredTensor::encode`] makes of the same values with a
+/// `minimum_step` of 0.
+pub struct TensorEncoder {
+    name: String,
+    shape: Vec<usize>,
+    from: Encoding,
+    to: Encoding,
+    /// Bytes of the whole source.
+    expected: usize,
+    /// Bytes that have come.
+    taken: usize,
+    output: Output,
+}
+
+enum Output {
+    /// The source's bytes are the tensor's.
+    Copy(Vec<u8>),
+    /// The source's values are encoded.
+    Blocks(Blocks),
+}
+
+struct Blocks {
+    from: Encoding,
+    writer: BlockWriter,
+    /// The bytes of a block that has not come to its end, and how many they are.
+    pending: [u8; LONGEST_BLOCK],
+    pending_length: usize,
+}
+
+impl TensorEncoder {
+    /// Nothing has come yet of a tensor in the encoding `from`, to be stored in the encoding `to`.
+    ///
+    /// # Errors
+    /// A shape whose rows can't be cut into blocks, one that needs more memory than there is, or a
+    /// quantized source that would have to be quantized in another way.
+    pub fn new(
+        name: &str,
+        shape: &[usize],
+        from: Encoding,
+        to: Encoding,
+    ) -> Result<Self, TensorError> {
+        if from.is_quantized() && from != to {
+            return Err(TensorError::Requantized {
+                name: name.into(),
+                from,
+                to,
+            });
+        }
+        let bytes = allocate(name, shape, to)?;
+        let expected = from
+            .byte_length(shape)
+            .ok_or_else(|| out_of_memory(name, shape))?;
+        let output = if from == to {
+            Output::Copy(bytes)
+        } else {
+            Output::Blocks(Blocks {
+                from,
+                writer: BlockWriter::new(to, expected / value_length(from), 0.0, bytes),
+                pending: [0; LONGEST_BLOCK],
+                pending_length: 0,
+            })
+        };
+        Ok(TensorEncoder {
+            name: name.into(),
+            shape: shape.into(),
+            from,
+            to,
+            expected,
+            taken: 0,
+            output,
+        })
+    }
+
+    /// Takes the next source bytes, cut anywhere.
+    ///
+    /// # Errors
+    /// More bytes than the tensor has, or a value that is not finite or too large; the encoder can't
+    /// go on after either.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), TensorError> {
+        let start = self.taken;
+        self.taken = start.saturating_add(bytes.len());
+        if self.taken > self.expected {
+            return Err(self.wrong_length());
+        }
+        match &mut self.output {
+            Output::Copy(stored) => {
+                stored[start..self.taken].copy_from_slice(bytes);
+                Ok(())
+            }
+            Output::Blocks(blocks) => blocks.push(bytes).map_err(|value| TensorError::Range {
+                name: self.name.clone(),
+                value,
+                encoding: self.to,
+            }),
+        }
+    }
+
+    /// All bytes have come.
+    ///
+    /// # Errors
+    /// Bytes are missing, or the last value is not finite or too large.
+    pub fn finish(self) -> Result<StoredTensor, TensorError> {
+        if self.taken < self.expected {
+            return Err(self.wrong_length());
+        }
+        let bytes = match self.output {
+            Output::Copy(bytes) => bytes,
+            Output::Blocks(blocks) => blocks.finish().map_err(|value| TensorError::Range {
+                name: self.name.clone(),
+                value,
+                encoding: self.to,
+            })?,
+        };
+        Ok(StoredTensor {
+            name: self.name,
+            encoding: self.to,
+            shape: self.shape,
+            bytes,
+        })
+    }
+
+    fn wrong_length(&self) -> TensorError {
+        TensorError::Length {
+            name: self.name.clone(),
+            shape: self.shape.clone(),
+            encoding: self.from,
+            found: self.taken,
+        }
+    }
+}
+
+impl Blocks {
+    fn push(&mut self, mut bytes: &[u8]) -> Result<(), f32> {
+        let block_length = BLOCK * value_length(self.from);
+        if self.pending_length > 0 {
+            let wanted = block_length - self.pending_length;
+            let (first, rest) = bytes.split_at(wanted.min(bytes.len()));
+            self.keep(first);
+            bytes = rest;
+            if self.pending_length < block_length {
+                return Ok(());
+            }
+            self.pending_length = 0;
+            write_blocks(
+                &mut self.writer,
+                self.from,
+                &self.pending[..block_length],
+                BLOCK,
+            )?;
+        }
+        let (whole, rest) = bytes.split_at(bytes.len() / block_length * block_length);
+        write_blocks(&mut self.writer, self.from, whole, BLOCK)?;
+        self.keep(rest);
+        Ok(())
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let end = self.pending_length + bytes.len();
+        self.pending[self.pending_length..end].copy_from_slice(bytes);
+        self.pending_length = end;
+    }
+
+    fn finish(mut self) -> Result<Vec<u8>, f32> {
+        let count = self.pending_length / value_length(self.from);
+        if count > 0 {
+            self.pending[self.pending_length..].fill(0);
+            let block_length = BLOCK * value_length(self.from);
+            let block = &self.pending[..block_length];
+            write_blocks(&mut self.writer, self.from, block, count)?;
+        }
+        Ok(self.writer.finish())
+    }
+}
+
+/// Bytes of one value of a source.
+fn value_length(from: Encoding) -> usize {
+    match from {
+        Encoding::F32 => 4,
+        _ => 2,
+    }
+}
+
+/// Decodes whole blocks and writes the first `count` values of each.
+fn write_blocks(
+    writer: &mut BlockWriter,
+    from: Encoding,
+    bytes: &[u8],
+    count: usize,
+) -> Result<(), f32> {
+    match from {
+        Encoding::F32 => write_each(writer, bytes, count, decode_f32),
+        Encoding::F16 => write_each(writer, bytes, count, decode_f16),
+        Encoding::BF16 => write_each(writer, bytes, count, decode_bf16),
+        // Such a source is copied or refused.
+        Encoding::Q8 | Encoding::Q4 => Ok(()),
+    }
+}
+
+#[inline(always)]
+fn write_each<const LENGTH: usize>(
+    writer: &mut BlockWriter,
+    bytes: &[u8],
+    count: usize,
+    decode: impl Fn(&[u8; LENGTH]) -> Block,
+) -> Result<(), f32> {
+    let (blocks, _) = bytes.as_chunks();
+    for block in blocks {
+        writer.write(&decode(block), count)?;
+    }
+    Ok(())
+}
