@@ -7,9 +7,9 @@
 pub mod adapters;
 pub mod engine;
 pub mod history;
-pub mod loader;
-#[cfg(all(feature = "engine", target_family = "wasm"))]
+#[cfg(all(feature = "weights", target_family = "wasm"))]
 mod indexed_db;
+pub mod loader;
 pub mod metrics;
 #[cfg(feature = "engine")]
 pub mod models;
@@ -19,5 +19,5 @@ pub mod sampler;
 pub mod share;
 pub mod timeline;
 pub mod vocabulary;
-#[cfg(feature = "engine")]
+#[cfg(feature = "weights")]
 pub mod weights;

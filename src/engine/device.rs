@@ -8,17 +8,8 @@ use wasm_bindgen_futures::JsFuture;
 use super::{
     EngineError,
     protocol::{DeviceInfo, DeviceKind, DevicePreference},
+    software_adapter::is_software,
 };
-
-/// Names of adapters that compute on the CPU, in the words of their descriptions. A browser may
-/// leave out `isFallbackAdapter` and still offer one of these.
-const SOFTWARE_ADAPTERS: [&str; 5] = [
-    "swiftshader",
-    "llvmpipe",
-    "lavapipe",
-    "basic render",
-    "software",
-];
 
 /// The WebGPU adapter that the browser offers.
 struct Adapter {
@@ -122,15 +113,11 @@ async fn request_adapter() -> Result<Adapter, String> {
     } else {
         words.join(", ")
     };
-    let lower_case = description.to_lowercase();
     let is_fallback = [&adapter, &info].into_iter().any(|object| {
         get(object, "isFallbackAdapter").is_some_and(|value| value.as_bool() == Some(true))
     });
     Ok(Adapter {
-        is_software: is_fallback
-            || SOFTWARE_ADAPTERS
-                .iter()
-                .any(|name| lower_case.contains(name)),
+        is_software: is_fallback || is_software(&description),
         description,
     })
 }

@@ -19,18 +19,19 @@ use crate::{
 };
 
 /// Where a pair's files are read from once they are there and verified: the browser's store, or
-/// memory. Files are named by their SHA-256.
+/// memory. Files are named by their
+/// [`ManifestFile::id`](crate::weights::ManifestFile::id).
 pub trait PairFiles {
     /// Names of the tensors in a file.
-    fn tensor_names(&self, sha256: &str) -> impl Future<Output = Result<Vec<String>, EngineError>>;
+    fn tensor_names(&self, id: &str) -> impl Future<Output = Result<Vec<String>, EngineError>>;
     /// One tensor of a file.
     fn tensor(
         &self,
-        sha256: &str,
+        id: &str,
         name: &str,
     ) -> impl Future<Output = Result<StoredTensor, EngineError>>;
     /// A file that holds no tensors, such as a vocabulary.
-    fn blob(&self, sha256: &str) -> impl Future<Output = Result<Vec<u8>, EngineError>>;
+    fn blob(&self, id: &str) -> impl Future<Output = Result<Vec<u8>, EngineError>>;
 }
 
 /// The models of a pair. The UNets are loaded when the first job needs them.
@@ -268,9 +269,9 @@ async fn load_weights(
     wanted: impl Fn(&str) -> bool,
 ) -> Result<Weights, EngineError> {
     let mut weights = Weights::new(name, device);
-    for (sha256, tensor) in tensors_of(component, files).await? {
+    for (id, tensor) in tensors_of(component, files).await? {
         if wanted(&tensor) {
-            let tensor = files.tensor(sha256, &tensor).await?;
+            let tensor = files.tensor(id, &tensor).await?;
             let values = tensor.to_f32()?;
             weights.insert(tensor.name, tensor.shape, values);
         }
@@ -287,13 +288,13 @@ async fn load_adapted_weights(
     files: &impl PairFiles,
 ) -> Result<Weights, EngineError> {
     let mut tensors = Vec::new();
-    for (sha256, tensor) in tensors_of(adapter, files).await? {
-        tensors.push(files.tensor(sha256, &tensor).await?);
+    for (id, tensor) in tensors_of(adapter, files).await? {
+        tensors.push(files.tensor(id, &tensor).await?);
     }
     let mut adapter = Adapter::new(tensors)?;
     let mut weights = Weights::new(name, device);
-    for (sha256, tensor) in tensors_of(base, files).await? {
-        let tensor = files.tensor(sha256, &tensor).await?;
+    for (id, tensor) in tensors_of(base, files).await? {
+        let tensor = files.tensor(id, &tensor).await?;
         let values = adapter.merge(&tensor.name, &tensor.shape, tensor.to_f32()?)?;
         weights.insert(tensor.name, tensor.shape, values);
     }
@@ -304,15 +305,16 @@ async fn load_adapted_weights(
     Ok(weights)
 }
 
-/// A component's tensors by their file's hash and their name.
+/// A component's tensors by their file's id and their name in it; those of other components are left
+/// out.
 async fn tensors_of<'a>(
     component: &'a Component,
     files: &impl PairFiles,
 ) -> Result<Vec<(&'a str, String)>, EngineError> {
     let mut tensors = Vec::new();
     for file in &component.files {
-        let names = files.tensor_names(&file.sha256).await?;
-        tensors.extend(names.into_iter().map(|name| (file.sha256.as_str(), name)));
+        let names = files.tensor_names(&file.id).await?;
+        tensors.extend(names.into_iter().map(|name| (file.id.as_str(), name)));
     }
     Ok(tensors)
 }
@@ -357,7 +359,7 @@ async fn load_tokenizer(
             .iter()
             .find(|file| file.name() == wanted)
             .ok_or(EngineError::MissingFile { file: wanted })?;
-        let bytes = files.blob(&file.sha256).await?;
+        let bytes = files.blob(&file.id).await?;
         texts.push(String::from_utf8_lossy(&bytes).into_owned());
     }
     let config = TokenizerConfig::from_json(&component.config)?;

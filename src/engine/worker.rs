@@ -281,19 +281,19 @@ struct JobFiles<'a> {
 }
 
 impl PairFiles for JobFiles<'_> {
-    async fn tensor_names(&self, sha256: &str) -> Result<Vec<String>, EngineError> {
-        Ok(self.files.tensor_names(sha256).await?)
+    async fn tensor_names(&self, id: &str) -> Result<Vec<String>, EngineError> {
+        Ok(self.files.tensor_names(id).await?)
     }
 
-    async fn tensor(&self, sha256: &str, name: &str) -> Result<StoredTensor, EngineError> {
+    async fn tensor(&self, id: &str, name: &str) -> Result<StoredTensor, EngineError> {
         if self.host.is_cancelled() {
             return Err(FilesError::from(SourceError::Cancelled).into());
         }
-        Ok(self.files.read_tensor(sha256, name).await?)
+        Ok(self.files.read_tensor(id, name).await?)
     }
 
-    async fn blob(&self, sha256: &str) -> Result<Vec<u8>, EngineError> {
-        Ok(self.files.read_blob(sha256).await?)
+    async fn blob(&self, id: &str) -> Result<Vec<u8>, EngineError> {
+        Ok(self.files.read_blob(id).await?)
     }
 }
 

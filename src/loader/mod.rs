@@ -6,3 +6,16 @@
 //! other tabs know of it. Nothing here knows burn, the models or the page.
 
 pub mod protocol;
+#[cfg(feature = "loader")]
+pub mod preflight;
+#[cfg(feature = "loader")]
+pub mod speed;
+
+#[cfg(all(feature = "loader", target_family = "wasm"))]
+mod adapter;
+#[cfg(all(feature = "loader", target_family = "wasm"))]
+mod library;
+#[cfg(all(feature = "loader", target_family = "wasm"))]
+mod tabs;
+#[cfg(all(feature = "loader", target_family = "wasm"))]
+pub mod worker;

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use super::manifest::{Manifest, ManifestError, ManifestFile};
 use super::source::{self, SourceError};
-use super::store::{Store, StoreError};
+use super::store::{PairRecord, Store, StoreError};
 use super::tensor::StoredTensor;
 use super::verify::{self, FileContent, VerifyError};
 
@@ -25,6 +25,18 @@ pub enum FilesError {
     /// A file has the manifest's bytes and is still not sound.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// A pair whose files are fetched by the loader alone.
+    #[error(
+        "“{name}” is not complete in this browser: {} MB of it are missing. Open Models and load it \
+         first.",
+        missing.div_ceil(1_000_000)
+    )]
+    Incomplete {
+        /// The pair's name.
+        name: String,
+        /// Bytes that are missing.
+        missing: u64,
+    },
     /// A file was read that [`Files::ensure`] was not asked for.
     #[error("The models are not loaded: {what} is missing. Reload the page and try again.")]
     NotLoaded {
@@ -51,7 +63,10 @@ impl Files {
     /// Opens the store; where the browser has none, everything stays in memory.
     pub async fn open() -> Self {
         let (store, notice) = match Store::open().await {
-            Ok(store) => (Some(store), None),
+            Ok(store) => {
+                let notice = store.notice().map(str::to_owned);
+                (Some(store), notice)
+            }
             Err(error) => (None, Some(error.to_string())),
         };
         Files {
@@ -66,33 +81,51 @@ impl Files {
         self.notice.as_deref()
     }
 
-    /// Reads a manifest from the network, or, where that can't be reached, as it was at the last
-    /// visit.
+    /// Reads a manifest: of a pair that the loader brought as it was then, of any other from the
+    /// network, or, where that can't be reached, as it was at the last visit.
     ///
     /// # Errors
     /// The manifest can't be loaded, or it can't be used.
     pub async fn manifest(&mut self, url: &str) -> Result<Manifest, FilesError> {
-        match source::fetch_text(url).await {
-            Ok(text) => {
+        let stored = match &self.store {
+            Some(store) => store.pair(url).await?,
+            None => None,
+        };
+        if let Some(record) = stored.as_ref().filter(|it| it.is_kept || it.is_added) {
+            return Ok(Manifest::parse(&record.text)?);
+        }
+        match (source::fetch_text(url).await, stored) {
+            (Ok(text), stored) => {
                 let manifest = Manifest::parse(&text)?;
-                if let Some(store) = &self.store
-                    && let Err(error) = store.put_manifest(url, &text).await
-                {
-                    self.notice = Some(error.to_string());
-                }
+                let stored = stored.unwrap_or_default();
+                self.put_pair(url, PairRecord { text, ..stored }).await;
                 Ok(manifest)
             }
-            Err(error @ SourceError::Unreachable { .. }) => {
-                let stored = match &self.store {
-                    Some(store) => store.get_manifest(url).await?,
-                    None => None,
-                };
-                match stored {
-                    Some(text) => Ok(Manifest::parse(&text)?),
-                    None => Err(error.into()),
-                }
+            (Err(SourceError::Unreachable { .. }), Some(record)) => {
+                Ok(Manifest::parse(&record.text)?)
             }
-            Err(error) => Err(error.into()),
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+
+    async fn put_pair(&mut self, url: &str, record: PairRecord) {
+        if let Some(store) = &self.store
+            && let Err(error) = store.put_pair(url, &record).await
+        {
+            self.notice = Some(error.to_string());
+        }
+    }
+
+    /// Notes that a pair was drawn with.
+    async fn touch(&mut self, url: &str) {
+        let record = match &self.store {
+            // That it can't be read shows where it matters.
+            Some(store) => store.pair(url).await.ok().flatten(),
+            None => None,
+        };
+        if let Some(record) = record {
+            let last_used = js_sys::Date::now();
+            self.put_pair(url, PairRecord { last_used, ..record }).await;
         }
     }
 
@@ -107,10 +140,10 @@ impl Files {
         let mut missing = Vec::new();
         for file in manifest.files() {
             let stored = match &self.store {
-                Some(store) => store.is_complete(&file.sha256).await?,
+                Some(store) => store.is_complete(&file.id).await?,
                 None => false,
             };
-            if !stored && !self.memory.contains_key(&file.sha256) {
+            if !stored && !self.memory.contains_key(&file.id) {
                 missing.push(file);
             }
         }
@@ -124,7 +157,8 @@ impl Files {
     /// The future must be awaited to its end, see [`store`](super::store).
     ///
     /// # Errors
-    /// A file can't be loaded or is not sound. That a sound file can't be stored is no error but a
+    /// A file can't be loaded or is not sound, or it is one that only the loader fetches: it lies on
+    /// another host, or its tensors are stored in another form than they arrive in. That a sound file can't be stored is no error but a
     /// [`Files::notice`].
     pub async fn ensure(
         &mut self,
@@ -133,6 +167,14 @@ impl Files {
         mut on_progress: impl FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<(), FilesError> {
         let missing = self.missing(manifest).await?;
+        let is_for_loader =
+            |file: &&ManifestFile| file.is_elsewhere() || !manifest.rules_of(file).is_empty();
+        if missing.iter().any(is_for_loader) {
+            return Err(FilesError::Incomplete {
+                name: manifest.name.clone(),
+                missing: missing.iter().map(|file| file.size).sum(),
+            });
+        }
         let is_new = !missing.is_empty();
         let total = missing.iter().map(|file| file.size).sum();
         let mut done = 0;
@@ -142,19 +184,20 @@ impl Files {
                 source::fetch_file(&url, file, |received| on_progress(done + received, total))
                     .await?;
             let content = verify::split(file, bytes)?;
-            self.keep(&file.sha256, content).await;
+            self.keep(&file.id, content).await;
             done += file.size;
         }
         // What doesn't fit the store is kept for the pair in use alone.
         let named = manifest.files();
         self.memory
-            .retain(|sha256, _| named.iter().any(|file| file.sha256 == *sha256));
+            .retain(|id, _| named.iter().any(|file| file.id == *id));
         if is_new
             && let Some(store) = &self.store
             && let Err(error) = store.remove_unnamed_files().await
         {
             self.notice = Some(error.to_string());
         }
+        self.touch(manifest_url).await;
         Ok(())
     }
 
@@ -162,17 +205,17 @@ impl Files {
     ///
     /// # Errors
     /// The file is not there, or the store fails.
-    pub async fn tensor_names(&self, sha256: &str) -> Result<Vec<String>, FilesError> {
-        match (self.memory.get(sha256), &self.store) {
+    pub async fn tensor_names(&self, id: &str) -> Result<Vec<String>, FilesError> {
+        match (self.memory.get(id), &self.store) {
             (Some(FileContent::Tensors(tensors)), _) => {
                 Ok(tensors.iter().map(|tensor| tensor.name.clone()).collect())
             }
             (Some(FileContent::Blob(_)), _) => Ok(Vec::new()),
             (None, Some(store)) => {
-                let names = store.tensor_names(sha256).await;
-                self.discard_damaged(sha256, names).await
+                let names = store.tensor_names(id).await;
+                self.discard_damaged(id, names).await
             }
-            (None, None) => Err(not_loaded(sha256)),
+            (None, None) => Err(not_loaded(id)),
         }
     }
 
@@ -180,16 +223,16 @@ impl Files {
     ///
     /// # Errors
     /// The tensor is not there, or the store fails.
-    pub async fn read_tensor(&self, sha256: &str, name: &str) -> Result<StoredTensor, FilesError> {
-        match (self.memory.get(sha256), &self.store) {
+    pub async fn read_tensor(&self, id: &str, name: &str) -> Result<StoredTensor, FilesError> {
+        match (self.memory.get(id), &self.store) {
             (Some(FileContent::Tensors(tensors)), _) => tensors
                 .iter()
                 .find(|tensor| tensor.name == name)
                 .cloned()
                 .ok_or_else(|| not_loaded(name)),
             (None, Some(store)) => {
-                let tensor = store.read_tensor(sha256, name).await;
-                self.discard_damaged(sha256, tensor).await
+                let tensor = store.read_tensor(id, name).await;
+                self.discard_damaged(id, tensor).await
             }
             _ => Err(not_loaded(name)),
         }
@@ -199,40 +242,53 @@ impl Files {
     ///
     /// # Errors
     /// The file is not there, or the store fails.
-    pub async fn read_blob(&self, sha256: &str) -> Result<Vec<u8>, FilesError> {
-        match (self.memory.get(sha256), &self.store) {
+    pub async fn read_blob(&self, id: &str) -> Result<Vec<u8>, FilesError> {
+        match (self.memory.get(id), &self.store) {
             (Some(FileContent::Blob(bytes)), _) => Ok(bytes.clone()),
             (None, Some(store)) => {
-                let bytes = store.read_blob(sha256).await;
-                self.discard_damaged(sha256, bytes).await
+                let bytes = store.read_blob(id).await;
+                self.discard_damaged(id, bytes).await
             }
-            _ => Err(not_loaded(sha256)),
+            _ => Err(not_loaded(id)),
         }
     }
 
-    async fn keep(&mut self, sha256: &str, content: FileContent) {
+    async fn keep(&mut self, id: &str, content: FileContent) {
         let stored = match &self.store {
-            Some(store) => store.put_file(sha256, &content).await,
+            Some(store) => store.put_file(id, &content).await,
             // Why there is no store was noticed when it was opened.
             None => {
-                self.memory.insert(sha256.into(), content);
+                self.memory.insert(id.into(), content);
                 return;
             }
         };
         if let Err(error) = stored {
             self.notice = Some(error.to_string());
-            self.memory.insert(sha256.into(), content);
+            self.memory.insert(id.into(), content);
         }
     }
 
-    /// Deletes a file whose records are damaged, so that the next [`Files::ensure`] loads it again.
+    /// Takes a file whose records are damaged out of the complete ones: the next load brings what is
+    /// damaged, where the file's proof allows that, or else all of it.
     async fn discard_damaged<T>(
         &self,
-        sha256: &str,
+        id: &str,
         result: Result<T, StoreError>,
     ) -> Result<T, FilesError> {
-        if let (Err(StoreError::Damaged { .. }), Some(store)) = (&result, &self.store) {
-            store.remove_file(sha256).await?;
+        if let (Err(StoreError::Damaged { key }), Some(store)) = (&result, &self.store) {
+            let name = key.strip_prefix(id).and_then(|key| key.strip_prefix('/'));
+            let proof = match store.file(id).await {
+                Ok(record) => record.and_then(|record| record.progress),
+                Err(_) => None,
+            };
+            match (proof, name.filter(|name| !name.is_empty())) {
+                (Some(proof), Some(name)) => {
+                    let mut progress = proof;
+                    progress.damaged.push(name.to_owned());
+                    store.reopen(id, &progress).await?;
+                }
+                _ => store.remove_file(id).await?,
+            }
         }
         Ok(result?)
     }

@@ -29,6 +29,9 @@ pub const GZIP_ENDING: &str = ".gzip";
 /// for other files, and never mixes the two.
 const RECORDS_VERSION: u32 = 1;
 
+/// Ending of a file that is split into tensors.
+const TENSORS_ENDING: &str = ".safetensors";
+
 /// Hexadecimal digits of a SHA-256.
 const HASH_DIGITS: usize = 64;
 
@@ -221,6 +224,11 @@ impl ManifestFile {
             None => &self.path,
         };
         name.strip_suffix(GZIP_ENDING).unwrap_or(name)
+    }
+
+    /// Whether the file is split into tensors.
+    pub fn holds_tensors(&self) -> bool {
+        self.name().ends_with(TENSORS_ENDING)
     }
 
     /// Whether the file's host has nothing more to say: the size is known, and the hash or what

@@ -5,9 +5,13 @@
 //! network and only `store` knows IndexedDB (as `history::store` does); both exist in the browser alone. Nothing here knows
 //! burn, a device or what a tensor is for.
 
+pub mod arrival;
 mod blocks;
+mod content_range;
 pub mod encoder;
+pub mod hub;
 pub mod manifest;
+pub mod names;
 pub mod pack;
 pub mod rules;
 pub mod safetensors;
@@ -15,11 +19,15 @@ pub mod tensor;
 pub mod verify;
 
 #[cfg(target_family = "wasm")]
+pub mod arrive;
+#[cfg(target_family = "wasm")]
 pub mod files;
 #[cfg(target_family = "wasm")]
 pub mod source;
 #[cfg(target_family = "wasm")]
 pub mod store;
+#[cfg(target_family = "wasm")]
+pub mod transfer;
 
 pub use encoder::TensorEncoder;
 #[cfg(target_family = "wasm")]

@@ -193,6 +193,7 @@ pub fn pack_blob(path: &str, bytes: Vec<u8>) -> PackedFile {
             size: bytes.len() as u64,
             sha256: sha256(&bytes),
             compression,
+            ..ManifestFile::default()
         },
         bytes,
     }

@@ -273,8 +273,8 @@ impl Header {
             .into_iter()
             .filter(|(name, _)| !is_position_ids(name))
             .map(|(name, entry)| tensor_entry(file, name, entry, &quantized, data_start))
-            .collect::<Result<_, _>>()?;
-        let naming = Naming::of(tensors.iter().map(|tensor: &TensorEntry| tensor.name.as_str()));
+            .collect::<Result<Vec<_>, _>>()?;
+        let naming = Naming::of(tensors.iter().map(|tensor| tensor.name.as_str()));
         Ok(Header {
             tensors,
             metadata,

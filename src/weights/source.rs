@@ -13,7 +13,10 @@ use web_sys::{
     WorkerGlobalScope,
 };
 
+use super::content_range::ContentRange;
+use super::hub;
 use super::manifest::ManifestFile;
+use super::safetensors::{Header, SafetensorsError};
 use super::verify::{FileVerifier, VerifyError};
 
 /// The longest manifest in bytes; a real one has some ten thousand.
@@ -65,6 +68,15 @@ pub enum SourceError {
         /// The file.
         file: String,
     },
+    /// The host doesn't say how long the file is.
+    #[error(
+        "The server of {file} doesn't tell this page how long the file is (it would have to expose \
+         Content-Range), so it can't be loaded by parts. Use another host."
+    )]
+    NoLength {
+        /// The file.
+        file: String,
+    },
     /// An address that is none.
     #[error("{address} is not an address that a file can be loaded from.")]
     Address {
@@ -112,7 +124,8 @@ pub async fn fetch_file(
 ) -> Result<Vec<u8>, SourceError> {
     let mut verifier = FileVerifier::new(file);
     let mut bytes = Vec::new();
-    let open = Body::open(&Asked::whole(url, RequestCache::NoStore));
+    let asked = Asked::whole(url, RequestCache::NoStore);
+    let open = Body::open(&asked);
     let mut body = while_wanted(open, || on_progress(0)).await?.found()?;
     while let Some(piece) = while_wanted(body.next(), || on_progress(bytes.len() as u64)).await? {
         verifier.update(&piece)?;
@@ -159,6 +172,105 @@ pub async fn fetch_text(url: &str) -> Result<String, SourceError> {
         }
     }
     String::from_utf8(bytes).map_err(|_| not_text())
+}
+
+/// What a host says of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256, where the host publishes it in a header.
+    pub sha256: Option<String>,
+    /// The validator (`ETag`); empty: none.
+    pub validator: String,
+}
+
+/// Asks a host for a file's length and what it publishes of it, by the file's first byte: `HEAD` is
+/// answered by fewer hosts.
+///
+/// # Errors
+/// The file can't be had, or its host doesn't say how long it is.
+pub async fn probe(url: &str) -> Result<Probe, SourceError> {
+    let body = Body::open(&Asked {
+        range: Some(0..1),
+        ..Asked::whole(url, RequestCache::NoStore)
+    })
+    .await?;
+    let size = match body.status() {
+        206 => body
+            .header("Content-Range")
+            .and_then(|header| ContentRange::parse(&header)?.total),
+        200 => body
+            .header("Content-Length")
+            .and_then(|header| header.parse().ok()),
+        status => {
+            return Err(SourceError::Status {
+                file: file_name(url),
+                status,
+            });
+        }
+    };
+    let size = size.ok_or_else(|| SourceError::NoLength {
+        file: file_name(url),
+    })?;
+    let validator = body.header("ETag").unwrap_or_default();
+    let sha256 = ["X-Linked-ETag", "X-Checksum-Sha256"]
+        .into_iter()
+        .find_map(|name| hub::hash_in_header(&body.header(name)?))
+        .or_else(|| hub::hash_in_header(&validator));
+    Ok(Probe {
+        size,
+        sha256,
+        validator,
+    })
+}
+
+/// Why a safetensors file's header can't be had.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum HeaderError {
+    /// Its host won't give it.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// It is none.
+    #[error(transparent)]
+    Header(#[from] SafetensorsError),
+}
+
+/// Loads the beginning of a safetensors file, up to the end of its header.
+///
+/// # Errors
+/// The file can't be had, or it ends before its header.
+pub async fn fetch_header(url: &str) -> Result<Vec<u8>, HeaderError> {
+    let file = file_name(url);
+    let mut bytes = Vec::new();
+    let mut end = 8;
+    while (bytes.len() as u64) < end {
+        let range = bytes.len() as u64..end;
+        let mut body = Body::open(&Asked {
+            range: Some(range),
+            ..Asked::whole(url, RequestCache::NoStore)
+        })
+        .await?;
+        if !matches!(body.status(), 200 | 206) {
+            let status = body.status();
+            return Err(SourceError::Status { file, status }.into());
+        }
+        let before = bytes.len();
+        while let Some(piece) = body.next().await? {
+            bytes.extend_from_slice(&piece);
+            if bytes.len() as u64 >= end {
+                break;
+            }
+        }
+        if bytes.len() == before {
+            return Err(SourceError::Interrupted { file }.into());
+        }
+        if let Some(header) = Header::end(&file, &bytes)? {
+            end = header;
+        }
+    }
+    bytes.truncate(end as usize);
+    Ok(bytes)
 }
 
 /// What is asked for.
@@ -305,7 +417,7 @@ impl Body {
 }
 
 /// The last part of an address's path.
-pub(super) fn file_name(url: &str) -> String {
+pub fn file_name(url: &str) -> String {
     let path = url.split(['?', '#']).next().unwrap_or(url);
     path.rsplit('/').next().unwrap_or(path).into()
 }

@@ -83,6 +83,7 @@ pub struct Transfer {
     is_dropped: Cell<bool>,
     /// Bytes that have arrived and are not taken yet.
     arrived: Cell<u64>,
+    was_sent_whole: Cell<bool>,
     report: Rc<dyn Fn(Report)>,
 }
 
@@ -120,6 +121,7 @@ impl Transfer {
             control,
             is_dropped: Cell::new(false),
             arrived: Cell::new(0),
+            was_sent_whole: Cell::new(false),
             report,
         }
     }
@@ -132,6 +134,12 @@ impl Transfer {
     /// Bytes of parts that have arrived and were not handed over yet.
     pub fn arrived(&self) -> u64 {
         self.arrived.get()
+    }
+
+    /// Whether the host sent the whole file for a part of it, though it wasn't asked to where the file
+    /// has changed.
+    pub fn was_sent_whole(&self) -> bool {
+        self.was_sent_whole.get()
     }
 
     /// Has the parts that are under way end.
@@ -171,17 +179,15 @@ impl Transfer {
     ///
     /// # Errors
     /// Everything that [`TransferError`] lists.
-    pub async fn whole(&self) -> Result<Whole<'_>, TransferError> {
+    pub async fn whole(self: Rc<Self>) -> Result<Whole, TransferError> {
         let asked = Asked::whole(&self.address, RequestCache::NoStore);
         let body = self.wanted(Body::open(&asked)).await;
-        let body = body.and_then(|body| Ok(body.found()?));
-        match body {
-            Ok(body) => Ok(Whole {
-                transfer: self,
-                body,
-            }),
-            Err(failure) => Err(final_error(failure)),
-        }
+        let body = body.map_err(final_error)?;
+        let body = body.found().map_err(TransferError::Source)?;
+        Ok(Whole {
+            transfer: self,
+            body,
+        })
     }
 
     async fn attempt(&self, range: &Range<u64>, bytes: &mut Vec<u8>) -> Result<(), Failure> {
@@ -210,6 +216,9 @@ impl Transfer {
             }
             Err(failure) => return Err(failure),
         };
+        if body.status() == 200 && if_range.is_none() {
+            self.was_sent_whole.set(true);
+        }
         self.check(&body, &wanted, direct.is_some())?;
         *self.direct.borrow_mut() = Some(body.url()).filter(|url| !url.is_empty());
         (self.report)(Report::Flows);
@@ -366,12 +375,12 @@ impl Transfer {
 }
 
 /// The body of a whole file.
-pub struct Whole<'a> {
-    transfer: &'a Transfer,
+pub struct Whole {
+    transfer: Rc<Transfer>,
     body: Body,
 }
 
-impl Whole<'_> {
+impl Whole {
     /// The next bytes; none: the file has ended.
     ///
     /// # Errors

@@ -13,9 +13,6 @@ use super::tensor::StoredTensor;
 /// of a few megabytes can unpack to more than the browser's memory.
 pub const MAXIMUM_UNPACKED_LENGTH: u64 = 512 * 1024 * 1024;
 
-/// Ending of a file that is split into tensors.
-const TENSORS_ENDING: &str = ".safetensors";
-
 /// Why a file's bytes are not used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum VerifyError {
@@ -148,7 +145,7 @@ pub fn split(file: &ManifestFile, bytes: Vec<u8>) -> Result<FileContent, VerifyE
         Some(Compression::Gzip) => gunzip(&file.path, &bytes, MAXIMUM_UNPACKED_LENGTH)?,
         None => bytes,
     };
-    if file.name().ends_with(TENSORS_ENDING) {
+    if file.holds_tensors() {
         Ok(FileContent::Tensors(safetensors::read(&file.path, &bytes)?))
     } else {
         Ok(FileContent::Blob(bytes))

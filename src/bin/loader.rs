@@ -1,0 +1,6 @@
+//! The loader's program in the browser: it brings pairs into the store in a Web Worker of its own.
+
+fn main() {
+    #[cfg(target_family = "wasm")]
+    firststep::loader::worker::run();
+}

@@ -1,0 +1,5 @@
+// Starts the loader's module in its worker.
+
+import init from "./loader.js";
+
+await init();
