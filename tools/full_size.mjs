@@ -178,7 +178,7 @@ const SINGLE = new Float32Array(1);
 const SINGLE_BITS = new Uint32Array(SINGLE.buffer);
 
 /** The bits of the half precision number next to a value; the even one of two. */
-export function halfBits(value) {
+function halfBits(value) {
   SINGLE[0] = value;
   const bits = SINGLE_BITS[0];
   const sign = (bits >>> 16) & 0x8000;

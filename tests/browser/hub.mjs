@@ -11,15 +11,13 @@ import { readFile, readdir, stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 
+import { INDEX_NAME } from "../../tools/full_size.mjs";
 import { parseRange } from "./server.mjs";
-
-/** Name of the list of sizes and SHA-256 that a folder may have, so that they needn't be computed. */
-export const INDEX_NAME = "hashes.json";
 
 /** Endings of the files that a hub keeps in Git LFS, and serves from its CDN. */
 const LFS_ENDINGS = [".safetensors", ".bin", ".pt"];
-/** Bytes per read from disk. */
-const READ_SIZE = 256 * 1024;
+/** Bytes per read from disk; small where a rate is to be kept. */
+const READ_SIZE = { free: 256 * 1024, throttled: 16 * 1024 };
 /** Where faults happen unless they name another place. */
 const USUAL_ROUTE = { "dead-redirect": "resolve" };
 
@@ -95,16 +93,16 @@ class Content {
   }
 
   /** The bytes from `start` to before `end`, piece by piece. */
-  async *read(start, end) {
+  async *read(start, end, size = READ_SIZE.free) {
     if (this.#buffer !== null) {
       yield Buffer.from(this.#buffer.subarray(start, end));
     } else if (end > start) {
-      yield* createReadStream(this.#file, { start, end: end - 1, highWaterMark: READ_SIZE });
+      yield* createReadStream(this.#file, { start, end: end - 1, highWaterMark: size });
     }
   }
 
-  async digest(algorithm, prefix = "") {
-    const hash = createHash(algorithm).update(prefix);
+  /** Feeds a hash with the bytes; its hexadecimal digits. */
+  async digest(hash) {
     for await (const piece of this.read(0, this.size)) {
       hash.update(piece);
     }
@@ -115,6 +113,16 @@ class Content {
 /** Whether a hub keeps the file in Git LFS. */
 function isLarge(path) {
   return LFS_ENDINGS.includes(extname(path));
+}
+
+/** The text that stands for a large file in its repository. */
+function lfsPointer(sha256, size) {
+  return `version https://git-lfs.github.com/spec/v1\noid sha256:${sha256}\nsize ${size}\n`;
+}
+
+/** The hash by which git knows a file of this size, before its bytes. */
+function gitHash(size) {
+  return createHash("sha1").update(`blob ${size}\0`);
 }
 
 function sleep(milliseconds) {
@@ -280,12 +288,12 @@ export class Hub {
   async #sha256(path, content) {
     const changed = this.#changed.get(path);
     if (changed?.buffer !== undefined) {
-      changed.sha256 ??= await content.digest("sha256");
+      changed.sha256 ??= await content.digest(createHash("sha256"));
       return changed.sha256;
     }
     let known = this.#hashes.get(path);
     if (known?.size !== content.size) {
-      known = { size: content.size, sha256: await content.digest("sha256") };
+      known = { size: content.size, sha256: await content.digest(createHash("sha256")) };
       this.#hashes.set(path, known);
     }
     return known.sha256;
@@ -368,11 +376,8 @@ export class Hub {
     }
     const sha256 = await this.#sha256(path, content);
     if (route === "raw") {
-      const pointer =
-        "version https://git-lfs.github.com/spec/v1\n" +
-        `oid sha256:${sha256}\nsize ${content.size}\n`;
       const type = { ...headers, "Content-Type": "text/plain; charset=utf-8" };
-      this.#end(request, response, entry, 200, type, pointer);
+      this.#end(request, response, entry, 200, type, lfsPointer(sha256, content.size));
       return;
     }
     const signature = randomBytes(16).toString("hex");
@@ -429,12 +434,14 @@ export class Hub {
       const content = await this.#content(`${repository}/${path}`);
       const { size } = content;
       if (!isLarge(path)) {
-        return { type: "file", oid: await content.digest("sha1", `blob ${size}\0`), size, path };
+        return { type: "file", oid: await content.digest(gitHash(size)), size, path };
       }
       const sha256 = await this.#sha256(`${repository}/${path}`, content);
-      // A large file's own object is its pointer.
-      const oid = createHash("sha1").update(sha256).digest("hex");
-      return { type: "file", oid, size, lfs: { oid: sha256, size, pointerSize: 135 }, path };
+      // What the repository itself holds of a large file is its pointer.
+      const pointer = lfsPointer(sha256, size);
+      const oid = gitHash(pointer.length).update(pointer).digest("hex");
+      const lfs = { oid: sha256, size, pointerSize: pointer.length };
+      return { type: "file", oid, size, lfs, path };
     });
     return (await Promise.all(entries)).sort((a, b) => (a.path < b.path ? -1 : 1));
   }
@@ -531,8 +538,9 @@ export class Hub {
 
   /** Writes the bytes from `start` to before `end` and counts them. */
   async #sendBody(response, path, content, start, end, flips) {
+    const size = this.#rate === Infinity ? READ_SIZE.free : READ_SIZE.throttled;
     let position = start;
-    for await (const piece of content.read(start, end)) {
+    for await (const piece of content.read(start, end, size)) {
       for (const { offset } of flips) {
         if (position <= offset && offset < position + piece.length) {
           piece[offset - position] ^= 0xff;
