@@ -22,6 +22,7 @@ import {
   clipTensors,
   loraTensors,
   singleFileTensors,
+  tinyAutoencoderTensors,
   unetTensors,
 } from "./layouts.mjs";
 
@@ -29,6 +30,9 @@ import {
 export const INDEX_NAME = "hashes.json";
 
 const BASE = "stabilityai/stable-diffusion-xl-base-1.0";
+const TINY_DECODER = "madebyollin/taesdxl";
+/** Repositories whose safetensors files don't say what wrote them. */
+const WITHOUT_METADATA = ["tianweiy/DMD2", "ByteDance/SDXL-Lightning"];
 const TOKENIZER_FILES = fileURLToPath(
   new URL("../public/pairs/emoji/tokenizer/", import.meta.url),
 );
@@ -57,6 +61,7 @@ function weightFiles(scale) {
   const vae = autoencoderTensors(configs.vae);
   const file = (path, component, tensors, seed = 0, dtype = "F16") => ({
     path,
+    hasMetadata: !WITHOUT_METADATA.some((repository) => path.startsWith(`${repository}/`)),
     tensors: tensors.map((tensor) => plainTensor(tensor, component, seed, dtype)),
   });
   const unetName = "diffusion_pytorch_model.fp16.safetensors";
@@ -69,9 +74,17 @@ function weightFiles(scale) {
     file(`${BASE}/vae/${unetName}`, "vae", vae),
     {
       path: `${BASE}/sd_xl_base_1.0.safetensors`,
+      hasMetadata: true,
       tensors: singleFileTensors(configs).map((tensor) => sgmTensor(tensor)),
     },
     file("madebyollin/sdxl-vae-fp16-fix/diffusion_pytorch_model.safetensors", "vae", vae, 1, "F32"),
+    file(
+      `${TINY_DECODER}/diffusion_pytorch_model.safetensors`,
+      "tiny_decoder",
+      tinyAutoencoderTensors(configs.tiny_decoder),
+      0,
+      "F32",
+    ),
     file("tianweiy/DMD2/dmd2_sdxl_4step_unet_fp16.safetensors", "unet", unet, 1),
     file("tianweiy/DMD2/dmd2_sdxl_4step_lora_fp16.safetensors", "lora", lora, 1),
     file("ByteDance/SDXL-Lightning/sdxl_lightning_4step_unet.safetensors", "unet", unet, 2),
@@ -92,7 +105,8 @@ async function smallFiles(scale) {
     [`${BASE}/tokenizer_2/tokenizer_config.json`, json(TOKENIZER_2)],
   ]);
   for (const [component, config] of Object.entries(CONFIGS[scale])) {
-    files.set(`${BASE}/${component}/config.json`, json(config));
+    const folder = component === "tiny_decoder" ? TINY_DECODER : `${BASE}/${component}`;
+    files.set(`${folder}/config.json`, json(config));
   }
   for (const name of ["vocab.json", "merges.txt"]) {
     const text = gunzipSync(await readFile(join(TOKENIZER_FILES, `${name}.gzip`)));
@@ -260,11 +274,11 @@ class Values {
 }
 
 /** A safetensors file as that library writes it: wide values first, then by name. */
-function layOut(tensors) {
+function layOut(tensors, hasMetadata) {
   const ordered = tensors.toSorted(
     (a, b) => BYTES[b.dtype] - BYTES[a.dtype] || (a.name < b.name ? -1 : 1),
   );
-  const header = { __metadata__: { format: "pt" } };
+  const header = hasMetadata ? { __metadata__: { format: "pt" } } : {};
   let end = 0;
   for (const { name, dtype, shape } of ordered) {
     const start = end;
@@ -347,8 +361,9 @@ export async function writeModels(
     await writeFile(file, text);
   }
   const values = new Values();
-  for (const { path, tensors } of weightFiles(scale).filter(({ path }) => wants(path))) {
-    const layout = layOut(tensors);
+  const wanted = weightFiles(scale).filter(({ path }) => wants(path));
+  for (const { path, tensors, hasMetadata } of wanted) {
+    const layout = layOut(tensors, hasMetadata);
     const file = join(folder, path);
     const status = await stat(file).catch(() => null);
     if (status?.size === layout.size && index[path]?.size === layout.size) {

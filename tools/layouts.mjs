@@ -218,6 +218,42 @@ export function autoencoderTensors(config) {
   ];
 }
 
+/** A block of the tiny autoencoder: three convolutions around a skip. */
+function tinyBlock(path, channels) {
+  return [0, 2, 4].flatMap((index) => conv(`${path}.conv.${index}`, channels, channels, 3));
+}
+
+/** AutoencoderTiny, which previews use. */
+export function tinyAutoencoderTensors(config) {
+  const half = (name, layers) =>
+    layers.flatMap((make, index) => make(`${name}.layers.${index}`));
+  const withoutBias = (path, channels) => [
+    { name: `${path}.weight`, shape: [channels, channels, 3, 3] },
+  ];
+  const [inner] = config.encoder_block_out_channels;
+  const latent = config.latent_channels;
+  const blocks = (count) => Array(count).fill((path) => tinyBlock(path, inner));
+  const encoder = config.num_encoder_blocks.flatMap((count, index) => [
+    index === 0
+      ? (path) => conv(path, config.in_channels, inner, 3)
+      : (path) => withoutBias(path, inner),
+    ...blocks(count),
+  ]);
+  const last = config.num_decoder_blocks.length - 1;
+  const withoutTensors = () => [];
+  const decoder = config.num_decoder_blocks.flatMap((count, index) => [
+    ...blocks(count),
+    ...(index < last
+      ? [withoutTensors, (path) => withoutBias(path, inner)]
+      : [(path) => conv(path, inner, config.out_channels, 3)]),
+  ]);
+  return [
+    ...half("encoder", [...encoder, (path) => conv(path, inner, latent, 3)]),
+    // The second layer is the activation.
+    ...half("decoder", [(path) => conv(path, latent, inner, 3), withoutTensors, ...decoder]),
+  ];
+}
+
 /** Layers that distillation LoRAs of SDXL change, as DMD2's has them. */
 const LORA_TARGET =
   /\.(to_q|to_k|to_v|to_out\.0|proj_in|proj_out|ff\.net\.0\.proj|ff\.net\.2|conv1|conv2|conv_shortcut|(down|up)samplers\.0\.conv|time_emb_proj)\.weight$/;

@@ -91,6 +91,22 @@ const VAE = {
   up_block_types: Array(4).fill("UpDecoderBlock2D"),
 };
 
+const TINY_DECODER = {
+  _class_name: "AutoencoderTiny",
+  act_fn: "relu",
+  decoder_block_out_channels: [64, 64, 64, 64],
+  encoder_block_out_channels: [64, 64, 64, 64],
+  in_channels: 3,
+  latent_channels: 4,
+  latent_magnitude: 3,
+  latent_shift: 0.5,
+  num_decoder_blocks: [3, 3, 3, 1],
+  num_encoder_blocks: [1, 3, 3, 3],
+  out_channels: 3,
+  scaling_factor: 1.0,
+  upsampling_scaling_factor: 2,
+};
+
 const SMALL_TEXT_ENCODER = {
   hidden_size: 32,
   intermediate_size: 64,
@@ -101,7 +117,13 @@ const SMALL_TEXT_ENCODER = {
 
 /** The components' configs by scale and diffusers' name of the component. */
 export const CONFIGS = {
-  full: { unet: UNET, text_encoder: TEXT_ENCODER, text_encoder_2: TEXT_ENCODER_2, vae: VAE },
+  full: {
+    unet: UNET,
+    text_encoder: TEXT_ENCODER,
+    text_encoder_2: TEXT_ENCODER_2,
+    vae: VAE,
+    tiny_decoder: TINY_DECODER,
+  },
   small: {
     unet: {
       ...UNET,
@@ -118,6 +140,11 @@ export const CONFIGS = {
     text_encoder: { ...TEXT_ENCODER, ...SMALL_TEXT_ENCODER },
     text_encoder_2: { ...TEXT_ENCODER_2, ...SMALL_TEXT_ENCODER },
     vae: { ...VAE, block_out_channels: [32, 32, 64, 64], sample_size: 64 },
+    tiny_decoder: {
+      ...TINY_DECODER,
+      decoder_block_out_channels: [16, 16, 16, 16],
+      encoder_block_out_channels: [16, 16, 16, 16],
+    },
   },
 };
 

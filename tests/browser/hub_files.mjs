@@ -8,14 +8,18 @@ import { writeModels } from "../../tools/full_size.mjs";
 import { CONFIGS, SCHEDULER, TOKENIZER, TOKENIZER_2 } from "../../tools/sdxl_configs.mjs";
 import { DIST, PAIR_PATH } from "./page.mjs";
 
-export const BASE = "stabilityai/stable-diffusion-xl-base-1.0";
+const BASE = "stabilityai/stable-diffusion-xl-base-1.0";
 
-/** The files of the base model that a pair needs, by component. */
-export const BASE_FILES = {
-  unet: "unet/diffusion_pytorch_model.fp16.safetensors",
-  text_encoder: "text_encoder/model.fp16.safetensors",
-  text_encoder_2: "text_encoder_2/model.fp16.safetensors",
-  vae: "vae/diffusion_pytorch_model.fp16.safetensors",
+/** What all pairs share, by component. */
+export const SHARED = {
+  unet: { repository: BASE, path: "unet/diffusion_pytorch_model.fp16.safetensors" },
+  text_encoder: { repository: BASE, path: "text_encoder/model.fp16.safetensors" },
+  text_encoder_2: { repository: BASE, path: "text_encoder_2/model.fp16.safetensors" },
+  vae: { repository: BASE, path: "vae/diffusion_pytorch_model.fp16.safetensors" },
+  tiny_decoder: {
+    repository: "madebyollin/taesdxl",
+    path: "diffusion_pytorch_model.safetensors",
+  },
 };
 
 /** Distilled models, by a short name: a whole UNet, or an adapter on the base's. */
@@ -80,8 +84,8 @@ export async function smallPair(
     files: emoji.components[name].files.map((file) => ({ ...file, path: `emoji/${file.path}` })),
   });
   const components = {};
-  for (const [name, path] of Object.entries(BASE_FILES)) {
-    components[name] = await component(name, { repository: BASE, path });
+  for (const [name, named] of Object.entries(SHARED)) {
+    components[name] = await component(name, named);
   }
   components.unet_distilled = await component("unet", DISTILLED[distilled]);
   components.tokenizer = tokenizer("tokenizer", TOKENIZER);
