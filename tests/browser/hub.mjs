@@ -153,6 +153,7 @@ export class Hub {
   #origins = {};
   #sendsEtags;
   #bytes = new Map();
+  #spans = new Map();
   /** @type {Map<string, (Fault & {left: number, passes: number})[]>} */
   #faults = new Map();
   /** Content and ETag of files that a fault has changed. */
@@ -204,6 +205,11 @@ export class Hub {
     return `${this.url}static/${path}`;
   }
 
+  /** The address of a repository's file, from where the hub redirects to its CDN. */
+  resolveUrl(repository, path) {
+    return `${this.url}${repository}/resolve/${this.commit(repository)}/${path}`;
+  }
+
   /** The commit that a repository's `main` is at. */
   commit(repository) {
     const made = () => createHash("sha1").update(repository).digest("hex");
@@ -220,6 +226,17 @@ export class Hub {
     return this.#bytes.get(path) ?? 0;
   }
 
+  /**
+   * What was sent for this file so far, and how long that took from the first request for its
+   * content to the last byte.
+   *
+   * @returns {{bytes: number, milliseconds: number}}
+   */
+  spanOf(path) {
+    const { first, last } = this.#spans.get(path) ?? { first: 0, last: 0 };
+    return { bytes: this.bytesOf(path), milliseconds: last - first };
+  }
+
   /** Size and SHA-256 of a file as it lies on disk, or as a fault has changed it. */
   async describe(path) {
     const content = await this.#content(path);
@@ -231,6 +248,14 @@ export class Hub {
     const faults = this.#faults.get(path) ?? [];
     faults.push({ ...fault, left: fault.times ?? 1, passes: fault.skip ?? 0 });
     this.#faults.set(path, faults);
+  }
+
+  /** Forgets what was asked for and sent so far. */
+  clearCounts() {
+    this.requests = [];
+    this.bytesSent = 0;
+    this.#bytes.clear();
+    this.#spans.clear();
   }
 
   /** Ends all faults; files that they changed are again what lies on disk. */
@@ -538,6 +563,9 @@ export class Hub {
 
   /** Writes the bytes from `start` to before `end` and counts them. */
   async #sendBody(response, path, content, start, end, flips) {
+    const now = performance.now();
+    const span = this.#spans.get(path) ?? { first: now, last: now };
+    this.#spans.set(path, span);
     const size = this.#rate === Infinity ? READ_SIZE.free : READ_SIZE.throttled;
     let position = start;
     for await (const piece of content.read(start, end, size)) {
@@ -552,6 +580,7 @@ export class Hub {
       }
       this.bytesSent += piece.length;
       this.#bytes.set(path, this.bytesOf(path) + piece.length);
+      span.last = performance.now();
       position += piece.length;
       if (!response.write(piece)) {
         await new Promise((resolve) => {
