@@ -152,6 +152,7 @@ export class Hub {
   #cdn;
   #origins = {};
   #sendsEtags;
+  #allowedHeaders;
   #bytes = new Map();
   #spans = new Map();
   /** @type {Map<string, (Fault & {left: number, passes: number})[]>} */
@@ -164,9 +165,10 @@ export class Hub {
   #rate = Infinity;
   #nextSend = 0;
 
-  constructor(root, sendsEtags) {
+  constructor(root, sendsEtags, allowedHeaders) {
     this.#root = root;
     this.#sendsEtags = sendsEtags;
+    this.#allowedHeaders = allowedHeaders;
     const server = (answer) =>
       createServer((request, response) => {
         answer(request, response).catch((error) => response.destroy(error));
@@ -181,9 +183,11 @@ export class Hub {
    * @param {string} root
    * @param {object} options
    * @param {boolean} [options.etags] whether content has an ETag: some CDNs send none
+   * @param {string} [options.allowedHeaders] what a script may send beyond the plainest headers; a
+   *   host that doesn't know If-Range refuses every request that has it
    */
-  static async start(root, { etags = true } = {}) {
-    const hub = new Hub(root, etags);
+  static async start(root, { etags = true, allowedHeaders = "Range, If-Range" } = {}) {
+    const hub = new Hub(root, etags, allowedHeaders);
     const index = await readFile(join(root, INDEX_NAME), "utf8").catch(() => "{}");
     hub.#hashes = new Map(Object.entries(JSON.parse(index)));
     // The third port was free a moment ago, and nobody listens there.
@@ -617,7 +621,7 @@ export class Hub {
       ? {
           ...this.#cors(request),
           "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
-          "Access-Control-Allow-Headers": "Range, If-Range",
+          "Access-Control-Allow-Headers": this.#allowedHeaders,
           "Access-Control-Max-Age": 600,
         }
       : { Allow: "GET, HEAD, OPTIONS" };
