@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help serve test build check bench diversity
+.PHONY: help serve test build check bench bench-load diversity
 
 PORT ?= 8080
 # Shells that never read a profile lack the folder of rustup's cargo.
@@ -23,6 +23,7 @@ help:
 	@echo "make build   the optimized page for a static host, in dist/"
 	@echo "make check   formatting, lints and documentation"
 	@echo "make bench   step times in headless Chromium, beside another engine's"
+	@echo "make bench-load  how fast full-size files of SDXL arrive in the page's store (needs 20 GB of disk)"
 	@echo "make diversity  how different the seeds of a prompt are, by mode"
 
 serve:
@@ -56,6 +57,12 @@ bench:
 	@$(with_browser) true
 	$(with_wasm) trunk build $(profile) --dist $(test_page)
 	$(with_browser) env DIST=$(test_page) node benches/run.mjs
+
+bench-load:
+	@$(setup)/install-trunk
+	@$(with_browser) true
+	$(with_wasm) trunk build $(profile) --dist $(test_page)
+	$(with_browser) env DIST=$(test_page) node benches/load.mjs
 
 diversity:
 	@$(setup)/install-trunk

@@ -37,7 +37,7 @@ const MIME_TYPES = {
  */
 
 /** The byte range of a Range header, or null where the whole is to be sent, or "unsatisfiable". */
-function parseRange(header, size) {
+export function parseRange(header, size) {
   const match = /^bytes=(\d*)-(\d*)$/.exec(header ?? "");
   if (match === null || (match[1] === "" && match[2] === "")) {
     return null;
