@@ -24,7 +24,8 @@ from sdxl_layout import Layout, element_count, file_size
 PAIRS = Path(__file__).resolve().parent.parent / "public" / "pairs"
 HUB = "https://huggingface.co"
 
-# The configs are those of the files' repositories, without the paths of whoever trained the models.
+# The configs of SDXL's own repository, verbatim. Those of the distilled UNets differ from its UNet's in
+# nothing that shapes the model, but for LCM's.
 
 UNET = {
     "_class_name": "UNet2DConditionModel",
@@ -77,7 +78,6 @@ UNET = {
 }
 # The full LCM model takes its guidance scale as an input.
 UNET_LCM = UNET | {"time_cond_proj_dim": 256}
-UNET_TURBO = UNET | {"sample_size": 64}
 
 TEXT_ENCODER = {
     "architectures": ["CLIPTextModel"],
@@ -111,6 +111,7 @@ TEXT_ENCODER_2 = TEXT_ENCODER | {
     "projection_dim": 1280,
 }
 
+# madebyollin/sdxl-vae-fp16-fix.
 VAE = {
     "_class_name": "AutoencoderKL",
     "_diffusers_version": "0.18.0.dev0",
@@ -127,6 +128,7 @@ VAE = {
     "scaling_factor": 0.13025,
     "up_block_types": ["UpDecoderBlock2D"] * 4,
 }
+# madebyollin/taesdxl.
 TINY_VAE = {
     "_class_name": "AutoencoderTiny",
     "_diffusers_version": "0.20.0.dev0",
@@ -536,7 +538,6 @@ PAIR_TABLE = [
         scheduler=EULER_ANCESTRAL,
         guidance=0.0,
         restriction="its licence asks companies above a certain revenue to pay",
-        config=UNET_TURBO,
         image_size=512,
     ),
 ]
