@@ -1,0 +1,293 @@
+//! The manifests of the real SDXL pairs in `public/pairs`: each is read and planned with as the page
+//! does it, takes the timesteps that its model was distilled at, and has its tensors stored as
+//! `docs/formats.md` says.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use firststep::engine::recipe::Mode;
+use firststep::engine::{describe, plan_for};
+use firststep::sampler::ModelRole;
+use firststep::weights::verify::sha256;
+use firststep::weights::{Component, Encoding, Manifest, target_encoding};
+use serde::Deserialize;
+
+/// What the authors of a distilled model say of its use.
+struct Expected {
+    id: &'static str,
+    timesteps: [f32; 4],
+    guidance: f32,
+    embeds_guidance: bool,
+    size: u32,
+}
+
+const fn expected(id: &'static str, timesteps: [f32; 4], guidance: f32) -> Expected {
+    Expected {
+        id,
+        timesteps,
+        guidance,
+        embeds_guidance: false,
+        size: 1024,
+    }
+}
+
+/// Every quarter, from the noisiest timestep.
+const QUARTERS: [f32; 4] = [999.0, 749.0, 499.0, 249.0];
+/// Four of the 50 timesteps that LCM is distilled at.
+const LCM: [f32; 4] = [999.0, 759.0, 499.0, 259.0];
+
+const PAIRS: [Expected; 7] = [
+    expected("sdxl-dmd2", QUARTERS, 0.0),
+    expected("sdxl-dmd2-lora", QUARTERS, 0.0),
+    expected("sdxl-lightning", QUARTERS, 0.0),
+    expected("sdxl-lightning-lora", QUARTERS, 0.0),
+    Expected {
+        embeds_guidance: true,
+        ..expected("sdxl-lcm", LCM, 8.0)
+    },
+    expected("sdxl-lcm-lora", LCM, 1.0),
+    Expected {
+        size: 512,
+        ..expected("sdxl-turbo", QUARTERS, 0.0)
+    },
+];
+
+fn read(path: &str) -> Vec<u8> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("public/pairs");
+    fs::read(folder.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn manifest(path: &str) -> Manifest {
+    let text = String::from_utf8(read(path)).expect(path);
+    Manifest::parse(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn every_mode_has_the_plan_that_the_model_was_distilled_for() {
+    for pair in PAIRS {
+        let id = pair.id;
+        let manifest = manifest(&format!("{id}.json"));
+        assert_eq!(manifest.id, id);
+        let info = describe(&manifest).unwrap_or_else(|error| panic!("{id}: {error}"));
+        assert_eq!(info.image_size, (pair.size, pair.size), "{id}");
+        assert_eq!(info.embeds_distilled_guidance, pair.embeds_guidance, "{id}");
+
+        let mut recipe = info.recipe;
+        recipe.modes = Mode::ALL.to_vec();
+        for row in recipe.rows() {
+            let plan = plan_for(&row, &recipe, &manifest)
+                .unwrap_or_else(|error| panic!("{id}, {:?}: {error}", row.mode));
+            let steps = plan.steps();
+            let timesteps: Vec<f32> = (0..steps.len()).map(|step| plan.timestep(step)).collect();
+            match row.mode {
+                // diffusers' timesteps of SDXL: leading, moved up by one.
+                Mode::Base => {
+                    assert_eq!(timesteps.len(), 25, "{id}");
+                    assert_eq!((timesteps[0], timesteps[24]), (961.0, 1.0), "{id}");
+                }
+                Mode::SkipFirstStep => assert_eq!(timesteps, pair.timesteps[1..], "{id}"),
+                Mode::Distilled | Mode::Hybrid => assert_eq!(timesteps, pair.timesteps, "{id}"),
+            }
+            for (number, step) in steps.iter().enumerate() {
+                let (model, guidance) = match row.mode {
+                    Mode::Base => (ModelRole::Base, recipe.base_guidance),
+                    // The paper's best: one conditional pass of the base model.
+                    Mode::Hybrid if number == 0 => (ModelRole::Base, 0.0),
+                    _ => (ModelRole::Distilled, pair.guidance),
+                };
+                assert_eq!((step.model, step.guidance_scale), (model, guidance), "{id}");
+            }
+        }
+    }
+}
+
+#[test]
+fn pairs_differ_in_nothing_but_their_distilled_model() {
+    let manifests = PAIRS.map(|pair| manifest(&format!("{}.json", pair.id)));
+    let shared = |manifest: &Manifest| -> Vec<String> {
+        manifest
+            .components
+            .iter()
+            .filter(|(name, _)| *name != "unet_distilled")
+            .flat_map(|(_, component)| component.files.iter().map(|file| file.id.clone()))
+            .collect()
+    };
+    let distilled: BTreeSet<&str> = manifests
+        .iter()
+        .map(|manifest| manifest.components.unet_distilled.files[0].id.as_str())
+        .collect();
+    assert_eq!(distilled.len(), manifests.len());
+    for manifest in &manifests {
+        assert_eq!(shared(manifest), shared(&manifests[0]), "{}", manifest.id);
+    }
+    // The vocabulary is the bundled one; everything else has to be asked of the hub.
+    for file in manifests[0].files() {
+        match &file.hub {
+            Some(hub) => assert_eq!(hub.revision.len(), 40, "{}", file.path),
+            None => assert_eq!(sha256(&read(&file.path)), file.sha256, "{}", file.path),
+        }
+    }
+}
+
+#[test]
+fn tensors_are_stored_as_the_documentation_says() {
+    let manifest = manifest("sdxl-lcm.json");
+    let components = &manifest.components;
+    let check = |component: &Component, name: &str, shape: &[usize], encoding| {
+        let (stored, _) = target_encoding(&component.encodings, name, shape, Encoding::F16);
+        assert_eq!(stored, encoding, "{name}");
+    };
+    let attention = "down_blocks.2.attentions.0.transformer_blocks.3";
+    let resnet = "up_blocks.0.resnets.2";
+    for unet in [&components.unet, &components.unet_distilled] {
+        let check = |name: &str, shape: &[usize], encoding| check(unet, name, shape, encoding);
+        let linear = [1280, 1280];
+        for name in ["to_q", "to_k", "to_v", "to_out.0"] {
+            let name = format!("{attention}.attn2.{name}.weight");
+            check(&name, &linear, Encoding::Q4);
+        }
+        let feed_forward = format!("{attention}.ff.net.0.proj.weight");
+        check(&feed_forward, &[10240, 1280], Encoding::Q4);
+        check(
+            "mid_block.attentions.0.proj_in.weight",
+            &linear,
+            Encoding::Q8,
+        );
+        check(
+            &format!("{resnet}.time_emb_proj.weight"),
+            &linear,
+            Encoding::Q8,
+        );
+        check(
+            &format!("{resnet}.conv1.weight"),
+            &[1280, 1920, 3, 3],
+            Encoding::Q8,
+        );
+        check(
+            &format!("{resnet}.conv_shortcut.weight"),
+            &[1280, 1920, 1, 1],
+            Encoding::Q8,
+        );
+        check(
+            "down_blocks.0.downsamplers.0.conv.weight",
+            &[320, 320, 3, 3],
+            Encoding::Q8,
+        );
+        check("conv_in.weight", &[320, 4, 3, 3], Encoding::F16);
+        check("conv_out.weight", &[4, 320, 3, 3], Encoding::F16);
+        check(
+            "time_embedding.linear_1.weight",
+            &[1280, 320],
+            Encoding::F16,
+        );
+        check(
+            "time_embedding.cond_proj.weight",
+            &[320, 256],
+            Encoding::F16,
+        );
+        check(
+            "add_embedding.linear_1.weight",
+            &[1280, 2816],
+            Encoding::F16,
+        );
+        check(
+            &format!("{attention}.attn1.to_out.0.bias"),
+            &[1280],
+            Encoding::F16,
+        );
+        check(&format!("{attention}.norm1.weight"), &[1280], Encoding::F16);
+    }
+    for encoder in [&components.text_encoder, &components.text_encoder_2] {
+        let check = |name: &str, shape: &[usize], encoding| check(encoder, name, shape, encoding);
+        let layer = "text_model.encoder.layers.0";
+        check(
+            &format!("{layer}.self_attn.q_proj.weight"),
+            &[768, 768],
+            Encoding::Q8,
+        );
+        check(
+            &format!("{layer}.mlp.fc2.weight"),
+            &[768, 3072],
+            Encoding::Q8,
+        );
+        let embeddings = "text_model.embeddings";
+        check(
+            &format!("{embeddings}.token_embedding.weight"),
+            &[49408, 768],
+            Encoding::Q8,
+        );
+        check(
+            &format!("{embeddings}.position_embedding.weight"),
+            &[77, 768],
+            Encoding::F16,
+        );
+        check(
+            &format!("{layer}.layer_norm1.weight"),
+            &[768],
+            Encoding::F16,
+        );
+    }
+    let projection = [1280, 1280];
+    check(
+        &components.text_encoder_2,
+        "text_projection.weight",
+        &projection,
+        Encoding::Q8,
+    );
+    let kernel = [512, 512, 3, 3];
+    check(
+        &components.vae,
+        "decoder.mid_block.resnets.0.conv1.weight",
+        &kernel,
+        Encoding::F16,
+    );
+}
+
+#[derive(Deserialize)]
+struct Index {
+    pairs: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    manifest: String,
+    name: String,
+    bundled: bool,
+    licence: String,
+    image_size: [u32; 2],
+    steps: u32,
+    download_size: u64,
+}
+
+#[test]
+fn the_list_of_pairs_says_what_the_manifests_say() {
+    let index: Index = serde_json::from_slice(&read("index.json")).expect("a list");
+    let listed: Vec<&str> = index.pairs.iter().map(|it| it.manifest.as_str()).collect();
+    for pair in PAIRS {
+        assert!(
+            listed.contains(&format!("{}.json", pair.id).as_str()),
+            "{}",
+            pair.id
+        );
+    }
+    // Those that need no download come first.
+    assert!(index.pairs.is_sorted_by_key(|entry| !entry.bundled));
+    for entry in &index.pairs {
+        let path = &entry.manifest;
+        let manifest = manifest(path);
+        assert_eq!(entry.name, manifest.name, "{path}");
+        assert_eq!(entry.licence, manifest.licence.name, "{path}");
+        assert_eq!(entry.image_size, manifest.image_size, "{path}");
+        assert_eq!(entry.steps, manifest.defaults.distilled_steps, "{path}");
+        if manifest.is_resolved() {
+            assert_eq!(entry.download_size, manifest.download_size(), "{path}");
+        }
+        // What is fetched from elsewhere is fetched under licences that were accepted.
+        assert_eq!(
+            entry.bundled,
+            manifest.licences_to_accept.is_empty(),
+            "{path}"
+        );
+    }
+}

@@ -1,0 +1,800 @@
+"""Writes the manifests of the real SDXL pairs, public/pairs/sdxl-*.json, and public/pairs/index.json.
+
+Usage: python tools/sdxl_pairs.py
+
+The files themselves stay on the hub; a manifest says where they are, what they are made of and how
+their tensors are stored. docs/formats.md explains the fields. What a file takes in the browser's
+store follows from its layout (sdxl_layout.py). The program prints it, rule by rule.
+
+Sizes and SHA-256 are those of the hub's LFS pointers; the comments say where each was read. Where a
+file's size is given, it is the layout's to the byte, which this program checks: the sizes prove that
+the layouts are those of the files.
+"""
+
+import gzip
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import sdxl_layout
+from sdxl_layout import Layout, element_count, file_size
+
+PAIRS = Path(__file__).resolve().parent.parent / "public" / "pairs"
+HUB = "https://huggingface.co"
+
+# The configs of SDXL's own repository, verbatim. Those of the distilled UNets differ from its UNet's in
+# nothing that shapes the model, but for LCM's.
+
+UNET = {
+    "_class_name": "UNet2DConditionModel",
+    "_diffusers_version": "0.19.0.dev0",
+    "act_fn": "silu",
+    "addition_embed_type": "text_time",
+    "addition_embed_type_num_heads": 64,
+    "addition_time_embed_dim": 256,
+    "attention_head_dim": [5, 10, 20],
+    "block_out_channels": [320, 640, 1280],
+    "center_input_sample": False,
+    "class_embed_type": None,
+    "class_embeddings_concat": False,
+    "conv_in_kernel": 3,
+    "conv_out_kernel": 3,
+    "cross_attention_dim": 2048,
+    "cross_attention_norm": None,
+    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+    "downsample_padding": 1,
+    "dual_cross_attention": False,
+    "encoder_hid_dim": None,
+    "encoder_hid_dim_type": None,
+    "flip_sin_to_cos": True,
+    "freq_shift": 0,
+    "in_channels": 4,
+    "layers_per_block": 2,
+    "mid_block_only_cross_attention": None,
+    "mid_block_scale_factor": 1,
+    "mid_block_type": "UNetMidBlock2DCrossAttn",
+    "norm_eps": 1e-05,
+    "norm_num_groups": 32,
+    "num_attention_heads": None,
+    "num_class_embeds": None,
+    "only_cross_attention": False,
+    "out_channels": 4,
+    "projection_class_embeddings_input_dim": 2816,
+    "resnet_out_scale_factor": 1.0,
+    "resnet_skip_time_act": False,
+    "resnet_time_scale_shift": "default",
+    "sample_size": 128,
+    "time_cond_proj_dim": None,
+    "time_embedding_act_fn": None,
+    "time_embedding_dim": None,
+    "time_embedding_type": "positional",
+    "timestep_post_act": None,
+    "transformer_layers_per_block": [1, 2, 10],
+    "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+    "upcast_attention": None,
+    "use_linear_projection": True,
+}
+# The full LCM model takes its guidance scale as an input.
+UNET_LCM = UNET | {"time_cond_proj_dim": 256}
+
+TEXT_ENCODER = {
+    "architectures": ["CLIPTextModel"],
+    "attention_dropout": 0.0,
+    "bos_token_id": 0,
+    "dropout": 0.0,
+    "eos_token_id": 2,
+    "hidden_act": "quick_gelu",
+    "hidden_size": 768,
+    "initializer_factor": 1.0,
+    "initializer_range": 0.02,
+    "intermediate_size": 3072,
+    "layer_norm_eps": 1e-05,
+    "max_position_embeddings": 77,
+    "model_type": "clip_text_model",
+    "num_attention_heads": 12,
+    "num_hidden_layers": 12,
+    "pad_token_id": 1,
+    "projection_dim": 768,
+    "torch_dtype": "float16",
+    "transformers_version": "4.32.0.dev0",
+    "vocab_size": 49408,
+}
+TEXT_ENCODER_2 = TEXT_ENCODER | {
+    "architectures": ["CLIPTextModelWithProjection"],
+    "hidden_act": "gelu",
+    "hidden_size": 1280,
+    "intermediate_size": 5120,
+    "num_attention_heads": 20,
+    "num_hidden_layers": 32,
+    "projection_dim": 1280,
+}
+
+# madebyollin/sdxl-vae-fp16-fix.
+VAE = {
+    "_class_name": "AutoencoderKL",
+    "_diffusers_version": "0.18.0.dev0",
+    "act_fn": "silu",
+    "block_out_channels": [128, 256, 512, 512],
+    "down_block_types": ["DownEncoderBlock2D"] * 4,
+    "force_upcast": False,
+    "in_channels": 3,
+    "latent_channels": 4,
+    "layers_per_block": 2,
+    "norm_num_groups": 32,
+    "out_channels": 3,
+    "sample_size": 512,
+    "scaling_factor": 0.13025,
+    "up_block_types": ["UpDecoderBlock2D"] * 4,
+}
+# madebyollin/taesdxl.
+TINY_VAE = {
+    "_class_name": "AutoencoderTiny",
+    "_diffusers_version": "0.20.0.dev0",
+    "act_fn": "relu",
+    "decoder_block_out_channels": [64] * 4,
+    "encoder_block_out_channels": [64] * 4,
+    "force_upcast": False,
+    "in_channels": 3,
+    "latent_channels": 4,
+    "latent_magnitude": 3,
+    "latent_shift": 0.5,
+    "num_decoder_blocks": [3, 3, 3, 1],
+    "num_encoder_blocks": [1, 3, 3, 3],
+    "out_channels": 3,
+    "scaling_factor": 1.0,
+    "upsampling_scaling_factor": 2,
+}
+
+
+def special_token(content: str) -> dict:
+    return {
+        "__type": "AddedToken",
+        "content": content,
+        "lstrip": False,
+        "normalized": True,
+        "rstrip": False,
+        "single_word": False,
+    }
+
+
+TOKENIZER = {
+    "add_prefix_space": False,
+    "bos_token": special_token("<|startoftext|>"),
+    "clean_up_tokenization_spaces": True,
+    "do_lower_case": True,
+    "eos_token": special_token("<|endoftext|>"),
+    "errors": "replace",
+    "model_max_length": 77,
+    "pad_token": "<|endoftext|>",
+    "tokenizer_class": "CLIPTokenizer",
+    "unk_token": special_token("<|endoftext|>"),
+}
+TOKENIZER_2 = TOKENIZER | {"pad_token": "!"}
+
+EULER = {
+    "_class_name": "EulerDiscreteScheduler",
+    "_diffusers_version": "0.19.0.dev0",
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "clip_sample": False,
+    "interpolation_type": "linear",
+    "num_train_timesteps": 1000,
+    "prediction_type": "epsilon",
+    "sample_max_value": 1.0,
+    "set_alpha_to_one": False,
+    "skip_prk_steps": True,
+    "steps_offset": 1,
+    "timestep_spacing": "leading",
+    "trained_betas": None,
+    "use_karras_sigmas": False,
+}
+# As the model cards say: EulerDiscreteScheduler.from_config(base, timestep_spacing="trailing").
+EULER_TRAILING = EULER | {"timestep_spacing": "trailing"}
+# LCMScheduler.from_config(base), with what diffusers then adds.
+LCM = EULER | {
+    "_class_name": "LCMScheduler",
+    "original_inference_steps": 50,
+    "timestep_scaling": 10.0,
+}
+# SDXL-Turbo's own file.
+EULER_ANCESTRAL = {
+    name: value for name, value in EULER.items() if name != "use_karras_sigmas"
+} | {
+    "_class_name": "EulerAncestralDiscreteScheduler",
+    "_diffusers_version": "0.24.0.dev0",
+    "timestep_spacing": "trailing",
+}
+
+
+def rule(tensors: str, encoding: str) -> dict:
+    return {"tensors": tensors, "encoding": encoding}
+
+
+# The first rule that fits a tensor counts; what no rule fits is f16: norms, biases, both ends of the
+# UNet and the embeddings of timestep, sizes and guidance.
+UNET_RULES = [
+    rule("*.attn*.to_*.weight", "q4"),
+    rule("*.ff.net.*.weight", "q4"),
+    # They carry the whole signal into and out of a transformer, and the timestep into a block, and
+    # are 3 % of the UNet together.
+    rule("*.proj_in.weight", "q8"),
+    rule("*.proj_out.weight", "q8"),
+    rule("*.time_emb_proj.weight", "q8"),
+    rule("*.resnets.*.conv*.weight", "q8"),
+    rule("*samplers.0.conv.weight", "q8"),
+]
+TEXT_RULES = [
+    rule("*.self_attn.*_proj.weight", "q8"),
+    rule("*.mlp.fc*.weight", "q8"),
+    rule("*.token_embedding.weight", "q8"),
+]
+TEXT_RULES_2 = [*TEXT_RULES, rule("text_projection.weight", "q8")]
+# What there is no better way for; the rule stands there to be changed.
+WHOLE = [rule("*", "f16")]
+
+
+@dataclass(frozen=True)
+class HubFile:
+    repository: str
+    revision: str
+    path: str
+    layout: Layout
+    # None where no public source quotes the file's own: the loader asks the hub.
+    size: int | None = None
+    sha256: str | None = None
+    dtype: str = "F16"
+    metadata: dict[str, str] | None = field(default_factory=lambda: {"format": "pt"})
+    # Bytes of a header that the layout can't foretell, such as a title and a description.
+    notes: int = 0
+
+    def expected_size(self) -> int:
+        return file_size(self.layout, self.dtype, self.metadata) + self.notes
+
+
+UNET_LAYOUT = sdxl_layout.unet(UNET)
+LORA_LAYOUT = sdxl_layout.lora(UNET_LAYOUT)
+
+# stabilityai/stable-diffusion-xl-base-1.0. Revision, sizes and hashes of all three: quoted alike in
+# several public model lists; hashes of the UNet and the VAE's also in github.com/utensils/mold,
+# crates/mold-core/src/manifest.rs. Second text encoder: LFS pointer of the same file on the hub, at
+# benjamin-paine/taproot-common, commit 0edd9193d1528ae8e893561c5c5c227eb6ddf5c8. First one: the same,
+# YuCollection/sdxl-1.0-base-diffusers, text_encoder/model.fp16.safetensors.
+BASE = "stabilityai/stable-diffusion-xl-base-1.0"
+BASE_REVISION = "462165984030d82259a11f4367a4eed129e94a7b"
+BASE_UNET = HubFile(
+    BASE,
+    BASE_REVISION,
+    "unet/diffusion_pytorch_model.fp16.safetensors",
+    UNET_LAYOUT,
+    5_135_149_760,
+    "83e012a805b84c7ca28e5646747c90a243c65c8ba4f070e2d7ddc9d74661e139",
+)
+BASE_TEXT_ENCODER = HubFile(
+    BASE,
+    BASE_REVISION,
+    "text_encoder/model.fp16.safetensors",
+    sdxl_layout.text_encoder(TEXT_ENCODER),
+    246_144_152,
+    "660c6f5b1abae9dc498ac2d21e1347d2abdb0cf6c0c0c8576cd796491d9a6cdd",
+)
+BASE_TEXT_ENCODER_2 = HubFile(
+    BASE,
+    BASE_REVISION,
+    "text_encoder_2/model.fp16.safetensors",
+    sdxl_layout.text_encoder(TEXT_ENCODER_2),
+    1_389_382_176,
+    "ec310df2af79c318e24d20511b601a591ca8cd4f1fce1d8dff822a356bcdb1f4",
+)
+# Hash: github.com/utensils/mold, crates/mold-core/src/manifest.rs, a later version of which has the
+# size. The repository holds f32 alone. Revision: with the same hash in public model lists.
+VAE_FIX = HubFile(
+    "madebyollin/sdxl-vae-fp16-fix",
+    "207b116dae70ace3637169f1ddd2434b91b3a8cd",
+    "diffusion_pytorch_model.safetensors",
+    sdxl_layout.vae(VAE),
+    334_643_268,
+    "1b909373b28f2137098b0fd9dbc6f97f8410854f31f84ddc9fa04b077b0ace2c",
+    dtype="F32",
+)
+# Revision and hash: the hub's page of the file at that revision. Size: LFS pointers in the
+# repository's commits a496ca9 and b581b40, unchanged between versions.
+TAESDXL = HubFile(
+    "madebyollin/taesdxl",
+    "b20258aaef75ef61e659c1e0f14f251cf0ad153e",
+    "diffusion_pytorch_model.safetensors",
+    sdxl_layout.tiny_vae(TINY_VAE),
+    9_793_292,
+    "ff4824aca94dd6111e0340fa749347fb74101060d9712cb5ef1ca8f1cf17502f",
+    dtype="F32",
+)
+# LFS pointer in the repository's commit of that revision, which added the file.
+DMD2 = HubFile(
+    "tianweiy/DMD2",
+    "be22767697a1f3ca656b73c776e15fa335c86c6c",
+    "dmd2_sdxl_4step_unet_fp16.safetensors",
+    UNET_LAYOUT,
+    5_135_149_736,
+    "3549f1726d24afa4a26493c9049af8fb74108ff0a36f67ced0d3b4aa164cce92",
+    metadata=None,
+)
+# LFS pointer of the same file on the hub, at madmaz/private, commit
+# b4a193a6bad52f4c1463189e0db291a1f02abf0e; quoted alike in public model lists.
+DMD2_LORA = HubFile(
+    "tianweiy/DMD2",
+    "be22767697a1f3ca656b73c776e15fa335c86c6c",
+    "dmd2_sdxl_4step_lora_fp16.safetensors",
+    LORA_LAYOUT,
+    393_854_592,
+    "b3d9173815a4b595991c3a7a0e0e63ad821080f314a0b2a3cc31ecd7fcf2cbb8",
+    metadata=None,
+)
+# Hashes and sizes: LFS pointers in the repository's commit 1b39ebb, which added both files. Revision:
+# the last one, where the hub's page lists them from that commit.
+LIGHTNING = HubFile(
+    "ByteDance/SDXL-Lightning",
+    "c9a24f48e1c025556787b0c58dd67a091ece2e44",
+    "sdxl_lightning_4step_unet.safetensors",
+    UNET_LAYOUT,
+    5_135_149_736,
+    "39a90a8a2a25c1372633c1e8eb1a96f85eab937bcb58cfc6ec9baf66242ec23c",
+    metadata=None,
+)
+LIGHTNING_LORA = HubFile(
+    "ByteDance/SDXL-Lightning",
+    "c9a24f48e1c025556787b0c58dd67a091ece2e44",
+    "sdxl_lightning_4step_lora.safetensors",
+    LORA_LAYOUT,
+    393_854_592,
+    "bf56cf2657efb15e465d81402ed481d1e11c4677e4bcce1bc11fe71ad8506b79",
+    metadata=None,
+)
+# Revision: the hub's page of the repository, whose commit a31168f added the file. No public source
+# quotes its hash.
+LCM_UNET = HubFile(
+    "latent-consistency/lcm-sdxl",
+    "a31168f5d592df89e06584b5eec264ddf406ac32",
+    "diffusion_pytorch_model.fp16.safetensors",
+    sdxl_layout.unet(UNET_LCM),
+)
+# LFS pointer in the repository's commit of that revision. It added a description of 600 bytes to the
+# header, as the pointer before it says (393854624 bytes).
+LCM_LORA = HubFile(
+    "latent-consistency/lcm-lora-sdxl",
+    "a18548dd4956b174ec5b0d78d340c8dae0a129cd",
+    "pytorch_lora_weights.safetensors",
+    LORA_LAYOUT,
+    393_855_224,
+    "a764e6859b6e04047cd761c08ff0cee96413a8e004c9f07707530cd776b19141",
+    notes=600,
+)
+# Hash: github.com/utensils/mold, crates/mold-core/src/manifest.rs, and the hub's page of the same
+# file at pcuenq/sdxl-turbo. Size: a later version of the former. Revision: the hub's page of the
+# commit, the repository's last.
+TURBO = HubFile(
+    "stabilityai/sdxl-turbo",
+    "71153311d3dbb46851df1931d3ca6e939de83304",
+    "unet/diffusion_pytorch_model.fp16.safetensors",
+    UNET_LAYOUT,
+    5_135_149_760,
+    "48fa46161a745f48d4054df3fe13804ee255486bca893403b60373c188fd1bdb",
+)
+
+
+def licence(name: str, url: str) -> dict:
+    return {"name": name, "url": url}
+
+
+BASE_LICENCE = licence(
+    "CreativeML Open RAIL++-M (SDXL)", f"{HUB}/{BASE}/blob/{BASE_REVISION}/LICENSE.md"
+)
+DMD2_LICENCE = licence("CC BY-NC 4.0 (DMD2)", "https://creativecommons.org/licenses/by-nc/4.0/")
+LIGHTNING_LICENCE = licence(
+    "Open RAIL++ (SDXL-Lightning)",
+    f"{HUB}/{LIGHTNING.repository}/blob/{LIGHTNING.revision}/LICENSE.md",
+)
+# Neither repository of LCM has the text; their cards name the licence.
+LCM_LICENCE = licence("Open RAIL++ (LCM)", f"{HUB}/{LCM_UNET.repository}")
+LCM_LORA_LICENCE = licence("Open RAIL++ (LCM-LoRA)", f"{HUB}/{LCM_LORA.repository}")
+TURBO_LICENCE = licence(
+    "Stability AI Community License (SDXL-Turbo)", f"{HUB}/{TURBO.repository}/blob/main/LICENSE.md"
+)
+# Neither repository has the text; their cards name the licence.
+DECODER_LICENCES = [
+    licence("MIT (SDXL VAE fp16 fix)", f"{HUB}/{VAE_FIX.repository}"),
+    licence("MIT (TAESDXL)", f"{HUB}/{TAESDXL.repository}"),
+]
+
+
+@dataclass(frozen=True)
+class Pair:
+    id: str
+    name: str
+    # What the distilled model is; the steps and the cost follow by themselves.
+    about: str
+    # A line in the list of pairs.
+    summary: str
+    distilled: HubFile
+    licence: dict
+    # Whom the distilled model is from.
+    makers: str
+    scheduler: dict
+    guidance: float
+    # What its licence asks beyond a decent use.
+    restriction: str = ""
+    config: dict = field(default_factory=lambda: UNET)
+    timesteps: tuple[int, ...] = ()
+    image_size: int = 1024
+
+    @property
+    def is_lora(self) -> bool:
+        return self.distilled.layout is LORA_LAYOUT
+
+
+STEPS = 4
+BASE_STEPS = 25
+BASE_GUIDANCE = 7.0
+# Each leaves much open, so that different seeds can differ: a prompt that says everything has one
+# picture.
+PROMPTS = [
+    "a portrait of a fisherman",
+    "a dog in a living room",
+    "a house by the sea, oil painting",
+    "a street market in the rain",
+    "a still life with fruit",
+    "an imaginary animal, storybook illustration",
+]
+
+DMD2_MAKERS = "DMD2: Tianwei Yin and others, MIT and Adobe."
+LIGHTNING_MAKERS = "SDXL-Lightning: Shanchuan Lin and others, ByteDance."
+LCM_MAKERS = "LCM: Simian Luo, Yiqin Tan and others, Tsinghua University, and Hugging Face."
+# The Community License asks for these words.
+TURBO_MAKERS = "SDXL-Turbo: Axel Sauer and others, Stability AI. Powered by Stability AI."
+
+PAIR_TABLE = [
+    Pair(
+        id="sdxl-dmd2",
+        name="SDXL + DMD2",
+        about="DMD2, a whole model distilled from it by distribution matching",
+        summary="Distribution matching keeps close to SDXL's own look; not for commercial use.",
+        distilled=DMD2,
+        licence=DMD2_LICENCE,
+        makers=DMD2_MAKERS,
+        scheduler=LCM,
+        guidance=0.0,
+        restriction="its licence forbids commercial use",
+        # LCM's own would be [999, 759, 499, 259]; DMD2 was trained at these.
+        timesteps=(999, 749, 499, 249),
+    ),
+    Pair(
+        id="sdxl-dmd2-lora",
+        name="SDXL + DMD2 (LoRA)",
+        about="DMD2 as a LoRA on it",
+        summary="The same as a LoRA, a smaller download; not for commercial use.",
+        distilled=DMD2_LORA,
+        licence=DMD2_LICENCE,
+        makers=DMD2_MAKERS,
+        scheduler=LCM,
+        guidance=0.0,
+        restriction="its licence forbids commercial use",
+        timesteps=(999, 749, 499, 249),
+    ),
+    Pair(
+        id="sdxl-lightning",
+        name="SDXL + Lightning",
+        about="SDXL-Lightning, a whole model distilled from it adversarially",
+        summary="Adversarial distillation: crisp, and without new noise between the steps.",
+        distilled=LIGHTNING,
+        licence=LIGHTNING_LICENCE,
+        makers=LIGHTNING_MAKERS,
+        scheduler=EULER_TRAILING,
+        guidance=0.0,
+    ),
+    Pair(
+        id="sdxl-lightning-lora",
+        name="SDXL + Lightning (LoRA)",
+        about="SDXL-Lightning as a LoRA on it",
+        summary="The same as a LoRA, a smaller download.",
+        distilled=LIGHTNING_LORA,
+        licence=LIGHTNING_LICENCE,
+        makers=LIGHTNING_MAKERS,
+        scheduler=EULER_TRAILING,
+        guidance=0.0,
+    ),
+    Pair(
+        id="sdxl-lcm",
+        name="SDXL + LCM",
+        about="LCM, a whole latent consistency model distilled from it",
+        summary="A consistency model: softer, and its guidance scale costs no second pass.",
+        distilled=LCM_UNET,
+        licence=LCM_LICENCE,
+        makers=LCM_MAKERS,
+        scheduler=LCM,
+        guidance=8.0,
+        config=UNET_LCM,
+    ),
+    Pair(
+        id="sdxl-lcm-lora",
+        name="SDXL + LCM (LoRA)",
+        about="LCM as a LoRA on it",
+        summary="A consistency model as a LoRA, a smaller download; it takes a guidance scale of 1 to 2.",
+        distilled=LCM_LORA,
+        licence=LCM_LORA_LICENCE,
+        makers=LCM_MAKERS,
+        scheduler=LCM,
+        # Up to 2 works as well, but above 1 each step takes two passes.
+        guidance=1.0,
+    ),
+    Pair(
+        id="sdxl-turbo",
+        name="SDXL + Turbo",
+        about="SDXL-Turbo, a whole model distilled from it for small pictures",
+        summary="Pictures of 512 × 512 pixels: the least work for the graphics card.",
+        distilled=TURBO,
+        licence=TURBO_LICENCE,
+        makers=TURBO_MAKERS,
+        scheduler=EULER_ANCESTRAL,
+        guidance=0.0,
+        restriction="its licence asks companies above a certain revenue to pay",
+        image_size=512,
+    ),
+]
+
+# Of the bundled pairs, by their ids.
+EMOJI_SUMMARIES = {
+    "emoji": "Emojis in four steps, by distribution matching; they come with the page.",
+    "emoji-lightning": "Emojis in four Euler steps; they come with the page.",
+    "emoji-lcm": "Emojis from a latent consistency model; they come with the page.",
+}
+
+
+BLOCK = 32
+BITS = {"f32": 32, "f16": 16, "q8": 8, "q4": 4}
+
+
+def encoding_of(name: str, rules: list[dict]) -> str:
+    for entry in rules:
+        pattern = ".*".join(re.escape(part) for part in entry["tensors"].split("*"))
+        if re.fullmatch(pattern, name):
+            return entry["encoding"]
+    return "f16"
+
+
+def stored_bytes(name: str, shape: list[int], rules: list[dict]) -> int:
+    """Bytes of a stored tensor: quantized ones have an f16 scale for each block of a row."""
+    encoding = encoding_of(name, rules)
+    count = math.prod(shape)
+    if encoding in ("q8", "q4"):
+        if len(shape) < 2 or math.prod(shape[1:]) % BLOCK != 0:
+            raise SystemExit(f"The tensor {name} of shape {shape} can't be stored as {encoding}.")
+        return count * BITS[encoding] // 8 + count // BLOCK * 2
+    return count * BITS[encoding] // 8
+
+
+def stored_size(file: HubFile, rules: list[dict]) -> int:
+    return sum(stored_bytes(name, shape, rules) for name, shape in file.layout.items())
+
+
+def file_entry(file: HubFile, rules: list[dict]) -> dict:
+    if file.size not in (None, file.expected_size()):
+        raise SystemExit(
+            f"{file.repository}: {file.path} has {file.size} bytes, "
+            f"and its layout {file.expected_size()}."
+        )
+    entry: dict = {
+        "path": file.path,
+        "hub": {"repository": file.repository, "revision": file.revision},
+    }
+    if file.size is not None:
+        entry["size"] = file.size
+    if file.sha256 is not None:
+        entry["sha256"] = file.sha256
+    return entry | {"stored_size": stored_size(file, rules)}
+
+
+def component(config: dict, file: HubFile, rules: list[dict]) -> dict:
+    for entry in rules:
+        if not any(encoding_of(name, [entry | {"encoding": ""}]) == "" for name in file.layout):
+            raise SystemExit(f"The rule {entry} fits no tensor of {file.path}.")
+    return {"config": config, "files": [file_entry(file, rules)], "encodings": rules}
+
+
+def tokenizer_files() -> list[dict]:
+    """CLIP's own vocabulary, which the emoji pair brings along."""
+    emoji = json.loads((PAIRS / "emoji" / "manifest.json").read_text())
+    return [
+        file | {"path": f"emoji/{file['path']}"}
+        for file in emoji["components"]["tokenizer"]["files"]
+    ]
+
+
+def components(pair: Pair) -> dict:
+    distilled = component(pair.config, pair.distilled, WHOLE if pair.is_lora else UNET_RULES)
+    if pair.is_lora:
+        distilled["adapter_on"] = "unet"
+    tokens = tokenizer_files()
+    return {
+        "unet": component(UNET, BASE_UNET, UNET_RULES),
+        "unet_distilled": distilled,
+        "text_encoder": component(TEXT_ENCODER, BASE_TEXT_ENCODER, TEXT_RULES),
+        "text_encoder_2": component(TEXT_ENCODER_2, BASE_TEXT_ENCODER_2, TEXT_RULES_2),
+        "vae": component(VAE, VAE_FIX, WHOLE),
+        "tiny_decoder": component(TINY_VAE, TAESDXL, WHOLE),
+        "tokenizer": {"config": TOKENIZER, "files": tokens},
+        "tokenizer_2": {"config": TOKENIZER_2, "files": tokens},
+    }
+
+
+def hub_files(pair: Pair) -> list[HubFile]:
+    return [
+        BASE_UNET,
+        pair.distilled,
+        BASE_TEXT_ENCODER,
+        BASE_TEXT_ENCODER_2,
+        VAE_FIX,
+        TAESDXL,
+    ]
+
+
+def download_size(pair: Pair) -> int:
+    """Bytes from the hub and, for the vocabulary, from the page's own host. The layout stands in for
+    a size that only the hub knows."""
+    return sum(file.expected_size() for file in hub_files(pair)) + sum(
+        file["size"] for file in tokenizer_files()
+    )
+
+
+def unpacked_size(folder: Path, files: list[dict]) -> int:
+    """Bytes of bundled files in the store, which holds them unpacked."""
+    size = 0
+    for file in files:
+        content = (folder / file["path"]).read_bytes()
+        size += len(gzip.decompress(content) if file.get("compression") else content)
+    return size
+
+
+def kept_size(pair: Pair) -> int:
+    """Bytes in the browser's store."""
+    files = [file for part in components(pair).values() for file in part["files"]]
+    return sum(file.get("stored_size", 0) for file in files) + unpacked_size(
+        PAIRS, tokenizer_files()
+    )
+
+
+def gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"
+
+
+def description(pair: Pair) -> str:
+    size = pair.image_size
+    restriction = f"; {pair.restriction}" if pair.restriction else ""
+    return (
+        f"Stable Diffusion XL and {pair.about}, which draws {size} × {size} pixels in {STEPS} steps "
+        f"instead of {BASE_STEPS}. It is a download of {gigabytes(download_size(pair))}, takes "
+        f"{gigabytes(kept_size(pair))} of this browser's disk space and needs a good graphics "
+        f"card{restriction}."
+    )
+
+
+def manifest(pair: Pair) -> dict:
+    return {
+        "format": 1,
+        "id": pair.id,
+        "name": pair.name,
+        "description": description(pair),
+        "licence": pair.licence,
+        "licences_to_accept": [pair.licence, BASE_LICENCE, *DECODER_LICENCES],
+        "attribution": (
+            f"SDXL: Dustin Podell and others, Stability AI. {pair.makers} VAE for half precision and "
+            "tiny decoder (TAESDXL): Ollin Boer Bohan, MIT. The vocabulary is CLIP's (OpenAI, MIT)."
+        ),
+        "image_size": [pair.image_size, pair.image_size],
+        "force_zeros_for_empty_prompt": True,
+        "components": components(pair),
+        "schedulers": {"base": EULER, "distilled": pair.scheduler},
+        "defaults": {
+            "prompt": PROMPTS[0],
+            "example_prompts": PROMPTS,
+            "base_steps": BASE_STEPS,
+            "base_guidance": BASE_GUIDANCE,
+            "distilled_steps": STEPS,
+            "distilled_timesteps": list(pair.timesteps),
+            "distilled_guidance": pair.guidance,
+            "k": 1,
+            "hybrid_base_guidance": 0.0,
+            "hybrid_base_steps": 1,
+            "seed": 0,
+            "seed_count": 4,
+        },
+    }
+
+
+def index_entry(path: str, content: dict, summary: str, bundled: bool) -> dict:
+    return {
+        "manifest": path,
+        "name": content["name"],
+        "description": summary,
+        "bundled": bundled,
+        "licence": content["licence"]["name"],
+        "image_size": content["image_size"],
+        "steps": content["defaults"]["distilled_steps"],
+    }
+
+
+def bundled_entries() -> list[dict]:
+    folder = PAIRS / "emoji"
+    entries = []
+    for member in json.loads((folder / "manifest.json").read_text())["family"]:
+        content = json.loads((folder / member["manifest"]).read_text())
+        files = {
+            file["sha256"]: file
+            for part in content["components"].values()
+            for file in part["files"]
+        }.values()
+        entry = index_entry(
+            f"emoji/{member['manifest']}", content, EMOJI_SUMMARIES[content["id"]], bundled=True
+        )
+        entries.append(
+            entry
+            | {
+                "download_size": sum(file["size"] for file in files),
+                "stored_size": unpacked_size(folder, files),
+            }
+        )
+    return entries
+
+
+def index(manifests: list[dict]) -> dict:
+    pairs = bundled_entries()
+    for pair, content in zip(PAIR_TABLE, manifests):
+        entry = index_entry(f"{pair.id}.json", content, pair.summary, bundled=False)
+        sizes = {"download_size": download_size(pair), "stored_size": kept_size(pair)}
+        pairs.append(entry | sizes)
+    return {"pairs": pairs}
+
+
+def write(path: Path, content: dict) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def report() -> None:
+    """Prints what each rule makes of a file, and what a pair costs."""
+    for file, rules in [
+        (BASE_UNET, UNET_RULES),
+        (LCM_UNET, UNET_RULES),
+        (DMD2_LORA, WHOLE),
+        (BASE_TEXT_ENCODER, TEXT_RULES),
+        (BASE_TEXT_ENCODER_2, TEXT_RULES_2),
+        (VAE_FIX, WHOLE),
+        (TAESDXL, WHOLE),
+    ]:
+        print(
+            f"{file.repository}, {file.path}: {element_count(file.layout)} values, "
+            f"{stored_size(file, rules)} bytes stored"
+        )
+        left = dict(file.layout)
+        for entry in [*rules, rule("*", "f16")]:
+            taken = {n: s for n, s in left.items() if encoding_of(n, [entry | {"encoding": ""}]) == ""}
+            left = {n: s for n, s in left.items() if n not in taken}
+            size = sum(stored_bytes(n, s, [entry]) for n, s in taken.items())
+            if taken:
+                print(
+                    f"  {entry['tensors']:28} {entry['encoding']:4} {len(taken):5} tensors "
+                    f"{element_count(taken):11} values {size:11} bytes"
+                )
+    for pair in PAIR_TABLE:
+        print(f"{pair.id:20} download {download_size(pair):12} stored {kept_size(pair):11}")
+
+
+def main() -> None:
+    manifests = [manifest(pair) for pair in PAIR_TABLE]
+    for content in manifests:
+        write(PAIRS / f"{content['id']}.json", content)
+    write(PAIRS / "index.json", index(manifests))
+    report()
+
+
+if __name__ == "__main__":
+    main()
