@@ -55,8 +55,16 @@ pub(super) enum LibraryError {
 #[derive(Clone, Deserialize)]
 struct Index {
     /// The hub that manifests' repositories are of.
+    #[serde(default = "default_hub")]
     hub: String,
     pairs: Vec<IndexEntry>,
+}
+
+/// The hub where SDXL's own files are.
+const HUB: &str = "https://huggingface.co";
+
+fn default_hub() -> String {
+    HUB.into()
 }
 
 #[derive(Clone, Deserialize)]
@@ -105,7 +113,9 @@ impl Pairs {
 
     /// The hub's address.
     pub fn hub(&self) -> &str {
-        self.index.as_ref().map_or("", |index| &index.hub)
+        self.index
+            .as_ref()
+            .map_or(HUB, |index| &index.hub)
     }
 
     /// Reads the index and the page's own manifests, unless they are known. Without a network the

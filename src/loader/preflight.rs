@@ -1,10 +1,25 @@
-//! What a pair needs and whether it fits, before the first byte.
+//! What a pair needs and whether it fits, before the first byte of it is loaded.
+//!
+//! The numbers of GPU memory are estimates from the stored sizes and the models' configs, by the rules
+//! of [`footprint`](crate::footprint) that the engine itself goes by; browsers don't tell how much
+//! memory a GPU has, so that the verdict rests on the limits that they do tell.
 
 use super::protocol::{AdapterLimits, Licence, Preflight, Storage, Verdict};
-use crate::weights::Manifest;
+use crate::footprint::{Activations, EXPANDED_LIMIT, decoder_activations, unet_activations};
+use crate::weights::manifest::Component;
+use crate::weights::{Manifest, ManifestFile};
 
-/// What a file of unknown stored size is taken to become: mostly 4 and 8 bits of 16.
+/// What a file of unknown stored size is taken to become where it is encoded on arrival: mostly 4 and
+/// 8 bits of 16.
 const STORED_SHARE: f64 = 0.4;
+/// Bytes on the device of a held weight, of its stored ones: the scales of blocks are twice as wide.
+const HELD_SHARE: f64 = 1.11;
+/// Bytes on the device of a weight that is expanded, of its stored ones in 8 bits.
+const EXPANDED_SHARE: u64 = 4;
+/// An adapter's, of its stored ones in 16 bits.
+const ADAPTER_SHARE: u64 = 2;
+/// Pairs up to so many bytes of weights also run on the CPU at a bearable speed.
+const CPU_LIMIT: u64 = 512 * 1024 * 1024;
 
 /// Compares a pair with the browser. `missing` is what is still to be fetched of it; `is_complete`
 /// says of a file's id whether all of it is here.
@@ -18,38 +33,50 @@ pub fn preflight(
     storage: Storage,
 ) -> Preflight {
     let files = manifest.files();
-    let stored = |file: &crate::weights::ManifestFile| {
-        file.stored_size.unwrap_or_else(|| {
-            if manifest.rules_of(file).is_empty() {
-                file.size
-            } else {
-                (file.size as f64 * STORED_SHARE) as u64
-            }
-        })
-    };
     let size: u64 = files.iter().map(|file| file.size).sum();
     let disk_needed = files
         .iter()
         .filter(|file| !is_complete(&file.id))
-        .map(|file| stored(file))
+        .map(|file| stored(manifest, file))
         .sum();
     let disk_free = match (storage.quota, storage.usage) {
         (Some(quota), Some(usage)) => Some((quota - usage).max(0.0) as u64),
         _ => None,
     };
-    let gpu_weights = files.iter().map(|file| stored(file)).sum();
-    let [width, height] = manifest.image_size.map(u64::from);
-    let largest_buffer = width * height;
-    let gpu_activations = largest_buffer;
-    let verdict = Verdict::Fits;
+    let gpu_weights = manifest
+        .components
+        .iter()
+        .map(|(_, component)| weights_on_device(manifest, component))
+        .sum();
+    let activations = activations(manifest);
+    let mut reasons = Vec::new();
+    if let Some(free) = disk_free.filter(|free| *free < disk_needed) {
+        reasons.push(format!(
+            "it takes {} of disk space, and this browser has {} left for the page. Delete another \
+             pair, or free space on the disk",
+            megabytes(disk_needed),
+            megabytes(free)
+        ));
+    }
+    if gpu_weights > CPU_LIMIT {
+        reasons.extend(device_reasons(adapter.as_ref(), activations.largest_buffer));
+    }
+    let has_f16 = adapter.as_ref().is_some_and(|adapter| adapter.has_f16);
+    let verdict = match reasons.is_empty() {
+        false => Verdict::WontFit(reasons),
+        true if has_f16 || gpu_weights <= CPU_LIMIT => Verdict::Fits,
+        true => Verdict::FitsWithoutF16,
+    };
     let licences = if is_accepted {
         Vec::new()
     } else {
-        let licence = |licence: &crate::weights::manifest::Licence| Licence {
-            name: licence.name.clone(),
-            url: licence.url.clone(),
-        };
-        manifest.licences_to_accept.iter().map(licence).collect()
+        let licences = manifest.licences_to_accept.iter();
+        licences
+            .map(|licence| Licence {
+                name: licence.name.clone(),
+                url: licence.url.clone(),
+            })
+            .collect()
     };
     Preflight {
         address: address.into(),
@@ -59,8 +86,8 @@ pub fn preflight(
         disk_needed,
         disk_free,
         gpu_weights,
-        gpu_activations,
-        largest_buffer,
+        gpu_activations: activations.peak,
+        largest_buffer: activations.largest_buffer,
         adapter,
         verdict,
         licences,
@@ -70,4 +97,94 @@ pub fn preflight(
             .map(|file| file.path.clone())
             .collect(),
     }
+}
+
+fn device_reasons(adapter: Option<&AdapterLimits>, largest_buffer: u64) -> Vec<String> {
+    let Some(adapter) = adapter else {
+        return vec![
+            "this browser offers no WebGPU adapter, and models of this size need one. Use a current \
+             Chrome or Edge on a machine with a graphics card"
+                .to_owned(),
+        ];
+    };
+    let mut reasons = Vec::new();
+    if adapter.is_software {
+        reasons.push(format!(
+            "the only WebGPU adapter ({}) computes on the processor, where a step of a model of this \
+             size takes minutes",
+            adapter.description
+        ));
+    }
+    let limit = adapter.buffer.min(adapter.binding);
+    if largest_buffer > limit {
+        reasons.push(format!(
+            "an image of its size needs a buffer of {}, and the adapter ({}) allows {}",
+            megabytes(largest_buffer),
+            adapter.description,
+            megabytes(limit)
+        ));
+    }
+    reasons
+}
+
+/// Bytes that a file takes in the store.
+fn stored(manifest: &Manifest, file: &ManifestFile) -> u64 {
+    file.stored_size.unwrap_or_else(|| {
+        if manifest.rules_of(file).is_empty() {
+            file.size
+        } else {
+            (file.size as f64 * STORED_SHARE) as u64
+        }
+    })
+}
+
+fn weights_on_device(manifest: &Manifest, component: &Component) -> u64 {
+    let weights = component.files.iter().filter(|file| file.holds_tensors());
+    let stored: u64 = weights.map(|file| stored(manifest, file)).sum();
+    if component.adapter_on.is_some() {
+        stored * ADAPTER_SHARE
+    } else if stored * EXPANDED_SHARE > EXPANDED_LIMIT {
+        (stored as f64 * HELD_SHARE) as u64
+    } else {
+        stored * EXPANDED_SHARE
+    }
+}
+
+/// The most that is computed with at once.
+fn activations(manifest: &Manifest) -> Activations {
+    let [width, height] = manifest.image_size.map(|size| size as usize);
+    let channels = |component: &Component| numbers(&component.config["block_out_channels"]);
+    let (unet, vae) = (&manifest.components.unet, &manifest.components.vae);
+    let vae_channels = channels(vae);
+    let factor = 1 << vae_channels.len().saturating_sub(1);
+    let attends: Vec<bool> = unet.config["down_block_types"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|kind| kind.as_str().is_some_and(|kind| kind.contains("CrossAttn")))
+        .collect();
+    let layers = unet.config["layers_per_block"].as_u64().unwrap_or(2) as usize;
+    let batch = if manifest.defaults.base_guidance > 1.0 {
+        2
+    } else {
+        1
+    };
+    let latent = [height / factor, width / factor];
+    let unet = unet_activations(&channels(unet), &attends, layers, latent, batch);
+    let decoder = decoder_activations(&vae_channels, [height, width]);
+    Activations {
+        largest_buffer: unet.largest_buffer.max(decoder.largest_buffer),
+        peak: unet.peak.max(decoder.peak),
+    }
+}
+
+fn numbers(list: &serde_json::Value) -> Vec<usize> {
+    let numbers = list.as_array().into_iter().flatten();
+    numbers
+        .filter_map(|number| Some(number.as_u64()? as usize))
+        .collect()
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", bytes.div_ceil(1_000_000))
 }
