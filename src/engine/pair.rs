@@ -58,6 +58,8 @@ impl Pair {
         device: Device,
         files: &impl PairFiles,
     ) -> Result<Self, EngineError> {
+        // What an earlier pair held.
+        device.memory_cleanup();
         let components = &manifest.components;
         let limit = manifest.expanded_limit();
         let tokenizers = [

@@ -8,7 +8,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use burn::tensor::{
-    DType, Device, Int, Tensor, TensorData, f16,
+    Basic, DType, Device, Int, Tensor, TensorData, f16,
     quantization::{QuantScheme, QuantValue, ScaleDtype},
 };
 
@@ -58,7 +58,7 @@ impl Values {
         let rows = tensor.shape[0];
         let shape = [rows, tensor.element_count() / rows];
         let data = TensorData::from_bytes_vec(bytes, shape, DType::QFloat(scheme));
-        Ok(Self::Blocks(Tensor::from_data(data, device)))
+        Ok(Self::Blocks(upload(data, device)))
     }
 
     /// Puts an even number of `f16` on the device.
@@ -69,9 +69,9 @@ impl Values {
             .map(|word| i32::from_le_bytes([word[0], word[1], word[2], word[3]]))
             .collect();
         let length = words.len();
-        let device = values_by_bits.device();
+        let words = TensorData::new(words, [length]);
         Self::Halves {
-            words: Tensor::from_data(TensorData::new(words, [length]), &device),
+            words: upload(words, &values_by_bits.device()),
             values_by_bits,
         }
     }
@@ -98,6 +98,12 @@ impl Values {
             }
         }
     }
+}
+
+/// Puts a tensor on the device for good: a buffer of its very size, where the pools for what comes
+/// and goes in a computation have theirs in steps, and may lend a large one to a small tensor.
+fn upload<const D: usize, K: Basic>(data: TensorData, device: &Device) -> Tensor<D, K> {
+    device.memory_persistent_allocations(data, |data| Tensor::from_data(data, device))
 }
 
 /// A layer's weight.
