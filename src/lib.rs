@@ -6,6 +6,8 @@
 #[cfg(feature = "engine")]
 pub mod adapters;
 pub mod engine;
+#[cfg(feature = "engine")]
+pub mod footprint;
 pub mod history;
 #[cfg(all(feature = "weights", target_family = "wasm"))]
 mod indexed_db;

@@ -5,48 +5,59 @@ use crate::weights::TensorError;
 /// Why an adapter can't be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum AdapterError {
-    /// No pair of `lora_A` and `lora_B` at all.
+    /// No layer's branch at all.
     #[error(
-        "The adapter holds no LoRA in the layout of diffusers: it has no tensor named \
-         ….lora_A.weight. Convert it to that layout first."
+        "The adapter holds no LoRA: it has no tensor named ….lora_A.weight or ….lora_down.weight. \
+         Use a LoRA in the layout of diffusers or of kohya's scripts."
     )]
     NoBranch,
+    /// Layers of a text encoder.
+    #[error(
+        "The adapter changes {name}, a layer of a text encoder ({count} such tensors); adapters \
+         are put on the UNet alone. Use one that was trained without the text encoders."
+    )]
+    TextEncoder {
+        /// The first of them in the file.
+        name: String,
+        /// How many there are.
+        count: usize,
+    },
     /// A layer's branch lacks a part.
     #[error(
-        "The adapter is incomplete: its layer {module} has no tensor {missing}. Get the file again \
-         from its source."
+        "The adapter is incomplete: its layer {module} has no {missing}. Get the file again from \
+         its source."
     )]
     Incomplete {
         /// The layer.
         module: String,
-        /// What follows the layer in the name of the tensor that is not there.
+        /// The part that is not there.
         missing: &'static str,
     },
     /// The parts of a branch are no matrices that can be multiplied.
     #[error(
-        "The adapter's layer {module} has a lora_A of shape {down:?} and a lora_B of shape {up:?}, \
-         where [rank, input, …] and [output, rank, 1, …] are expected. Get the file again from its \
+        "The adapter's layer {module} has a down projection of shape {down:?} and an up \
+         projection of shape {up:?}, where [rank, input, …] and [output, rank, 1, …] are expected. Get the file again from its \
          source."
     )]
     Parts {
         /// The layer.
         module: String,
-        /// Shape of `lora_A`.
+        /// Shape of the down projection.
         down: Vec<usize>,
-        /// Shape of `lora_B`.
+        /// Shape of the up projection.
         up: Vec<usize>,
     },
     /// The parts of a branch have different ranks.
     #[error(
-        "The adapter's layer {module} has a lora_A of rank {down} and a lora_B of rank {up}: they \
-         don't belong together. Get the file again from its source."
+        "The adapter's layer {module} has a down projection of rank {down} and an up projection of \
+         rank {up}: they don't belong together. Get the file again from its source."
     )]
     Rank {
         /// The layer.
         module: String,
-        /// Rank of `lora_A`.
+        /// Rank of the down projection.
         down: usize,
-        /// Rank of `lora_B`.
+        /// Rank of the up projection.
         up: usize,
     },
     /// An alpha that is no number.

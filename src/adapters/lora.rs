@@ -4,31 +4,30 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::AdapterError;
+use super::{
+    AdapterError,
+    names::{self, ALPHA, Layers, PREFIX, Part, WEIGHT},
+};
 use crate::weights::{Encoding, StoredTensor};
 
-/// What diffusers' pipelines put before the names of a UNet's layers.
-const PREFIX: &str = "unet.";
-/// Follows a layer's name in that of its down projection.
-const DOWN: &str = ".lora_A.weight";
-/// Follows a layer's name in that of its up projection.
-const UP: &str = ".lora_B.weight";
-/// Follows a layer's name in that of its alpha.
-const ALPHA: &str = ".alpha";
-/// Follows a layer's name in that of the tensor which a branch changes.
-const WEIGHT: &str = ".weight";
 /// Under which diffusers writes PEFT's configuration into a file's header.
 const METADATA_KEY: &str = "lora_adapter_metadata";
 
-/// An adapter on a base model, whose tensors it takes one by one: [`Adapter::merge`] for each, then
-/// [`Adapter::finish`], so that nothing of it is left out without a word.
+/// An adapter on a base model, whose tensors it takes one by one: [`Adapter::merge`] for each (or
+/// [`Adapter::take_whole`] and [`Adapter::take_branch`], where the change stays beside the weight),
+/// then [`Adapter::finish`], so that nothing of it is left out without a word.
 ///
-/// For a layer `down_blocks.1.attentions.0.proj_in`, with or without `unet.` before it, the tensors
-/// are
+/// For a layer `down_blocks.1.attentions.0.proj_in` the tensors are
 ///
-/// - `….lora_A.weight`, down: `[rank, input]`, or `[rank, input, kernel height, kernel width]`,
-/// - `….lora_B.weight`, up: `[output, rank]`, or `[output, rank, 1, 1]`,
-/// - `….alpha`, one number; absent: the rank.
+/// - down: `[rank, input]`, or `[rank, input, kernel height, kernel width]`,
+/// - up: `[output, rank]`, or `[output, rank, 1, 1]`,
+/// - alpha: one number; absent: the rank.
+///
+/// Their names are those of diffusers and PEFT (`….lora_A.weight`, `….lora_B.weight`, also with
+/// `.default` in between; `….lora.down.weight`, `….lora.up.weight`; `….processor.to_q_lora.down.weight`
+/// of old), with or without `unet.` before the layer, or those of kohya's scripts
+/// (`….lora_down.weight`, `….lora_up.weight`, with `lora_unet_` before the layer and underscores for
+/// its dots, in diffusers' names or the original code's); `….alpha` in all of them.
 ///
 /// A tensor of any other name is a whole one: it takes the place of the base's of that name, or is
 /// added to the model, as the projection of the embedded guidance is by LCM
@@ -41,38 +40,96 @@ pub struct Adapter {
 }
 
 impl Adapter {
-    /// Sorts an adapter's tensors.
+    /// Sorts an adapter's tensors; `base` has the names of the base's.
     ///
     /// # Errors
-    /// There is no LoRA among the tensors, or a layer's parts don't make one.
-    pub fn new(tensors: Vec<StoredTensor>) -> Result<Self, AdapterError> {
+    /// There is no LoRA among the tensors, a layer's parts don't make one, or a layer is one of a
+    /// text encoder or, in kohya's spelling, none that the base has.
+    pub fn new<'a>(
+        tensors: Vec<StoredTensor>,
+        base: impl Iterator<Item = &'a str>,
+    ) -> Result<Self, AdapterError> {
+        let of_text_encoders = |tensor: &&StoredTensor| names::is_of_text_encoder(&tensor.name);
+        if let Some(tensor) = tensors.iter().find(of_text_encoders) {
+            return Err(AdapterError::TextEncoder {
+                name: tensor.name.clone(),
+                count: tensors.iter().filter(of_text_encoders).count(),
+            });
+        }
+        let base = Layers::new(base);
         let mut layers: BTreeMap<String, Parts> = BTreeMap::new();
         let mut whole = BTreeMap::new();
+        let mut unknown = Vec::new();
         for mut tensor in tensors {
-            let name = tensor.name.strip_prefix(PREFIX).unwrap_or(&tensor.name);
-            let name = name.to_owned();
-            let part = [DOWN, UP, ALPHA]
-                .into_iter()
-                .find_map(|part| Some((name.strip_suffix(part)?, part)));
-            if let Some((module, part)) = part {
-                let parts = layers.entry(module.to_owned()).or_default();
-                parts.insert(part, tensor);
-            } else {
-                tensor.name.clone_from(&name);
-                whole.insert(name, tensor);
+            match names::split(&tensor.name) {
+                Some((layer, part)) => match base.resolve(layer) {
+                    Some(layer) => {
+                        layers.entry(layer).or_default().insert(part, tensor);
+                    }
+                    None => unknown.push(tensor.name),
+                },
+                None => {
+                    let name = tensor.name.strip_prefix(PREFIX).unwrap_or(&tensor.name);
+                    let name = name.to_owned();
+                    tensor.name.clone_from(&name);
+                    whole.insert(name, tensor);
+                }
             }
+        }
+        if let Some(name) = unknown.first() {
+            return Err(AdapterError::MissingInBase {
+                name: name.clone(),
+                count: unknown.len(),
+            });
         }
         if layers.is_empty() {
             return Err(AdapterError::NoBranch);
         }
         let branches = layers
             .into_iter()
-            .map(|(module, parts)| {
-                let branch = LowRankBranch::new(&module, parts)?;
-                Ok((module + WEIGHT, branch))
+            .map(|(layer, parts)| {
+                let branch = LowRankBranch::new(&layer, parts)?;
+                Ok((layer + WEIGHT, branch))
             })
             .collect::<Result<_, AdapterError>>()?;
         Ok(Adapter { branches, whole })
+    }
+
+    /// Whether the adapter changes the base's tensor of that name.
+    pub fn changes(&self, name: &str) -> bool {
+        self.branches.contains_key(name) || self.whole.contains_key(name)
+    }
+
+    /// Takes the tensor out that comes in the place of the base's of that name and shape.
+    ///
+    /// # Errors
+    /// The adapter has it in another shape.
+    pub fn take_whole(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<Option<StoredTensor>, AdapterError> {
+        let tensor = self.whole.remove(name);
+        if let Some(tensor) = &tensor {
+            check_shape(name, &tensor.shape, shape)?;
+        }
+        Ok(tensor)
+    }
+
+    /// Takes the branch out that changes the base's tensor of that name and shape.
+    ///
+    /// # Errors
+    /// The branch is for another shape.
+    pub fn take_branch(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<Option<LowRankBranch>, AdapterError> {
+        let branch = self.branches.remove(name);
+        if let Some(branch) = &branch {
+            check_shape(name, &branch.weight_shape(), shape)?;
+        }
+        Ok(branch)
     }
 
     /// The values of the base's tensor `name` with the adapter on: `W + (alpha / rank) · B · A`.
@@ -87,12 +144,10 @@ impl Adapter {
         shape: &[usize],
         mut values: Vec<f32>,
     ) -> Result<Vec<f32>, AdapterError> {
-        if let Some(tensor) = self.whole.remove(name) {
-            check_shape(name, &tensor.shape, shape)?;
+        if let Some(tensor) = self.take_whole(name, shape)? {
             values = tensor.to_f32()?;
         }
-        if let Some(branch) = self.branches.remove(name) {
-            check_shape(name, &branch.weight_shape(), shape)?;
+        if let Some(branch) = self.take_branch(name, shape)? {
             branch.add_to(&mut values)?;
         }
         Ok(values)
@@ -113,29 +168,30 @@ impl Adapter {
     }
 }
 
-/// What a file holds of a layer's branch, by what follows the layer in the names.
-type Parts = BTreeMap<&'static str, StoredTensor>;
+/// What a file holds of a layer's branch.
+type Parts = BTreeMap<Part, StoredTensor>;
 
-/// A layer's change: `scale · up · down`. Stays encoded until it is merged.
+/// A layer's change: `scale · up · down`.
 #[derive(Debug)]
-struct LowRankBranch {
-    down: StoredTensor,
-    up: StoredTensor,
-    rank: usize,
+pub struct LowRankBranch {
+    /// `[rank, input, …]`.
+    pub down: StoredTensor,
+    /// `[output, rank, …]`.
+    pub up: StoredTensor,
     /// `alpha / rank`.
-    scale: f32,
+    pub scale: f32,
 }
 
 impl LowRankBranch {
     fn new(module: &str, mut parts: Parts) -> Result<Self, AdapterError> {
-        let mut take = |part| {
-            parts.remove(part).ok_or_else(|| AdapterError::Incomplete {
+        let mut take = |part, missing| {
+            parts.remove(&part).ok_or_else(|| AdapterError::Incomplete {
                 module: module.to_owned(),
-                missing: part,
+                missing,
             })
         };
-        let down = take(DOWN)?;
-        let up = take(UP)?;
+        let down = take(Part::Down, "down projection (lora_A, lora_down)")?;
+        let up = take(Part::Up, "up projection (lora_B, lora_up)")?;
         let (rank, up_rank) = match (down.shape.as_slice(), up.shape.as_slice()) {
             ([rank, _, ..], [_, up_rank, kernel @ ..])
                 if down.element_count() > 0 && kernel.iter().all(|&size| size == 1) =>
@@ -157,7 +213,7 @@ impl LowRankBranch {
                 up: up_rank,
             });
         }
-        let alpha = match parts.remove(ALPHA) {
+        let alpha = match parts.remove(&Part::Alpha) {
             None => rank as f32,
             Some(alpha) => match alpha.to_f32()?.as_slice() {
                 [alpha] if alpha.is_finite() => *alpha,
@@ -172,7 +228,6 @@ impl LowRankBranch {
             scale: alpha / rank as f32,
             down,
             up,
-            rank,
         })
     }
 
@@ -185,13 +240,11 @@ impl LowRankBranch {
     fn add_to(&self, weight: &mut [f32]) -> Result<(), AdapterError> {
         let down = self.down.to_f32()?;
         let up = self.up.to_f32()?;
-        let columns = down.len() / self.rank;
+        let rank = self.down.shape[0];
+        let columns = down.len() / rank;
         // Summed apart: the terms are far smaller than the weight and would be rounded to its steps.
         let mut change = vec![0.0; columns];
-        for (row, factors) in weight
-            .chunks_exact_mut(columns)
-            .zip(up.chunks_exact(self.rank))
-        {
+        for (row, factors) in weight.chunks_exact_mut(columns).zip(up.chunks_exact(rank)) {
             change.fill(0.0);
             for (&factor, direction) in factors.iter().zip(down.chunks_exact(columns)) {
                 for (sum, &value) in change.iter_mut().zip(direction) {
@@ -244,7 +297,10 @@ pub fn write_alphas(
     };
     let missing: Vec<String> = tensors
         .iter()
-        .filter_map(|tensor| Some(tensor.name.strip_suffix(DOWN)?.to_owned() + ALPHA))
+        .filter_map(|tensor| match names::split(&tensor.name)? {
+            (layer, Part::Down) => Some(layer.to_owned() + ALPHA),
+            _ => None,
+        })
         .filter(|name| !tensors.iter().any(|tensor| tensor.name == *name))
         .collect();
     for name in missing {

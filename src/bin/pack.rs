@@ -214,6 +214,7 @@ mod native {
                 defaults: description.defaults.clone(),
                 vocabulary: self.vocabulary.clone(),
                 family: family.to_vec(),
+                expanded_limit: None,
             })
         }
 
@@ -291,9 +292,11 @@ mod native {
 
         /// Puts an adapter on tensors of the base's names and shapes, as the page will on the base.
         fn check_adapter(&self, tensors: &[StoredTensor]) -> Result<(), AdapterError> {
-            let mut adapter = Adapter::new(tensors.to_vec())?;
             let base = self.models.get(BASE);
-            for (name, shape) in base.iter().flat_map(|base| &base.shapes) {
+            let shapes = || base.iter().flat_map(|base| &base.shapes);
+            let names = shapes().map(|(name, _)| name.as_str());
+            let mut adapter = Adapter::new(tensors.to_vec(), names)?;
+            for (name, shape) in shapes() {
                 adapter.merge(name, shape, vec![0.0; shape.iter().product()])?;
             }
             adapter.finish().map(drop)

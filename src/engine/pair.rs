@@ -41,6 +41,9 @@ pub struct Pair {
     tokenizers: [ClipTokenizer; 2],
     text_encoders: [ClipTextModel; 2],
     base: Option<UNet2DConditionModel>,
+    /// The base's weights where they are held and the distilled model is an adapter on them: both
+    /// models share them.
+    held_base: Option<Weights>,
     distilled: Option<UNet2DConditionModel>,
     vae: AutoencoderKl,
     tiny_decoder: Option<TinyDecoder>,
@@ -56,25 +59,42 @@ impl Pair {
         device: Device,
         files: &impl PairFiles,
     ) -> Result<Self, EngineError> {
+        // What an earlier pair held.
+        device.memory_cleanup();
         let components = &manifest.components;
+        let limit = manifest.expanded_limit();
         let tokenizers = [
             load_tokenizer(&components.tokenizer, files).await?,
             load_tokenizer(&components.tokenizer_2, files).await?,
         ];
         let text_encoders = [
-            load_text_encoder("text_encoder", &components.text_encoder, &device, files).await?,
-            load_text_encoder("text_encoder_2", &components.text_encoder_2, &device, files).await?,
+            load_text_encoder(
+                "text_encoder",
+                &components.text_encoder,
+                &device,
+                limit,
+                files,
+            )
+            .await?,
+            load_text_encoder(
+                "text_encoder_2",
+                &components.text_encoder_2,
+                &device,
+                limit,
+                files,
+            )
+            .await?,
         ];
         let component = &manifest.components.vae;
         let config = AutoencoderConfig::from_json(&component.config)?;
-        let weights = load_weights("vae", component, &device, files, |_| true).await?;
+        let weights = load_weights("vae", component, &device, limit, files, |_| true).await?;
         let vae = AutoencoderKl::load(config, weights)?;
         let tiny_decoder = match &manifest.components.tiny_decoder {
             Some(component) => {
                 let config = TinyDecoderConfig::from_json(&component.config)?;
                 let decoder = |name: &str| name.starts_with("decoder.");
                 let weights =
-                    load_weights("tiny_decoder", component, &device, files, decoder).await?;
+                    load_weights("tiny_decoder", component, &device, limit, files, decoder).await?;
                 Some(TinyDecoder::load(&config, weights)?)
             }
             None => None,
@@ -85,6 +105,7 @@ impl Pair {
             tokenizers,
             text_encoders,
             base: None,
+            held_base: None,
             distilled: None,
             vae,
             tiny_decoder,
@@ -156,21 +177,56 @@ impl Pair {
     ) -> Result<bool, EngineError> {
         let mut loaded = false;
         if self.base.is_none() && modes.iter().any(|mode| mode.needs_base()) {
-            let component = &self.manifest.components.unet;
-            let unet = load_unet("unet", component, component, &self.device, files).await?;
-            self.check_unet(unet.config())?;
-            self.base = Some(unet);
+            let config = &self.manifest.components.unet.config;
+            let config = UNet2DConditionConfig::from_json(config)?;
+            self.check_unet(&config)?;
+            let weights = self.load_base_weights(files).await?;
+            self.base = Some(UNet2DConditionModel::load(config, weights)?);
             loaded = true;
         }
         if self.distilled.is_none() && modes.iter().any(|mode| mode.needs_distilled()) {
-            let component = &self.manifest.components.unet_distilled;
-            let base = &self.manifest.components.unet;
-            let unet = load_unet("unet_distilled", component, base, &self.device, files).await?;
-            self.check_unet(unet.config())?;
-            self.distilled = Some(unet);
+            let config = &self.manifest.components.unet_distilled.config;
+            let config = UNet2DConditionConfig::from_json(config)?;
+            self.check_unet(&config)?;
+            let weights = self.load_distilled_weights(files).await?;
+            self.distilled = Some(UNet2DConditionModel::load(config, weights)?);
             loaded = true;
         }
         Ok(loaded)
+    }
+
+    async fn load_base_weights(&mut self, files: &impl PairFiles) -> Result<Weights, EngineError> {
+        if let Some(weights) = &self.held_base {
+            return Ok(weights.clone());
+        }
+        let component = &self.manifest.components.unet;
+        let limit = self.manifest.expanded_limit();
+        let weights = load_weights("unet", component, &self.device, limit, files, |_| true).await?;
+        let is_shared =
+            self.manifest.components.unet_distilled.adapter_on == Some(AdapterBase::Unet);
+        if is_shared && weights.is_held() {
+            self.held_base = Some(weights.clone());
+        }
+        Ok(weights)
+    }
+
+    async fn load_distilled_weights(
+        &mut self,
+        files: &impl PairFiles,
+    ) -> Result<Weights, EngineError> {
+        const NAME: &str = "unet_distilled";
+        let component = self.manifest.components.unet_distilled.clone();
+        match component.adapter_on {
+            None => {
+                let limit = self.manifest.expanded_limit();
+                load_weights(NAME, &component, &self.device, limit, files, |_| true).await
+            }
+            Some(AdapterBase::Unet) => {
+                let mut weights = self.load_base_weights(files).await?.of_component(NAME);
+                adapt(&mut weights, &component, files).await?;
+                Ok(weights)
+            }
+        }
     }
 
     /// The manifest that the pair was loaded from.
@@ -259,50 +315,73 @@ impl Pair {
     }
 }
 
-/// Reads a component's tensors one by one on to the device, so that no more than one of them is
-/// in the host's memory twice.
+/// Reads a component's tensors one by one on to the device, so that no more than one of a large
+/// component's is in the host's memory twice.
 async fn load_weights(
     name: &str,
     component: &Component,
     device: &Device,
+    expanded_limit: u64,
     files: &impl PairFiles,
     wanted: impl Fn(&str) -> bool,
 ) -> Result<Weights, EngineError> {
-    let mut weights = Weights::new(name, device);
+    let mut weights = Weights::new(name, device, expanded_limit);
     for (id, tensor) in tensors_of(component, files).await? {
-        if wanted(&tensor) {
-            let tensor = files.tensor(id, &tensor).await?;
-            let values = tensor.to_f32()?;
-            weights.insert(tensor.name, tensor.shape, values);
+        if wanted(own_name(component, &tensor)) {
+            weights.insert(read_tensor(component, files, id, &tensor).await?)?;
         }
     }
     Ok(weights)
 }
 
-/// Reads a base's tensors one by one on to the device, each with the adapter merged in.
-async fn load_adapted_weights(
-    name: &str,
-    base: &Component,
+/// Puts an adapter on a base's weights: merged where they are to be expanded, else beside them.
+async fn adapt(
+    weights: &mut Weights,
     adapter: &Component,
-    device: &Device,
     files: &impl PairFiles,
-) -> Result<Weights, EngineError> {
+) -> Result<(), EngineError> {
     let mut tensors = Vec::new();
     for (id, tensor) in tensors_of(adapter, files).await? {
-        tensors.push(files.tensor(id, &tensor).await?);
+        tensors.push(read_tensor(adapter, files, id, &tensor).await?);
     }
-    let mut adapter = Adapter::new(tensors)?;
-    let mut weights = Weights::new(name, device);
-    for (id, tensor) in tensors_of(base, files).await? {
-        let tensor = files.tensor(id, &tensor).await?;
-        let values = adapter.merge(&tensor.name, &tensor.shape, tensor.to_f32()?)?;
-        weights.insert(tensor.name, tensor.shape, values);
+    let mut adapter = Adapter::new(tensors, weights.shapes().map(|(name, _)| name))?;
+    let changed: Vec<(String, Vec<usize>)> = weights
+        .shapes()
+        .filter(|(name, _)| adapter.changes(name))
+        .map(|(name, shape)| (name.to_owned(), shape.to_vec()))
+        .collect();
+    for (name, shape) in changed {
+        if weights.is_held() {
+            if let Some(tensor) = adapter.take_whole(&name, &shape)? {
+                weights.insert(tensor)?;
+            }
+            if let Some(branch) = adapter.take_branch(&name, &shape)? {
+                weights.insert_branch(name, branch.down, branch.up, branch.scale)?;
+            }
+        } else {
+            weights.change(&name, |values| adapter.merge(&name, &shape, values))?;
+        }
     }
     for tensor in adapter.finish()? {
-        let values = tensor.to_f32()?;
-        weights.insert(tensor.name, tensor.shape, values);
+        weights.insert(tensor)?;
     }
-    Ok(weights)
+    Ok(())
+}
+
+/// A tensor's name in its component.
+fn own_name<'a>(component: &Component, stored: &'a str) -> &'a str {
+    stored.strip_prefix(&component.prefix).unwrap_or(stored)
+}
+
+async fn read_tensor(
+    component: &Component,
+    files: &impl PairFiles,
+    id: &str,
+    stored: &str,
+) -> Result<StoredTensor, EngineError> {
+    let mut tensor = files.tensor(id, stored).await?;
+    tensor.name = own_name(component, stored).to_owned();
+    Ok(tensor)
 }
 
 /// A component's tensors by their file's id and their name in it; those of other components are left
@@ -313,38 +392,22 @@ async fn tensors_of<'a>(
 ) -> Result<Vec<(&'a str, String)>, EngineError> {
     let mut tensors = Vec::new();
     for file in &component.files {
-        let names = files.tensor_names(&file.id).await?;
-        tensors.extend(names.into_iter().map(|name| (file.id.as_str(), name)));
+        let names = files.tensor_names(&file.id).await?.into_iter();
+        let own = names.filter(|name| name.starts_with(&component.prefix));
+        tensors.extend(own.map(|name| (file.id.as_str(), name)));
     }
     Ok(tensors)
-}
-
-/// `base` is what an adapter is put on; a whole UNet doesn't need it.
-async fn load_unet(
-    name: &str,
-    component: &Component,
-    base: &Component,
-    device: &Device,
-    files: &impl PairFiles,
-) -> Result<UNet2DConditionModel, EngineError> {
-    let config = UNet2DConditionConfig::from_json(&component.config)?;
-    let weights = match component.adapter_on {
-        None => load_weights(name, component, device, files, |_| true).await?,
-        Some(AdapterBase::Unet) => {
-            load_adapted_weights(name, base, component, device, files).await?
-        }
-    };
-    Ok(UNet2DConditionModel::load(config, weights)?)
 }
 
 async fn load_text_encoder(
     name: &str,
     component: &Component,
     device: &Device,
+    expanded_limit: u64,
     files: &impl PairFiles,
 ) -> Result<ClipTextModel, EngineError> {
     let config = ClipTextConfig::from_json(&component.config)?;
-    let weights = load_weights(name, component, device, files, |_| true).await?;
+    let weights = load_weights(name, component, device, expanded_limit, files, |_| true).await?;
     Ok(ClipTextModel::load(config, weights)?)
 }
 

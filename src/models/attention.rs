@@ -3,11 +3,7 @@
 use burn::tensor::{Tensor, module::attention, ops::AttentionModuleOptions};
 
 use super::{ModelError, Weights, layers::Linear};
-
-/// The largest matrix of attention scores to hold at once, in elements: 64 MiB of f32. Beyond it
-/// the queries go in blocks, so that the scores of 1024 × 1024 pixels fit the smallest WebGPU binding
-/// (128 MiB).
-const MAXIMUM_SCORES: usize = 16 * 1024 * 1024;
+use crate::footprint::MAXIMUM_SCORES;
 
 /// softmax(Q Kᵀ / √d) V, with the queries in blocks where the scores would be too large.
 ///

@@ -1,7 +1,7 @@
 //! transformers' `CLIPTextModel` and `CLIPTextModelWithProjection`.
 
 use burn::tensor::{
-    Int, Tensor, TensorData,
+    Tensor,
     activation::{gelu, sigmoid},
     module::attention,
     ops::AttentionModuleOptions,
@@ -12,6 +12,7 @@ use super::{
     ModelError, Weights,
     error::parse_config,
     layers::{LayerNorm, Linear},
+    weights::Table,
 };
 
 const COMPONENT: &str = "text encoder";
@@ -172,7 +173,7 @@ pub struct TextEncoding {
 /// A CLIP text encoder.
 pub struct ClipTextModel {
     config: ClipTextConfig,
-    token_embedding: Tensor<2>,
+    token_embedding: Table,
     position_embedding: Tensor<2>,
     layers: Vec<EncoderLayer>,
     final_layer_norm: LayerNorm,
@@ -192,7 +193,7 @@ impl ClipTextModel {
         } else {
             "text_model."
         };
-        let token_embedding = weights.take(
+        let token_embedding = weights.take_table(
             &format!("{prefix}embeddings.token_embedding.weight"),
             [config.vocab_size, size],
         )?;
@@ -240,12 +241,9 @@ impl ClipTextModel {
 
     /// Encodes one text of at most `max_position_embeddings` token ids, padding included.
     pub fn encode(&self, token_ids: &[u32]) -> TextEncoding {
-        let device = self.token_embedding.device();
         let tokens = token_ids.len();
-        let ids: Vec<i32> = token_ids.iter().map(|&id| id as i32).collect();
-        let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [tokens]), &device);
         let positions = self.position_embedding.clone().narrow(0, 0, tokens);
-        let embedded = self.token_embedding.clone().select(0, ids) + positions;
+        let embedded = self.token_embedding.rows(token_ids) + positions;
         let mut hidden: Tensor<3> = embedded.unsqueeze();
 
         let mut penultimate = hidden.clone();

@@ -1,6 +1,6 @@
 //! The layers that all models share. They are our own thin structs, not burn-nn's modules: a layer
 //! here is what a file's tensors say, without initializers, and it is the place where low-rank
-//! branches and quantized weights attach.
+//! branches and held weights (see [`weights`](super::weights)) attach.
 
 use burn::tensor::{
     Tensor,
@@ -8,13 +8,17 @@ use burn::tensor::{
     ops::{ConvOptions, InterpolateMode, InterpolateOptions},
 };
 
-use super::{ModelError, Weights};
+use super::{
+    ModelError, Weights,
+    weights::{LowRank, Weight},
+};
 
-/// `y = x Wᵀ + b`.
+/// `y = x Wᵀ + b`, and what a branch beside it adds.
 pub struct Linear {
-    /// `[input, output]`: the file's `[output, input]`, transposed as a view.
-    weight: Tensor<2>,
+    /// `[output, input]`.
+    weight: Weight<2>,
     bias: Option<Tensor<1>>,
+    branch: Option<LowRank<2>>,
 }
 
 impl Linear {
@@ -37,16 +41,28 @@ impl Linear {
         input: usize,
         output: usize,
     ) -> Result<Self, ModelError> {
-        let weight = weights.take::<2>(&format!("{path}.weight"), [output, input])?;
+        let name = format!("{path}.weight");
         Ok(Self {
-            weight: weight.transpose(),
+            weight: weights.take_weight(&name, [output, input])?,
             bias: None,
+            branch: weights.take_branch(&name, [output, input])?,
         })
     }
 
     /// `[..., input]` → `[..., output]`.
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        linear(input, self.weight.clone(), self.bias.clone())
+        let project = |input, weight: &Weight<2>, bias| {
+            // Transposed as a view.
+            linear(input, weight.get().transpose(), bias)
+        };
+        match &self.branch {
+            None => project(input, &self.weight, self.bias.clone()),
+            Some(branch) => {
+                let change = project(input.clone(), &branch.down, None);
+                let change = project(change, &branch.up, None) * branch.scale;
+                project(input, &self.weight, self.bias.clone()) + change
+            }
+        }
     }
 }
 
@@ -59,10 +75,12 @@ pub enum Padding {
     EndOnly,
 }
 
-/// A 2D convolution with a square kernel.
+/// A 2D convolution with a square kernel, and what a branch beside it adds.
 pub struct Conv2d {
-    weight: Tensor<4>,
+    /// `[output, input, kernel, kernel]`.
+    weight: Weight<4>,
     bias: Option<Tensor<1>>,
+    branch: Option<LowRank<4>>,
     stride: usize,
     padding: Padding,
 }
@@ -90,9 +108,12 @@ impl Conv2d {
         output: usize,
         kernel: usize,
     ) -> Result<Self, ModelError> {
+        let name = format!("{path}.weight");
+        let shape = [output, input, kernel, kernel];
         Ok(Self {
-            weight: weights.take(&format!("{path}.weight"), [output, input, kernel, kernel])?,
+            weight: weights.take_weight(&name, shape)?,
             bias: None,
+            branch: weights.take_branch(&name, shape)?,
             stride: 1,
             padding: Padding::Same(kernel / 2),
         })
@@ -108,11 +129,22 @@ impl Conv2d {
     /// `[batch, input, height, width]` → `[batch, output, height / stride, width / stride]`.
     pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let stride = [self.stride; 2];
-        let options = match self.padding {
-            Padding::Same(padding) => ConvOptions::new(stride, [padding; 2], [1, 1], 1),
-            Padding::EndOnly => ConvOptions::new_with_padding(stride, [(0, 1); 2], [1, 1], 1),
+        let convolve = |input, weight: &Weight<4>, bias| {
+            let options = match self.padding {
+                Padding::Same(padding) => ConvOptions::new(stride, [padding; 2], [1, 1], 1),
+                Padding::EndOnly => ConvOptions::new_with_padding(stride, [(0, 1); 2], [1, 1], 1),
+            };
+            conv2d(input, weight.get(), bias, options)
         };
-        conv2d(input, self.weight.clone(), self.bias.clone(), options)
+        match &self.branch {
+            None => convolve(input, &self.weight, self.bias.clone()),
+            Some(branch) => {
+                let change = convolve(input.clone(), &branch.down, None);
+                let pixelwise = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
+                let change = conv2d(change, branch.up.get(), None, pixelwise) * branch.scale;
+                convolve(input, &self.weight, self.bias.clone()) + change
+            }
+        }
     }
 }
 

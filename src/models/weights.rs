@@ -1,40 +1,309 @@
-//! A component's tensors on the device, taken one by one while its model is built.
+//! A component's tensors, taken one by one while its model is built, and how they lie on the device.
+//!
+//! The tensors of a small component are expanded to `f32` when they are taken. Those of a large one
+//! stay as they are stored, in the forms that [`footprint`](crate::footprint) decides, and a layer
+//! expands its own at each use: of all `f32` weights, one lives at a time. Either way a value is
+//! that of [`StoredTensor::to_f32`] to the bit.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{
+    Basic, DType, Device, Int, Tensor, TensorData, f16,
+    quantization::{QuantScheme, QuantValue, ScaleDtype},
+};
 
 use super::ModelError;
+use crate::{
+    footprint::{self, Form},
+    weights::{Encoding, StoredTensor, TensorError, tensor::BLOCK},
+};
 
+/// Where a tensor's values are and in which form.
+#[derive(Clone)]
+enum Values {
+    /// In the host's memory, as it is stored: on the CPU backend, whose memory that is; tables of
+    /// embeddings; and all of a component that is not known to be large yet. Its length is checked.
+    Stored(Arc<StoredTensor>),
+    /// On the device, expanded.
+    Expanded(Tensor<1>),
+    /// On the device as burn's own quantized tensor, a row for each of the stored one's rows.
+    Blocks(Tensor<2>),
+    /// On the device as pairs of `f16` in words, the first one in the low half.
+    Halves {
+        words: Tensor<1, Int>,
+        /// The value of each `f16` by its bits.
+        values_by_bits: Tensor<1>,
+    },
+}
+
+impl Values {
+    /// Puts a quantized tensor on the device. burn's words hold four or eight values from their low
+    /// bits on, in two's complement, and the scales follow the last word: its kernels multiply each
+    /// value by its scale and do nothing else.
+    fn blocks(tensor: &StoredTensor, device: &Device) -> Result<Self, TensorError> {
+        let (values, scales) = tensor.blocks()?;
+        let mut bytes = Vec::with_capacity(values.len() + scales.len() * size_of::<f32>());
+        let value = if tensor.encoding == Encoding::Q4 {
+            // q + 8 and q in two's complement differ in the highest of their four bits.
+            bytes.extend(values.iter().map(|pair| pair ^ 0x88));
+            QuantValue::Q4F
+        } else {
+            bytes.extend_from_slice(values);
+            QuantValue::Q8F
+        };
+        bytes.extend(scales.iter().flat_map(|scale| scale.to_le_bytes()));
+        let scheme = QuantScheme::default()
+            .with_value(value)
+            .per_block([BLOCK as u8], ScaleDtype::F32);
+        let rows = tensor.shape[0];
+        let shape = [rows, tensor.element_count() / rows];
+        let data = TensorData::from_bytes_vec(bytes, shape, DType::QFloat(scheme));
+        Ok(Self::Blocks(upload(data, device)))
+    }
+
+    /// Puts an even number of `f16` on the device.
+    fn halves(tensor: &StoredTensor, values_by_bits: Tensor<1>) -> Self {
+        let words: Vec<i32> = tensor
+            .bytes
+            .chunks_exact(4)
+            .map(|word| i32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+            .collect();
+        let length = words.len();
+        let words = TensorData::new(words, [length]);
+        Self::Halves {
+            words: upload(words, &values_by_bits.device()),
+            values_by_bits,
+        }
+    }
+
+    /// The values as `f32`.
+    fn expand<const D: usize>(&self, shape: [usize; D], device: &Device) -> Tensor<D> {
+        match self {
+            Values::Stored(tensor) => match tensor.to_f32() {
+                Ok(values) => Tensor::from_data(TensorData::new(values, shape), device),
+                Err(_) => unreachable!("its length was checked when it was inserted"),
+            },
+            Values::Expanded(tensor) => tensor.clone().reshape(shape),
+            Values::Blocks(tensor) => tensor.clone().dequantize().reshape(shape),
+            Values::Halves {
+                words,
+                values_by_bits,
+            } => {
+                let value = |bits: Tensor<1, Int>| values_by_bits.clone().select(0, bits);
+                let low = value(words.clone().bitwise_and_scalar(0xFFFF));
+                // The shift repeats the sign, which the mask takes away again.
+                let high = words.clone().bitwise_right_shift_scalar(16);
+                let high = value(high.bitwise_and_scalar(0xFFFF));
+                Tensor::stack::<2>(vec![low, high], 1).reshape(shape)
+            }
+        }
+    }
+}
+
+/// Puts a tensor on the device for good: a buffer of its very size, where the pools for what comes
+/// and goes in a computation have theirs in steps, and may lend a large one to a small tensor.
+fn upload<const D: usize, K: Basic>(data: TensorData, device: &Device) -> Tensor<D, K> {
+    device.memory_persistent_allocations(data, |data| Tensor::from_data(data, device))
+}
+
+/// A layer's weight.
+pub struct Weight<const D: usize> {
+    values: WeightValues<D>,
+}
+
+enum WeightValues<const D: usize> {
+    Expanded(Tensor<D>),
+    Held {
+        values: Values,
+        shape: [usize; D],
+        device: Device,
+    },
+}
+
+impl<const D: usize> Weight<D> {
+    /// The weight as `f32`. A held one is expanded anew: drop it after its use.
+    pub fn get(&self) -> Tensor<D> {
+        match &self.values {
+            WeightValues::Expanded(tensor) => tensor.clone(),
+            WeightValues::Held {
+                values,
+                shape,
+                device,
+            } => values.expand(*shape, device),
+        }
+    }
+}
+
+/// A change of a layer beside its weight: `scale · up · down`.
+pub struct LowRank<const D: usize> {
+    /// `[rank, input, …]`.
+    pub down: Weight<D>,
+    /// `[output, rank, …]`, with a kernel of one pixel in a convolution.
+    pub up: Weight<D>,
+    /// What the branch's output is multiplied by.
+    pub scale: f32,
+}
+
+/// Embeddings by their index.
+pub struct Table {
+    weight: Weight<2>,
+}
+
+impl Table {
+    /// Rows of the table: `[indices, size]`.
+    pub fn rows(&self, indices: &[u32]) -> Tensor<2> {
+        match &self.weight.values {
+            WeightValues::Held {
+                values: Values::Stored(tensor),
+                shape: [_, size],
+                device,
+            } => {
+                let rows: Vec<usize> = indices.iter().map(|&index| index as usize).collect();
+                match tensor.rows(&rows) {
+                    Ok(values) => {
+                        Tensor::from_data(TensorData::new(values, [rows.len(), *size]), device)
+                    }
+                    Err(_) => unreachable!("its length was checked when it was inserted"),
+                }
+            }
+            _ => {
+                let table = self.weight.get();
+                let ids: Vec<i32> = indices.iter().map(|&id| id as i32).collect();
+                let ids = TensorData::new(ids, [indices.len()]);
+                let ids = Tensor::<1, Int>::from_data(ids, &table.device());
+                table.select(0, ids)
+            }
+        }
+    }
+}
+
+#[derive(Clone)]
 struct Parameter {
     shape: Vec<usize>,
-    values: Tensor<1>,
+    values: Values,
+}
+
+#[derive(Clone)]
+struct Branch {
+    down: Parameter,
+    up: Parameter,
+    scale: f32,
 }
 
 /// The tensors of one component by diffusers' names. A model takes what it needs and then calls
 /// [`Weights::finish`], so that nothing is missing, misshapen or left over without a word.
+///
+/// Clones share the tensors on the device.
+#[derive(Clone)]
 pub struct Weights {
     component: String,
     device: Device,
+    expanded_limit: u64,
+    /// Bytes of all tensors as `f32`.
+    expanded_length: u64,
     parameters: BTreeMap<String, Parameter>,
+    branches: BTreeMap<String, Branch>,
+    /// The value of each `f16` by its bits, once a tensor needs it.
+    values_by_bits: Option<Tensor<1>>,
 }
 
 impl Weights {
-    /// An empty set for a component such as `unet`; its tensors will live on the device.
-    pub fn new(component: impl Into<String>, device: &Device) -> Self {
+    /// An empty set for a component such as `unet`; its tensors will live on the device. They stay
+    /// as they are stored where their values would take more than `expanded_limit` bytes as `f32`.
+    pub fn new(component: impl Into<String>, device: &Device, expanded_limit: u64) -> Self {
         Self {
             component: component.into(),
             device: device.clone(),
+            expanded_limit,
+            expanded_length: 0,
             parameters: BTreeMap::new(),
+            branches: BTreeMap::new(),
+            values_by_bits: None,
         }
     }
 
-    /// Puts a tensor on the device. `values` holds the product of `shape` numbers in row-major order.
-    pub fn insert(&mut self, name: impl Into<String>, shape: Vec<usize>, values: Vec<f32>) {
-        let length = values.len();
-        let values = Tensor::from_data(TensorData::new(values, [length]), &self.device);
-        self.parameters
-            .insert(name.into(), Parameter { shape, values });
+    /// Adds a tensor, or puts it in the place of that of its name.
+    ///
+    /// # Errors
+    /// Its bytes don't fit its shape and encoding.
+    pub fn insert(&mut self, tensor: StoredTensor) -> Result<(), TensorError> {
+        tensor.check()?;
+        let was_held = self.is_held();
+        self.expanded_length += footprint::expanded_length(&tensor.shape);
+        let name = tensor.name.clone();
+        let parameter = Parameter {
+            shape: tensor.shape.clone(),
+            values: Values::Stored(Arc::new(tensor)),
+        };
+        self.parameters.insert(name.clone(), parameter);
+        if was_held {
+            self.place(&name)
+        } else if self.is_held() {
+            // Now that the component is known to be large, those before it don't wait any longer.
+            let names: Vec<String> = self.parameters.keys().cloned().collect();
+            names.iter().try_for_each(|name| self.place(name))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Puts a low-rank branch beside the layer whose weight is `name`: the layer's output gets
+    /// `scale · up(down(input))` added.
+    ///
+    /// # Errors
+    /// The bytes of a part don't fit its shape and encoding.
+    pub fn insert_branch(
+        &mut self,
+        name: impl Into<String>,
+        down: StoredTensor,
+        up: StoredTensor,
+        scale: f32,
+    ) -> Result<(), TensorError> {
+        let mut part = |tensor: StoredTensor| {
+            tensor.check()?;
+            Ok(Parameter {
+                shape: tensor.shape.clone(),
+                values: self.placed(Arc::new(tensor))?,
+            })
+        };
+        let branch = Branch {
+            down: part(down)?,
+            up: part(up)?,
+            scale,
+        };
+        self.branches.insert(name.into(), branch);
+        Ok(())
+    }
+
+    /// Changes the values of a tensor of a component that is not held.
+    ///
+    /// # Errors
+    /// Those of the change; without a tensor of that name, there is nothing to change.
+    pub fn change<E: From<TensorError>>(
+        &mut self,
+        name: &str,
+        change: impl FnOnce(Vec<f32>) -> Result<Vec<f32>, E>,
+    ) -> Result<(), E> {
+        if let Some(parameter) = self.parameters.get_mut(name)
+            && let Values::Stored(tensor) = &parameter.values
+        {
+            let values = change(tensor.to_f32()?)?;
+            let length = values.len();
+            let values = TensorData::new(values, [length]);
+            parameter.values = Values::Expanded(Tensor::from_data(values, &self.device));
+        }
+        Ok(())
+    }
+
+    /// Whether the tensors stay as they are stored: there are too many values to expand.
+    pub fn is_held(&self) -> bool {
+        self.expanded_length > self.expanded_limit
+    }
+
+    /// The same tensors for another component, which errors will name.
+    pub fn of_component(mut self, component: impl Into<String>) -> Self {
+        self.component = component.into();
+        self
     }
 
     /// The device that the tensors live on.
@@ -47,7 +316,53 @@ impl Weights {
         self.parameters.contains_key(name)
     }
 
-    /// Takes a tensor out.
+    /// Names and shapes of all tensors.
+    pub fn shapes(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        self.parameters
+            .iter()
+            .map(|(name, parameter)| (name.as_str(), parameter.shape.as_slice()))
+    }
+
+    /// Gives a tensor of a held component its form.
+    fn place(&mut self, name: &str) -> Result<(), TensorError> {
+        let Some(Parameter {
+            values: Values::Stored(tensor),
+            ..
+        }) = self.parameters.get(name)
+        else {
+            return Ok(());
+        };
+        if footprint::is_table(name) {
+            return Ok(());
+        }
+        let values = self.placed(tensor.clone())?;
+        if let Some(parameter) = self.parameters.get_mut(name) {
+            parameter.values = values;
+        }
+        Ok(())
+    }
+
+    fn placed(&mut self, tensor: Arc<StoredTensor>) -> Result<Values, TensorError> {
+        let form = footprint::form(&tensor.shape, tensor.encoding, true);
+        Ok(match form {
+            Form::Expanded => {
+                let values = tensor.to_f32()?;
+                let length = values.len();
+                let values = TensorData::new(values, [length]);
+                Values::Expanded(Tensor::from_data(values, &self.device))
+            }
+            _ if self.device == Device::flex() => Values::Stored(tensor),
+            Form::Blocks => Values::blocks(&tensor, &self.device)?,
+            Form::Halves => {
+                let table = self
+                    .values_by_bits
+                    .get_or_insert_with(|| half_values(&self.device));
+                Values::halves(&tensor, table.clone())
+            }
+        })
+    }
+
+    /// Takes a tensor out, as `f32`.
     ///
     /// # Errors
     /// There is none of that name, or it has another shape.
@@ -56,6 +371,76 @@ impl Weights {
         name: &str,
         shape: [usize; D],
     ) -> Result<Tensor<D>, ModelError> {
+        let parameter = self.take_parameter(name, &shape)?;
+        Ok(parameter.values.expand(shape, &self.device))
+    }
+
+    /// Takes a layer's weight out.
+    ///
+    /// # Errors
+    /// There is none of that name, or it has another shape.
+    pub fn take_weight<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: [usize; D],
+    ) -> Result<Weight<D>, ModelError> {
+        let parameter = self.take_parameter(name, &shape)?;
+        Ok(self.weight(parameter, shape))
+    }
+
+    /// Takes the branch out that is beside a layer's weight of this shape, if there is one.
+    ///
+    /// # Errors
+    /// Its parts have other shapes.
+    pub fn take_branch<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: [usize; D],
+    ) -> Result<Option<LowRank<D>>, ModelError> {
+        let Some(branch) = self.branches.remove(name) else {
+            return Ok(None);
+        };
+        let rank = branch.down.shape.first().copied().unwrap_or(0);
+        let mut down = shape;
+        down[0] = rank;
+        let mut up = [1; D];
+        up[..2].copy_from_slice(&[shape[0], rank]);
+        self.check_shape(name, &branch.down, &down)?;
+        self.check_shape(name, &branch.up, &up)?;
+        Ok(Some(LowRank {
+            down: self.weight(branch.down, down),
+            up: self.weight(branch.up, up),
+            scale: branch.scale,
+        }))
+    }
+
+    /// Takes a table of embeddings out: `[rows, size]`.
+    ///
+    /// # Errors
+    /// There is none of that name, or it has another shape.
+    pub fn take_table(&mut self, name: &str, shape: [usize; 2]) -> Result<Table, ModelError> {
+        Ok(Table {
+            weight: self.take_weight(name, shape)?,
+        })
+    }
+
+    /// A parameter as a layer keeps it: what is expanded anyway is so once and for all.
+    fn weight<const D: usize>(&self, parameter: Parameter, shape: [usize; D]) -> Weight<D> {
+        let is_expanded = !self.is_held() || matches!(parameter.values, Values::Expanded(_));
+        Weight {
+            values: if is_expanded {
+                WeightValues::Expanded(parameter.values.expand(shape, &self.device))
+            } else {
+                WeightValues::Held {
+                    values: parameter.values,
+                    shape,
+                    device: self.device.clone(),
+                }
+            },
+        }
+    }
+
+    fn take_parameter(&mut self, name: &str, shape: &[usize]) -> Result<Parameter, ModelError> {
         let parameter = self
             .parameters
             .remove(name)
@@ -63,29 +448,83 @@ impl Weights {
                 component: self.component.clone(),
                 name: name.to_owned(),
             })?;
-        if parameter.shape != shape {
-            return Err(ModelError::Shape {
+        self.check_shape(name, &parameter, shape)?;
+        Ok(parameter)
+    }
+
+    fn check_shape(
+        &self,
+        name: &str,
+        parameter: &Parameter,
+        shape: &[usize],
+    ) -> Result<(), ModelError> {
+        if parameter.shape == shape {
+            Ok(())
+        } else {
+            Err(ModelError::Shape {
                 component: self.component.clone(),
                 name: name.to_owned(),
                 expected: shape.to_vec(),
-                found: parameter.shape,
-            });
+                found: parameter.shape.clone(),
+            })
         }
-        Ok(parameter.values.reshape(shape))
     }
 
     /// Ends the building of a model.
     ///
     /// # Errors
-    /// A tensor was not taken.
+    /// A tensor, or a branch beside one, was not taken.
     pub fn finish(self) -> Result<(), ModelError> {
-        match self.parameters.first_key_value() {
+        let mut left = self.parameters.keys().chain(self.branches.keys());
+        match left.next() {
             None => Ok(()),
-            Some((name, _)) => Err(ModelError::UnexpectedTensor {
-                component: self.component,
+            Some(name) => Err(ModelError::UnexpectedTensor {
                 name: name.clone(),
-                count: self.parameters.len(),
+                count: 1 + left.count(),
+                component: self.component.clone(),
             }),
+        }
+    }
+}
+
+/// The value of each `f16` by its bits: a device needs no `f16` of its own to read them.
+fn half_values(device: &Device) -> Tensor<1> {
+    let values: Vec<f32> = (0..=u16::MAX)
+        .map(|bits| f16::from_bits(bits).to_f32())
+        .collect();
+    let length = values.len();
+    Tensor::from_data(TensorData::new(values, [length]), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values of all signs and sizes, the same at each run.
+    fn values(count: usize) -> Vec<f32> {
+        (0..count)
+            .map(|index| {
+                let angle = index as f32 * 1.7;
+                angle.sin() * (angle * 0.013).cos().powi(3)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_form_on_the_device_expands_to_the_stored_values_to_the_bit() {
+        let device = Device::flex();
+        let shape = [24, 64, 3, 3];
+        let values = values(shape.iter().product());
+        for encoding in [Encoding::Q8, Encoding::Q4, Encoding::F16] {
+            let tensor = StoredTensor::encode("conv.weight", &shape, &values, encoding, 0.0)
+                .expect("a tensor");
+            let held = match encoding {
+                Encoding::F16 => Values::halves(&tensor, half_values(&device)),
+                _ => Values::blocks(&tensor, &device).expect("blocks"),
+            };
+            let expanded = held.expand(shape, &device).into_data();
+            let expanded: Vec<f32> = expanded.try_into_vec().expect("f32");
+            assert!(expanded == tensor.to_f32().expect("values"), "{encoding}");
         }
     }
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rules::EncodingRule;
 use super::verify::sha256;
+use crate::footprint::EXPANDED_LIMIT;
 use crate::vocabulary::{Vocabulary, VocabularyError};
 
 /// The manifest's format that this program reads and writes.
@@ -441,9 +442,19 @@ pub struct Manifest {
     /// choice. They are in the same folder and share the files that are the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub family: Vec<FamilyMember>,
+    /// Bytes up to which a component's weights are expanded to `f32` when they are loaded; none:
+    /// [`EXPANDED_LIMIT`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expanded_limit: Option<u64>,
 }
 
 impl Manifest {
+    /// Bytes up to which a component's weights are expanded to `f32` when they are loaded; above,
+    /// they stay as they are stored.
+    pub fn expanded_limit(&self) -> u64 {
+        self.expanded_limit.unwrap_or(EXPANDED_LIMIT)
+    }
+
     /// Reads and checks a manifest. Fields that this version doesn't know are ignored; the schedulers
     /// and the models' configs are checked by whoever builds from them.
     ///

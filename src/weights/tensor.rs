@@ -281,7 +281,64 @@ impl StoredTensor {
         Ok(values)
     }
 
-    fn check(&self) -> Result<(), TensorError> {
+    /// The bytes of the quantized values and the scales of their blocks, as the [module](self)
+    /// describes them; of an encoding without blocks, all bytes and no scales.
+    ///
+    /// # Errors
+    /// As [`StoredTensor::to_f32`].
+    pub fn blocks(&self) -> Result<(&[u8], Vec<f32>), TensorError> {
+        self.check()?;
+        let length = match self.encoding {
+            Encoding::F32 | Encoding::F16 | Encoding::BF16 => self.bytes.len(),
+            Encoding::Q8 => self.element_count(),
+            Encoding::Q4 => self.element_count() / 2,
+        };
+        let (values, scales) = self.bytes.split_at(length);
+        Ok((values, f16_values(scales).collect()))
+    }
+
+    /// The values of some rows (indices into the first dimension) one after the other, without
+    /// those between them: what an embedding looks up. An index beyond the last row has no values.
+    ///
+    /// # Errors
+    /// As [`StoredTensor::to_f32`].
+    pub fn rows(&self, indices: &[usize]) -> Result<Vec<f32>, TensorError> {
+        self.check()?;
+        let count = self.shape.first().copied().unwrap_or(1);
+        let indices = || indices.iter().copied().filter(|&index| index < count);
+        let mut shape = self.shape.clone();
+        if let Some(rows) = shape.first_mut() {
+            *rows = indices().count();
+        }
+        let row = self.element_count() / count.max(1);
+        let part = |bytes: &[u8], length: usize| -> Vec<u8> {
+            indices()
+                .flat_map(|index| bytes[index * length..][..length].to_vec())
+                .collect()
+        };
+        let bytes = match self.encoding {
+            Encoding::F32 => part(&self.bytes, row * 4),
+            Encoding::F16 | Encoding::BF16 => part(&self.bytes, row * 2),
+            Encoding::Q8 | Encoding::Q4 => {
+                let length = if self.encoding == Encoding::Q8 {
+                    row
+                } else {
+                    row / 2
+                };
+                let (values, scales) = self.bytes.split_at(count * length);
+                let mut bytes = part(values, length);
+                bytes.extend(part(scales, row / BLOCK * 2));
+                bytes
+            }
+        };
+        Self::new(self.name.clone(), self.encoding, shape, bytes)?.to_f32()
+    }
+
+    /// Whether the bytes fit the shape and encoding, so that they can be read.
+    ///
+    /// # Errors
+    /// [`TensorError::Length`] where they don't.
+    pub fn check(&self) -> Result<(), TensorError> {
         if self.encoding.byte_length(&self.shape) == Some(self.bytes.len()) {
             Ok(())
         } else {

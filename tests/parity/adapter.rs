@@ -29,7 +29,8 @@ fn merged(
     base: &[StoredTensor],
     adapter: Vec<StoredTensor>,
 ) -> Result<Vec<(String, Vec<f32>)>, AdapterError> {
-    let mut adapter = Adapter::new(adapter)?;
+    let names = base.iter().map(|tensor| tensor.name.as_str());
+    let mut adapter = Adapter::new(adapter, names)?;
     let mut tensors = Vec::new();
     for tensor in base {
         let values = adapter.merge(&tensor.name, &tensor.shape, tensor.to_f32()?)?;
@@ -66,13 +67,138 @@ fn layers_are_merged_as_peft_does() {
     assert_merges(&base, adapter, &expected);
 }
 
+/// The adapter with its names spelled in another way.
+fn respelled(adapter: &[StoredTensor], spell: impl Fn(&str) -> String) -> Vec<StoredTensor> {
+    let respelled = adapter.iter().map(|tensor| StoredTensor {
+        name: spell(&tensor.name),
+        ..tensor.clone()
+    });
+    respelled.collect()
+}
+
+/// A tensor's name in kohya's spelling.
+fn kohya(name: &str) -> String {
+    let name = name.replace("unet.", "");
+    let name = name
+        .replace("lora_A", "lora_down")
+        .replace("lora_B", "lora_up");
+    let ending = [".lora_down.weight", ".lora_up.weight", ".alpha"]
+        .into_iter()
+        .find(|ending| name.ends_with(ending))
+        .expect("a part");
+    let layer = name.strip_suffix(ending).expect("a layer");
+    format!("lora_unet_{}{ending}", layer.replace('.', "_"))
+}
+
 #[test]
-fn names_may_lack_the_pipelines_prefix() {
-    let (base, mut adapter, expected) = reference();
-    for tensor in &mut adapter {
-        tensor.name = tensor.name.replace("unet.", "");
+fn every_spelling_is_merged_alike() {
+    let (base, adapter, expected) = reference();
+    assert_merges(&base, respelled(&adapter, kohya), &expected);
+    for (down, up) in [
+        ("lora_A.weight", "lora_B.weight"),
+        ("lora_A.default.weight", "lora_B.default.weight"),
+        ("lora.down.weight", "lora.up.weight"),
+        ("lora_down.weight", "lora_up.weight"),
+    ] {
+        for prefix in ["unet.", ""] {
+            let spell = |name: &str| {
+                name.replace("unet.", prefix)
+                    .replace("lora_A.weight", down)
+                    .replace("lora_B.weight", up)
+            };
+            assert_merges(&base, respelled(&adapter, spell), &expected);
+        }
     }
-    assert_merges(&base, adapter, &expected);
+    let processor = |name: &str| {
+        name.replace("attn.to_q.lora_A", "attn.processor.to_q_lora.down")
+            .replace("attn.to_q.lora_B", "attn.processor.to_q_lora.up")
+            .replace("attn.to_q.alpha", "attn.processor.to_q.alpha")
+    };
+    assert_merges(&base, respelled(&adapter, processor), &expected);
+}
+
+#[test]
+fn the_original_codes_names_find_diffusers_layers() {
+    let (base, adapter, expected) = reference();
+    // Where the layers of the fixture could lie in SDXL's UNet, and what the original code calls
+    // these places.
+    let places = [
+        (
+            "attn.to_q",
+            "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q",
+            "input_blocks_4_1_transformer_blocks_0_attn1_to_q",
+        ),
+        (
+            "attn.to_out",
+            "mid_block.attentions.0.proj_out",
+            "middle_block_1_proj_out",
+        ),
+        (
+            "conv",
+            "down_blocks.0.resnets.1.conv1",
+            "input_blocks_2_0_in_layers_2",
+        ),
+        (
+            "conv_shortcut",
+            "up_blocks.2.resnets.0.conv_shortcut",
+            "output_blocks_6_0_skip_connection",
+        ),
+    ];
+    let move_to = |name: &str, place: fn(&(&str, &'static str, &'static str)) -> &'static str| {
+        places
+            .iter()
+            .find_map(|it| {
+                let ending = name
+                    .strip_prefix(it.0)
+                    .filter(|rest| rest.starts_with('.'))?;
+                Some(format!("{}{ending}", place(it)))
+            })
+            .unwrap_or_else(|| name.to_owned())
+    };
+    let moved = |tensors: &[StoredTensor]| {
+        let mut tensors = respelled(tensors, |name| move_to(name, |it| it.1));
+        // By which the blocks' length is known.
+        tensors.push(tensor("down_blocks.0.resnets.0.conv1.weight", &[1], &[0.0]));
+        tensors
+    };
+    let original = respelled(&adapter, |name| {
+        let name = move_to(&name.replace("unet.", ""), |it| it.2);
+        let name = name.replace("lora_A", "lora_down");
+        format!("lora_unet_{}", name.replace("lora_B", "lora_up"))
+    });
+    assert_merges(&moved(&base), original, &moved(&expected));
+}
+
+#[test]
+fn layers_that_nothing_takes_are_named_as_the_file_does() {
+    for (name, is_text) in [
+        (
+            "lora_unet_down_blocks_7_attentions_0_proj_in.lora_down.weight",
+            false,
+        ),
+        (
+            "lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_down.weight",
+            true,
+        ),
+        (
+            "text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_A.weight",
+            true,
+        ),
+    ] {
+        let error = refusal(|adapter| adapter.push(tensor(name, &[1, 1], &[0.0])));
+        let expected = if is_text {
+            AdapterError::TextEncoder {
+                name: name.into(),
+                count: 1,
+            }
+        } else {
+            AdapterError::MissingInBase {
+                name: name.into(),
+                count: 1,
+            }
+        };
+        assert_eq!(error, expected);
+    }
 }
 
 #[test]
@@ -185,14 +311,14 @@ fn an_adapter_of_another_model_is_refused() {
 
 #[test]
 fn half_a_branch_and_parts_that_do_not_fit_are_refused() {
-    for part in ["lora_A.weight", "lora_B.weight"] {
-        let name = format!("unet.conv.{part}");
+    for (part, direction) in [("lora_A", "down"), ("lora_B", "up")] {
+        let name = format!("unet.conv.{part}.weight");
         let error = refusal(|adapter| {
             adapter.remove(index(adapter, &name));
         });
         assert!(
             matches!(&error, AdapterError::Incomplete { module, missing }
-                if module == "conv" && missing.ends_with(part)),
+                if module == "conv" && missing.starts_with(direction)),
             "{error}"
         );
     }
@@ -234,14 +360,24 @@ fn a_file_without_lora_is_refused() {
     assert_eq!(none, AdapterError::NoBranch);
     let other_layout = refusal(|adapter| {
         adapter.clear();
-        adapter.push(tensor("lora_unet_conv.lora_down.weight", &[1, 1], &[0.0]));
+        adapter.push(tensor("lora_unet_conv.hada_w1_a", &[1, 1], &[0.0]));
     });
     assert_eq!(other_layout, AdapterError::NoBranch);
 }
 
 /// The bundled pair with this adapter on its base in the distilled UNet's place.
 fn adapted_pair(adapter: Vec<StoredTensor>, guidance: Option<usize>) -> Result<Pair, EngineError> {
+    adapted_pair_within(None, adapter, guidance)
+}
+
+/// [`adapted_pair`] whose components stay as they are stored above that many bytes of `f32`.
+fn adapted_pair_within(
+    expanded_limit: Option<u64>,
+    adapter: Vec<StoredTensor>,
+    guidance: Option<usize>,
+) -> Result<Pair, EngineError> {
     let mut bundled = BundledPair::read();
+    bundled.manifest.expanded_limit = expanded_limit;
     let mut config = bundled.manifest.components.unet.config.clone();
     config["time_cond_proj_dim"] = guidance.into();
     let sha256 = "a".repeat(64);
@@ -306,6 +442,61 @@ fn a_distilled_unet_can_be_an_adapter_on_the_base() {
     }
     let error = adapted_pair(other, None).err().expect("another model's");
     assert!(matches!(error, EngineError::Adapter(_)), "{error}");
+}
+
+/// Branches of rank 3 on layers of every kind: convolutions that keep, halve and double the size,
+/// one of a single pixel, and linear layers with and without a bias.
+fn branches_of_all_kinds(unet: &[StoredTensor]) -> Vec<StoredTensor> {
+    const RANK: usize = 3;
+    let layers = [
+        "conv_in",
+        "down_blocks.0.downsamplers.0.conv",
+        "up_blocks.0.upsamplers.0.conv",
+        "up_blocks.0.resnets.0.conv_shortcut",
+        "mid_block.resnets.0.time_emb_proj",
+        "mid_block.attentions.0.transformer_blocks.0.attn1.to_q",
+        "mid_block.attentions.0.transformer_blocks.0.ff.net.0.proj",
+    ];
+    let mut adapter = Vec::new();
+    for (place, layer) in layers.into_iter().enumerate() {
+        let weight = format!("{layer}.weight");
+        let weight = unet.iter().find(|tensor| tensor.name == weight);
+        let shape = &weight.expect(layer).shape;
+        let mut down = shape.clone();
+        down[0] = RANK;
+        let mut up = vec![1; shape.len()];
+        up[..2].copy_from_slice(&[shape[0], RANK]);
+        let kohya = format!("lora_unet_{}", layer.replace('.', "_"));
+        for (part, shape) in [("lora_down", down), ("lora_up", up)] {
+            let values: Vec<f32> = (0..shape.iter().product())
+                .map(|index: usize| ((index * 7 + place) as f32).sin() * 0.1)
+                .collect();
+            adapter.push(tensor(&format!("{kohya}.{part}.weight"), &shape, &values));
+        }
+        adapter.push(tensor(&format!("{kohya}.alpha"), &[], &[1.5]));
+    }
+    adapter
+}
+
+#[test]
+fn a_branch_beside_a_held_layer_does_what_merging_does() {
+    let base = BundledPair::read().tensors_of("unet");
+    let predict =
+        |limit, adapter| predictions(&adapted_pair_within(limit, adapter, None).expect("it fits"));
+    let [base_merged, merged] = predict(None, branches_of_all_kinds(&base));
+    let [base_beside, beside] = predict(Some(0), branches_of_all_kinds(&base));
+    assert!(
+        base_merged == base_beside,
+        "the base shares its weights unchanged"
+    );
+    // Both sum the same products in f32, in another order.
+    assert_close("branch", &beside, &merged, 1e-4);
+    let difference = |(a, b): (&f32, &f32)| (a - b).abs();
+    let change = merged.iter().zip(&base_merged).map(difference);
+    assert!(
+        change.fold(0.0, f32::max) > 0.1,
+        "the adapter changes a lot"
+    );
 }
 
 /// Draws and keeps the last image.

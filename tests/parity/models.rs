@@ -9,6 +9,7 @@ use firststep::{
         guidance_embedding,
     },
     sampler::ModelRole,
+    weights::{Encoding, StoredTensor},
 };
 
 use crate::support::{BundledPair, Reference, assert_close, block_on, json, to_vec};
@@ -62,7 +63,7 @@ fn a_full_lcm_unet_takes_its_guidance_as_an_input() {
     let path = "models/tiny/unet_lcm/diffusion_pytorch_model.safetensors";
     let name = "time_embedding.cond_proj.weight";
     let added = Reference::read(path);
-    weights.insert(name, added.shape(name), added.floats(name));
+    weights.insert(added.get(name).clone()).expect(name);
     let unet = UNet2DConditionModel::load(config, weights).expect("the tensors fit");
     let inputs = Reference::read("models/tiny/unet/values.safetensors");
     let values = Reference::read("models/tiny/unet_lcm/values.safetensors");
@@ -156,15 +157,8 @@ fn the_tiny_decoder_decodes_like_diffusers() {
 
 #[test]
 fn the_bundled_pair_computes_what_diffusers_does() {
-    let bundled = BundledPair::read();
-    let device = burn::tensor::Device::flex();
-    let pair = block_on(async {
-        let mut pair = Pair::load(bundled.manifest.clone(), device, &bundled).await?;
-        pair.load_unets(&firststep::engine::recipe::Mode::ALL, &bundled)
-            .await?;
-        Ok::<_, firststep::engine::EngineError>(pair)
-    })
-    .expect("the bundled pair loads");
+    let pair = bundled_pair(None);
+    let bundled = pair.manifest().clone();
 
     let prompts = [
         "image of a dog face",
@@ -211,11 +205,49 @@ fn the_bundled_pair_computes_what_diffusers_does() {
     }
 
     let values = Reference::read("models/emoji/vae.safetensors");
-    let factor = bundled.manifest.components.vae.config["scaling_factor"]
+    let factor = bundled.components.vae.config["scaling_factor"]
         .as_f64()
         .expect("a factor");
     let decoded = to_vec(pair.decode(values.tensor::<4>("latent") * factor));
     assert_close("decoded", &decoded, &values.floats("decoded"), TOLERANCE);
+}
+
+fn zeros(name: &str, shape: &[usize]) -> StoredTensor {
+    let values = vec![0.0; shape.iter().product()];
+    StoredTensor::encode(name, shape, &values, Encoding::F32, 0.0).expect(name)
+}
+
+/// The bundled pair whose components stay as they are stored above that many bytes of `f32`.
+fn bundled_pair(expanded_limit: Option<u64>) -> Pair {
+    let mut bundled = BundledPair::read();
+    bundled.manifest.expanded_limit = expanded_limit;
+    block_on(async {
+        let device = burn::tensor::Device::flex();
+        let mut pair = Pair::load(bundled.manifest.clone(), device, &bundled).await?;
+        pair.load_unets(&firststep::engine::recipe::Mode::ALL, &bundled)
+            .await?;
+        Ok::<_, firststep::engine::EngineError>(pair)
+    })
+    .expect("the bundled pair loads")
+}
+
+#[test]
+fn a_pair_that_is_held_as_stored_computes_the_same_to_the_bit() {
+    let values = Reference::read("models/emoji/unets.safetensors");
+    let latent = || values.tensor::<4>("latent.999");
+    let conditioning = conditioning(&values, None);
+    let results = |pair: &Pair| {
+        let prompt = pair.encode_prompt("image of a dog face").expect("a prompt");
+        let unet = pair.unet(ModelRole::Base).expect("loaded");
+        [
+            to_vec(prompt.context),
+            to_vec(unet.forward(latent(), 999.0, &conditioning)),
+            to_vec(pair.decode(latent())),
+        ]
+    };
+    let [expanded, held] = [None, Some(0)].map(|limit| results(&bundled_pair(limit)));
+    // A weight that is expanded at use has the very values, and the same kernels follow.
+    assert!(expanded == held);
 }
 
 #[test]
@@ -237,7 +269,9 @@ fn a_missing_an_extra_and_a_misshapen_tensor_are_errors_that_name_it() {
     );
 
     let mut weights = unet_weights().weights("unet");
-    weights.insert("conv_in.extra", vec![1], vec![0.0]);
+    weights
+        .insert(zeros("conv_in.extra", &[1]))
+        .expect("it is whole");
     assert_eq!(
         load(weights),
         ModelError::UnexpectedTensor {
@@ -248,7 +282,7 @@ fn a_missing_an_extra_and_a_misshapen_tensor_are_errors_that_name_it() {
     );
 
     let mut weights = unet_weights().weights("unet");
-    weights.insert(name, vec![36, 32], vec![0.0; 36 * 32]);
+    weights.insert(zeros(name, &[36, 32])).expect("it is whole");
     assert_eq!(
         load(weights),
         ModelError::Shape {

@@ -10,6 +10,7 @@ use std::{
 use burn::tensor::{Device, Tensor, TensorData};
 use firststep::{
     engine::{EngineError, Host, PairFiles, StripRequest, protocol::Event},
+    footprint::EXPANDED_LIMIT,
     models::Weights,
     weights::{FileContent, FileVerifier, Manifest, StoredTensor, safetensors, verify::split},
 };
@@ -44,7 +45,7 @@ impl Reference {
         )
     }
 
-    fn get(&self, name: &str) -> &StoredTensor {
+    pub fn get(&self, name: &str) -> &StoredTensor {
         self.0.get(name).unwrap_or_else(|| panic!("no {name}"))
     }
 
@@ -87,10 +88,9 @@ impl Reference {
 
     /// All tensors as the weights of a component.
     pub fn weights(&self, component: &str) -> Weights {
-        let mut weights = Weights::new(component, &Device::flex());
+        let mut weights = Weights::new(component, &Device::flex(), EXPANDED_LIMIT);
         for tensor in self.0.values() {
-            let values = tensor.to_f32().expect(&tensor.name);
-            weights.insert(tensor.name.clone(), tensor.shape.clone(), values);
+            weights.insert(tensor.clone()).expect(&tensor.name);
         }
         weights
     }
@@ -176,6 +176,18 @@ impl BundledPair {
     /// Adds a file of tensors under a hash that the manifest may then name.
     pub fn add_file(&mut self, sha256: &str, tensors: Vec<StoredTensor>) {
         self.tensors.insert(sha256.to_owned(), tensors);
+    }
+
+    /// All tensors of a component.
+    pub fn tensors_of(&self, component: &str) -> Vec<StoredTensor> {
+        let mut components = self.manifest.components.iter();
+        let (_, component) = components
+            .find(|(name, _)| *name == component)
+            .expect(component);
+        let files = component.files.iter();
+        files
+            .flat_map(|file| self.file(&file.sha256).to_vec())
+            .collect()
     }
 
     fn file(&self, sha256: &str) -> &[StoredTensor] {

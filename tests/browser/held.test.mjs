@@ -1,0 +1,58 @@
+// Pairs whose weights stay as they are stored on the device, as those of a full-size model do, draw
+// what expanded weights draw. The manifest's `expanded_limit` makes the bundled pairs do so.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+
+import { PNG } from "pngjs";
+
+import { hasAdapter } from "./browser.mjs";
+import { DIST, PAIR_PATH, cellNames, rootMeanSquareError, withPage } from "./page.mjs";
+
+// Of 255: that of the pictures of expanded weights.
+const TOLERANCE = 3;
+// Shaders compile on the software adapter: slow on two cores.
+const TIMEOUT = 20 * 60_000;
+const REFERENCE = new URL("reference/", import.meta.url);
+
+const { pictures } = JSON.parse(await readFile(new URL("manifest.json", REFERENCE), "utf8"));
+
+/** Draws a reference picture's recipe on WebGPU with held weights, and compares. */
+async function compare(t, file, manifestName) {
+  const { prompt, seed, mode, options } = pictures.find((entry) => entry.file === file);
+  const path = `${PAIR_PATH}${manifestName}`;
+  const manifest = JSON.parse(await readFile(join(DIST, path), "utf8"));
+  manifest.expanded_limit = 0;
+  const prepare = ({ server }) =>
+    server.fault(path, { replaceBody: Buffer.from(JSON.stringify(manifest)) });
+  const parameters = {
+    ...options,
+    prompt,
+    seed,
+    "seed-count": 1,
+    modes: mode,
+    device: "webgpu",
+  };
+  await withPage({ parameters, prepare }, async ({ page }) => {
+    assert.ok(await hasAdapter(page.page), "Chromium has to hand out a WebGPU adapter");
+    await page.pressGenerate();
+    await page.waitForDone(cellNames([mode], 1), TIMEOUT);
+    const expected = PNG.sync.read(await readFile(new URL(file, REFERENCE)));
+    const image = await page.image(mode, 0);
+    const error = rootMeanSquareError(image.rgba, expected.data);
+    t.diagnostic(`${file}: RMSE ${error.toFixed(3)} of 255`);
+    assert.ok(error <= TOLERANCE, `RMSE ${error.toFixed(3)} is over ${TOLERANCE}`);
+  });
+}
+
+test("held weights draw the picture of expanded ones", { timeout: TIMEOUT + 60_000 }, (t) =>
+  compare(t, "webgpu-distilled.png", "manifest.json"),
+);
+
+test(
+  "an adapter beside held weights draws the picture of the merged model",
+  { timeout: TIMEOUT + 60_000 },
+  (t) => compare(t, "lcm-distilled.png", "lcm.json"),
+);
