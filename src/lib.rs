@@ -6,7 +6,7 @@
 #[cfg(feature = "engine")]
 pub mod adapters;
 pub mod engine;
-#[cfg(feature = "engine")]
+#[cfg(feature = "weights")]
 pub mod footprint;
 pub mod history;
 #[cfg(all(feature = "weights", target_family = "wasm"))]

@@ -2,11 +2,11 @@
 //! together, and what proves it.
 //!
 //! # Commits and chunks
-//! A file's bytes are taken in order. A *commit* is a run of whole tensors, of [`COMMIT_LENGTH`] bytes
-//! or one tensor that is longer; its records and the file's [`Progress`] are written in one
+//! A file's bytes are taken in order. A *commit* is a run of whole tensors, of [`Lengths::commit`]
+//! bytes or one tensor that is longer; its records and the file's [`Progress`] are written in one
 //! transaction, so that the store is consistent whenever the browser ends. What has been asked of
-//! the network and is not yet committed never exceeds a *chunk*: [`CHUNK_LENGTH`], or one tensor that
-//! is longer. That is the most that a load fetches twice when it is cut off.
+//! the network and is not yet committed never exceeds a *chunk*: [`Lengths::chunk`], or one tensor
+//! that is longer. That is the most that a load fetches twice when it is cut off.
 //!
 //! # Proof
 //! The hash is one SHA-256 over the whole file, the one that hubs publish. Its state after every
@@ -34,14 +34,30 @@ use super::safetensors::{Header, SafetensorsError, TensorEntry};
 use super::tensor::{Encoding, StoredTensor};
 use super::verify::hexadecimal;
 
-/// The most bytes that are asked for and not yet committed, unless one tensor is longer.
-pub const CHUNK_LENGTH: u64 = 32 * 1024 * 1024;
+/// In what pieces a file is loaded: large files in large ones, small files in small ones, so that
+/// little of either is lost when a load is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lengths {
+    /// The most bytes that are asked for and not yet committed, unless one tensor is longer.
+    pub chunk: u64,
+    /// Bytes of tensors that are written in one transaction, unless one tensor is longer: half a
+    /// chunk, so that one half arrives while the other is written.
+    pub commit: u64,
+    /// Bytes of one request: several are under way at once.
+    pub part: u64,
+}
 
-/// Bytes of tensors that are written in one transaction, unless one tensor is longer.
-pub const COMMIT_LENGTH: u64 = CHUNK_LENGTH / 2;
-
-/// Bytes of one request: several are under way at once.
-pub const PART_LENGTH: u64 = 4 * 1024 * 1024;
+impl Lengths {
+    /// For a file of so many bytes.
+    pub fn of(size: u64) -> Self {
+        let chunk = (size / 16).clamp(1 << 20, 32 << 20);
+        Lengths {
+            chunk,
+            commit: chunk / 2,
+            part: (chunk / 8).max(256 << 10),
+        }
+    }
+}
 
 /// A tensor on its way.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,15 +91,6 @@ impl Commit {
     pub fn length(&self) -> u64 {
         self.range.end - self.range.start
     }
-
-    /// The requests for what follows `position`.
-    pub fn parts(&self, position: u64) -> impl Iterator<Item = Range<u64>> {
-        let end = self.range.end;
-        let start = self.range.start.max(position);
-        (start..end)
-            .step_by(PART_LENGTH as usize)
-            .map(move |from| from..(from + PART_LENGTH).min(end))
-    }
 }
 
 /// A file's commits: the header's, then the tensors'.
@@ -100,6 +107,7 @@ pub fn plan(
         tensors.extend(arriving(file, header, entry, rules)?);
     }
     tensors.sort_by_key(|tensor| tensor.range.start);
+    let lengths = Lengths::of(header.file_length);
     let mut commits = vec![Commit {
         range: 0..header.data_start,
         tensors: Vec::new(),
@@ -109,7 +117,7 @@ pub fn plan(
         let end = tensor.range.end;
         let joins = open
             .as_ref()
-            .is_some_and(|commit| end - commit.range.start <= COMMIT_LENGTH);
+            .is_some_and(|commit| end - commit.range.start <= lengths.commit);
         match &mut open {
             Some(commit) if joins => {
                 commit.range.end = end;

@@ -2,14 +2,13 @@
 //! order, encoded and committed as the [`arrival`](super::arrival) says.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::rc::Rc;
 
 use futures::channel::oneshot;
 use wasm_bindgen_futures::spawn_local;
 
-use super::arrival::{
-    CHUNK_LENGTH, Commit, CommitEncoder, PART_LENGTH, Progress, RunningHash, plan,
-};
+use super::arrival::{Commit, CommitEncoder, Lengths, Progress, RunningHash, plan};
 use super::manifest::ManifestFile;
 use super::rules::EncodingRule;
 use super::safetensors::{Header, SafetensorsError};
@@ -84,6 +83,20 @@ pub struct Arrival {
 impl Arrival {
     fn name(&self) -> &str {
         &self.file.path
+    }
+
+    fn lengths(&self) -> Lengths {
+        Lengths::of(self.file.size)
+    }
+
+    /// The bytes of a range of the file, by parts.
+    fn parts(&self, transfer: &Rc<Transfer>, range: Range<u64>) -> Bytes {
+        Bytes::Parts {
+            transfer: transfer.clone(),
+            length: self.lengths().part,
+            rest: range,
+            asked: VecDeque::new(),
+        }
     }
 
     /// Brings the file, or what is missing of it, unless it is there. The future must be awaited to
@@ -232,7 +245,7 @@ impl Arrival {
         loop {
             let mut verifier = FileVerifier::new(&self.file);
             let mut bytes = Vec::new();
-            let mut parts = Bytes::parts(transfer.clone(), 0..self.file.size);
+            let mut parts = self.parts(transfer, 0..self.file.size);
             while let Some(part) = parts.next(0, self.file.size).await? {
                 verifier.update(&part).map_err(ArriveError::from)?;
                 bytes.extend_from_slice(&part);
@@ -273,7 +286,7 @@ impl Arrival {
         let mut bytes = if in_one_body {
             Bytes::Whole(Box::new(transfer.clone().whole().await?))
         } else {
-            Bytes::parts(transfer.clone(), progress.position..self.file.size)
+            self.parts(transfer, progress.position..self.file.size)
         };
         let mut carry = Vec::new();
         let header_bytes = if progress.position > 0 {
@@ -356,7 +369,7 @@ impl Arrival {
                 Some(writing) => writing.committed()?,
                 None => position,
             };
-            let window = CHUNK_LENGTH.max(commit.length());
+            let window = self.lengths().chunk.max(commit.length());
             if let Some(next) = bytes.next(committed, window).await? {
                 return Ok(next);
             }
@@ -397,7 +410,7 @@ impl Arrival {
             };
             let mut hash = before.ok_or_else(|| self.lost())?;
             let mut encoder = CommitEncoder::new(self.name(), commit).map_err(ArriveError::from)?;
-            let mut parts = Bytes::parts(transfer.clone(), commit.range.clone());
+            let mut parts = self.parts(transfer, commit.range.clone());
             while let Some(part) = parts.next(commit.range.start, commit.length()).await? {
                 hash.update(&part);
                 encoder.push(&part).map_err(ArriveError::from)?;
@@ -430,8 +443,9 @@ impl Arrival {
                 Some(end) if end <= beginning.len() as u64 => return Ok(beginning),
                 _ => {}
             }
-            // As far as the longest header goes.
-            let next = bytes.next(0, self.file.size).await?;
+            // A header longer than a chunk is one commit, and may be asked for as such.
+            let window = self.lengths().chunk.max(end.unwrap_or(0));
+            let next = bytes.next(0, window).await?;
             let next = next.ok_or_else(|| self.cut_off(end.unwrap_or(self.file.size + 1)))?;
             beginning.extend(next);
         }
@@ -578,36 +592,31 @@ impl Writing {
 enum Bytes {
     Parts {
         transfer: Rc<Transfer>,
+        /// Of a part.
+        length: u64,
         /// What has not been asked for.
-        rest: std::ops::Range<u64>,
+        rest: Range<u64>,
         asked: VecDeque<oneshot::Receiver<Result<Vec<u8>, TransferError>>>,
     },
     Whole(Box<Whole>),
 }
 
 impl Bytes {
-    fn parts(transfer: Rc<Transfer>, rest: std::ops::Range<u64>) -> Self {
-        Bytes::Parts {
-            transfer,
-            rest,
-            asked: VecDeque::new(),
-        }
-    }
-
     /// The next bytes, while no more than `window` bytes beyond `committed` are asked for; none: the
     /// end, or nothing can be asked for before more is committed.
     async fn next(&mut self, committed: u64, window: u64) -> Result<Option<Vec<u8>>, TransferError> {
-        let (transfer, rest, asked) = match self {
+        let (transfer, length, rest, asked) = match self {
             Bytes::Whole(body) => return body.next().await,
             Bytes::Parts {
                 transfer,
+                length,
                 rest,
                 asked,
-            } => (transfer, rest, asked),
+            } => (transfer, *length, rest, asked),
         };
         while !rest.is_empty() && asked.len() < PARALLEL_PARTS {
-            let end = (rest.start + PART_LENGTH).min(rest.end);
-            if end - committed > window {
+            let end = (rest.start + length).min(rest.end).min(committed + window);
+            if end <= rest.start {
                 break;
             }
             let (sender, part) = oneshot::channel();

@@ -293,8 +293,10 @@ impl StoredTensor {
             Encoding::Q8 => self.element_count(),
             Encoding::Q4 => self.element_count() / 2,
         };
-        let (values, scales) = self.bytes.split_at(length);
-        Ok((values, f16_values(scales).collect()))
+        let (values, encoded) = self.bytes.split_at(length);
+        let mut scales = vec![0.0; encoded.len() / 2];
+        blocks::decode(Encoding::F16, encoded, &mut scales);
+        Ok((values, scales))
     }
 
     /// The values of some rows (indices into the first dimension) one after the other, without
