@@ -1,0 +1,213 @@
+// A page whose models come from a hub: the hub, the small pair on it, and the Models panel by its
+// data-testid handles.
+
+import { rm } from "node:fs/promises";
+
+import { Browser } from "./browser.mjs";
+import { Hub } from "./hub.mjs";
+import { smallModels, smallPair } from "./hub_files.mjs";
+import { DIST, FirststepPage } from "./page.mjs";
+import { StaticServer } from "./server.mjs";
+
+/** The small pair's address on the page, and that of a second one that shares the base with it. */
+export const SMALL = "pairs/small.json";
+export const SECOND = "pairs/second.json";
+
+const TIMEOUT = 60_000;
+
+/** How the small pair's tensors are stored: some of every encoding. */
+export const ENCODINGS = [
+  { tensors: "conv_in.*", encoding: "f16" },
+  { tensors: "*norm*", encoding: "f32" },
+  { tensors: "*.conv*.weight", encoding: "q8" },
+  { tensors: "*.attentions.*.weight", encoding: "q4" },
+];
+
+/** Serves manifests as the page's own, beside the emoji pairs. */
+export function offer(server, hub, manifests) {
+  const serve = (path, json) =>
+    server.fault(`/${path}`, { replaceBody: Buffer.from(JSON.stringify(json)) });
+  for (const [address, manifest] of Object.entries(manifests)) {
+    serve(address, manifest);
+  }
+  const paths = Object.keys(manifests).map((address) => address.replace("pairs/", ""));
+  serve("pairs/index.json", {
+    hub: hub.url,
+    pairs: [
+      { manifest: "emoji/manifest.json", bundled: true },
+      ...paths.map((manifest) => ({ manifest })),
+    ],
+  });
+}
+
+/** The small pair's manifest, with tensors that are encoded as they arrive. */
+export async function encodedPair(hub, options) {
+  const manifest = await smallPair(hub, options);
+  manifest.components.unet.encodings = ENCODINGS;
+  if (manifest.components.unet_distilled.adapter_on === undefined) {
+    manifest.components.unet_distilled.encodings = ENCODINGS;
+  }
+  return manifest;
+}
+
+/**
+ * Opens the page with the small pair on a hub, hands all of it to `run` and looks for problems
+ * afterwards.
+ *
+ * @param {object} options
+ * @param {string} options.models folder with the hub's files, of `smallModels`
+ * @param {object} [options.pair] options of `smallPair`
+ * @param {object} [options.hubOptions] options of `Hub.start`
+ * @param {(tools: object) => unknown} [options.prepare] called before the page is opened
+ */
+export async function withLibrary({ models, pair, hubOptions, prepare, ...launch }, run) {
+  const hub = await Hub.start(models, hubOptions);
+  const server = await StaticServer.start(DIST);
+  const browser = await Browser.launch(launch);
+  try {
+    const manifest = await encodedPair(hub, pair);
+    offer(server, hub, { [SMALL]: manifest });
+    const page = new FirststepPage(await browser.newPage(), server.url);
+    const library = new LibraryPanel(page);
+    const tools = { hub, server, browser, page, library, manifest };
+    await prepare?.(tools);
+    await page.open({ device: "cpu" });
+    await run(tools);
+    browser.assertNoProblems();
+  } finally {
+    await browser.close();
+    await server.close();
+    await hub.close();
+  }
+}
+
+/** Runs with a temporary folder of the small models. */
+export async function withModels(run, wants) {
+  const models = await smallModels(wants);
+  try {
+    await run(models);
+  } finally {
+    await rm(models, { recursive: true, force: true });
+  }
+}
+
+/** The Models panel. */
+export class LibraryPanel {
+  #page;
+
+  constructor(page) {
+    this.#page = page;
+  }
+
+  async open() {
+    if (!(await this.#page.control("library").isVisible())) {
+      await this.#page.control("models").click({ timeout: TIMEOUT });
+    }
+    await this.#page.control("library-pair").first().waitFor({ timeout: TIMEOUT });
+  }
+
+  row(address) {
+    return this.#page.page.locator(`[data-testid="library-pair"][data-address="${address}"]`);
+  }
+
+  /** Waits until the row has this state or phase. */
+  async waitFor(address, { state, phase }, timeout = TIMEOUT) {
+    const wanted =
+      (state === undefined ? "" : `[data-state="${state}"]`) +
+      (phase === undefined ? "" : `[data-phase="${phase}"]`);
+    const row = `[data-testid="library-pair"][data-address="${address}"]${wanted}`;
+    try {
+      await this.#page.page.locator(row).waitFor({ state: "attached", timeout });
+    } catch (error) {
+      throw new Error(
+        `${address} should get ${wanted}, but is ${await this.describe(address)}; the panel says ` +
+          JSON.stringify(await this.sentences()),
+        { cause: error },
+      );
+    }
+  }
+
+  async describe(address) {
+    return this.row(address).evaluate((row) => `${row.dataset.state}, ${row.dataset.phase}`);
+  }
+
+  /** Opens the pre-flight of a pair; its verdict. */
+  async check(address) {
+    await this.open();
+    await this.row(address).getByTestId("load").click({ timeout: TIMEOUT });
+    const preflight = this.#page.page.locator('[data-testid="preflight"][data-verdict]');
+    await preflight.waitFor({ timeout: TIMEOUT });
+    return preflight.getAttribute("data-verdict");
+  }
+
+  /** Accepts what has to be accepted and starts the load. */
+  async start(address) {
+    await this.check(address);
+    for (const licence of await this.#page.page.getByTestId("accept-licence").all()) {
+      await licence.check();
+    }
+    await this.#page.control("start-load").click({ timeout: TIMEOUT });
+  }
+
+  async load(address, timeout) {
+    await this.start(address);
+    await this.waitFor(address, { state: "complete", phase: "idle" }, timeout);
+  }
+
+  /** Every sentence that the panel shows of what happened. */
+  async sentences() {
+    return this.#page.page
+      .locator('[data-testid="library-notice"] li, [data-testid="library-problem"]')
+      .allInnerTexts();
+  }
+
+  async waitForSentence(pattern, timeout = TIMEOUT) {
+    const end = Date.now() + timeout;
+    for (;;) {
+      const sentences = await this.sentences();
+      if (sentences.some((text) => pattern.test(text))) {
+        return;
+      }
+      if (Date.now() > end) {
+        throw new Error(`no sentence matches ${pattern}: ${JSON.stringify(sentences)}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
+/**
+ * What lies in the store: SHA-256 of every record's bytes by its key, and the ids of the complete
+ * files and of those that have begun.
+ */
+export async function readStore(page) {
+  return page.page.evaluate(async () => {
+    const database = await new Promise((resolve, reject) => {
+      const request = indexedDB.open("firststep");
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
+    const ask = (store, method) =>
+      new Promise((resolve, reject) => {
+        const request = database.transaction(store).objectStore(store)[method]();
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+      });
+    try {
+      const keys = await ask("tensors", "getAllKeys");
+      const values = await ask("tensors", "getAll");
+      const records = {};
+      for (const [index, key] of keys.entries()) {
+        const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", values[index].bytes));
+        records[key] = [...hash].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+      }
+      return {
+        records,
+        complete: await ask("files", "getAllKeys"),
+        begun: await ask("progress", "getAllKeys"),
+      };
+    } finally {
+      database.close();
+    }
+  });
+}
