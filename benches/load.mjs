@@ -3,7 +3,7 @@
 // stands what cannot be left out: fetching and hashing the same bytes, reading the same records.
 //
 // Usage: node benches/load.mjs [--encoding pair|q4|q8|f16]… [--hash MODULE] [--peer]
-//   --encoding  how tensors are stored, several in turn; pair: as the pair's manifest says (default)
+//   --encoding  how tensors are stored, several in turn; pair, the default: as its manifest says
 //   --hash      a module of the built page whose createHash() the peer uses; the browser's own
 //               SHA-256 otherwise
 //   --peer      measures the peer alone
@@ -70,7 +70,7 @@ function printTable(rows) {
   console.log();
 }
 
-/** Reads the files once, so that the disk's speed is in no phase, or in all where memory is short. */
+/** Reads the files once, so that the first phase isn't alone with the disk's speed in it. */
 async function fillDiskCache(paths) {
   for (const path of paths) {
     const file = createReadStream(join(FILES, path), { highWaterMark: PART_SIZE });
@@ -188,7 +188,11 @@ function printLoad(encoding, { hashed }, { arrival, unet, raw, warm, watch }, st
   printTable([
     ["", "MB", "s", "MB/s", "× peer", "promised"],
     ["arrival of the pair", ...numbers(arrival), ...ratio(arrival, hashed, LIMITS.arrival)],
-    ["of this the UNet, as the hub saw it", ...numbers(unet), ...ratio(unet, hashed, LIMITS.arrival)],
+    [
+      "of this the UNet, as the hub saw it",
+      ...numbers(unet),
+      ...ratio(unet, hashed, LIMITS.arrival),
+    ],
     ["peer: the same records, read", ...numbers(raw)],
     ["warm read by the engine", ...numbers(warm), ...ratio(warm, raw, LIMITS.warm)],
   ]);

@@ -33,9 +33,7 @@ const BASE = "stabilityai/stable-diffusion-xl-base-1.0";
 const TINY_DECODER = "madebyollin/taesdxl";
 /** Repositories whose safetensors files don't say what wrote them. */
 const WITHOUT_METADATA = ["tianweiy/DMD2", "ByteDance/SDXL-Lightning"];
-const TOKENIZER_FILES = fileURLToPath(
-  new URL("../public/pairs/emoji/tokenizer/", import.meta.url),
-);
+const TOKENIZER_FILES = fileURLToPath(new URL("../public/pairs/emoji/tokenizer/", import.meta.url));
 
 /**
  * Random values that all tensors share, each from another place on. The length is a prime, so that
@@ -50,8 +48,8 @@ const LORA_RANK = { full: 64, small: 4 };
 const LORA_ALPHA = 8;
 
 /**
- * The files with weights. `seed` distinguishes models of one layout; components of one seed have the
- * same values wherever they stand.
+ * The files with weights. `seed` distinguishes models of one layout; components of one seed have
+ * the same values wherever they stand.
  */
 function weightFiles(scale) {
   const configs = CONFIGS[scale];
@@ -219,7 +217,8 @@ class Values {
   #bytes(mean, deviation, dtype) {
     const key = `${mean} ${deviation} ${dtype}`;
     if (!this.#scaled.has(key)) {
-      const array = dtype === "F16" ? new Uint16Array(TABLE_LENGTH) : new Float32Array(TABLE_LENGTH);
+      const array =
+        dtype === "F16" ? new Uint16Array(TABLE_LENGTH) : new Float32Array(TABLE_LENGTH);
       for (const [index, value] of this.#table.entries()) {
         const scaled = mean + deviation * value;
         array[index] = dtype === "F16" ? halfBits(scaled) : scaled;
@@ -308,7 +307,7 @@ async function writeTensors(file, { ordered, head }, values) {
     filled = 0;
   };
   const add = async (bytes) => {
-    for (let position = 0; position < bytes.length; ) {
+    for (let position = 0; position < bytes.length;) {
       const count = bytes.copy(buffer, filled, position);
       position += count;
       filled += count;
@@ -389,6 +388,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     console.error("Usage: node tools/full_size.mjs FOLDER [--scale full|small] [--only PART]…");
     process.exit(2);
   }
-  const wants = (path) => values.only.length === 0 || values.only.some((part) => path.includes(part));
+  const wants = (path) =>
+    values.only.length === 0 || values.only.some((part) => path.includes(part));
   await writeModels(folder, { scale: values.scale, wants, report: console.error });
 }

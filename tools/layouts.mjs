@@ -225,8 +225,7 @@ function tinyBlock(path, channels) {
 
 /** AutoencoderTiny, which previews use. */
 export function tinyAutoencoderTensors(config) {
-  const half = (name, layers) =>
-    layers.flatMap((make, index) => make(`${name}.layers.${index}`));
+  const half = (name, layers) => layers.flatMap((make, index) => make(`${name}.layers.${index}`));
   const withoutBias = (path, channels) => [
     { name: `${path}.weight`, shape: [channels, channels, 3, 3] },
   ];
@@ -255,13 +254,16 @@ export function tinyAutoencoderTensors(config) {
 }
 
 /** Layers that distillation LoRAs of SDXL change, as DMD2's has them. */
-const LORA_TARGET =
-  /\.(to_q|to_k|to_v|to_out\.0|proj_in|proj_out|ff\.net\.0\.proj|ff\.net\.2|conv1|conv2|conv_shortcut|(down|up)samplers\.0\.conv|time_emb_proj)\.weight$/;
+const LORA_LAYERS = [
+  ...["to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2"],
+  ...["conv1", "conv2", "conv_shortcut", "time_emb_proj"],
+  ...["downsamplers.0.conv", "upsamplers.0.conv"],
+];
 
 /** A LoRA on the UNet with kohya's suffixes over diffusers' names. */
 export function loraTensors(config, rank) {
   return unetTensors(config)
-    .filter(({ name }) => LORA_TARGET.test(name))
+    .filter(({ name }) => LORA_LAYERS.some((layer) => name.endsWith(`.${layer}.weight`)))
     .flatMap(({ name, shape: [output, input, ...kernel] }) => {
       const path = name.slice(0, -".weight".length).replaceAll(".", "_");
       return under(`lora_unet_${path}`, [
@@ -304,7 +306,8 @@ const SGM_RESNET_PARTS = [
 export function sgmUnetName(name, config) {
   const perDownBlock = config.layers_per_block + 1;
   const perUpBlock = config.layers_per_block + 1;
-  const place = /^(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.*)$/;
+  const place =
+    /^(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.*)$/;
   const match = place.exec(name);
   if (match === null) {
     const moved = rename(name, SGM_UNET_PARTS);
@@ -320,7 +323,8 @@ export function sgmUnetName(name, config) {
     const index = config.up_block_types[block] === "CrossAttnUpBlock2D" ? 2 : 1;
     return `output_blocks.${perUpBlock * block + config.layers_per_block}.${index}.${rest}`;
   }
-  const index = direction === "down" ? perDownBlock * block + layer + 1 : perUpBlock * block + layer;
+  const index =
+    direction === "down" ? perDownBlock * block + layer + 1 : perUpBlock * block + layer;
   const part = kind === "resnets" ? 0 : 1;
   const moved = `${direction === "down" ? "input" : "output"}_blocks.${index}.${part}.${rest}`;
   return kind === "resnets" ? rename(moved, SGM_RESNET_PARTS) : moved;
@@ -337,7 +341,7 @@ const SGM_AUTOENCODER_PARTS = [
   [/\.mid_block\.resnets\.1\./, ".mid.block_2."],
 ];
 
-/** A tensor of the autoencoder under its original name; attention there is of 1 × 1 convolutions. */
+/** A tensor of the autoencoder in the original, whose attention is of 1 × 1 convolutions. */
 function sgmAutoencoderTensor({ name, shape }, config) {
   const last = config.block_out_channels.length - 1;
   const up = /\.up_blocks\.(\d+)\.(resnets\.|upsamplers\.0\.)/.exec(name);
@@ -380,7 +384,8 @@ function openClipTensors(tensors) {
     const layer = name.replace(/^text_model\.encoder\.layers\./, "transformer.resblocks.");
     const projection = /^(.*)\.self_attn\.[qkv]_proj\.(weight|bias)$/.exec(layer);
     if (projection === null) {
-      const moved = layer === name ? rename(name, OPEN_CLIP_PARTS) : rename(layer, OPEN_CLIP_LAYER_PARTS);
+      const moved =
+        layer === name ? rename(name, OPEN_CLIP_PARTS) : rename(layer, OPEN_CLIP_LAYER_PARTS);
       const transposed = moved === "text_projection";
       const turned = transposed ? shape.toReversed() : shape;
       result.push({ name: moved, shape: turned, parts: [tensor], transposed });

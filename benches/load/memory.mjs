@@ -104,7 +104,7 @@ export class MemoryWatch {
     const family = new Set(
       all.filter(({ command }) => command.includes(this.#profile)).map(({ id }) => id),
     );
-    for (let grown = true; grown; ) {
+    for (let grown = true; grown;) {
       const children = all.filter(({ id, parent }) => family.has(parent) && !family.has(id));
       children.forEach(({ id }) => family.add(id));
       grown = children.length > 0;

@@ -1,5 +1,5 @@
-// SHA-256 by the browser itself, part by part: it has no hash that goes on from part to part, so the
-// work is that of a file's hash, but the result is none. It stands where no other is given.
+// SHA-256 by the browser itself, part by part: it has no hash that goes on from part to part, so
+// the work is that of a file's hash, but the result is none. It stands where no other is given.
 
 export function createHash() {
   return {

@@ -74,8 +74,8 @@ function rowOf(page) {
   return page.page.locator(`[data-testid="library-pair"][data-address="${ADDRESS}"]`);
 }
 
-/** To be run in the page before its own code: notes when the engine reads weights and is done with it. */
-export function recordReading() {
+/** Runs in the page before its own code: notes when the engine begins and ends reading weights. */
+function recordReading() {
   const reading = { began: null, ended: null };
   globalThis.reading = reading;
   const OriginalWorker = globalThis.Worker;

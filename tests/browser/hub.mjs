@@ -1,5 +1,6 @@
-// A model hub with its CDN on 127.0.0.1: what a browser meets when it loads weights from a hub, with
-// the faults of real networks on demand. Bodies are streamed from disk, so files may be of any size.
+// A model hub with its CDN on 127.0.0.1: what a browser meets when it loads weights from a hub,
+// with the faults of real networks on demand. Bodies are streamed from disk, so files may be of any
+// size.
 //
 // The folder that it serves holds repositories as <owner>/<name>/<path>, and below static/ what a
 // plain static host would have. A file is named by its path in that folder everywhere here:
@@ -18,6 +19,8 @@ import { parseRange } from "./server.mjs";
 const LFS_ENDINGS = [".safetensors", ".bin", ".pt"];
 /** Bytes per read from disk; small where a rate is to be kept. */
 const READ_SIZE = { free: 256 * 1024, throttled: 16 * 1024 };
+/** Faults of a body, which a request for the headers alone doesn't meet. */
+const BODY_FAULTS = ["cut", "stall", "ignore-range", "wrong-content-range", "truncated", "flip"];
 /** Where faults happen unless they name another place. */
 const USUAL_ROUTE = { "dead-redirect": "resolve" };
 
@@ -53,8 +56,8 @@ const EXPOSED_HEADERS = [
  * @property {number} [times] how many matching requests are hit; 1 by default, Infinity for all
  * @property {number} [skip] how many matching requests are let through before
  * @property {number} [offset] only requests whose range holds this byte of the file match
- * @property {Route} [route] where it happens: at the content (CDN, static host, or the hub for small
- *   files) by default
+ * @property {Route} [route] where it happens: at the content (CDN, static host, or the hub for
+ *   small files) by default
  * @property {number} [bytes]
  * @property {number} [status]
  * @property {number} [retryAfter] seconds
@@ -283,14 +286,15 @@ export class Hub {
   }
 
   /** The faults that hit this request, by kind; each has then happened once more. */
-  #hits(path, route, range) {
+  #hits(path, route, method, range) {
     const hits = {};
     for (const fault of this.#faults.get(path) ?? []) {
       const place = fault.route ?? USUAL_ROUTE[fault.kind] ?? "content";
       const { offset } = fault;
       const holdsOffset =
         offset === undefined || range === null || (range.start <= offset && offset <= range.end);
-      if (place !== route || !holdsOffset || fault.left <= 0) {
+      const isMet = method !== "HEAD" || !BODY_FAULTS.includes(fault.kind);
+      if (place !== route || !isMet || !holdsOffset || fault.left <= 0) {
         continue;
       }
       if (fault.passes > 0) {
@@ -393,7 +397,7 @@ export class Hub {
     if (this.#answerPreflight(request, response, entry)) {
       return;
     }
-    const hits = this.#hits(path, route, null);
+    const hits = this.#hits(path, route, request.method, null);
     if (await this.#answerFault(request, response, entry, hits, headers)) {
       return;
     }
@@ -433,7 +437,7 @@ export class Hub {
       return;
     }
     const headers = { ...this.#cors(request), "Content-Type": "application/json" };
-    const hits = this.#hits(repository, "api", null);
+    const hits = this.#hits(repository, "api", request.method, null);
     if (await this.#answerFault(request, response, entry, hits, headers)) {
       return;
     }
@@ -485,7 +489,8 @@ export class Hub {
     };
     const signed = this.#signatures.has(address.searchParams.get("X-Amz-Signature"));
     if (!signed && request.method !== "OPTIONS") {
-      this.#end(request, response, this.#log(request, "content", path), 403, headers, "Forbidden\n");
+      const entry = this.#log(request, "content", path);
+      this.#end(request, response, entry, 403, headers, "Forbidden\n");
       return;
     }
     await this.#send(request, response, path, headers);
@@ -499,7 +504,8 @@ export class Hub {
     }
     const content = await this.#content(path);
     const asked = content === null ? null : parseRange(request.headers.range, content.size);
-    const hits = this.#hits(path, route, asked === "unsatisfiable" ? null : asked);
+    const range = asked === "unsatisfiable" ? null : asked;
+    const hits = this.#hits(path, route, request.method, range);
     if (await this.#answerFault(request, response, entry, hits, headers)) {
       return;
     }
@@ -523,8 +529,7 @@ export class Hub {
     let range = fresh ? parseRange(entry.range ?? undefined, size) : null;
     const all = {
       ...headers,
-      "Content-Type":
-        extname(path) === ".json" ? "application/json" : "application/octet-stream",
+      "Content-Type": extname(path) === ".json" ? "application/json" : "application/octet-stream",
       "Accept-Ranges": "bytes",
       ...(etag === null ? {} : { ETag: etag }),
     };
@@ -539,9 +544,8 @@ export class Hub {
     const start = range?.start ?? 0;
     let end = range === null ? size : range.end + 1;
     if (range !== null) {
-      const shift = hits["wrong-content-range"] === undefined
-        ? 0
-        : (hits["wrong-content-range"][0].shift ?? 1);
+      const shift =
+        hits["wrong-content-range"] === undefined ? 0 : (hits["wrong-content-range"][0].shift ?? 1);
       all["Content-Range"] = `bytes ${start + shift}-${end - 1 + shift}/${size}`;
     }
     if (hits.truncated !== undefined) {
@@ -550,6 +554,8 @@ export class Hub {
     all["Content-Length"] = end - start;
     entry.status = range === null ? 200 : 206;
     response.writeHead(entry.status, all);
+    // They would wait for a body that may never come.
+    response.flushHeaders();
     if (request.method === "HEAD") {
       response.end();
       return;
@@ -611,7 +617,7 @@ export class Hub {
     await sleep(this.#nextSend - now);
   }
 
-  /** Answers the question whether a request with such headers is allowed; false: it is no such one. */
+  /** Answers the question whether a request is allowed; false: it is none. */
   #answerPreflight(request, response, entry) {
     if (request.method === "GET" || request.method === "HEAD") {
       return false;

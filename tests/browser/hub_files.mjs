@@ -54,8 +54,8 @@ export async function smallModels(wants) {
 }
 
 /**
- * The manifest of a pair whose weights lie on the hub. It is meant to be served in the page's folder
- * pairs/, for the tokenizers are the emoji pair's.
+ * The manifest of a pair whose weights lie on the hub. It is meant to be served in the page's
+ * folder pairs/, for the tokenizers are the emoji pair's.
  *
  * @param {import("./hub.mjs").Hub} hub
  * @param {object} options
