@@ -8,7 +8,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use burn::tensor::{
-    Basic, DType, Device, Int, Tensor, TensorData, f16,
+    DType, Device, Int, Tensor, TensorData, f16, kind,
     quantization::{QuantScheme, QuantValue, ScaleDtype},
 };
 
@@ -102,7 +102,7 @@ impl Values {
 
 /// Puts a tensor on the device for good: a buffer of its very size, where the pools for what comes
 /// and goes in a computation have theirs in steps, and may lend a large one to a small tensor.
-fn upload<const D: usize, K: Basic>(data: TensorData, device: &Device) -> Tensor<D, K> {
+fn upload<const D: usize, K: kind::Basic>(data: TensorData, device: &Device) -> Tensor<D, K> {
     device.memory_persistent_allocations(data, |data| Tensor::from_data(data, device))
 }
 
