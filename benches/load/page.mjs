@@ -27,7 +27,8 @@ export async function offerPair(server, hub, encoding) {
   const manifest = JSON.parse(await readFile(join(DIST, ADDRESS), "utf8"));
   const files = [];
   for (const component of Object.values(manifest.components)) {
-    if (encoding !== null && component.files.some((file) => file.hub !== undefined)) {
+    // An adapter is merged into weights, not computed with: its own precision stays.
+    if (encoding !== null && component.adapter_on === undefined) {
       component.encodings = [{ tensors: "*", encoding }];
     }
     for (const file of component.files.filter((file) => file.hub !== undefined)) {
