@@ -28,7 +28,8 @@ export async function offerPair(server, hub, encoding) {
   const files = [];
   for (const component of Object.values(manifest.components)) {
     // An adapter is merged into weights, not computed with: its own precision stays.
-    if (encoding !== null && component.adapter_on === undefined) {
+    const isModel = component.files.some((file) => file.hub !== undefined);
+    if (encoding !== null && isModel && component.adapter_on === undefined) {
       component.encodings = [{ tensors: "*", encoding }];
     }
     for (const file of component.files.filter((file) => file.hub !== undefined)) {
