@@ -27,7 +27,9 @@ export async function offerPair(server, hub, encoding) {
   const manifest = JSON.parse(await readFile(join(DIST, ADDRESS), "utf8"));
   const files = [];
   for (const component of Object.values(manifest.components)) {
-    if (encoding !== null && component.files.some((file) => file.hub !== undefined)) {
+    // An adapter is merged into weights, not computed with: its own precision stays.
+    const isModel = component.files.some((file) => file.hub !== undefined);
+    if (encoding !== null && isModel && component.adapter_on === undefined) {
       component.encodings = [{ tensors: "*", encoding }];
     }
     for (const file of component.files.filter((file) => file.hub !== undefined)) {
