@@ -389,6 +389,7 @@ impl Loader {
                 total,
                 received: Cell::new(before),
                 phase: RefCell::new(Phase::Loading),
+                last_retry: RefCell::new(None),
                 reported: Cell::new(0.0),
                 speed: RefCell::new(Speed::default()),
             });
@@ -428,6 +429,8 @@ struct Load {
     total: u64,
     received: Cell<u64>,
     phase: RefCell<Phase>,
+    /// What the network did last: told once, however often it does it.
+    last_retry: RefCell<Option<String>>,
     reported: Cell<f64>,
     speed: RefCell<Speed>,
 }
@@ -475,10 +478,12 @@ impl Witness for Load {
                 }
             }
             Report::Retries(reason) => {
-                if !matches!(&*self.phase.borrow(), Phase::Retrying(known) if *known == reason) {
-                    self.notice(format!("{reason} It is being tried again."));
+                let is_new = self.last_retry.replace(Some(reason.clone())) != Some(reason.clone());
+                let sentence = format!("{}, so it is asked again.", capitalized(&reason));
+                if is_new {
+                    self.notice(sentence.clone());
                 }
-                self.tell(Phase::Retrying(reason));
+                self.tell(Phase::Retrying(sentence));
             }
             Report::Offline => self.tell(Phase::Offline),
         }
@@ -493,5 +498,13 @@ impl Witness for Load {
             address: self.address.clone(),
             message,
         });
+    }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => first.to_uppercase().chain(characters).collect(),
+        None => String::new(),
     }
 }

@@ -97,6 +97,29 @@ pub enum SourceError {
     Verify(#[from] VerifyError),
 }
 
+impl SourceError {
+    /// What happened, for a sentence about something that is tried again; without a full stop.
+    pub fn happening(&self) -> String {
+        match self {
+            SourceError::Status { file, status } => {
+                format!("the server of {file} answered with HTTP status {status}")
+            }
+            SourceError::Unreachable { file } => format!(
+                "{file} can't be reached, or its host doesn't allow this page to read its files \
+                 (CORS)"
+            ),
+            SourceError::Interrupted { file } => {
+                format!("the connection broke while {file} was loading")
+            }
+            SourceError::Stalled { file } => format!("the server of {file} stopped sending"),
+            SourceError::WrongPart { file } => {
+                format!("the server of {file} sent another part of it than was asked for")
+            }
+            other => other.to_string().trim_end_matches('.').to_owned(),
+        }
+    }
+}
+
 /// The address of a file of a pair, relative to its manifest's.
 ///
 /// # Errors

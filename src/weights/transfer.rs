@@ -42,7 +42,7 @@ pub enum TransferError {
 pub enum Report {
     /// Bytes arrive.
     Flows,
-    /// A part waits to be asked for again: a sentence why.
+    /// A part waits to be asked for again: what happened, as [`SourceError::happening`] says it.
     Retries(String),
     /// The browser is offline.
     Offline,
@@ -331,6 +331,9 @@ impl Transfer {
             Err(SourceError::Unreachable { .. }) => SourceError::Unreachable {
                 file: self.file.clone(),
             },
+            Err(SourceError::Interrupted { .. }) => SourceError::Interrupted {
+                file: self.file.clone(),
+            },
             Err(error @ (SourceError::Address { .. } | SourceError::Status { .. })) => {
                 return Err(TransferError::Source(error).into());
             }
@@ -365,7 +368,7 @@ impl Transfer {
             } else if left <= 0.0 {
                 return Ok(());
             } else {
-                (self.report)(Report::Retries(error.to_string()));
+                (self.report)(Report::Retries(error.happening()));
             }
             let pause = left.clamp(1.0, f64::from(SILENCE_MILLISECONDS));
             TimeoutFuture::new(pause as u32).await;
@@ -391,7 +394,8 @@ impl Whole {
         match piece {
             Ok(piece) => Ok(piece),
             Err(Failure::Passing(error, _)) => Err(TransferError::StartOver(format!(
-                "{error} The server doesn't send parts of a file, so it is loaded from its beginning."
+                "Since {}, and it doesn't send parts of a file, the file is loaded from its beginning.",
+                error.happening()
             ))),
             Err(failure) => Err(final_error(failure)),
         }
