@@ -6,3 +6,4 @@
 //! other tabs know of it. Nothing here knows burn, the models or the page.
 
 pub mod protocol;
+pub mod words;
