@@ -6,6 +6,7 @@
 //! other tabs know of it. Nothing here knows burn, the models or the page.
 
 pub mod protocol;
+pub mod words;
 #[cfg(feature = "loader")]
 pub mod preflight;
 #[cfg(feature = "loader")]

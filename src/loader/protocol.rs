@@ -70,6 +70,9 @@ pub struct PairEntry {
     pub shared_with: Vec<String>,
     /// When it was last drawn with or loaded, in milliseconds since 1970.
     pub last_used: Option<f64>,
+    /// Whether a load of it was begun: its pre-flight has been seen and its licences accepted, so
+    /// that a [`Request::Load`] goes on without either. False again once it is deleted.
+    pub begun: bool,
 }
 
 /// What the browser says of its storage.

@@ -106,13 +106,9 @@ pub fn Compare(
             "ArrowDown" => look.update(|it| *it = it.moved(0.0, -PAN_STEP)),
             "PageUp" => go(-1),
             "PageDown" => go(1),
-            // The dialog closes by itself, and nothing is to be cancelled behind it.
-            "Escape" => event.stop_propagation(),
             _ => return,
         }
-        if event.key() != "Escape" {
-            event.prevent_default();
-        }
+        event.prevent_default();
     };
     let dragged = StoredValue::new(None::<(f64, f64)>);
     let pane_size = |event: &web_sys::Event| {

@@ -1,5 +1,6 @@
-//! Pictures that come back: dropped anywhere on the page, pasted, or chosen. What they say fills the
-//! controls; nothing is drawn by itself.
+//! Pictures that come back, and manifests of pairs: dropped anywhere on the page, pasted, or chosen.
+//! What a picture says fills the controls, and a manifest's pair goes to the models' panel; nothing is
+//! drawn or downloaded by itself.
 
 use js_sys::Uint8Array;
 use leptos::ev;
@@ -16,10 +17,17 @@ use crate::share::saved_recipe::SavedRecipe;
 /// The largest file that is read, in bytes.
 const MAXIMUM_FILE_BYTES: f64 = 64e6;
 
-/// What a file says of how its picture was made.
+/// The largest manifest that is read, in bytes: the bundled ones have a thousandth of it.
+const MAXIMUM_MANIFEST_BYTES: f64 = 16e6;
+
+/// What a file is.
 enum Found {
+    /// A picture of this page.
     Recipe(Box<SavedRecipe>),
+    /// A picture of another program.
     Parameters(ReadParameters),
+    /// The text of a pair's manifest.
+    Manifest(String),
 }
 
 /// A button to choose a picture with, and the whole page as a place to drop one at. Of what can't be
@@ -29,6 +37,8 @@ pub fn OpenPicture(
     on_open: Callback<SavedRecipe>,
     /// For pictures of other programs.
     on_parameters: Callback<ReadParameters>,
+    /// For the text of a pair's manifest.
+    on_manifest: Callback<String>,
     on_problem: Callback<String>,
 ) -> impl IntoView {
     let field = NodeRef::<Input>::new();
@@ -56,6 +66,7 @@ pub fn OpenPicture(
                     )));
                 }
                 Ok(Found::Parameters(parameters)) => on_parameters.run(parameters),
+                Ok(Found::Manifest(text)) => on_manifest.run(text),
                 Err(sentence) => on_problem.run(sentence),
             }
         });
@@ -144,7 +155,9 @@ pub fn OpenPicture(
                     .then(|| {
                         view! {
                             <div class="drop-target" data-testid="drop-target" aria-hidden="true">
-                                <p>"Drop the picture: its recipe fills the page, nothing is drawn yet."</p>
+                                <p>
+                                    "Drop it: a picture's recipe fills the page, a manifest's models are looked at. Nothing is drawn or downloaded yet."
+                                </p>
                             </div>
                         }
                     })
@@ -160,6 +173,9 @@ fn holds_files(data: &DataTransfer) -> bool {
 
 /// What a file says; a sentence where it says nothing.
 async fn read(file: &File) -> Result<Found, String> {
+    if is_manifest(file) {
+        return read_manifest(file).await.map(Found::Manifest);
+    }
     let size = file.size();
     if size > MAXIMUM_FILE_BYTES {
         return Err(format!(
@@ -170,12 +186,8 @@ async fn read(file: &File) -> Result<Found, String> {
             MAXIMUM_FILE_BYTES / 1e6
         ));
     }
-    let buffer = JsFuture::from(file.array_buffer()).await.map_err(|_| {
-        format!(
-            "“{}” can't be read: it may have been moved or deleted, or it is a folder.",
-            file.name()
-        )
-    })?;
+    let buffer = JsFuture::from(file.array_buffer()).await;
+    let buffer = buffer.map_err(|_| unreadable(file))?;
     let bytes = Uint8Array::new(&buffer).to_vec();
     match find_recipe(&bytes).map_err(|error| error.to_string())? {
         FoundRecipe::Recipe(text) => SavedRecipe::from_json(&text)
@@ -183,4 +195,33 @@ async fn read(file: &File) -> Result<Found, String> {
             .map_err(|error| error.to_string()),
         FoundRecipe::Parameters(parameters) => Ok(Found::Parameters(parameters)),
     }
+}
+
+/// Whether a file calls itself a manifest. Systems differ in whether they name its type.
+fn is_manifest(file: &File) -> bool {
+    file.type_() == "application/json" || file.name().to_ascii_lowercase().ends_with(".json")
+}
+
+/// The text of a manifest's file; a sentence where it can't be read.
+pub async fn read_manifest(file: &File) -> Result<String, String> {
+    if file.size() > MAXIMUM_MANIFEST_BYTES {
+        return Err(format!(
+            "“{}” has {:.0} MB, and manifests have less than {:.0} MB: open the JSON file that lists \
+             the pair's files.",
+            file.name(),
+            file.size() / 1e6,
+            MAXIMUM_MANIFEST_BYTES / 1e6
+        ));
+    }
+    let text = JsFuture::from(file.text()).await;
+    text.ok()
+        .and_then(|text| text.as_string())
+        .ok_or_else(|| unreadable(file))
+}
+
+fn unreadable(file: &File) -> String {
+    format!(
+        "“{}” can't be read: it may have been moved or deleted, or it is a folder.",
+        file.name()
+    )
 }

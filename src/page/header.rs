@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::library::Panel;
 use crate::engine::protocol::{DeviceInfo, DeviceKind, PairInfo};
 
 /// Name, what it is, pair and device; a sentence where WebGPU is not used.
@@ -9,6 +10,8 @@ use crate::engine::protocol::{DeviceInfo, DeviceKind, PairInfo};
 pub fn PageHeader(
     #[prop(into)] pair: Signal<Option<PairInfo>>,
     #[prop(into)] device: Signal<Option<DeviceInfo>>,
+    /// Opens at a press of the pair's name.
+    models: Panel,
 ) -> impl IntoView {
     let pair_name = move || pair.with(|pair| pair.as_ref().map(|pair| pair.name.clone()));
     let key = move || device.with(|device| device.as_ref().map(|device| device.kind.key()));
@@ -34,7 +37,17 @@ pub fn PageHeader(
             <dl class="facts">
                 <div>
                     <dt>"Models"</dt>
-                    <dd>{move || pair_name().unwrap_or_else(|| "loading…".to_owned())}</dd>
+                    <dd>
+                        <button
+                            type="button"
+                            class="inline"
+                            title="All models and their storage"
+                            aria-haspopup="dialog"
+                            on:click=move |_| models.open()
+                        >
+                            {move || pair_name().unwrap_or_else(|| "loading…".to_owned())}
+                        </button>
+                    </dd>
                 </div>
                 <div>
                     <dt>"Runs on"</dt>

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leptos::html::{Button, Canvas, Details, Input};
 use leptos::prelude::*;
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement};
 
 use super::cell::draw;
@@ -12,6 +12,7 @@ use super::grid::mode_name;
 use super::units;
 use crate::engine::protocol::Frame;
 use crate::history::{Entry, Listing, MAXIMUM_ENTRIES, Request};
+use crate::loader::words::size;
 use crate::share::saved_recipe::SavedRecipe;
 
 /// How many runs are shown at first, and more at a press: the rest is found by searching, too.
@@ -95,7 +96,7 @@ fn Runs(
                 number => format!(
                     "{}, {} of this browser's storage; the last {MAXIMUM_ENTRIES} are kept.",
                     units::count(number, "run", "runs"),
-                    units::storage(listing.bytes)
+                    size(listing.bytes)
                 ),
             })
         })
@@ -282,7 +283,7 @@ fn RunView(
         units::count(recipe.seed_count as usize, "seed", "seeds"),
         run.recipe.pair_name
     );
-    let (when, machine_when) = date_words(run.drawn_at);
+    let (when, machine_when) = units::date(run.drawn_at);
     let images = units::count(run.images as usize, "image", "images");
     let canvas = NodeRef::<Canvas>::new();
     let strip = side_by_side(&run.thumbnails);
@@ -374,22 +375,6 @@ fn all_runs(number: usize) -> String {
     } else {
         format!("all {number} runs")
     }
-}
-
-/// A time in milliseconds since 1970, for people and for machines.
-fn date_words(milliseconds: f64) -> (String, String) {
-    let date = js_sys::Date::new(&JsValue::from_f64(milliseconds));
-    if !date.get_time().is_finite() {
-        return (String::new(), String::new());
-    }
-    let day = date.to_locale_date_string("en-GB", &JsValue::UNDEFINED);
-    let time = date.to_locale_time_string("en-GB");
-    let time = String::from(time);
-    let minutes = time.rsplit_once(':').map_or(time.as_str(), |(it, _)| it);
-    (
-        format!("{}, {minutes}", String::from(day)),
-        date.to_iso_string().into(),
-    )
 }
 
 /// Pictures of one height next to each other; those of another are left out.

@@ -1,8 +1,8 @@
 //! The page: leptos components, one file each, and what they stand on.
 //!
-//! Only this folder touches the DOM. `engine_client` alone talks to the worker and `address`
-//! alone to the page's address; the components take signals and give callbacks, and none of them
-//! fetches, stores or computes. The folder knows nothing of tensors, weights and IndexedDB.
+//! Only this folder touches the DOM. `engine_client` alone talks to the engine's worker,
+//! `loader_client` alone to the loader's, and `address` alone to the page's address; the components
+//! take signals and give callbacks, and none of them fetches, stores or computes. The folder knows nothing of tensors, weights and IndexedDB.
 
 mod actions;
 mod address;
@@ -23,6 +23,8 @@ mod history;
 mod job;
 mod known_words;
 mod label;
+mod library;
+mod loader_client;
 mod mode_toggles;
 mod model_strip;
 mod number_field;
@@ -39,6 +41,7 @@ mod settings;
 mod share_link;
 mod status;
 mod strip;
+mod unfinished;
 mod units;
 mod unknown_words;
 mod visibility;
@@ -52,13 +55,15 @@ use actions::Actions;
 use axis_field::AxisField;
 use controls::Controls;
 use drop::OpenPicture;
-use engine_client::{EngineClient, ErrandReply};
+use engine_client::{EngineClient, ErrandReply, OWN_PAIR_ADDRESS};
 use example_prompts::ExamplePrompts;
 use examples::Example;
 use footer::PageFooter;
 use header::PageHeader;
 use history::History;
 use known_words::KnownWords;
+use library::{LibraryDialog, LoadStatus, ModelsButton, Panel};
+use loader_client::LoaderClient;
 use mode_toggles::ModeToggles;
 use pair_field::{Choice, PairField};
 use prompt_fields::PromptFields;
@@ -70,6 +75,7 @@ use status::Status;
 
 use crate::engine::protocol::{Errand, Extent, PairChoice};
 use crate::history::Request;
+use crate::loader::protocol::Gift;
 use crate::share::generation_parameters::ReadParameters;
 use crate::share::hash::beside;
 use crate::share::taken_over::TakenOver;
@@ -85,11 +91,23 @@ fn grid_is_beside() -> bool {
         .is_some_and(|query| query.matches())
 }
 
+/// Whether a dialog lies over the page.
+fn dialog_is_open() -> bool {
+    matches!(document().query_selector("dialog[open]"), Ok(Some(_)))
+}
+
+/// Whether a pair lies beside the page's own, and is never the loader's business.
+fn is_with_the_page(address: &str) -> bool {
+    address.starts_with(&beside(OWN_PAIR_ADDRESS, ""))
+}
+
 /// The whole page: wires the controls, the address and the engine to the components.
 #[component]
 pub fn App() -> impl IntoView {
     let controls = Controls::new();
     let engine = EngineClient::new();
+    let loader = LoaderClient::new();
+    let models = Panel::new(loader);
     // Sentences about what the visitor gave: the link's and the recipe's.
     let notices = RwSignal::new(Vec::<String>::new());
     // What the link that the page was opened with says of the run that it is of.
@@ -130,7 +148,7 @@ pub fn App() -> impl IntoView {
             reveal();
         }
     });
-    let generate_as_far = move |extent: Extent| {
+    let generate_what_is_here = move |extent: Extent| {
         // Until the pair's defaults have come there is no recipe.
         if engine.pair.with_untracked(Option::is_some) {
             draw.run(extent);
@@ -139,6 +157,30 @@ pub fn App() -> impl IntoView {
             reveal();
         }
     };
+    // What a pair takes is seen and accepted before it is downloaded.
+    let generate_as_far = move |extent: Extent| {
+        let address = engine.pair_address.get_untracked();
+        if is_with_the_page(&address) {
+            generate_what_is_here(extent);
+            return;
+        }
+        loader.when_listed(move || {
+            if untrack(|| loader.lacks(&address)) {
+                models.open_at(address);
+            } else {
+                generate_what_is_here(extent);
+            }
+        });
+    };
+    // A link to such a pair is soon asked to draw.
+    Effect::new(move |_| {
+        if engine
+            .pair_address
+            .with(|address| !is_with_the_page(address))
+        {
+            loader.when_listed(|| {});
+        }
+    });
     let generate = Callback::new(move |()| generate_as_far(Extent::default()));
     let first_look = Callback::new(move |()| {
         generate_as_far(Extent {
@@ -165,8 +207,10 @@ pub fn App() -> impl IntoView {
     let go_on = Callback::new(move |()| engine.go_on());
 
     let escape = window_event_listener(leptos::ev::keydown, move |event| {
-        // An open list of suggestions takes it for itself.
-        if event.key() == "Escape" && !event.is_composing() && !event.default_prevented() {
+        // An open list of suggestions takes it for itself, and so does a dialog, which has the focus
+        // or not.
+        let is_taken = event.default_prevented() || dialog_is_open();
+        if event.key() == "Escape" && !event.is_composing() && !is_taken {
             engine.cancel();
         }
     });
@@ -208,6 +252,12 @@ pub fn App() -> impl IntoView {
     let loading_pair = Signal::derive(move || engine.pair.with(Option::is_none));
     // Worth a word before the first run alone.
     let download_size = Signal::derive(move || {
+        let loads_itself = engine
+            .pair_address
+            .with(|address| is_with_the_page(address) || loader.leaves_to_engine(address));
+        if !loads_itself {
+            return None;
+        }
         let size = engine
             .pair
             .with(|pair| pair.as_ref().map(|pair| pair.download_size));
@@ -255,7 +305,7 @@ pub fn App() -> impl IntoView {
     });
 
     view! {
-        <PageHeader pair=engine.pair device=engine.device />
+        <PageHeader pair=engine.pair device=engine.device models=models />
         <main class="workbench">
             <form
                 class="controls"
@@ -284,11 +334,14 @@ pub fn App() -> impl IntoView {
                     on_choose=Callback::new(move |prompt| controls.prompt.set(prompt))
                 />
                 <KnownWords prompt=controls.prompt lookup=lookup disclosure=known_words />
-                <PairField
-                    choices=pair_choices
-                    current=engine.pair_address
-                    on_choose=turns.choose_pair
-                />
+                <div class="stack-small">
+                    <PairField
+                        choices=pair_choices
+                        current=engine.pair_address
+                        on_choose=turns.choose_pair
+                    />
+                    <ModelsButton panel=models />
+                </div>
                 <fieldset class="bare stack" disabled=loading_pair>
                     <SeedFields seed=controls.seed seed_count=controls.seed_count />
                     <ModeToggles modes=controls.modes />
@@ -297,7 +350,12 @@ pub fn App() -> impl IntoView {
                 <fieldset class="bare" disabled=loading_pair>
                     <Settings controls=controls pair=engine.pair open=grid_is_beside() />
                 </fieldset>
-                <OpenPicture on_open=turns.open on_parameters=take_over on_problem=complain />
+                <OpenPicture
+                    on_open=turns.open
+                    on_parameters=take_over
+                    on_manifest=Callback::new(move |text| models.open_with(Gift::Manifest(text)))
+                    on_problem=complain
+                />
                 <History
                     listing=engine.history
                     problem=history_problem
@@ -306,6 +364,12 @@ pub fn App() -> impl IntoView {
                 />
             </form>
             <section class="results" aria-label="Images" node_ref=results>
+                <LoadStatus
+                    loader=loader
+                    panel=models
+                    current=engine.pair_address
+                    on_use=turns.choose_pair
+                />
                 <Status
                     activity=engine.activity
                     progress=engine.progress
@@ -330,5 +394,6 @@ pub fn App() -> impl IntoView {
             </section>
         </main>
         <PageFooter pair=engine.pair />
+        <LibraryDialog panel=models current=engine.pair_address on_use=turns.choose_pair />
     }
 }

@@ -1,18 +1,11 @@
 //! Bytes and times as people read them.
 
+use wasm_bindgen::JsValue;
+
 /// Bytes as megabytes with one decimal, without the unit.
 pub fn megabytes(bytes: u64) -> String {
     // Far below 2^53 bytes: the conversion is exact.
     format!("{:.1}", bytes as f64 / 1e6)
-}
-
-/// Bytes of a store, with their unit.
-pub fn storage(bytes: u64) -> String {
-    if bytes < 1_000_000 {
-        format!("{} kB", bytes.div_ceil(1000))
-    } else {
-        format!("{} MB", megabytes(bytes))
-    }
 }
 
 /// A duration in seconds, with as many digits as matter.
@@ -37,4 +30,20 @@ pub fn duration(seconds: f64) -> String {
 pub fn count(number: usize, singular: &str, plural: &str) -> String {
     let noun = if number == 1 { singular } else { plural };
     format!("{number} {noun}")
+}
+
+/// A time in milliseconds since 1970, for people and for machines.
+pub fn date(milliseconds: f64) -> (String, String) {
+    let date = js_sys::Date::new(&JsValue::from_f64(milliseconds));
+    if !date.get_time().is_finite() {
+        return (String::new(), String::new());
+    }
+    let day = date.to_locale_date_string("en-GB", &JsValue::UNDEFINED);
+    let time = date.to_locale_time_string("en-GB");
+    let time = String::from(time);
+    let minutes = time.rsplit_once(':').map_or(time.as_str(), |(it, _)| it);
+    (
+        format!("{}, {minutes}", String::from(day)),
+        date.to_iso_string().into(),
+    )
 }

@@ -1,0 +1,109 @@
+//! Where the visitor gives a pair of their own.
+
+use leptos::html;
+use leptos::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+
+use super::super::drop::read_manifest;
+use super::super::loader_client::LoaderClient;
+use crate::loader::protocol::Gift;
+
+/// A field for a hub's repository or an address, and a button for a manifest's file.
+#[component]
+pub fn AddPair(loader: LoaderClient) -> impl IntoView {
+    let text = RwSignal::new(String::new());
+    let file_field = NodeRef::<html::Input>::new();
+    let file_problem = RwSignal::new(None::<String>);
+    let is_adding = loader.is_adding;
+    let add = move || {
+        let given = text.with_untracked(|text| text.trim().to_owned());
+        if !given.is_empty() && !is_adding.get_untracked() {
+            file_problem.set(None);
+            loader.add(Gift::Text(given));
+        }
+    };
+    // What was taken up is in the list now; what wasn't can be mended.
+    Effect::new(move |was_adding: Option<bool>| {
+        let is_adding = is_adding.get();
+        let is_refused = loader
+            .troubles
+            .with_untracked(|troubles| troubles.contains_key(&None));
+        if was_adding == Some(true) && !is_adding && !is_refused {
+            text.set(String::new());
+        }
+        is_adding
+    });
+    let choose = move |_| {
+        let Some(field) = file_field.get_untracked() else {
+            return;
+        };
+        let file = field.files().and_then(|files| files.get(0));
+        // So that the same file can be chosen again.
+        field.set_value("");
+        if let Some(file) = file {
+            file_problem.set(None);
+            spawn_local(async move {
+                match read_manifest(&file).await {
+                    Ok(manifest) => loader.add(Gift::Manifest(manifest)),
+                    // The panel may have been closed meanwhile.
+                    Err(sentence) => drop(file_problem.try_set(Some(sentence))),
+                }
+            });
+        }
+    };
+    view! {
+        <section class="library-group add-pair">
+            <h3 id="add-pair-heading">"Add a pair"</h3>
+            <form
+                aria-labelledby="add-pair-heading"
+                novalidate
+                on:submit=move |event| {
+                    event.prevent_default();
+                    add();
+                }
+            >
+                <label for="add-pair-text">"Hub repository or address"</label>
+                <div class="add-pair-line">
+                    <input
+                        id="add-pair-text"
+                        type="text"
+                        inputmode="url"
+                        autocapitalize="off"
+                        autocomplete="off"
+                        spellcheck="false"
+                        data-testid="add-pair-text"
+                        aria-describedby="add-pair-help"
+                        prop:value=move || text.get()
+                        on:input=move |event| text.set(event_target_value(&event))
+                    />
+                    <button
+                        type="submit"
+                        data-testid="add-pair"
+                        disabled=move || is_adding.get() || text.with(|text| text.trim().is_empty())
+                    >
+                        "Add"
+                    </button>
+                </div>
+                <p id="add-pair-help" class="help">
+                    "As owner/name on the hub, or as an https address of a manifest, of a folder in diffusers' layout, or of one checkpoint file. You see what it needs before anything is downloaded."
+                </p>
+            </form>
+            <label class="file-button">
+                <input
+                    node_ref=file_field
+                    type="file"
+                    accept=".json,application/json"
+                    data-testid="add-pair-file"
+                    on:change=choose
+                />
+                <span>"Open a manifest…"</span>
+            </label>
+            <p role="status" class="help">
+                {move || is_adding.get().then_some("Looking at it…")}
+            </p>
+            <div role="alert">
+                {move || file_problem.get().map(|text| view! { <p class="problem">{text}</p> })}
+            </div>
+        </section>
+    }
+}

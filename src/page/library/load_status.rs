@@ -1,0 +1,175 @@
+//! The loads, on the page itself: how far they are while the panel is closed, and the way back to it.
+
+use leptos::prelude::*;
+
+use super::super::loader_client::LoaderClient;
+use super::Panel;
+use super::pair_load::LoadBar;
+use crate::loader::protocol::PairState;
+use crate::loader::words;
+
+/// A line for each load that runs, is in trouble or was left unfinished on an earlier visit, and one
+/// for a pair that has just got complete; nothing where there is none.
+#[component]
+pub fn LoadStatus(
+    loader: LoaderClient,
+    panel: Panel,
+    /// The address of the pair that draws.
+    #[prop(into)]
+    current: Signal<String>,
+    /// Called with the address of a pair that is to draw.
+    on_use: Callback<String>,
+) -> impl IntoView {
+    let name = move |address: &str| {
+        loader
+            .entry(address)
+            .map_or_else(|| address.to_owned(), |pair| pair.name)
+    };
+    let addresses = Memo::new(move |_| -> Vec<String> {
+        loader.loads.with(|loads| loads.keys().cloned().collect())
+    });
+    let running = move |address: String| {
+        let own = address.clone();
+        let load = Memo::new(move |_| loader.loads.with(|loads| loads.get(&own).cloned()));
+        let headline = Memo::new(move |_| {
+            load.with(|load| {
+                let load = load.as_ref()?;
+                Some(format!(
+                    "{}: {}",
+                    name(&load.address),
+                    words::phase(&load.phase)
+                ))
+            })
+        });
+        let numbers = move || {
+            load.with(|load| {
+                let load = load.as_ref().filter(|load| load.total > 0)?;
+                let percent = words::percent(load.received, load.total);
+                Some(match words::time_left(load) {
+                    Some(time) => format!("{percent} %, {time}"),
+                    None => format!("{percent} %"),
+                })
+            })
+        };
+        view! {
+            <div class="load-status" data-testid="load-status">
+                <p class="status-line">
+                    <span role="status">{headline}</span>
+                    <span class="detail">{numbers}</span>
+                    <button type="button" class="inline" on:click=move |_| panel.open()>
+                        "Show"
+                    </button>
+                </p>
+                <LoadBar load=load />
+            </div>
+        }
+    };
+    let troubles = Memo::new(move |_| -> Vec<(String, String)> {
+        loader.troubles.with(|troubles| {
+            let of_pairs = troubles.iter().filter_map(|(address, trouble)| {
+                Some((address.clone()?, trouble.sentence.clone()))
+            });
+            of_pairs.collect()
+        })
+    });
+    let in_trouble = move || {
+        let troubles = troubles.get();
+        troubles
+            .into_iter()
+            .map(|(address, sentence)| {
+                view! {
+                    <p class="problem">
+                        <span>{name(&address)} ": " {sentence}</span>
+                        <button type="button" on:click=move |_| panel.open()>
+                            "Show"
+                        </button>
+                    </p>
+                }
+            })
+            .collect_view()
+    };
+    // What an earlier visit has left, and nothing has been said of in this one.
+    let left = Memo::new(move |_| -> Vec<(String, String)> {
+        loader.unfinished.with(|unfinished| {
+            let idle = unfinished.iter().filter(|address| {
+                let is_loading = loader.loads.with(|loads| loads.contains_key(*address));
+                let is_told = loader
+                    .troubles
+                    .with(|troubles| troubles.contains_key(&Some(address.to_string())));
+                !is_loading && !is_told
+            });
+            idle.filter_map(|address| {
+                let pair = loader.entry(address)?;
+                (pair.begun && pair.state == PairState::Partial).then(|| {
+                    let sentence =
+                        format!("“{}” was not finished. {}", pair.name, words::state(&pair));
+                    (address.clone(), sentence)
+                })
+            })
+            .collect()
+        })
+    });
+    let left_over = move |(address, sentence): (String, String)| {
+        let forgotten = address.clone();
+        view! {
+            <p class="load-left">
+                <span>{sentence}</span>
+                <button
+                    type="button"
+                    data-testid="go-on-loading"
+                    on:click=move |_| loader.load(address.clone(), false)
+                >
+                    "Go on"
+                </button>
+                <button
+                    type="button"
+                    class="inline"
+                    on:click=move |_| loader.remember(&forgotten, false)
+                >
+                    "Not now"
+                </button>
+            </p>
+        }
+    };
+    let done = move || {
+        let address = loader.loaded.get()?;
+        let sentence = format!(
+            "“{}” is here. From now on it works without a network.",
+            name(&address)
+        );
+        let is_other = current.with(|current| *current != address);
+        Some(view! {
+            <p class="load-done">
+                <span>{sentence}</span>
+                {is_other
+                    .then(|| {
+                        view! {
+                            <button
+                                type="button"
+                                data-testid="use-loaded"
+                                on:click=move |_| {
+                                    loader.loaded.set(None);
+                                    on_use.run(address.clone());
+                                }
+                            >
+                                "Use it"
+                            </button>
+                        }
+                    })}
+                <button type="button" class="inline" on:click=move |_| loader.loaded.set(None)>
+                    "Dismiss"
+                </button>
+            </p>
+        })
+    };
+    view! {
+        <div class="load-statuses">
+            <For each=move || addresses.get() key=String::clone children=running />
+            <div role="alert">{in_trouble}</div>
+            <For each=move || left.get() key=|left| left.clone() children=left_over />
+            <div role="status" data-testid="load-done">
+                {done}
+            </div>
+        </div>
+    }
+}

@@ -1,0 +1,210 @@
+//! The models' panel: which pairs there are, how much of each this browser has, what one needs before
+//! it is downloaded, and the storage that they share.
+
+mod add_pair;
+mod delete_question;
+mod load_status;
+mod make_room;
+mod pair_load;
+mod pair_row;
+mod preflight_view;
+mod storage_view;
+
+pub use load_status::LoadStatus;
+
+use leptos::html;
+use leptos::prelude::*;
+
+use super::loader_client::LoaderClient;
+use crate::loader::protocol::{Gift, Origin, PairEntry};
+use add_pair::AddPair;
+use pair_row::PairRow;
+use storage_view::StorageView;
+
+/// Opens and closes the panel, from anywhere on the page.
+#[derive(Clone, Copy)]
+pub struct Panel {
+    loader: LoaderClient,
+    is_open: RwSignal<bool>,
+}
+
+impl Panel {
+    /// A closed panel.
+    pub fn new(loader: LoaderClient) -> Self {
+        Panel {
+            loader,
+            is_open: RwSignal::new(false),
+        }
+    }
+
+    /// Opens it at the list.
+    pub fn open(&self) {
+        self.loader.list();
+        self.is_open.set(true);
+    }
+
+    /// Opens it at what a pair needs, or at its load where one runs.
+    pub fn open_at(&self, address: String) {
+        self.open();
+        let loads = self
+            .loader
+            .loads
+            .with_untracked(|loads| loads.contains_key(&address));
+        if !loads {
+            self.loader.look_at(address);
+        }
+    }
+
+    /// Opens it at what a pair needs that the visitor gives.
+    pub fn open_with(&self, gift: Gift) {
+        self.open();
+        self.loader.add(gift);
+    }
+
+    /// Closes it.
+    pub fn close(&self) {
+        self.is_open.set(false);
+    }
+}
+
+/// A button that opens the panel.
+#[component]
+pub fn ModelsButton(panel: Panel) -> impl IntoView {
+    view! {
+        <button
+            type="button"
+            class="models"
+            data-testid="models"
+            aria-haspopup="dialog"
+            on:click=move |_| panel.open()
+        >
+            "More models…"
+        </button>
+    }
+}
+
+/// The panel: a dialog over the page. What is closed is not made.
+#[component]
+pub fn LibraryDialog(
+    panel: Panel,
+    /// The address of the pair that draws.
+    #[prop(into)]
+    current: Signal<String>,
+    /// Called with the address of a pair that is to draw.
+    on_use: Callback<String>,
+) -> impl IntoView {
+    let Panel { loader, is_open } = panel;
+    let dialog = NodeRef::<html::Dialog>::new();
+    let heading = NodeRef::<html::H2>::new();
+    Effect::new(move |_| {
+        let is_open = is_open.get();
+        if let Some(dialog) = dialog.get() {
+            if is_open && !dialog.open() {
+                // Fails for a dialog that is out of the document alone.
+                let _ = dialog.show_modal();
+            } else if !is_open && dialog.open() {
+                dialog.close();
+            }
+        }
+    });
+    let use_pair = Callback::new(move |address: String| {
+        panel.close();
+        on_use.run(address);
+    });
+    let focus_heading = Callback::new(move |()| {
+        if let Some(heading) = heading.get_untracked() {
+            let _ = heading.focus();
+        }
+    });
+    let trouble = move || {
+        loader
+            .troubles
+            .with(|troubles| troubles.get(&None).map(|trouble| trouble.sentence.clone()))
+    };
+    let group = move |title: &'static str, origin: Origin| {
+        let pairs = Memo::new(move |_| -> Vec<PairEntry> {
+            loader.library.with(|library| {
+                let pairs = library.iter().flat_map(|library| &library.pairs);
+                pairs
+                    .filter(|pair| pair.origin == origin)
+                    .cloned()
+                    .collect()
+            })
+        });
+        let is_empty = Memo::new(move |_| pairs.with(Vec::is_empty));
+        move || {
+            (!is_empty.get()).then(|| {
+                view! {
+                    <section class="library-group">
+                        <h3>{title}</h3>
+                        <ul class="library-list">
+                            <For
+                                each=move || pairs.get()
+                                key=|pair| pair.address.clone()
+                                children=move |pair| {
+                                    view! {
+                                        <PairRow
+                                            pair=pair
+                                            loader=loader
+                                            current=current
+                                            on_use=use_pair
+                                            on_gone=focus_heading
+                                        />
+                                    }
+                                }
+                            />
+                        </ul>
+                    </section>
+                }
+            })
+        }
+    };
+    let content = move || {
+        is_open.get().then(|| {
+            view! {
+                {move || {
+                    loader
+                        .library
+                        .with(Option::is_none)
+                        .then(|| view! { <p class="help" role="status">"Looking at what is here…"</p> })
+                }}
+                {group("With the page", Origin::Bundled)}
+                {group("Stable Diffusion XL", Origin::Offered)}
+                {group("Added by you", Origin::Added)}
+                <AddPair loader=loader />
+                <StorageView loader=loader />
+            }
+        })
+    };
+    view! {
+        <dialog
+            node_ref=dialog
+            class="library"
+            data-testid="library"
+            aria-labelledby="library-heading"
+            on:close=move |_| panel.close()
+        >
+            <header class="library-header">
+                <h2 id="library-heading" node_ref=heading tabindex="-1">
+                    "Models"
+                </h2>
+                <button type="button" data-testid="library-close" on:click=move |_| panel.close()>
+                    "Close"
+                </button>
+                <div class="library-trouble" role="alert">
+                    {move || {
+                        trouble()
+                            .map(|sentence| {
+                                view! {
+                                    <p class="problem" data-testid="library-problem">
+                                        {sentence}
+                                    </p>
+                                }
+                            })
+                    }}
+                </div>
+            </header>
+            <div class="library-content">{content}</div>
+        </dialog>
+    }
+}

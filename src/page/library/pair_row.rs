@@ -1,0 +1,283 @@
+//! A pair in the panel.
+
+use leptos::html;
+use leptos::prelude::*;
+
+use super::super::loader_client::{LoaderClient, find};
+use super::super::units;
+use super::delete_question::DeleteQuestion;
+use super::make_room::MakeRoom;
+use super::pair_load::PairLoad;
+use super::preflight_view::{Asking, PreflightView};
+use crate::loader::protocol::{Origin, PairEntry, PairState};
+use crate::loader::words;
+
+/// What the row's first button does.
+#[derive(Clone, Copy, PartialEq)]
+enum MainAction {
+    /// Shows what the pair needs.
+    Look,
+    GoOn,
+    Pause,
+}
+
+impl MainAction {
+    fn label(self) -> &'static str {
+        match self {
+            MainAction::Look => "Download…",
+            MainAction::GoOn => "Go on",
+            MainAction::Pause => "Pause",
+        }
+    }
+}
+
+/// Name, state, size and what can be done; below it, when they are asked for, what the pair needs,
+/// what deleting it would do, and what went wrong.
+#[component]
+pub fn PairRow(
+    pair: PairEntry,
+    loader: LoaderClient,
+    /// The address of the pair that draws.
+    current: Signal<String>,
+    on_use: Callback<String>,
+    /// Called when the row is about to go, and the focus with it.
+    on_gone: Callback<()>,
+) -> impl IntoView {
+    let address = StoredValue::new(pair.address.clone());
+    let name = pair.name.clone();
+    let origin = pair.origin;
+    // A pair that leaves the list is shown as it was until its row goes, too.
+    let entry = Memo::new(move |last: Option<&PairEntry>| {
+        let found = loader.library.with(|library| {
+            address.with_value(|address| find(library.as_ref()?, address).cloned())
+        });
+        found
+            .or_else(|| last.cloned())
+            .unwrap_or_else(|| pair.clone())
+    });
+    let load = Memo::new(move |_| {
+        loader
+            .loads
+            .with(|loads| address.with_value(|address| loads.get(address).cloned()))
+    });
+    let state = Memo::new(move |_| entry.with(|entry| entry.state));
+    let phase = Memo::new(move |_| load.with(|load| load.as_ref().map(|load| load.phase.clone())));
+    let is_current =
+        Memo::new(move |_| address.with_value(|own| current.with(|current| current == own)));
+    // None where there is nothing to load, or the engine does it.
+    let main = Memo::new(move |_| {
+        if phase.with(Option::is_some) {
+            Some(MainAction::Pause)
+        } else if origin == Origin::Bundled || state.get() == PairState::Complete {
+            None
+        } else if entry.with(|entry| entry.begun) {
+            Some(MainAction::GoOn)
+        } else {
+            Some(MainAction::Look)
+        }
+    });
+    let can_use = Memo::new(move |_| {
+        let is_usable = origin == Origin::Bundled || state.get() == PairState::Complete;
+        is_usable && !is_current.get()
+    });
+    let can_delete = Memo::new(move |_| {
+        origin == Origin::Added || entry.with(|entry| entry.stored > 0 || entry.begun)
+    });
+    let look = Memo::new(move |_| {
+        loader.look.with(|look| {
+            let look = look.as_ref()?;
+            address
+                .with_value(|address| look.address == *address)
+                .then(|| look.preflight.clone())
+        })
+    });
+    let trouble = Memo::new(move |_| {
+        let address = Some(address.get_value());
+        loader
+            .troubles
+            .with(|troubles| troubles.get(&address).cloned())
+    });
+    let is_full = Memo::new(move |_| {
+        trouble.with(|trouble| trouble.as_ref().is_some_and(|trouble| trouble.is_full))
+    });
+    let notices = Memo::new(move |_| {
+        loader.notices.with(|notices| {
+            address.with_value(|address| notices.get(address).cloned().unwrap_or_default())
+        })
+    });
+
+    // One element for all that it does, so that the focus stays where it is.
+    let main_button = NodeRef::<html::Button>::new();
+    let focus_main = Callback::new(move |()| {
+        // Its new label is there by then.
+        request_animation_frame(move || {
+            if let Some(button) = main_button.get_untracked() {
+                let _ = button.focus();
+            }
+        });
+    });
+    let act = move |_| {
+        let address = address.get_value();
+        match main.get_untracked() {
+            Some(MainAction::Look) => loader.look_at(address),
+            // The licences have been accepted: the loader knows of it.
+            Some(MainAction::GoOn) => loader.load(address, false),
+            Some(MainAction::Pause) => loader.pause(address),
+            None => {}
+        }
+    };
+    let start = Callback::new(move |()| {
+        loader.load(address.get_value(), true);
+        focus_main.run(());
+    });
+    let deleted = Callback::new(move |()| {
+        if origin == Origin::Added {
+            on_gone.run(());
+        } else {
+            focus_main.run(());
+        }
+        loader.delete(address.get_value());
+    });
+    let asks_to_delete = RwSignal::new(false);
+    let delete_button = NodeRef::<html::Button>::new();
+
+    let facts = move || {
+        entry.with(|entry| {
+            let mut facts: Vec<String> = words::stored(entry).into_iter().collect();
+            let (width, height) = entry.image_size;
+            facts.push(format!("{width} × {height} pixels"));
+            if !entry.licence.is_empty() {
+                facts.push(format!("Licence: {}", entry.licence));
+            }
+            if let Some(when) = entry.last_used {
+                facts.push(format!("Last used {}", units::date(when).0));
+            }
+            facts
+                .into_iter()
+                .map(|fact| view! { <li>{fact}</li> })
+                .collect_view()
+        })
+    };
+    let labelled = move |label: &str| entry.with(|entry| format!("{label}: {}", entry.name));
+    let preflight = move || {
+        Some(match look.get()? {
+            None => view! { <Asking /> }.into_any(),
+            Some(preflight) => view! {
+                <PreflightView
+                    preflight=preflight
+                    on_start=start
+                    on_close=Callback::new(move |()| {
+                        loader.look_away();
+                        focus_main.run(());
+                    })
+                />
+            }
+            .into_any(),
+        })
+    };
+    view! {
+        <li
+            class="library-pair"
+            data-testid="library-pair"
+            data-address=address.get_value()
+            data-state=move || words::state_key(state.get())
+            data-phase=move || phase.with(|phase| words::phase_key(phase.as_ref()))
+        >
+            <div class="pair-head">
+                <h4>
+                    {name}
+                    {move || is_current.get().then(|| view! { " " <small class="badge">"in use"</small> })}
+                </h4>
+                <div class="pair-buttons">
+                    <button
+                        type="button"
+                        data-testid="use"
+                        hidden=move || !can_use.get()
+                        aria-label=move || labelled("Use")
+                        on:click=move |_| on_use.run(address.get_value())
+                    >
+                        "Use"
+                    </button>
+                    <button
+                        type="button"
+                        node_ref=main_button
+                        hidden=move || main.get().is_none()
+                        data-testid=move || match main.get() {
+                            Some(MainAction::Pause) => "pause",
+                            _ => "load",
+                        }
+                        aria-label=move || main.get().map(|main| labelled(main.label()))
+                        on:click=act
+                    >
+                        {move || main.get().map(MainAction::label)}
+                    </button>
+                    <button
+                        type="button"
+                        node_ref=delete_button
+                        data-testid="delete"
+                        hidden=move || !can_delete.get()
+                        aria-label=move || labelled("Delete")
+                        on:click=move |_| asks_to_delete.set(true)
+                    >
+                        "Delete"
+                    </button>
+                </div>
+            </div>
+            <p class="help">{move || entry.with(|entry| entry.description.clone())}</p>
+            <PairLoad entry=entry load=load phase=phase />
+            <ul class="pair-facts">{facts}</ul>
+            {move || {
+                asks_to_delete
+                    .get()
+                    .then(|| {
+                        view! {
+                            <DeleteQuestion
+                                pair=entry
+                                asks=asks_to_delete
+                                asked_by=delete_button
+                                confirm_handle="confirm-delete"
+                                on_confirm=deleted
+                            />
+                        }
+                    })
+            }}
+            <div role="alert">
+                {move || {
+                    trouble
+                        .get()
+                        .map(|trouble| {
+                            view! {
+                                <p class="problem" data-testid="library-problem">
+                                    {trouble.sentence}
+                                </p>
+                            }
+                        })
+                }}
+            </div>
+            {move || {
+                is_full
+                    .get()
+                    .then(|| view! { <MakeRoom loader=loader except=address.get_value() /> })
+            }}
+            {preflight}
+            {move || {
+                let notices = notices.get();
+                (!notices.is_empty())
+                    .then(|| {
+                        view! {
+                            <ul
+                                class="pair-notices"
+                                data-testid="library-notice"
+                                aria-label="What the load went through"
+                            >
+                                {notices
+                                    .into_iter()
+                                    .map(|sentence| view! { <li>{sentence}</li> })
+                                    .collect_view()}
+                            </ul>
+                        }
+                    })
+            }}
+        </li>
+    }
+}

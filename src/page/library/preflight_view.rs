@@ -1,0 +1,247 @@
+//! What a pair needs and whether this browser has it, before the first byte.
+
+use leptos::html;
+use leptos::prelude::*;
+
+use crate::loader::protocol::{AdapterLimits, Licence, Preflight, Verdict};
+use crate::loader::words;
+
+/// What stands there until the hosts have answered.
+#[component]
+pub fn Asking() -> impl IntoView {
+    let place = NodeRef::<html::Div>::new();
+    Effect::new(move |_| {
+        if let Some(place) = place.get() {
+            // Laid out by then.
+            request_animation_frame(move || {
+                let nearest = web_sys::ScrollIntoViewOptions::new();
+                nearest.set_block(web_sys::ScrollLogicalPosition::Nearest);
+                place.scroll_into_view_with_scroll_into_view_options(&nearest);
+            });
+        }
+    });
+    view! {
+        <div class="preflight-asking" node_ref=place>
+            <p role="status">"Asking the hosts what it needs…"</p>
+            <progress aria-label="Asking"></progress>
+        </div>
+    }
+}
+
+/// The verdict in a line, then the numbers that it is from, the licences to accept, and the button
+/// that starts the load. It takes the focus, so that the verdict is read out.
+#[component]
+pub fn PreflightView(
+    preflight: Preflight,
+    /// The licences have been accepted.
+    on_start: Callback<()>,
+    on_close: Callback<()>,
+) -> impl IntoView {
+    let place = NodeRef::<html::Section>::new();
+    Effect::new(move |_| {
+        if let Some(place) = place.get() {
+            request_animation_frame(move || {
+                let _ = place.focus();
+            });
+        }
+    });
+    let verdict_key = words::verdict_key(&preflight.verdict);
+    let heading = format!("Before “{}” is downloaded", preflight.name);
+    let reasons = match &preflight.verdict {
+        Verdict::WontFit(reasons) => reasons.clone(),
+        Verdict::Fits | Verdict::FitsWithoutF16 => Vec::new(),
+    };
+    let has_reasons = !reasons.is_empty();
+    let needs = needs(&preflight)
+        .into_iter()
+        .map(|(name, need)| {
+            view! {
+                <div>
+                    <dt>{name}</dt>
+                    <dd>{need}</dd>
+                </div>
+            }
+        })
+        .collect_view();
+    let unproven = (!preflight.unproven.is_empty()).then(|| {
+        let files = words::list(&preflight.unproven);
+        view! {
+            <p class="preflight-unproven">
+                "Their hosts publish no hash of these files, so that only their length can be checked: "
+                {files} "."
+            </p>
+        }
+    });
+    let accepted = RwSignal::new(vec![false; preflight.licences.len()]);
+    let can_start = move || accepted.with(|accepted| accepted.iter().all(|it| *it));
+    let licences = preflight.licences.iter().enumerate();
+    let licences = licences
+        .map(|(index, licence)| licence_view(index, licence, accepted))
+        .collect_view();
+    let label = if preflight.download == 0 {
+        "Finish".to_owned()
+    } else if has_reasons {
+        "Download all the same".to_owned()
+    } else {
+        format!("Download {}", words::size(preflight.download))
+    };
+    view! {
+        <section
+            node_ref=place
+            class="preflight"
+            data-testid="preflight"
+            data-verdict=verdict_key
+            tabindex="-1"
+            aria-label=heading.clone()
+            aria-describedby="preflight-verdict"
+            on:keydown=move |event| {
+                // It closes what was opened last.
+                if event.key() == "Escape" {
+                    event.prevent_default();
+                    on_close.run(());
+                }
+            }
+        >
+            <h5>{heading.clone()}</h5>
+            <div id="preflight-verdict" class="verdict">
+                <p>{words::verdict(&preflight.verdict)}</p>
+                {has_reasons
+                    .then(|| {
+                        view! {
+                            <ul>
+                                {reasons
+                                    .into_iter()
+                                    .map(|reason| view! { <li>{reason}</li> })
+                                    .collect_view()}
+                            </ul>
+                        }
+                    })}
+            </div>
+            <dl class="needs">{needs}</dl>
+            {unproven}
+            {licences}
+            {has_reasons
+                .then(|| {
+                    view! {
+                        <p class="help">
+                            "It can be downloaded all the same, for a later browser or another GPU in this machine."
+                        </p>
+                    }
+                })}
+            <div class="preflight-buttons">
+                <button
+                    type="button"
+                    class:primary=!has_reasons
+                    data-testid="start-load"
+                    disabled=move || !can_start()
+                    on:click=move |_| on_start.run(())
+                >
+                    {label}
+                </button>
+                <button type="button" data-testid="close-preflight" on:click=move |_| on_close.run(())>
+                    "Not now"
+                </button>
+                {move || {
+                    (!can_start())
+                        .then(|| {
+                            view! { <span class="help">"Needs the licence to be accepted."</span> }
+                        })
+                }}
+            </div>
+        </section>
+    }
+}
+
+/// A box to tick, and the way to the text.
+fn licence_view(index: usize, licence: &Licence, accepted: RwSignal<Vec<bool>>) -> impl IntoView {
+    let label = format!("I accept the licence “{}”", licence.name);
+    let link = words::web_address(&licence.url).map(|url| {
+        view! {
+            <a
+                href=url.to_owned()
+                target="_blank"
+                rel="noopener noreferrer"
+                aria-label=format!("Read it: {}, in a new tab", licence.name)
+            >
+                "Read it"
+            </a>
+        }
+    });
+    view! {
+        <p class="licence">
+            <label class="toggle">
+                <input
+                    type="checkbox"
+                    data-testid="accept-licence"
+                    on:change=move |event| {
+                        let is_ticked = event_target_checked(&event);
+                        accepted
+                            .update(|accepted| {
+                                if let Some(accepted) = accepted.get_mut(index) {
+                                    *accepted = is_ticked;
+                                }
+                            });
+                    }
+                />
+                <span>{label}</span>
+            </label>
+            {link}
+        </p>
+    }
+}
+
+/// What is needed, beside what this browser has.
+fn needs(preflight: &Preflight) -> Vec<(&'static str, String)> {
+    let disk = words::size(preflight.disk_needed);
+    let disk = match preflight.disk_free {
+        Some(free) => format!("{disk} of {} that are free here", words::size(free)),
+        None => format!("{disk}; this browser doesn't say how much is free"),
+    };
+    let memory = preflight
+        .gpu_weights
+        .saturating_add(preflight.gpu_activations);
+    let memory = format!(
+        "about {}: {} of weights and {} while drawing; browsers don't say how much a GPU has",
+        words::size(memory),
+        words::size(preflight.gpu_weights),
+        words::size(preflight.gpu_activations)
+    );
+    let largest = words::size(preflight.largest_buffer);
+    let mut needs = vec![
+        ("Download", words::download(preflight)),
+        ("Disk", disk),
+        ("GPU memory", memory),
+    ];
+    match &preflight.adapter {
+        Some(adapter) => {
+            needs.push((
+                "Largest buffer",
+                format!(
+                    "{largest}; this GPU allows {}, and binds {}",
+                    words::size(adapter.buffer),
+                    words::size(adapter.binding)
+                ),
+            ));
+            needs.push(("GPU", gpu(adapter)));
+        }
+        None => {
+            needs.push(("Largest buffer", largest));
+            needs.push(("GPU", "none: this browser has no WebGPU here".to_owned()));
+        }
+    }
+    needs
+}
+
+fn gpu(adapter: &AdapterLimits) -> String {
+    let kind = if adapter.is_software {
+        ", emulated on the CPU"
+    } else {
+        ""
+    };
+    let precision = if adapter.has_f16 {
+        "with half precision (f16)"
+    } else {
+        "without half precision (f16)"
+    };
+    format!("{}{kind}, {precision}", adapter.description)
+}

@@ -1,0 +1,135 @@
+//! The storage that all pairs share, and the browser's promise to keep it.
+
+use js_sys::{Function, Promise, Reflect};
+use leptos::prelude::*;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+
+use super::super::loader_client::LoaderClient;
+use crate::loader::words;
+
+const KEPT: &str = "Kept: the browser doesn't delete anything of this by itself.";
+
+/// What asking the browser for its promise came to.
+#[derive(Clone, Copy, PartialEq)]
+enum Outcome {
+    Granted,
+    Denied,
+    /// The browser has no such promise to give.
+    Unknown,
+}
+
+impl Outcome {
+    fn sentence(self) -> &'static str {
+        match self {
+            Outcome::Granted => KEPT,
+            Outcome::Denied => {
+                "The browser has decided not to promise it: when the disk gets full, it may delete \
+                 the models, and they have to be downloaded again. Browsers promise it to pages \
+                 that are bookmarked, installed or often visited: ask again then."
+            }
+            Outcome::Unknown => {
+                "This browser doesn't make such promises, or not to a page without https: when the \
+                 disk gets full, it may delete the models."
+            }
+        }
+    }
+}
+
+/// Used and allowed bytes, and a button that asks the browser to keep them.
+#[component]
+pub fn StorageView(loader: LoaderClient) -> impl IntoView {
+    let storage = Memo::new(move |_| {
+        loader
+            .library
+            .with(|library| library.as_ref().map(|library| library.storage))
+    });
+    let outcome = RwSignal::new(None::<Outcome>);
+    let is_kept = Memo::new(move |_| {
+        outcome.get() == Some(Outcome::Granted)
+            || storage.get().is_some_and(|storage| storage.is_persistent)
+    });
+    let usage = move || {
+        let storage = storage.get()?;
+        Some(match (storage.usage, storage.quota) {
+            (Some(usage), Some(quota)) => format!(
+                "{} used of {} that the browser allows this page.",
+                words::size(whole_bytes(usage)),
+                words::size(whole_bytes(quota))
+            ),
+            (Some(usage), None) => format!("{} used.", words::size(whole_bytes(usage))),
+            (None, _) => "This browser doesn't say how much is used.".to_owned(),
+        })
+    };
+    let bar = move || {
+        let storage = storage.get()?;
+        let (usage, quota) = (storage.usage?, storage.quota.filter(|quota| *quota > 0.0)?);
+        Some(view! {
+            <progress
+                aria-label="Storage in use"
+                max=quota.to_string()
+                value=usage.min(quota).to_string()
+            ></progress>
+        })
+    };
+    let keep = move |_| {
+        spawn_local(async move {
+            let answer = persist().await;
+            // The panel may have been closed meanwhile.
+            if outcome.try_set(Some(answer)).is_none() {
+                loader.list();
+            }
+        });
+    };
+    let sentence = move || {
+        if is_kept.get() {
+            Some(KEPT)
+        } else {
+            outcome.get().map(Outcome::sentence)
+        }
+    };
+    view! {
+        <section class="library-group storage" data-testid="storage">
+            <h3>"Storage"</h3>
+            <p>{usage}</p>
+            {bar}
+            <div class="keep">
+                <button
+                    type="button"
+                    data-testid="keep"
+                    hidden=move || is_kept.get()
+                    aria-describedby="keep-outcome"
+                    on:click=keep
+                >
+                    "Ask the browser to keep it"
+                </button>
+                <p id="keep-outcome" class="help" role="status" data-testid="keep-outcome">
+                    {sentence}
+                </p>
+            </div>
+        </section>
+    }
+}
+
+/// Bytes as the browser gives them: whole numbers, though not of a whole number's type.
+fn whole_bytes(bytes: f64) -> u64 {
+    // Saturates, and takes what is no number for nothing.
+    bytes as u64
+}
+
+/// Asks for `navigator.storage.persist()`, by name: few pages need it, and a worker can't.
+async fn persist() -> Outcome {
+    let asked = || -> Result<Promise, JsValue> {
+        let storage = Reflect::get(&window().navigator(), &"storage".into())?;
+        let persist = Reflect::get(&storage, &"persist".into())?.dyn_into::<Function>()?;
+        persist.call0(&storage)?.dyn_into()
+    };
+    let Ok(answer) = asked() else {
+        return Outcome::Unknown;
+    };
+    match JsFuture::from(answer).await {
+        Ok(answer) if answer.as_bool() == Some(true) => Outcome::Granted,
+        Ok(_) => Outcome::Denied,
+        Err(_) => Outcome::Unknown,
+    }
+}
