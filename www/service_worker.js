@@ -42,18 +42,15 @@ async function fetchOwn(address, digest) {
   if (!response.ok) {
     throw new Error(`The host answers ${response.status} for ${address}.`);
   }
-  const bytes = await response.arrayBuffer();
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  const hex = Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const copy = response.clone();
+  const digested = await crypto.subtle.digest("SHA-256", await response.arrayBuffer());
+  const bytes = Array.from(new Uint8Array(digested));
+  const hex = bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
   if (hex !== digest) {
     throw new Error(`${address} is not the file of the build ${BUILD}.`);
   }
-  const headers = new Headers(response.headers);
-  headers.delete("Content-Encoding");
-  headers.delete("Vary");
-  headers.set("Content-Length", String(bytes.byteLength));
-  // A new response: one that was redirected is none that a navigation may get.
-  return new Response(bytes, { headers });
+  // A navigation takes no response that was redirected.
+  return copy.redirected ? new Response(copy.body, copy) : copy;
 }
 
 async function install() {
@@ -94,9 +91,14 @@ async function activate() {
   }
 }
 
+/** What the cache has, whatever headers the file was asked for with. */
+function ofCache(address) {
+  return caches.match(address, { cacheName: CACHE, ignoreVary: true });
+}
+
 /** A file of the build. Browsers drop all of a cache or nothing: then the host has to answer. */
 async function kept(address, request) {
-  return (await caches.match(address, { cacheName: CACHE })) ?? fetch(request);
+  return (await ofCache(address)) ?? fetch(request);
 }
 
 /**
@@ -127,7 +129,7 @@ async function newestManifest(event) {
     }
     return response;
   } catch {
-    return (await caches.match(request.url, { cacheName: CACHE })) ?? Response.error();
+    return (await ofCache(request.url)) ?? Response.error();
   }
 }
 
