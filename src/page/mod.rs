@@ -44,6 +44,7 @@ mod strip;
 mod unfinished;
 mod units;
 mod unknown_words;
+mod update_offer;
 mod visibility;
 
 use std::sync::Arc;
@@ -72,6 +73,7 @@ use seed_fields::SeedFields;
 use settings::Settings;
 use share_link::Followed;
 use status::Status;
+use update_offer::UpdateOffer;
 
 use crate::engine::protocol::{Errand, Extent, PairChoice};
 use crate::history::Request;
@@ -304,7 +306,12 @@ pub fn App() -> impl IntoView {
         }
     });
 
+    let has_come = Signal::derive(move || {
+        engine.pair.with(Option::is_some) || engine.problem.with(Option::is_some)
+    });
+
     view! {
+        <UpdateOffer has_come=has_come busy=engine.busy() />
         <PageHeader pair=engine.pair device=engine.device models=models />
         <main class="workbench">
             <form

@@ -64,6 +64,13 @@ export class FirststepPage {
     await this.control("prompt").waitFor({ timeout: START_TIMEOUT });
   }
 
+  /** Waits until the service worker has fetched what it keeps: it makes no requests afterwards. */
+  async waitUntilKept() {
+    await this.page.waitForFunction(() => navigator.serviceWorker.controller !== null, null, {
+      timeout: START_TIMEOUT,
+    });
+  }
+
   control(name) {
     return this.page.getByTestId(name);
   }

@@ -95,6 +95,7 @@ test(
       serve(server, RELATIVE, relative());
     };
     await withPage({ parameters: PARAMETERS, prepare }, async ({ page, server }) => {
+      await page.waitUntilKept();
       const first = await draw(page);
       assert.equal(await page.control("distilled-steps").inputValue(), "4");
       assert.ok(await page.control("pair").getByLabel("Emoji", { exact: true }).isChecked());
@@ -193,6 +194,7 @@ test(
       serveAdapter(server, "conv_in");
     };
     await withPage({ parameters: PARAMETERS, prepare }, async ({ page, server }) => {
+      await page.waitUntilKept();
       const first = await draw(page);
       const there = await requestsOf(server, async () => {
         await choose(page, family[1]);

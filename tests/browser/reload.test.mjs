@@ -23,6 +23,7 @@ async function visit(server, userDataDirectory) {
   try {
     const page = new FirststepPage(await browser.newPage(), server.url);
     await page.open(PARAMETERS);
+    await page.waitUntilKept();
     await page.pressGenerate();
     await page.waitForDone(cellNames(["distilled", "hybrid"], 1), TIMEOUT);
     const images = [await page.image("distilled", 0), await page.image("hybrid", 0)];
