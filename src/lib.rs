@@ -7,9 +7,9 @@
 pub mod adapters;
 pub mod engine;
 pub mod history;
-pub mod loader;
 #[cfg(all(feature = "engine", target_family = "wasm"))]
 mod indexed_db;
+pub mod loader;
 pub mod metrics;
 #[cfg(feature = "engine")]
 pub mod models;
