@@ -650,6 +650,7 @@ fn entry(
         licence: manifest.licence.name.clone(),
         image_size: manifest.image_size.into(),
         state,
+        begun: record.is_some_and(|record| record.is_kept),
         download_size: is_known.then_some(size),
         missing: is_known.then_some(missing),
         stored,

@@ -74,7 +74,7 @@ pub fn PreflightView(
     });
     let accepted = RwSignal::new(vec![false; preflight.licences.len()]);
     let can_start = move || accepted.with(|accepted| accepted.iter().all(|it| *it));
-    let licences = preflight.licences.iter().enumerate();
+    let licences = preflight.licences.clone().into_iter().enumerate();
     let licences = licences
         .map(|(index, licence)| licence_view(index, licence, accepted))
         .collect_view();
@@ -153,7 +153,7 @@ pub fn PreflightView(
 }
 
 /// A box to tick, and the way to the text.
-fn licence_view(index: usize, licence: &Licence, accepted: RwSignal<Vec<bool>>) -> impl IntoView {
+fn licence_view(index: usize, licence: Licence, accepted: RwSignal<Vec<bool>>) -> impl IntoView {
     let label = format!("I accept the licence “{}”", licence.name);
     let link = words::web_address(&licence.url).map(|url| {
         view! {
