@@ -8,6 +8,9 @@ use std::path::PathBuf;
 
 use firststep::engine::recipe::Mode;
 use firststep::engine::{describe, plan_for};
+use firststep::models::{
+    AutoencoderConfig, ClipTextConfig, TinyDecoderConfig, TokenizerConfig, UNet2DConditionConfig,
+};
 use firststep::sampler::ModelRole;
 use firststep::weights::verify::sha256;
 use firststep::weights::{Component, Encoding, Manifest, target_encoding};
@@ -98,6 +101,33 @@ fn every_mode_has_the_plan_that_the_model_was_distilled_for() {
                 };
                 assert_eq!((step.model, step.guidance_scale), (model, guidance), "{id}");
             }
+        }
+    }
+}
+
+/// The engine finds out when all files are there, which is gigabytes too late.
+#[test]
+fn the_models_can_be_built_and_fit_each_other() {
+    for pair in PAIRS {
+        let id = pair.id;
+        let components = manifest(&format!("{id}.json")).components;
+        let text = |component: &Component| ClipTextConfig::from_json(&component.config).expect(id);
+        let [first, second] = [&components.text_encoder, &components.text_encoder_2].map(text);
+        let vae = AutoencoderConfig::from_json(&components.vae.config).expect(id);
+        for component in [&components.unet, &components.unet_distilled] {
+            let unet = UNet2DConditionConfig::from_json(&component.config).expect(id);
+            let context = first.hidden_size + second.hidden_size;
+            assert_eq!(unet.cross_attention_dim, context, "{id}");
+            assert_eq!(unet.pooled_dim(), Some(second.pooled_size()), "{id}");
+            assert_eq!(unet.in_channels, vae.latent_channels, "{id}");
+        }
+        assert_eq!(pair.size % vae.downscale_factor(), 0, "{id}");
+        let tiny_decoder = components.tiny_decoder.expect(id);
+        let tiny_decoder = TinyDecoderConfig::from_json(&tiny_decoder.config).expect(id);
+        assert_eq!(tiny_decoder.latent_channels, vae.latent_channels, "{id}");
+        for component in [&components.tokenizer, &components.tokenizer_2] {
+            let tokenizer = TokenizerConfig::from_json(&component.config).expect(id);
+            assert_eq!(tokenizer.model_max_length, first.max_position_embeddings);
         }
     }
 }
