@@ -37,6 +37,13 @@ pub(super) fn largest_value(encoding: Encoding) -> f32 {
     }
 }
 
+/// The bits of a value without its sign, which are ordered as the magnitudes are; those of an
+/// infinity or of what is no number come after all others.
+#[inline(always)]
+fn magnitude(value: f32) -> i32 {
+    (value.to_bits() & MAGNITUDE) as i32
+}
+
 /// The `f16` nearest to a finite value of at most [`F16_MAXIMUM`], ties to even.
 #[inline(always)]
 fn to_f16(value: f32) -> u16 {
@@ -56,20 +63,16 @@ fn to_f16(value: f32) -> u16 {
 /// The value of an `f16`.
 #[inline(always)]
 fn from_f16(half: u16) -> f32 {
-    let half = u32::from(half);
-    let magnitude = (half & 0x7fff) << 13;
-    let normal = magnitude + (112 << 23);
-    // A subnormal f16's bits as the fraction of 2⁻¹⁴, which is then taken off.
-    let subnormal = (f32::from_bits(magnitude + (113 << 23)) - f32::from_bits(113 << 23)).to_bits();
-    let not_finite = normal + (112 << 23);
-    let bits = if magnitude < 1 << 23 {
-        subnormal
-    } else if magnitude < 31 << 23 {
-        normal
-    } else {
-        not_finite
-    };
-    f32::from_bits(bits | (half & 0x8000) << 16)
+    // Sign-extended: the sign is where an f32 has it. Signed comparisons are single instructions.
+    let half = i32::from(half as i16);
+    let magnitude = half << 13 & 0x0fff_e000;
+    // A subnormal f16's bits become the fraction of 2⁻¹⁴, which is then taken off.
+    let subnormal = -i32::from(magnitude < 1 << 23);
+    let not_finite = -i32::from(magnitude >= 31 << 23);
+    let exponent = (112 << 23) + (subnormal & 1 << 23) + (not_finite & 112 << 23);
+    let surplus = f32::from_bits((subnormal & 113 << 23) as u32);
+    let value = f32::from_bits((magnitude + exponent) as u32) - surplus;
+    f32::from_bits(value.to_bits() | (half & i32::MIN) as u32)
 }
 
 /// The smallest `f16` that is not below a value between 0 and [`F16_MAXIMUM`]; rounding down would
@@ -162,8 +165,8 @@ fn decode_quantized<const LENGTH: usize>(
 /// Writes a tensor's blocks one after the other.
 pub(super) struct BlockWriter {
     encoding: Encoding,
-    /// [`largest_value`] as bits.
-    limit: u32,
+    /// The [`magnitude`] of the encoding's [`largest_value`].
+    limit: i32,
     /// The smallest scale of [`Encoding::Q8`].
     smallest_scale: f32,
     bytes: Vec<u8>,
@@ -179,7 +182,7 @@ impl BlockWriter {
     pub fn new(encoding: Encoding, elements: usize, smallest_scale: f32, bytes: Vec<u8>) -> Self {
         BlockWriter {
             encoding,
-            limit: largest_value(encoding).to_bits(),
+            limit: magnitude(largest_value(encoding)),
             smallest_scale: smallest_scale.min(F16_MAXIMUM),
             bytes,
             position: 0,
@@ -190,44 +193,60 @@ impl BlockWriter {
         }
     }
 
-    /// Writes the next block, of which the first `count` values are the tensor's: fewer than
-    /// [`BLOCK`] at the end of one that is not quantized, followed by zeros.
+    /// Writes the next block.
     ///
     /// # Errors
     /// The first value that the encoding can't hold.
     #[inline(always)]
-    pub fn write(&mut self, block: &Block, count: usize) -> Result<(), f32> {
-        // As integers, the bits of magnitudes are ordered as the magnitudes are, and those of an
-        // infinity or of what is no number come after all others.
-        let magnitudes = block.map(|value| value.to_bits() & MAGNITUDE);
-        let largest = magnitudes.iter().fold(0, |largest, &m| m.max(largest));
-        if largest > self.limit {
-            let too_large = magnitudes.iter().position(|&m| m > self.limit);
-            return Err(block[too_large.unwrap_or(0)]);
+    pub fn write(&mut self, block: &Block) -> Result<(), f32> {
+        let largest = block.map(magnitude).into_iter().fold(0, i32::max);
+        if largest > self.limit
+            && let Some(value) = self.first_too_large(block)
+        {
+            return Err(value);
         }
-        let largest = f32::from_bits(largest);
         match self.encoding {
-            Encoding::F32 => self.put(block.map(f32::to_le_bytes).as_flattened(), count * 4),
-            Encoding::F16 => self.put(
-                block.map(|v| to_f16(v).to_le_bytes()).as_flattened(),
-                count * 2,
-            ),
-            Encoding::BF16 => self.put(
-                block.map(|v| to_bf16(v).to_le_bytes()).as_flattened(),
-                count * 2,
-            ),
+            Encoding::F32 => self.put(block.map(f32::to_le_bytes).as_flattened()),
+            Encoding::F16 => self.put(block.map(|v| to_f16(v).to_le_bytes()).as_flattened()),
+            Encoding::BF16 => self.put(block.map(|v| to_bf16(v).to_le_bytes()).as_flattened()),
             Encoding::Q8 => {
+                let largest = f32::from_bits(largest as u32);
                 let (values, scale) = quantize_q8(block, largest, self.smallest_scale);
-                self.put(&values, BLOCK);
+                self.put(&values);
                 self.put_scale(scale);
             }
             Encoding::Q4 => {
+                let largest = f32::from_bits(largest as u32);
                 let (values, scale) = quantize_q4(block, largest);
-                self.put(&values, BLOCK / 2);
+                self.put(&values);
                 self.put_scale(scale);
             }
         }
         Ok(())
+    }
+
+    /// Writes the values after the last whole block, which only a tensor that is not quantized has.
+    ///
+    /// # Errors
+    /// The first value that the encoding can't hold.
+    pub fn write_last(&mut self, values: &[f32]) -> Result<(), f32> {
+        if let Some(value) = self.first_too_large(values) {
+            return Err(value);
+        }
+        for &value in values {
+            match self.encoding {
+                Encoding::F32 => self.put(&value.to_le_bytes()),
+                Encoding::F16 => self.put(&to_f16(value).to_le_bytes()),
+                Encoding::BF16 => self.put(&to_bf16(value).to_le_bytes()),
+                Encoding::Q8 | Encoding::Q4 => {}
+            }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn first_too_large(&self, values: &[f32]) -> Option<f32> {
+        values.iter().copied().find(|&value| magnitude(value) > self.limit)
     }
 
     /// The tensor's bytes.
@@ -236,9 +255,9 @@ impl BlockWriter {
     }
 
     #[inline(always)]
-    fn put(&mut self, encoded: &[u8], length: usize) {
-        let end = self.position + length;
-        self.bytes[self.position..end].copy_from_slice(&encoded[..length]);
+    fn put(&mut self, encoded: &[u8]) {
+        let end = self.position + encoded.len();
+        self.bytes[self.position..end].copy_from_slice(encoded);
         self.position = end;
     }
 

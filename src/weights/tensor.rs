@@ -229,14 +229,10 @@ impl StoredTensor {
         let bytes = allocate(name, shape, encoding)?;
         let mut writer = BlockWriter::new(encoding, values.len(), smallest_scale, bytes);
         let (whole, rest) = values.as_chunks();
-        let mut last = [0.0; BLOCK];
-        last[..rest.len()].copy_from_slice(rest);
-        let last = (!rest.is_empty()).then_some((&last, rest.len()));
         whole
             .iter()
-            .map(|block| (block, BLOCK))
-            .chain(last)
-            .try_for_each(|(block, count)| writer.write(block, count))
+            .try_for_each(|block| writer.write(block))
+            .and_then(|()| writer.write_last(rest))
             .map_err(|value| TensorError::Range {
                 name: name.into(),
                 value,
