@@ -24,6 +24,7 @@
 
 use std::array::from_fn;
 
+use half::{bf16, f16};
 use wide::bytemuck::cast;
 use wide::{f32x4, f32x8, i8x16, i16x8, i32x4, i32x8, u8x16, u32x4, u32x8};
 
@@ -40,13 +41,13 @@ pub(super) type Block = [f32x8; BLOCK / 8];
 type Integers = [i16x8; BLOCK / 8];
 
 /// The largest finite `f16`.
-const F16_MAXIMUM: f32 = 65504.0;
+const F16_MAXIMUM: f32 = f16::MAX.to_f32_const();
 
 /// The smallest `f16` that is not subnormal.
-const F16_NORMAL: f32 = 1.0 / 16384.0;
+const F16_NORMAL: f32 = f16::MIN_POSITIVE.to_f32_const();
 
-/// The largest finite bfloat16: `f32::MAX` without the lower half of its bits.
-const BF16_MAXIMUM: f32 = f32::from_bits(0x7f7f_0000);
+/// The largest finite bfloat16.
+const BF16_MAXIMUM: f32 = bf16::MAX.to_f32_const();
 
 /// Largest magnitude of a stored 8-bit value.
 const Q8_MAXIMUM: f32 = 127.0;
@@ -249,7 +250,7 @@ impl BlockWriter {
         }
     }
 
-    /// Writes the first `count` blocks of a group; the others are zeros.
+    /// Writes the first `count` blocks of a group; the others are any that could be written.
     ///
     /// # Errors
     /// The first value that the encoding can't hold.
@@ -303,10 +304,7 @@ impl BlockWriter {
         for &value in values {
             match self.encoding {
                 Encoding::F32 => self.put(&value.to_le_bytes()),
-                Encoding::F16 => {
-                    let [half, ..] = to_f16(f32x8::splat(value)).to_array();
-                    self.put(&half.to_le_bytes());
-                }
+                Encoding::F16 => self.put(&f16::from_f32(value).to_le_bytes()),
                 Encoding::BF16 => self.put(&to_bf16(value).to_le_bytes()),
                 Encoding::Q8 | Encoding::Q4 => {}
             }

@@ -204,13 +204,12 @@ fn write_each<const LENGTH: usize>(
     decode: impl Fn(&[u8; LENGTH]) -> Block,
 ) -> Result<(), f32> {
     let (blocks, _) = bytes.as_chunks();
-    let (groups, rest) = blocks.as_chunks::<GROUP>();
-    for [a, b, c, d] in groups {
-        writer.write(&[decode(a), decode(b), decode(c), decode(d)], GROUP)?;
+    let mut group = [Block::default(); GROUP];
+    for bytes in blocks.chunks(GROUP) {
+        for (block, bytes) in group.iter_mut().zip(bytes) {
+            *block = decode(bytes);
+        }
+        writer.write(&group, bytes.len())?;
     }
-    let mut last = [Block::default(); GROUP];
-    for (block, bytes) in last.iter_mut().zip(rest) {
-        *block = decode(bytes);
-    }
-    writer.write(&last, rest.len())
+    Ok(())
 }
