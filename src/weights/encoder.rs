@@ -1,7 +1,7 @@
 //! Encoding a tensor while its bytes arrive: neither the source's bytes nor its values are ever
 //! there as a whole.
 
-use super::blocks::{Block, BlockWriter, decode_bf16, decode_f16, decode_f32};
+use super::blocks::{Block, BlockWriter, GROUP, decode, decode_bf16, decode_f16, decode_f32};
 use super::tensor::{BLOCK, Encoding, StoredTensor, TensorError, allocate, out_of_memory};
 
 /// Bytes of the longest block of a source.
@@ -151,15 +151,10 @@ impl Blocks {
                 return Ok(());
             }
             self.pending_length = 0;
-            write_blocks(
-                &mut self.writer,
-                self.from,
-                &self.pending[..block_length],
-                BLOCK,
-            )?;
+            write_blocks(&mut self.writer, self.from, &self.pending[..block_length])?;
         }
         let (whole, rest) = bytes.split_at(bytes.len() / block_length * block_length);
-        write_blocks(&mut self.writer, self.from, whole, BLOCK)?;
+        write_blocks(&mut self.writer, self.from, whole)?;
         self.keep(rest);
         Ok(())
     }
@@ -172,12 +167,13 @@ impl Blocks {
 
     fn finish(mut self) -> Result<Vec<u8>, f32> {
         let count = self.pending_length / value_length(self.from);
-        if count > 0 {
-            self.pending[self.pending_length..].fill(0);
-            let block_length = BLOCK * value_length(self.from);
-            let block = &self.pending[..block_length];
-            write_blocks(&mut self.writer, self.from, block, count)?;
-        }
+        let mut values = [0.0; BLOCK];
+        decode(
+            self.from,
+            &self.pending[..self.pending_length],
+            &mut values[..count],
+        );
+        self.writer.write_last(&values[..count])?;
         Ok(self.writer.finish())
     }
 }
@@ -190,17 +186,12 @@ fn value_length(from: Encoding) -> usize {
     }
 }
 
-/// Decodes whole blocks and writes the first `count` values of each.
-fn write_blocks(
-    writer: &mut BlockWriter,
-    from: Encoding,
-    bytes: &[u8],
-    count: usize,
-) -> Result<(), f32> {
+/// Writes whole blocks.
+fn write_blocks(writer: &mut BlockWriter, from: Encoding, bytes: &[u8]) -> Result<(), f32> {
     match from {
-        Encoding::F32 => write_each(writer, bytes, count, decode_f32),
-        Encoding::F16 => write_each(writer, bytes, count, decode_f16),
-        Encoding::BF16 => write_each(writer, bytes, count, decode_bf16),
+        Encoding::F32 => write_each(writer, bytes, decode_f32),
+        Encoding::F16 => write_each(writer, bytes, decode_f16),
+        Encoding::BF16 => write_each(writer, bytes, decode_bf16),
         // Such a source is copied or refused.
         Encoding::Q8 | Encoding::Q4 => Ok(()),
     }
@@ -210,12 +201,15 @@ fn write_blocks(
 fn write_each<const LENGTH: usize>(
     writer: &mut BlockWriter,
     bytes: &[u8],
-    count: usize,
     decode: impl Fn(&[u8; LENGTH]) -> Block,
 ) -> Result<(), f32> {
     let (blocks, _) = bytes.as_chunks();
-    for block in blocks {
-        writer.write(&decode(block), count)?;
+    let mut group = [Block::default(); GROUP];
+    for bytes in blocks.chunks(GROUP) {
+        for (block, bytes) in group.iter_mut().zip(bytes) {
+            *block = decode(bytes);
+        }
+        writer.write(&group, bytes.len())?;
     }
     Ok(())
 }
