@@ -106,30 +106,27 @@ fn upload<const D: usize, K: kind::Basic>(data: TensorData, device: &Device) -> 
     device.memory_persistent_allocations(data, |data| Tensor::from_data(data, device))
 }
 
-/// A layer's weight.
-pub struct Weight<const D: usize> {
-    values: WeightValues<D>,
+/// A layer's weight. What is rarer is boxed: models are moved by value, over a stack of a megabyte.
+pub enum Weight<const D: usize> {
+    /// As `f32`.
+    Expanded(Tensor<D>),
+    /// As it is stored.
+    Held(Box<HeldWeight<D>>),
 }
 
-enum WeightValues<const D: usize> {
-    Expanded(Tensor<D>),
-    Held {
-        values: Values,
-        shape: [usize; D],
-        device: Device,
-    },
+/// A weight that is expanded at each use.
+pub struct HeldWeight<const D: usize> {
+    values: Values,
+    shape: [usize; D],
+    device: Device,
 }
 
 impl<const D: usize> Weight<D> {
     /// The weight as `f32`. A held one is expanded anew: drop it after its use.
     pub fn get(&self) -> Tensor<D> {
-        match &self.values {
-            WeightValues::Expanded(tensor) => tensor.clone(),
-            WeightValues::Held {
-                values,
-                shape,
-                device,
-            } => values.expand(*shape, device),
+        match self {
+            Weight::Expanded(tensor) => tensor.clone(),
+            Weight::Held(held) => held.values.expand(held.shape, &held.device),
         }
     }
 }
@@ -152,28 +149,21 @@ pub struct Table {
 impl Table {
     /// Rows of the table: `[indices, size]`.
     pub fn rows(&self, indices: &[u32]) -> Tensor<2> {
-        match &self.weight.values {
-            WeightValues::Held {
-                values: Values::Stored(tensor),
-                shape: [_, size],
-                device,
-            } => {
-                let rows: Vec<usize> = indices.iter().map(|&index| index as usize).collect();
-                match tensor.rows(&rows) {
-                    Ok(values) => {
-                        Tensor::from_data(TensorData::new(values, [rows.len(), *size]), device)
-                    }
-                    Err(_) => unreachable!("its length was checked when it was inserted"),
-                }
-            }
-            _ => {
-                let table = self.weight.get();
-                let ids: Vec<i32> = indices.iter().map(|&id| id as i32).collect();
-                let ids = TensorData::new(ids, [indices.len()]);
-                let ids = Tensor::<1, Int>::from_data(ids, &table.device());
-                table.select(0, ids)
-            }
+        if let Weight::Held(held) = &self.weight
+            && let Values::Stored(tensor) = &held.values
+        {
+            let rows: Vec<usize> = indices.iter().map(|&index| index as usize).collect();
+            let shape = [rows.len(), held.shape[1]];
+            return match tensor.rows(&rows) {
+                Ok(values) => Tensor::from_data(TensorData::new(values, shape), &held.device),
+                Err(_) => unreachable!("its length was checked when it was inserted"),
+            };
         }
+        let table = self.weight.get();
+        let ids: Vec<i32> = indices.iter().map(|&id| id as i32).collect();
+        let ids = TensorData::new(ids, [indices.len()]);
+        let ids = Tensor::<1, Int>::from_data(ids, &table.device());
+        table.select(0, ids)
     }
 }
 
@@ -396,7 +386,7 @@ impl Weights {
         &mut self,
         name: &str,
         shape: [usize; D],
-    ) -> Result<Option<LowRank<D>>, ModelError> {
+    ) -> Result<Option<Box<LowRank<D>>>, ModelError> {
         let Some(branch) = self.branches.remove(name) else {
             return Ok(None);
         };
@@ -407,11 +397,11 @@ impl Weights {
         up[..2].copy_from_slice(&[shape[0], rank]);
         self.check_shape(name, &branch.down, &down)?;
         self.check_shape(name, &branch.up, &up)?;
-        Ok(Some(LowRank {
+        Ok(Some(Box::new(LowRank {
             down: self.weight(branch.down, down),
             up: self.weight(branch.up, up),
             scale: branch.scale,
-        }))
+        })))
     }
 
     /// Takes a table of embeddings out: `[rows, size]`.
@@ -426,18 +416,14 @@ impl Weights {
 
     /// A parameter as a layer keeps it: what is expanded anyway is so once and for all.
     fn weight<const D: usize>(&self, parameter: Parameter, shape: [usize; D]) -> Weight<D> {
-        let is_expanded = !self.is_held() || matches!(parameter.values, Values::Expanded(_));
-        Weight {
-            values: if is_expanded {
-                WeightValues::Expanded(parameter.values.expand(shape, &self.device))
-            } else {
-                WeightValues::Held {
-                    values: parameter.values,
-                    shape,
-                    device: self.device.clone(),
-                }
-            },
+        if !self.is_held() || matches!(parameter.values, Values::Expanded(_)) {
+            return Weight::Expanded(parameter.values.expand(shape, &self.device));
         }
+        Weight::Held(Box::new(HeldWeight {
+            values: parameter.values,
+            shape,
+            device: self.device.clone(),
+        }))
     }
 
     fn take_parameter(&mut self, name: &str, shape: &[usize]) -> Result<Parameter, ModelError> {
