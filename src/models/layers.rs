@@ -18,7 +18,7 @@ pub struct Linear {
     /// `[output, input]`.
     weight: Weight<2>,
     bias: Option<Tensor<1>>,
-    branch: Option<LowRank<2>>,
+    branch: Option<Box<LowRank<2>>>,
 }
 
 impl Linear {
@@ -80,7 +80,7 @@ pub struct Conv2d {
     /// `[output, input, kernel, kernel]`.
     weight: Weight<4>,
     bias: Option<Tensor<1>>,
-    branch: Option<LowRank<4>>,
+    branch: Option<Box<LowRank<4>>>,
     stride: usize,
     padding: Padding,
 }

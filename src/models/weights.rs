@@ -18,21 +18,22 @@ use crate::{
     weights::{Encoding, StoredTensor, TensorError, tensor::BLOCK},
 };
 
-/// Where a tensor's values are and in which form.
+/// Where a tensor's values are and in which form. What is large is boxed: one of burn's tensors takes
+/// a quarter of a kilobyte itself, and models are moved by value, over a stack of a megabyte.
 #[derive(Clone)]
 enum Values {
     /// In the host's memory, as it is stored: on the CPU backend, whose memory that is; tables of
     /// embeddings; and all of a component that is not known to be large yet. Its length is checked.
     Stored(Arc<StoredTensor>),
     /// On the device, expanded.
-    Expanded(Tensor<1>),
+    Expanded(Box<Tensor<1>>),
     /// On the device as burn's own quantized tensor, a row for each of the stored one's rows.
-    Blocks(Tensor<2>),
+    Blocks(Box<Tensor<2>>),
     /// On the device as pairs of `f16` in words, the first one in the low half.
     Halves {
-        words: Tensor<1, Int>,
+        words: Box<Tensor<1, Int>>,
         /// The value of each `f16` by its bits.
-        values_by_bits: Tensor<1>,
+        values_by_bits: Arc<Tensor<1>>,
     },
 }
 
@@ -58,11 +59,11 @@ impl Values {
         let rows = tensor.shape[0];
         let shape = [rows, tensor.element_count() / rows];
         let data = TensorData::from_bytes_vec(bytes, shape, DType::QFloat(scheme));
-        Ok(Self::Blocks(upload(data, device)))
+        Ok(Self::Blocks(Box::new(upload(data, device))))
     }
 
     /// Puts an even number of `f16` on the device.
-    fn halves(tensor: &StoredTensor, values_by_bits: Tensor<1>) -> Self {
+    fn halves(tensor: &StoredTensor, values_by_bits: Arc<Tensor<1>>) -> Self {
         let words: Vec<i32> = tensor
             .bytes
             .chunks_exact(4)
@@ -71,7 +72,7 @@ impl Values {
         let length = words.len();
         let words = TensorData::new(words, [length]);
         Self::Halves {
-            words: upload(words, &values_by_bits.device()),
+            words: Box::new(upload(words, &values_by_bits.device())),
             values_by_bits,
         }
     }
@@ -83,17 +84,21 @@ impl Values {
                 Ok(values) => Tensor::from_data(TensorData::new(values, shape), device),
                 Err(_) => unreachable!("its length was checked when it was inserted"),
             },
-            Values::Expanded(tensor) => tensor.clone().reshape(shape),
-            Values::Blocks(tensor) => tensor.clone().dequantize().reshape(shape),
+            Values::Expanded(tensor) => (**tensor).clone().reshape(shape),
+            Values::Blocks(tensor) => (**tensor).clone().dequantize().reshape(shape),
             Values::Halves {
                 words,
                 values_by_bits,
             } => {
-                let value = |bits: Tensor<1, Int>| values_by_bits.clone().select(0, bits);
+                let words = (**words).clone();
+                let value = |bits: Tensor<1, Int>| (**values_by_bits).clone().select(0, bits);
                 let low = value(words.clone().bitwise_and_scalar(0xFFFF));
                 // The shift repeats the sign, which the mask takes away again.
-                let high = words.clone().bitwise_right_shift_scalar(16);
-                let high = value(high.bitwise_and_scalar(0xFFFF));
+                let high = value(
+                    words
+                        .bitwise_right_shift_scalar(16)
+                        .bitwise_and_scalar(0xFFFF),
+                );
                 Tensor::stack::<2>(vec![low, high], 1).reshape(shape)
             }
         }
@@ -106,30 +111,27 @@ fn upload<const D: usize, K: kind::Basic>(data: TensorData, device: &Device) -> 
     device.memory_persistent_allocations(data, |data| Tensor::from_data(data, device))
 }
 
-/// A layer's weight.
-pub struct Weight<const D: usize> {
-    values: WeightValues<D>,
+/// A layer's weight, boxed as [`Values`] are.
+pub enum Weight<const D: usize> {
+    /// As `f32`.
+    Expanded(Box<Tensor<D>>),
+    /// As it is stored.
+    Held(Box<HeldWeight<D>>),
 }
 
-enum WeightValues<const D: usize> {
-    Expanded(Tensor<D>),
-    Held {
-        values: Values,
-        shape: [usize; D],
-        device: Device,
-    },
+/// A weight that is expanded at each use.
+pub struct HeldWeight<const D: usize> {
+    values: Values,
+    shape: [usize; D],
+    device: Device,
 }
 
 impl<const D: usize> Weight<D> {
     /// The weight as `f32`. A held one is expanded anew: drop it after its use.
     pub fn get(&self) -> Tensor<D> {
-        match &self.values {
-            WeightValues::Expanded(tensor) => tensor.clone(),
-            WeightValues::Held {
-                values,
-                shape,
-                device,
-            } => values.expand(*shape, device),
+        match self {
+            Weight::Expanded(tensor) => (**tensor).clone(),
+            Weight::Held(held) => held.values.expand(held.shape, &held.device),
         }
     }
 }
@@ -152,28 +154,21 @@ pub struct Table {
 impl Table {
     /// Rows of the table: `[indices, size]`.
     pub fn rows(&self, indices: &[u32]) -> Tensor<2> {
-        match &self.weight.values {
-            WeightValues::Held {
-                values: Values::Stored(tensor),
-                shape: [_, size],
-                device,
-            } => {
-                let rows: Vec<usize> = indices.iter().map(|&index| index as usize).collect();
-                match tensor.rows(&rows) {
-                    Ok(values) => {
-                        Tensor::from_data(TensorData::new(values, [rows.len(), *size]), device)
-                    }
-                    Err(_) => unreachable!("its length was checked when it was inserted"),
-                }
-            }
-            _ => {
-                let table = self.weight.get();
-                let ids: Vec<i32> = indices.iter().map(|&id| id as i32).collect();
-                let ids = TensorData::new(ids, [indices.len()]);
-                let ids = Tensor::<1, Int>::from_data(ids, &table.device());
-                table.select(0, ids)
-            }
+        if let Weight::Held(held) = &self.weight
+            && let Values::Stored(tensor) = &held.values
+        {
+            let rows: Vec<usize> = indices.iter().map(|&index| index as usize).collect();
+            let shape = [rows.len(), held.shape[1]];
+            return match tensor.rows(&rows) {
+                Ok(values) => Tensor::from_data(TensorData::new(values, shape), &held.device),
+                Err(_) => unreachable!("its length was checked when it was inserted"),
+            };
         }
+        let table = self.weight.get();
+        let ids: Vec<i32> = indices.iter().map(|&id| id as i32).collect();
+        let ids = TensorData::new(ids, [indices.len()]);
+        let ids = Tensor::<1, Int>::from_data(ids, &table.device());
+        table.select(0, ids)
     }
 }
 
@@ -204,7 +199,7 @@ pub struct Weights {
     parameters: BTreeMap<String, Parameter>,
     branches: BTreeMap<String, Branch>,
     /// The value of each `f16` by its bits, once a tensor needs it.
-    values_by_bits: Option<Tensor<1>>,
+    values_by_bits: Option<Arc<Tensor<1>>>,
 }
 
 impl Weights {
@@ -290,7 +285,7 @@ impl Weights {
             let values = change(tensor.to_f32()?)?;
             let length = values.len();
             let values = TensorData::new(values, [length]);
-            parameter.values = Values::Expanded(Tensor::from_data(values, &self.device));
+            parameter.values = Values::Expanded(Box::new(Tensor::from_data(values, &self.device)));
         }
         Ok(())
     }
@@ -349,14 +344,14 @@ impl Weights {
                 let values = tensor.to_f32()?;
                 let length = values.len();
                 let values = TensorData::new(values, [length]);
-                Values::Expanded(Tensor::from_data(values, &self.device))
+                Values::Expanded(Box::new(Tensor::from_data(values, &self.device)))
             }
             _ if self.device == Device::flex() => Values::Stored(tensor),
             Form::Blocks => Values::blocks(&tensor, &self.device)?,
             Form::Halves => {
                 let table = self
                     .values_by_bits
-                    .get_or_insert_with(|| half_values(&self.device));
+                    .get_or_insert_with(|| Arc::new(half_values(&self.device)));
                 Values::halves(&tensor, table.clone())
             }
         })
@@ -396,7 +391,7 @@ impl Weights {
         &mut self,
         name: &str,
         shape: [usize; D],
-    ) -> Result<Option<LowRank<D>>, ModelError> {
+    ) -> Result<Option<Box<LowRank<D>>>, ModelError> {
         let Some(branch) = self.branches.remove(name) else {
             return Ok(None);
         };
@@ -407,11 +402,11 @@ impl Weights {
         up[..2].copy_from_slice(&[shape[0], rank]);
         self.check_shape(name, &branch.down, &down)?;
         self.check_shape(name, &branch.up, &up)?;
-        Ok(Some(LowRank {
+        Ok(Some(Box::new(LowRank {
             down: self.weight(branch.down, down),
             up: self.weight(branch.up, up),
             scale: branch.scale,
-        }))
+        })))
     }
 
     /// Takes a table of embeddings out: `[rows, size]`.
@@ -426,18 +421,15 @@ impl Weights {
 
     /// A parameter as a layer keeps it: what is expanded anyway is so once and for all.
     fn weight<const D: usize>(&self, parameter: Parameter, shape: [usize; D]) -> Weight<D> {
-        let is_expanded = !self.is_held() || matches!(parameter.values, Values::Expanded(_));
-        Weight {
-            values: if is_expanded {
-                WeightValues::Expanded(parameter.values.expand(shape, &self.device))
-            } else {
-                WeightValues::Held {
-                    values: parameter.values,
-                    shape,
-                    device: self.device.clone(),
-                }
-            },
+        if !self.is_held() || matches!(parameter.values, Values::Expanded(_)) {
+            let expanded = parameter.values.expand(shape, &self.device);
+            return Weight::Expanded(Box::new(expanded));
         }
+        Weight::Held(Box::new(HeldWeight {
+            values: parameter.values,
+            shape,
+            device: self.device.clone(),
+        }))
     }
 
     fn take_parameter(&mut self, name: &str, shape: &[usize]) -> Result<Parameter, ModelError> {
@@ -519,7 +511,7 @@ mod tests {
             let tensor = StoredTensor::encode("conv.weight", &shape, &values, encoding, 0.0)
                 .expect("a tensor");
             let held = match encoding {
-                Encoding::F16 => Values::halves(&tensor, half_values(&device)),
+                Encoding::F16 => Values::halves(&tensor, Arc::new(half_values(&device))),
                 _ => Values::blocks(&tensor, &device).expect("blocks"),
             };
             let expanded = held.expand(shape, &device).into_data();

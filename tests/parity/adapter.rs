@@ -469,7 +469,7 @@ fn branches_of_all_kinds(unet: &[StoredTensor]) -> Vec<StoredTensor> {
         let kohya = format!("lora_unet_{}", layer.replace('.', "_"));
         for (part, shape) in [("lora_down", down), ("lora_up", up)] {
             let values: Vec<f32> = (0..shape.iter().product())
-                .map(|index: usize| ((index * 7 + place) as f32).sin() * 0.1)
+                .map(|index: usize| ((index * 7 + place) as f32).sin() * 0.3)
                 .collect();
             adapter.push(tensor(&format!("{kohya}.{part}.weight"), &shape, &values));
         }
