@@ -81,7 +81,10 @@ pub fn PairRow(
         is_usable && !is_current.get()
     });
     let can_delete = Memo::new(move |_| {
-        origin == Origin::Added || entry.with(|entry| entry.stored > 0 || entry.begun)
+        let has_something =
+            origin == Origin::Added || entry.with(|entry| entry.stored > 0 || entry.begun);
+        // A load is paused first.
+        has_something && phase.with(Option::is_none)
     });
     let look = Memo::new(move |_| {
         loader.look.with(|look| {
