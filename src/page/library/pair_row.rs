@@ -119,6 +119,13 @@ pub fn PairRow(
             }
         });
     });
+    // No button is certain to be there afterwards.
+    let heading = NodeRef::<html::H4>::new();
+    let focus_heading = move || {
+        if let Some(heading) = heading.get_untracked() {
+            let _ = heading.focus();
+        }
+    };
     let act = move |_| {
         let address = address.get_value();
         match main.get_untracked() {
@@ -137,7 +144,7 @@ pub fn PairRow(
         if origin == Origin::Added {
             on_gone.run(());
         } else {
-            focus_main.run(());
+            focus_heading();
         }
         loader.delete(address.get_value());
     });
@@ -187,7 +194,7 @@ pub fn PairRow(
             data-phase=move || phase.with(|phase| words::phase_key(phase.as_ref()))
         >
             <div class="pair-head">
-                <h4>
+                <h4 node_ref=heading tabindex="-1">
                     {name}
                     {move || is_current.get().then(|| view! { " " <small class="badge">"in use"</small> })}
                 </h4>
