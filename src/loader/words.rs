@@ -46,7 +46,14 @@ impl Unit {
             // A file of one byte takes some room, too.
             Unit::Kilobyte => format!("{:.0}", (bytes / 1e3).ceil()),
             Unit::Megabyte => format!("{:.1}", bytes / 1e6),
-            Unit::Gigabyte => format!("{:.2}", bytes / 1e9),
+            Unit::Gigabyte => {
+                let decimals = match bytes {
+                    ..9.995e9 => 2,
+                    ..99.95e9 => 1,
+                    _ => 0,
+                };
+                format!("{:.decimals$}", bytes / 1e9)
+            }
         }
     }
 
@@ -218,16 +225,20 @@ pub fn verdict_key(verdict: &Verdict) -> &'static str {
     }
 }
 
-/// A verdict in a line; the reasons of one that is negative are said apart.
-pub fn verdict(verdict: &Verdict) -> &'static str {
+/// A verdict in a line, and the reasons that are to stand below it.
+pub fn verdict(verdict: &Verdict) -> (String, &[String]) {
     match verdict {
-        Verdict::Fits => "It fits.",
-        Verdict::FitsWithoutF16 => {
+        Verdict::Fits => ("It fits this browser and its GPU.".to_owned(), &[]),
+        Verdict::FitsWithoutF16 => (
             "It fits without f16: this GPU has no half precision in its shaders, so drawing is \
              slower and takes more memory."
-        }
-        Verdict::WontFit(reasons) if reasons.len() > 1 => "It won't fit, for these reasons:",
-        Verdict::WontFit(_) => "It won't fit, for this reason:",
+                .to_owned(),
+            &[],
+        ),
+        Verdict::WontFit(reasons) => match reasons.as_slice() {
+            [reason] => (format!("It won't fit. {reason}"), &[]),
+            reasons => ("It won't fit, because of this:".to_owned(), reasons),
+        },
     }
 }
 
@@ -317,6 +328,8 @@ mod tests {
             (960_000, "1.0 MB"),
             (23_449_000, "23.4 MB"),
             (5_135_149_760, "5.14 GB"),
+            (12_000_000_000, "12.0 GB"),
+            (116_000_000_000, "116 GB"),
         ];
         for (bytes, words) in sizes {
             assert_eq!(size(bytes), words);

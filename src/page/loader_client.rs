@@ -221,6 +221,11 @@ impl LoaderClient {
         self.request(Request::Delete { address });
     }
 
+    /// Forgets what went wrong with none of the pairs.
+    pub fn dismiss_trouble(&self) {
+        self.clear_trouble(None);
+    }
+
     /// A pair of the library.
     pub fn entry(&self, address: &str) -> Option<PairEntry> {
         self.library
@@ -573,10 +578,12 @@ impl LoaderClient {
                         }
                         self.list();
                     }
-                    None => self.is_adding.set(false),
+                    None => {
+                        self.is_adding.set(false);
+                        self.tell_listed();
+                    }
                 }
                 self.set_trouble(address, message, false);
-                self.tell_listed();
             }
         }
     }

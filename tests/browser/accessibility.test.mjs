@@ -73,7 +73,7 @@ test("every control is reached by the tab key and has a name", { timeout: TIMEOU
         details.open = true;
       }
       // From the first control on: the tab key goes on from where the focus was last.
-      const first = document.querySelector("textarea");
+      const first = document.querySelector("button, textarea");
       first.focus();
       window.reached = [first];
     });

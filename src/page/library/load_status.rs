@@ -64,22 +64,23 @@ pub fn LoadStatus(
             </div>
         }
     };
-    let troubles = Memo::new(move |_| -> Vec<(String, String)> {
+    let troubles = Memo::new(move |_| -> Vec<String> {
         loader.troubles.with(|troubles| {
-            let of_pairs = troubles.iter().filter_map(|(address, trouble)| {
-                Some((address.clone()?, trouble.sentence.clone()))
+            let sentences = troubles.iter().map(|(address, trouble)| match address {
+                Some(address) => format!("{}: {}", name(address), trouble.sentence),
+                None => trouble.sentence.clone(),
             });
-            of_pairs.collect()
+            sentences.collect()
         })
     });
     let in_trouble = move || {
         let troubles = troubles.get();
         troubles
             .into_iter()
-            .map(|(address, sentence)| {
+            .map(|sentence| {
                 view! {
                     <p class="problem">
-                        <span>{name(&address)} ": " {sentence}</span>
+                        <span>{sentence}</span>
                         <button type="button" on:click=move |_| panel.open()>
                             "Show"
                         </button>

@@ -61,8 +61,9 @@ impl Panel {
         self.loader.add(gift);
     }
 
-    /// Closes it.
+    /// Closes it. What was refused in it has been read.
     pub fn close(&self) {
+        self.loader.dismiss_trouble();
         self.is_open.set(false);
     }
 }
@@ -159,15 +160,26 @@ pub fn LibraryDialog(
             })
         }
     };
+    // None once the library has come.
+    let waiting = move || {
+        let is_waiting = loader.library.with(Option::is_none);
+        is_waiting.then(|| {
+            if trouble().is_none() {
+                view! { <p class="help" role="status">"Looking at what is here…"</p> }.into_any()
+            } else {
+                view! {
+                    <button type="button" class="models" on:click=move |_| loader.list()>
+                        "Try again"
+                    </button>
+                }
+                .into_any()
+            }
+        })
+    };
     let content = move || {
         is_open.get().then(|| {
             view! {
-                {move || {
-                    loader
-                        .library
-                        .with(Option::is_none)
-                        .then(|| view! { <p class="help" role="status">"Looking at what is here…"</p> })
-                }}
+                {waiting}
                 {group("With the page", Origin::Bundled)}
                 {group("Stable Diffusion XL", Origin::Offered)}
                 {group("Added by you", Origin::Added)}

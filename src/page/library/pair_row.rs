@@ -81,7 +81,10 @@ pub fn PairRow(
         is_usable && !is_current.get()
     });
     let can_delete = Memo::new(move |_| {
-        origin == Origin::Added || entry.with(|entry| entry.stored > 0 || entry.begun)
+        let has_something =
+            origin == Origin::Added || entry.with(|entry| entry.stored > 0 || entry.begun);
+        // A load is paused first.
+        has_something && phase.with(Option::is_none)
     });
     let look = Memo::new(move |_| {
         loader.look.with(|look| {
@@ -116,6 +119,13 @@ pub fn PairRow(
             }
         });
     });
+    // No button is certain to be there afterwards.
+    let heading = NodeRef::<html::H4>::new();
+    let focus_heading = move || {
+        if let Some(heading) = heading.get_untracked() {
+            let _ = heading.focus();
+        }
+    };
     let act = move |_| {
         let address = address.get_value();
         match main.get_untracked() {
@@ -134,7 +144,7 @@ pub fn PairRow(
         if origin == Origin::Added {
             on_gone.run(());
         } else {
-            focus_main.run(());
+            focus_heading();
         }
         loader.delete(address.get_value());
     });
@@ -184,7 +194,7 @@ pub fn PairRow(
             data-phase=move || phase.with(|phase| words::phase_key(phase.as_ref()))
         >
             <div class="pair-head">
-                <h4>
+                <h4 node_ref=heading tabindex="-1">
                     {name}
                     {move || is_current.get().then(|| view! { " " <small class="badge">"in use"</small> })}
                 </h4>

@@ -47,11 +47,9 @@ pub fn PreflightView(
     });
     let verdict_key = words::verdict_key(&preflight.verdict);
     let heading = format!("Before “{}” is downloaded", preflight.name);
-    let reasons = match &preflight.verdict {
-        Verdict::WontFit(reasons) => reasons.clone(),
-        Verdict::Fits | Verdict::FitsWithoutF16 => Vec::new(),
-    };
-    let has_reasons = !reasons.is_empty();
+    let (verdict, reasons) = words::verdict(&preflight.verdict);
+    let reasons = reasons.to_vec();
+    let fits = !matches!(preflight.verdict, Verdict::WontFit(_));
     let needs = needs(&preflight)
         .into_iter()
         .map(|(name, need)| {
@@ -74,13 +72,18 @@ pub fn PreflightView(
     });
     let accepted = RwSignal::new(vec![false; preflight.licences.len()]);
     let can_start = move || accepted.with(|accepted| accepted.iter().all(|it| *it));
+    let accept_first = if preflight.licences.len() == 1 {
+        "Accept the licence first."
+    } else {
+        "Accept the licences first."
+    };
     let licences = preflight.licences.clone().into_iter().enumerate();
     let licences = licences
         .map(|(index, licence)| licence_view(index, licence, accepted))
         .collect_view();
     let label = if preflight.download == 0 {
         "Finish".to_owned()
-    } else if has_reasons {
+    } else if !fits {
         "Download all the same".to_owned()
     } else {
         format!("Download {}", words::size(preflight.download))
@@ -104,8 +107,8 @@ pub fn PreflightView(
         >
             <h5>{heading.clone()}</h5>
             <div id="preflight-verdict" class="verdict">
-                <p>{words::verdict(&preflight.verdict)}</p>
-                {has_reasons
+                <p>{verdict}</p>
+                {(!reasons.is_empty())
                     .then(|| {
                         view! {
                             <ul>
@@ -120,7 +123,7 @@ pub fn PreflightView(
             <dl class="needs">{needs}</dl>
             {unproven}
             {licences}
-            {has_reasons
+            {(!fits)
                 .then(|| {
                     view! {
                         <p class="help">
@@ -131,7 +134,7 @@ pub fn PreflightView(
             <div class="preflight-buttons">
                 <button
                     type="button"
-                    class:primary=!has_reasons
+                    class:primary=fits
                     data-testid="start-load"
                     disabled=move || !can_start()
                     on:click=move |_| on_start.run(())
@@ -144,7 +147,7 @@ pub fn PreflightView(
                 {move || {
                     (!can_start())
                         .then(|| {
-                            view! { <span class="help">"Needs the licence to be accepted."</span> }
+                            view! { <span class="help">{accept_first}</span> }
                         })
                 }}
             </div>
