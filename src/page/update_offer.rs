@@ -13,19 +13,19 @@ const TAKE_UPDATE: &str = "firststep-take-update";
 
 /// How a new version stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Update {
+enum Newer {
     /// Nothing is in its way.
     Ready,
     /// The visitor wanted it while another tab was drawing.
     Elsewhere,
 }
 
-impl Update {
+impl Newer {
     fn read() -> Option<Self> {
         let root = document().document_element()?;
         match root.get_attribute(UPDATE_ATTRIBUTE)?.as_str() {
-            "ready" => Some(Update::Ready),
-            "elsewhere" => Some(Update::Elsewhere),
+            "ready" => Some(Newer::Ready),
+            "elsewhere" => Some(Newer::Elsewhere),
             _ => None,
         }
     }
@@ -40,9 +40,8 @@ pub fn UpdateOffer(
     busy: Signal<bool>,
 ) -> impl IntoView {
     // It may have been found before this is here.
-    let update = RwSignal::new(Update::read());
-    let changed =
-        window_event_listener_untyped(UPDATE_CHANGED, move |_| update.set(Update::read()));
+    let newer = RwSignal::new(Newer::read());
+    let changed = window_event_listener_untyped(UPDATE_CHANGED, move |_| newer.set(Newer::read()));
     on_cleanup(move || changed.remove());
 
     let engine_state = Memo::new(move |_| match (has_come.get(), busy.get()) {
@@ -59,10 +58,10 @@ pub fn UpdateOffer(
         }
     });
 
-    let sentence = move |update| {
+    let sentence = move |state| {
         if busy.get() {
             "A new version of this page is ready. It waits until the run is over."
-        } else if update == Update::Elsewhere {
+        } else if state == Newer::Elsewhere {
             "Another tab of this page is drawing. Update when it is done: every tab is reloaded."
         } else {
             "A new version of this page is ready."
@@ -71,11 +70,11 @@ pub fn UpdateOffer(
     view! {
         <div class="update-offer" role="status" data-testid="update-offer">
             {move || {
-                update
+                newer
                     .get()
-                    .map(|update| {
+                    .map(|state| {
                         view! {
-                            <p>{move || sentence(update)}</p>
+                            <p>{move || sentence(state)}</p>
                             <div class="update-buttons">
                                 <button
                                     type="button"
@@ -88,7 +87,7 @@ pub fn UpdateOffer(
                                 <button
                                     type="button"
                                     data-testid="update-later"
-                                    on:click=move |_| update.set(None)
+                                    on:click=move |_| newer.set(None)
                                 >
                                     "Later"
                                 </button>
