@@ -145,6 +145,9 @@ test(
       for (const page of [idle, drawing]) {
         await page.page.waitForFunction(
           () => getComputedStyle(document.documentElement).getPropertyValue("--build") !== "",
+          null,
+          // The tab in the background paints no frame that could be waited for.
+          { polling: 50, timeout: 30_000 },
         );
         await page.waitForStatus([/^Ready/], 60_000);
         assert.match(page.page.url(), /prompt=/);
