@@ -7,7 +7,7 @@
 
 pub mod arrival;
 mod blocks;
-mod content_range;
+pub mod content_range;
 pub mod encoder;
 pub mod hub;
 pub mod manifest;

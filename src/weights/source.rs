@@ -105,7 +105,7 @@ impl SourceError {
                 format!("the server of {file} answered with HTTP status {status}")
             }
             SourceError::Unreachable { file } => format!(
-                "{file} can't be reached, or its host doesn't allow this page to read its files \
+                "the host of {file} can't be reached, or doesn't allow this page to read its files \
                  (CORS)"
             ),
             SourceError::Interrupted { file } => {

@@ -140,8 +140,17 @@ export class LibraryPanel {
     return preflight.getAttribute("data-verdict");
   }
 
-  /** Accepts what has to be accepted and starts the load. */
+  /**
+   * Starts the load, or goes on with one that was begun: after the pre-flight, with every licence
+   * accepted, where the page asks for that.
+   */
   async start(address) {
+    await this.open();
+    const label = await this.row(address).getByTestId("load").innerText();
+    if (!/download/i.test(label)) {
+      await this.row(address).getByTestId("load").click();
+      return;
+    }
     await this.check(address);
     for (const licence of await this.#page.page.getByTestId("accept-licence").all()) {
       await licence.check();

@@ -67,7 +67,7 @@ const FAULTS = [
   },
   { name: "a part that ends early", fault: { kind: "truncated", bytes: 1000 }, says: /broke/ },
   { name: "a flipped byte", fault: { kind: "flip", offset: 3_000_000 }, says: /SHA-256[^]*differs/ },
-  { name: "a redirection to a dead host", fault: { kind: "dead-redirect" }, says: /can't be loaded/ },
+  { name: "a redirection to a dead host", fault: { kind: "dead-redirect" }, says: /can't be reached/ },
   { name: "an answer without CORS headers", fault: { kind: "no-cors" }, says: /CORS/ },
 ];
 

@@ -380,17 +380,18 @@ fn adapted_pair_within(
     bundled.manifest.expanded_limit = expanded_limit;
     let mut config = bundled.manifest.components.unet.config.clone();
     config["time_cond_proj_dim"] = guidance.into();
-    let sha256 = "a".repeat(64);
-    bundled.add_file(&sha256, adapter);
+    let id = "a".repeat(64);
+    bundled.add_file(&id, adapter);
     bundled.manifest.components.unet_distilled = Component {
         config,
         files: vec![ManifestFile {
             path: "unet_lcm.safetensors".into(),
             size: 1,
-            sha256,
-            compression: None,
+            id,
+            ..ManifestFile::default()
         }],
         adapter_on: Some(AdapterBase::Unet),
+        ..bundled.manifest.components.unet.clone()
     };
     block_on(async {
         let mut pair = Pair::load(bundled.manifest.clone(), Device::flex(), &bundled).await?;

@@ -49,11 +49,11 @@ fn relative_error(tensors: &[StoredTensor], encoding: Encoding) -> f64 {
 /// The quantized tensors of the emoji pair's UNet.
 fn unet() -> Vec<StoredTensor> {
     let pair = BundledPair::read();
-    let sha256 = &pair.manifest.components.unet.files[0].sha256;
-    let names = block_on(pair.tensor_names(sha256)).expect("names");
+    let id = &pair.manifest.components.unet.files[0].id;
+    let names = block_on(pair.tensor_names(id)).expect("names");
     names
         .iter()
-        .map(|name| block_on(pair.tensor(sha256, name)).expect(name))
+        .map(|name| block_on(pair.tensor(id, name)).expect(name))
         .filter(|tensor| tensor.encoding.is_quantized())
         .collect()
 }

@@ -159,10 +159,10 @@ impl BundledPair {
             verifier.finish().expect("the manifest's hash");
             match split(file, bytes).expect("readable weights") {
                 FileContent::Tensors(list) => {
-                    tensors.insert(file.sha256.clone(), list);
+                    tensors.insert(file.id.clone(), list);
                 }
                 FileContent::Blob(blob) => {
-                    blobs.insert(file.sha256.clone(), blob);
+                    blobs.insert(file.id.clone(), blob);
                 }
             }
         }
@@ -174,8 +174,8 @@ impl BundledPair {
     }
 
     /// Adds a file of tensors under a hash that the manifest may then name.
-    pub fn add_file(&mut self, sha256: &str, tensors: Vec<StoredTensor>) {
-        self.tensors.insert(sha256.to_owned(), tensors);
+    pub fn add_file(&mut self, id: &str, tensors: Vec<StoredTensor>) {
+        self.tensors.insert(id.to_owned(), tensors);
     }
 
     /// All tensors of a component.
@@ -186,26 +186,26 @@ impl BundledPair {
             .expect(component);
         let files = component.files.iter();
         files
-            .flat_map(|file| self.file(&file.sha256).to_vec())
+            .flat_map(|file| self.file(&file.id).to_vec())
             .collect()
     }
 
-    fn file(&self, sha256: &str) -> &[StoredTensor] {
-        &self.tensors[sha256]
+    fn file(&self, id: &str) -> &[StoredTensor] {
+        &self.tensors[id]
     }
 }
 
 impl PairFiles for BundledPair {
-    async fn tensor_names(&self, sha256: &str) -> Result<Vec<String>, EngineError> {
-        Ok(self.file(sha256).iter().map(|x| x.name.clone()).collect())
+    async fn tensor_names(&self, id: &str) -> Result<Vec<String>, EngineError> {
+        Ok(self.file(id).iter().map(|x| x.name.clone()).collect())
     }
 
-    async fn tensor(&self, sha256: &str, name: &str) -> Result<StoredTensor, EngineError> {
-        let found = self.file(sha256).iter().find(|x| x.name == name);
+    async fn tensor(&self, id: &str, name: &str) -> Result<StoredTensor, EngineError> {
+        let found = self.file(id).iter().find(|x| x.name == name);
         Ok(found.unwrap_or_else(|| panic!("no {name}")).clone())
     }
 
-    async fn blob(&self, sha256: &str) -> Result<Vec<u8>, EngineError> {
+    async fn blob(&self, id: &str) -> Result<Vec<u8>, EngineError> {
         Ok(self.blobs[sha256].clone())
     }
 }
