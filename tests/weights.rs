@@ -660,6 +660,7 @@ mod verification {
             size: bytes.len() as u64,
             sha256: sha256(bytes),
             compression,
+            ..ManifestFile::default()
         }
     }
 

@@ -209,6 +209,7 @@ mod native {
                 name: description.name.clone(),
                 description: description.description.clone(),
                 licence: description.licence.clone(),
+                licences_to_accept: description.licences_to_accept.clone(),
                 attribution: description.attribution.clone(),
                 image_size: description.image_size,
                 force_zeros_for_empty_prompt: description.force_zeros_for_empty_prompt,
@@ -278,6 +279,8 @@ mod native {
                 config,
                 files: self.weights(folder, tensors, &rules)?,
                 adapter_on,
+                encodings: Vec::new(),
+                prefix: String::new(),
             };
             let packed = PackedModel {
                 rules,
@@ -358,6 +361,8 @@ mod native {
                 config,
                 files,
                 adapter_on: None,
+                encodings: Vec::new(),
+                prefix: String::new(),
             })
         }
 

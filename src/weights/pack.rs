@@ -41,6 +41,9 @@ pub struct PairDescription {
     pub description: String,
     /// See [`Manifest::licence`](super::Manifest::licence).
     pub licence: Licence,
+    /// See [`Manifest::licences_to_accept`](super::Manifest::licences_to_accept).
+    #[serde(default)]
+    pub licences_to_accept: Vec<Licence>,
     /// See [`Manifest::attribution`](super::Manifest::attribution).
     pub attribution: String,
     /// See [`Manifest::image_size`](super::Manifest::image_size).

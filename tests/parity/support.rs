@@ -206,7 +206,7 @@ impl PairFiles for BundledPair {
     }
 
     async fn blob(&self, id: &str) -> Result<Vec<u8>, EngineError> {
-        Ok(self.blobs[sha256].clone())
+        Ok(self.blobs[id].clone())
     }
 }
 
