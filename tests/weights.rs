@@ -2,7 +2,7 @@
 
 use firststep::weights::EncodingRule;
 use firststep::weights::manifest::{Manifest, ManifestError};
-use firststep::weights::pack::{encode_component, pack_blob, pack_tensors};
+use firststep::weights::pack::{QuantizationError, encode_tensor, pack_blob, pack_shard, shards};
 use firststep::weights::safetensors::{self, Header, SafetensorsError};
 use firststep::weights::tensor::{BLOCK, Encoding, StoredTensor, TensorError};
 use firststep::weights::verify::{FileContent, FileVerifier, VerifyError, gunzip, sha256, split};
@@ -790,8 +790,11 @@ mod pack {
                 StoredTensor::encode(name, shape, &values, Encoding::F32, 0.0).unwrap()
             })
             .collect();
-        let (encoded, error) = encode_component(&tensors, &rules).unwrap();
-        let encodings: Vec<Encoding> = encoded.iter().map(|t| t.encoding).collect();
+        let mut error = QuantizationError::default();
+        let encodings: Vec<Encoding> = tensors
+            .iter()
+            .map(|tensor| encode_tensor(tensor, &rules, &mut error).unwrap().encoding)
+            .collect();
         assert_eq!(encodings, expected.map(|(_, _, encoding)| encoding));
         assert_eq!(error.quantized, 64 + 576);
         assert!(
@@ -809,7 +812,12 @@ mod pack {
                 StoredTensor::encode(&format!("t{i}"), &[100], &values, Encoding::F32, 0.0).unwrap()
             })
             .collect();
-        let files = pack_tensors("unet", &tensors, 800).unwrap();
+        let lengths = [400; 5];
+        let files: Vec<_> = shards(&lengths, 800)
+            .into_iter()
+            .enumerate()
+            .map(|(index, shard)| pack_shard("unet", index, 3, &tensors[shard]).unwrap())
+            .collect();
         let names: Vec<&str> = files.iter().map(|file| file.entry.name()).collect();
         let expected = [1, 2, 3].map(|i| format!("unet-{i}-of-3.safetensors"));
         assert_eq!(names, expected);
@@ -821,13 +829,20 @@ mod pack {
             })
             .collect();
         assert_eq!(read, tensors);
-        let whole = pack_tensors("unet", &tensors, 399).unwrap();
         assert_eq!(
-            whole.len(),
+            shards(&lengths, 399).len(),
             5,
             "a tensor over the limit has a file of its own"
         );
-        let one = pack_tensors("unet", &tensors, 2000).unwrap();
-        assert_eq!(one[0].entry.name(), "unet.safetensors");
+        assert_eq!(shards(&lengths, 2000), [0..5]);
+        let one = pack_shard("unet", 0, 1, &tensors).unwrap();
+        assert_eq!(one.entry.name(), "unet.safetensors");
+    }
+
+    #[test]
+    fn files_over_32_mebibytes_are_not_gzipped() {
+        let zeros = |length| pack_blob("w", vec![0; length]).entry.compression;
+        assert_eq!(zeros(32 * 1024 * 1024), Some(Compression::Gzip));
+        assert_eq!(zeros(32 * 1024 * 1024 + 1), None);
     }
 }

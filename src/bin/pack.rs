@@ -15,6 +15,10 @@
 //! saves it (`pytorch_lora_weights.safetensors`) beside the resulting UNet's `config.json`. Files
 //! that are the same are written once, and each manifest names all pairs of the call.
 //!
+//! A model's weights are diffusers' files, also in the variant `fp16`, or the only safetensors file of
+//! another name in its folder. They are read tensor by tensor, so that a pair of any size can be
+//! packed in little memory.
+//!
 //! `<vocabulary.json>` lists what all of them were trained to draw
 //! (`firststep::vocabulary::Vocabulary`), for the page's suggestions.
 
@@ -35,7 +39,8 @@ fn main() -> std::process::ExitCode {
 #[cfg(not(target_family = "wasm"))]
 mod native {
     use std::collections::{BTreeMap, BTreeSet};
-    use std::fs;
+    use std::fs::{self, File};
+    use std::io::{self, Read, Seek, SeekFrom};
     use std::path::{Path, PathBuf};
 
     use firststep::adapters::{Adapter, AdapterError, write_alphas};
@@ -44,10 +49,11 @@ mod native {
         AdapterBase, Component, Components, FamilyMember, MANIFEST_FORMAT, Manifest, Schedulers,
     };
     use firststep::weights::pack::{
-        MAXIMUM_SHARD_LENGTH, PackedFile, PairDescription, encode_component, pack_blob,
-        pack_tensors,
+        MAXIMUM_SHARD_LENGTH, PackedFile, PairDescription, QuantizationError, encode_tensor,
+        pack_blob, pack_shard, shards,
     };
-    use firststep::weights::{EncodingRule, ManifestFile, StoredTensor, safetensors};
+    use firststep::weights::safetensors::{Header, MAXIMUM_HEADER_LENGTH, TensorEntry};
+    use firststep::weights::{Encoding, EncodingRule, ManifestFile, StoredTensor, target_encoding};
     use serde::de::DeserializeOwned;
     use serde_json::Value;
 
@@ -250,43 +256,79 @@ mod native {
                 config.remove("_name_or_path");
             }
             let adapter_file = path.join(ADAPTER_FILE);
-            let (mut tensors, adapter_on) = if adapter_file.exists() {
-                (read_adapter(&adapter_file)?, Some(AdapterBase::Unet))
+            let (tensors, adapter_on) = if adapter_file.exists() {
+                let tensors = read_adapter(&adapter_file)?;
+                self.check_adapter(&tensors)
+                    .map_err(|error| format!("{}: {error}", adapter_file.display()))?;
+                let tensors = tensors.into_iter().map(Source::Tensor).collect();
+                (tensors, Some(AdapterBase::Unet))
             } else {
                 let mut tensors = Vec::new();
                 for path in weight_files(&path)? {
-                    tensors.extend(read_tensors(&path, &read_bytes(&path)?)?);
+                    tensors.extend(open_file(&path)?.1);
                 }
                 (tensors, None)
             };
+            let shapes = tensors
+                .iter()
+                .map(|tensor| (tensor.name().to_owned(), tensor.shape().to_vec()))
+                .collect();
+            let component = Component {
+                config,
+                files: self.weights(folder, tensors, &rules)?,
+                adapter_on,
+            };
+            let packed = PackedModel {
+                rules,
+                component: component.clone(),
+                shapes,
+            };
+            self.models.insert(folder.into(), packed);
+            Ok(component)
+        }
+
+        /// Encodes a model's tensors one after the other and writes them into files. Never more of
+        /// them are in memory than one file holds.
+        fn weights(
+            &mut self,
+            folder: &str,
+            mut tensors: Vec<Source>,
+            rules: &[EncodingRule],
+        ) -> Result<Vec<ManifestFile>, String> {
             // The pack is the same however the source was split into files.
-            tensors.sort_by(|a, b| a.name.cmp(&b.name));
-            let (encoded, error) =
-                encode_component(&tensors, &rules).map_err(|error| error.to_string())?;
-            if adapter_on.is_some() {
-                self.check_adapter(&encoded)
-                    .map_err(|error| format!("{}: {error}", adapter_file.display()))?;
+            tensors.sort_by(|a, b| a.name().cmp(b.name()));
+            let lengths: Vec<usize> = tensors
+                .iter()
+                .map(|tensor| {
+                    let from = tensor.encoding();
+                    let (to, _) = target_encoding(rules, tensor.name(), tensor.shape(), from);
+                    // One whose length can't be told is refused when it is encoded.
+                    to.byte_length(tensor.shape()).unwrap_or(0)
+                })
+                .collect();
+            let shards = shards(&lengths, MAXIMUM_SHARD_LENGTH);
+            let mut error = QuantizationError::default();
+            let mut files = Vec::new();
+            for (index, shard) in shards.iter().enumerate() {
+                let encoded = tensors[shard.clone()]
+                    .iter()
+                    .map(|tensor| {
+                        encode_tensor(&tensor.read()?, rules, &mut error)
+                            .map_err(|error| error.to_string())
+                    })
+                    .collect::<Result<Vec<StoredTensor>, String>>()?;
+                let file = pack_shard(folder, index, shards.len(), &encoded)
+                    .map_err(|error| error.to_string())?;
+                files.push(self.store(file)?);
             }
-            let files = pack_tensors(folder, &encoded, MAXIMUM_SHARD_LENGTH)
-                .map_err(|error| error.to_string())?;
             println!(
                 "{folder}: {} of {} values quantized, relative error {:.5}, {} bytes",
                 error.quantized,
                 error.values,
                 error.relative(),
-                files.iter().map(|file| file.entry.size).sum::<u64>()
+                files.iter().map(|file| file.size).sum::<u64>()
             );
-            let component = Component {
-                adapter_on,
-                ..self.component(config, files)?
-            };
-            let packed = PackedModel {
-                rules,
-                component: component.clone(),
-                shapes: encoded.into_iter().map(|it| (it.name, it.shape)).collect(),
-            };
-            self.models.insert(folder.into(), packed);
-            Ok(component)
+            Ok(files)
         }
 
         /// Puts an adapter on tensors of the base's names and shapes, as the page will on the base.
@@ -306,54 +348,127 @@ mod native {
                 .into_iter()
                 .map(|name| {
                     let bytes = read_bytes(&folder.join(name))?;
-                    Ok(pack_blob(&format!("{component}/{name}"), bytes))
+                    self.store(pack_blob(&format!("{component}/{name}"), bytes))
                 })
                 .collect::<Result<Vec<_>, String>>()?;
-            self.component(config, files)
-        }
-
-        /// Writes the files; one that is there already, from the other tokenizer, is named again.
-        fn component(
-            &mut self,
-            config: Value,
-            files: Vec<PackedFile>,
-        ) -> Result<Component, String> {
-            let mut entries = Vec::new();
-            for file in files {
-                let same = |written: &&ManifestFile| written.sha256 == file.entry.sha256;
-                if let Some(written) = self.written.iter().find(same) {
-                    entries.push(written.clone());
-                } else {
-                    write(&self.arguments.output.join(&file.entry.path), &file.bytes)?;
-                    self.written.push(file.entry.clone());
-                    entries.push(file.entry);
-                }
-            }
             Ok(Component {
                 config,
-                files: entries,
+                files,
                 adapter_on: None,
             })
         }
+
+        /// Writes a file; one that is there already, from the other tokenizer, is named again.
+        fn store(&mut self, file: PackedFile) -> Result<ManifestFile, String> {
+            let same = |written: &&ManifestFile| written.sha256 == file.entry.sha256;
+            if let Some(written) = self.written.iter().find(same) {
+                return Ok(written.clone());
+            }
+            write(&self.arguments.output.join(&file.entry.path), &file.bytes)?;
+            self.written.push(file.entry.clone());
+            Ok(file.entry)
+        }
     }
 
-    fn read_tensors(path: &Path, bytes: &[u8]) -> Result<Vec<StoredTensor>, String> {
-        safetensors::read(&path.display().to_string(), bytes).map_err(|error| error.to_string())
+    /// A tensor of a model.
+    enum Source {
+        /// It lies in a safetensors file.
+        File { path: PathBuf, entry: TensorEntry },
+        /// It is in memory.
+        Tensor(StoredTensor),
+    }
+
+    impl Source {
+        fn name(&self) -> &str {
+            match self {
+                Source::File { entry, .. } => &entry.name,
+                Source::Tensor(tensor) => &tensor.name,
+            }
+        }
+
+        fn shape(&self) -> &[usize] {
+            match self {
+                Source::File { entry, .. } => &entry.shape,
+                Source::Tensor(tensor) => &tensor.shape,
+            }
+        }
+
+        fn encoding(&self) -> Encoding {
+            match self {
+                Source::File { entry, .. } => entry.encoding,
+                Source::Tensor(tensor) => tensor.encoding,
+            }
+        }
+
+        fn read(&self) -> Result<StoredTensor, String> {
+            let (path, entry) = match self {
+                Source::File { path, entry } => (path, entry),
+                Source::Tensor(tensor) => return Ok(tensor.clone()),
+            };
+            let mut bytes = Vec::new();
+            File::open(path)
+                .and_then(|mut file| {
+                    file.seek(SeekFrom::Start(entry.range.start))?;
+                    file.take(entry.range.end - entry.range.start)
+                        .read_to_end(&mut bytes)
+                })
+                .map_err(|error| unreadable(path, &error))?;
+            StoredTensor::new(
+                entry.name.clone(),
+                entry.encoding,
+                entry.shape.clone(),
+                bytes,
+            )
+            .map_err(|error| format!("{}: {error}", path.display()))
+        }
+    }
+
+    /// The metadata and the tensors of a safetensors file, of which the header alone is read.
+    fn open_file(path: &Path) -> Result<(BTreeMap<String, String>, Vec<Source>), String> {
+        let name = path.display().to_string();
+        let read = || {
+            let mut file = File::open(path)?;
+            let mut bytes = Vec::new();
+            file.by_ref().take(8).read_to_end(&mut bytes)?;
+            // A header over the limit is refused by what was read before it.
+            if let Ok(length) = <[u8; 8]>::try_from(bytes.as_slice())
+                && u64::from_le_bytes(length) <= MAXIMUM_HEADER_LENGTH
+            {
+                file.by_ref()
+                    .take(u64::from_le_bytes(length))
+                    .read_to_end(&mut bytes)?;
+            }
+            Ok((bytes, file.metadata()?.len()))
+        };
+        let (bytes, length) = read().map_err(|error: io::Error| unreadable(path, &error))?;
+        let header = Header::parse(&name, &bytes)
+            .and_then(|header| header.check_length(&name, length).map(|()| header))
+            .map_err(|error| error.to_string())?;
+        let tensors = header
+            .tensors
+            .into_iter()
+            .map(|entry| Source::File {
+                path: path.into(),
+                entry,
+            })
+            .collect();
+        Ok((header.metadata, tensors))
     }
 
     /// The tensors of a LoRA file, with the alpha that may stand in its header alone.
     fn read_adapter(path: &Path) -> Result<Vec<StoredTensor>, String> {
-        let bytes = read_bytes(path)?;
-        let name = path.display().to_string();
-        let header =
-            safetensors::Header::parse(&name, &bytes).map_err(|error| error.to_string())?;
-        let mut tensors = read_tensors(path, &bytes)?;
-        write_alphas(&mut tensors, &header.metadata).map_err(|error| format!("{name}: {error}"))?;
+        let (metadata, tensors) = open_file(path)?;
+        let mut tensors = tensors
+            .iter()
+            .map(Source::read)
+            .collect::<Result<Vec<_>, String>>()?;
+        write_alphas(&mut tensors, &metadata)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(tensors)
     }
 
-    /// The safetensors files of a model's folder: the single file or the shards of an index, in the
-    /// plain variant or else in `fp16`.
+    /// The safetensors files of a model's folder: diffusers' single file or the shards of an index, in
+    /// the plain variant or else in `fp16`, or else the only safetensors file that is there.
     fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
         for variant in ["", ".fp16"] {
             for stem in ["diffusion_pytorch_model", "model"] {
@@ -367,11 +482,29 @@ mod native {
                 }
             }
         }
-        Err(format!(
-            "{} holds no weights: diffusion_pytorch_model.safetensors or model.safetensors is \
-             expected there.",
-            folder.display()
-        ))
+        let entries = fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
+        let mut files: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|it| it == "safetensors"))
+            .collect();
+        match files.len() {
+            1 => Ok(files),
+            0 => Err(format!(
+                "{} holds no weights: diffusion_pytorch_model.safetensors, model.safetensors or a \
+                 single file of another name is expected there.",
+                folder.display()
+            )),
+            _ => {
+                files.sort();
+                Err(format!(
+                    "{} holds several safetensors files, such as {} and {}, and no index that says \
+                     which belong together: leave one there.",
+                    folder.display(),
+                    files[0].display(),
+                    files[1].display()
+                ))
+            }
+        }
     }
 
     fn shards_of(folder: &Path, index: &Path) -> Result<Vec<PathBuf>, String> {
@@ -389,7 +522,11 @@ mod native {
     }
 
     fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
-        fs::read(path).map_err(|error| format!("{} can't be read: {error}.", path.display()))
+        fs::read(path).map_err(|error| unreadable(path, &error))
+    }
+
+    fn unreadable(path: &Path, error: &io::Error) -> String {
+        format!("{} can't be read: {error}.", path.display())
     }
 
     /// A JSON file that says something about the pairs.

@@ -1,7 +1,7 @@
 //! Encoding a tensor while its bytes arrive: neither the source's bytes nor its values are ever
 //! there as a whole.
 
-use super::blocks::{Block, BlockWriter, decode, decode_bf16, decode_f16, decode_f32};
+use super::blocks::{Block, BlockWriter, GROUP, decode, decode_bf16, decode_f16, decode_f32};
 use super::tensor::{BLOCK, Encoding, StoredTensor, TensorError, allocate, out_of_memory};
 
 /// Bytes of the longest block of a source.
@@ -204,7 +204,12 @@ fn write_each<const LENGTH: usize>(
     decode: impl Fn(&[u8; LENGTH]) -> Block,
 ) -> Result<(), f32> {
     let (blocks, _) = bytes.as_chunks();
-    blocks
-        .iter()
-        .try_for_each(|block| writer.write(&decode(block)))
+    let mut group = [Block::default(); GROUP];
+    for bytes in blocks.chunks(GROUP) {
+        for (block, bytes) in group.iter_mut().zip(bytes) {
+            *block = decode(bytes);
+        }
+        writer.write(&group, bytes.len())?;
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::ops::Range;
 
 use flate2::Compression as GzipLevel;
 use flate2::write::GzEncoder;
@@ -17,8 +18,12 @@ use super::safetensors::{self, SafetensorsError};
 use super::tensor::{StoredTensor, TensorError};
 use super::verify::sha256;
 
-/// The most bytes of tensors in one file of a pack: what a phone's browser can hold twice.
-pub const MAXIMUM_SHARD_LENGTH: usize = 256 * 1024 * 1024;
+/// The most bytes of tensors in one file of a pack, unless a single tensor is longer. A damaged or
+/// interrupted file is fetched again as a whole, so that this is what a fault costs.
+pub const MAXIMUM_SHARD_LENGTH: usize = 32 * 1024 * 1024;
+
+/// The longest file that is gzipped: whoever loads it has to unpack it in memory.
+const MAXIMUM_GZIP_LENGTH: usize = MAXIMUM_SHARD_LENGTH;
 
 /// The part of its length that gzip has to save on a file to be used: unpacking takes time.
 const WORTHWHILE_SAVING: f64 = 0.02;
@@ -112,11 +117,12 @@ impl QuantizationError {
         }
     }
 
-    fn add(&mut self, original: &[f32], stored: &StoredTensor) -> Result<(), TensorError> {
-        self.values += original.len() as u64;
+    fn add(&mut self, original: &StoredTensor, stored: &StoredTensor) -> Result<(), TensorError> {
+        let count = original.element_count() as u64;
+        self.values += count;
         if stored.encoding.is_quantized() {
-            self.quantized += original.len() as u64;
-            for (&original, stored) in original.iter().zip(stored.to_f32()?) {
+            self.quantized += count;
+            for (original, stored) in original.to_f32()?.into_iter().zip(stored.to_f32()?) {
                 let original = f64::from(original);
                 let difference = f64::from(stored) - original;
                 self.squared_error += difference * difference;
@@ -127,65 +133,70 @@ impl QuantizationError {
     }
 }
 
-/// Stores a component's tensors by its rules.
+/// Stores one tensor of a component by its rules, and adds to the component's error.
 ///
 /// # Errors
 /// A tensor whose bytes don't fit its shape, or that holds a value which its encoding can't.
-pub fn encode_component(
-    tensors: &[StoredTensor],
+pub fn encode_tensor(
+    tensor: &StoredTensor,
     rules: &[EncodingRule],
-) -> Result<(Vec<StoredTensor>, QuantizationError), TensorError> {
-    let mut error = QuantizationError::default();
-    let mut encoded = Vec::with_capacity(tensors.len());
-    for tensor in tensors {
-        let (encoding, minimum_step) =
-            target_encoding(rules, &tensor.name, &tensor.shape, tensor.encoding);
-        let stored = tensor.quantize(encoding, minimum_step)?;
-        error.add(&tensor.to_f32()?, &stored)?;
-        encoded.push(stored);
-    }
-    Ok((encoded, error))
+    error: &mut QuantizationError,
+) -> Result<StoredTensor, TensorError> {
+    let (encoding, minimum_step) =
+        target_encoding(rules, &tensor.name, &tensor.shape, tensor.encoding);
+    let stored = tensor.quantize(encoding, minimum_step)?;
+    error.add(tensor, &stored)?;
+    Ok(stored)
 }
 
-/// Writes tensors into files with at most `maximum_length` bytes of tensors each, named after the
-/// component: `unet.safetensors`, or `unet-1-of-2.safetensors` and so on. A single tensor over it
-/// still makes one file.
+/// Splits a component's tensors, given by the lengths of their bytes, into files with at most
+/// `maximum_length` bytes of tensors each. A single tensor over it still makes one file.
+pub fn shards(lengths: &[usize], maximum_length: usize) -> Vec<Range<usize>> {
+    let mut shards = Vec::new();
+    let mut start = 0;
+    let mut sum = 0;
+    for (index, &length) in lengths.iter().enumerate() {
+        if index > start && length > maximum_length.saturating_sub(sum) {
+            shards.push(start..index);
+            (start, sum) = (index, 0);
+        }
+        sum += length;
+    }
+    shards.push(start..lengths.len());
+    shards
+}
+
+/// Writes tensors into the file `index` of `count` of a component, which is named after it:
+/// `unet.safetensors`, or `unet-1-of-2.safetensors` and so on.
 ///
 /// # Errors
 /// As [`safetensors::write`].
-pub fn pack_tensors(
+pub fn pack_shard(
     component: &str,
+    index: usize,
+    count: usize,
     tensors: &[StoredTensor],
-    maximum_length: usize,
-) -> Result<Vec<PackedFile>, SafetensorsError> {
-    let shards = shards(tensors, maximum_length);
-    shards
-        .iter()
-        .enumerate()
-        .map(|(index, &shard)| {
-            let path = if shards.len() == 1 {
-                format!("{component}.safetensors")
-            } else {
-                format!("{component}-{}-of-{}.safetensors", index + 1, shards.len())
-            };
-            let bytes = safetensors::write(&path, shard)?;
-            Ok(pack_blob(&path, bytes))
-        })
-        .collect()
+) -> Result<PackedFile, SafetensorsError> {
+    let path = if count == 1 {
+        format!("{component}.safetensors")
+    } else {
+        format!("{component}-{}-of-{count}.safetensors", index + 1)
+    };
+    let bytes = safetensors::write(&path, tensors)?;
+    Ok(pack_blob(&path, bytes))
 }
 
 /// A file of a pack, gzipped where that is worth it.
 pub fn pack_blob(path: &str, bytes: Vec<u8>) -> PackedFile {
-    let zipped = gzip(&bytes);
-    let worthwhile = (zipped.len() as f64) < bytes.len() as f64 * (1.0 - WORTHWHILE_SAVING);
-    let (path, bytes, compression) = if worthwhile {
-        (
+    let zipped = (bytes.len() <= MAXIMUM_GZIP_LENGTH).then(|| gzip(&bytes));
+    let longest = bytes.len() as f64 * (1.0 - WORTHWHILE_SAVING);
+    let (path, bytes, compression) = match zipped {
+        Some(zipped) if (zipped.len() as f64) < longest => (
             format!("{path}{GZIP_ENDING}"),
             zipped,
             Some(Compression::Gzip),
-        )
-    } else {
-        (path.into(), bytes, None)
+        ),
+        _ => (path.into(), bytes, None),
     };
     PackedFile {
         entry: ManifestFile {
@@ -205,19 +216,4 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
         Ok(zipped) => zipped,
         Err(_) => bytes.to_vec(),
     }
-}
-
-fn shards(tensors: &[StoredTensor], maximum_length: usize) -> Vec<&[StoredTensor]> {
-    let mut shards = Vec::new();
-    let mut start = 0;
-    let mut length = 0;
-    for (index, tensor) in tensors.iter().enumerate() {
-        if index > start && length + tensor.bytes.len() > maximum_length {
-            shards.push(&tensors[start..index]);
-            (start, length) = (index, 0);
-        }
-        length += tensor.bytes.len();
-    }
-    shards.push(&tensors[start..]);
-    shards
 }

@@ -264,6 +264,27 @@ impl Header {
             file_length,
         })
     }
+
+    /// Checks that a file is as long as its header says.
+    ///
+    /// # Errors
+    /// [`SafetensorsError::Truncated`] or [`SafetensorsError::Surplus`].
+    pub fn check_length(&self, file: &str, length: u64) -> Result<(), SafetensorsError> {
+        if length < self.file_length {
+            Err(SafetensorsError::Truncated {
+                file: file.into(),
+                expected: self.file_length,
+                found: length,
+            })
+        } else if length > self.file_length {
+            Err(SafetensorsError::Surplus {
+                file: file.into(),
+                surplus: length - self.file_length,
+            })
+        } else {
+            Ok(())
+        }
+    }
 }
 
 /// Reads a whole file into its tensors, in the order of their bytes.
@@ -272,13 +293,7 @@ impl Header {
 /// Everything that [`SafetensorsError`] lists; `file` is the name in the sentences.
 pub fn read(file: &str, bytes: &[u8]) -> Result<Vec<StoredTensor>, SafetensorsError> {
     let header = Header::parse(file, bytes)?;
-    let length = bytes.len() as u64;
-    if length > header.file_length {
-        return Err(SafetensorsError::Surplus {
-            file: file.into(),
-            surplus: length - header.file_length,
-        });
-    }
+    header.check_length(file, bytes.len() as u64)?;
     header
         .tensors
         .into_iter()
@@ -290,7 +305,7 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<Vec<StoredTensor>, SafetensorsEr
                 .ok_or_else(|| SafetensorsError::Truncated {
                     file: file.into(),
                     expected: header.file_length,
-                    found: length,
+                    found: bytes.len() as u64,
                 })
                 .and_then(|bytes| {
                     StoredTensor::new(entry.name, entry.encoding, entry.shape, bytes.to_vec())

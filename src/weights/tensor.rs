@@ -14,8 +14,9 @@
 //! All arithmetic is one plain `f32` operation per step, so that native and wasm agree to the bit.
 
 use serde::{Deserialize, Serialize};
+use wide::bytemuck::cast;
 
-use super::blocks::{self, BlockWriter};
+use super::blocks::{self, Block, BlockWriter, GROUP};
 use super::encoder::TensorEncoder;
 
 /// Number of consecutive values of a row that share a scale.
@@ -230,8 +231,14 @@ impl StoredTensor {
         let mut writer = BlockWriter::new(encoding, values.len(), smallest_scale, bytes);
         let (whole, rest) = values.as_chunks();
         whole
-            .iter()
-            .try_for_each(|block| writer.write(block))
+            .chunks(GROUP)
+            .try_for_each(|group: &[[f32; BLOCK]]| {
+                let mut blocks = [Block::default(); GROUP];
+                for (block, values) in blocks.iter_mut().zip(group) {
+                    *block = cast(*values);
+                }
+                writer.write(&blocks, group.len())
+            })
             .and_then(|()| writer.write_last(rest))
             .map_err(|value| TensorError::Range {
                 name: name.into(),
