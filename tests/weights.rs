@@ -323,32 +323,37 @@ mod quantization {
         assert!((bytes(minimum_step) as f64) < 0.85 * bytes(0.0) as f64);
     }
 
+    /// The least squared error of a block in 4 bits with any of 1600 scales.
+    fn least_q4_error(block: &[f32]) -> f32 {
+        let extreme = block.iter().fold(0f32, |m, v| v.abs().max(m));
+        let error = |scale: f32| {
+            let step = half::f16::from_f32(scale).to_f32();
+            let values = block.iter();
+            values
+                .map(|v| (v / step).round_ties_even().clamp(-8.0, 7.0) * step - v)
+                .map(|difference| difference * difference)
+                .sum()
+        };
+        (400..1200)
+            .map(|i| extreme / (i as f32 * 0.01))
+            .flat_map(|scale| [error(scale), error(-scale)])
+            .fold(f32::INFINITY, f32::min)
+    }
+
     #[test]
-    fn four_bits_beat_the_plain_scale() {
-        let values = weights(4096, 4);
-        let errors = error(&values, Encoding::Q4, 0.0);
-        let plain: Vec<f32> = values
-            .chunks(BLOCK)
-            .flat_map(|block| {
-                let extreme = block
-                    .iter()
-                    .fold(0f32, |m, &v| if v.abs() > m.abs() { v } else { m });
-                let step = extreme / -8.0;
-                block
-                    .iter()
-                    .map(move |v| (v / step).round().clamp(-8.0, 7.0) * step - v)
-            })
-            .collect();
-        for (ours, plain) in errors.chunks(BLOCK).zip(plain.chunks(BLOCK)) {
-            // The plain scale is one of those tried, but for its rounding to f16.
-            assert!(root_mean_square(ours) <= root_mean_square(plain) * 1.001);
+    fn four_bits_are_as_near_as_any_scale_allows() {
+        let gaussian = weights(8192, 4);
+        let heavy: Vec<f32> = gaussian.iter().map(|v| v * v * v).collect();
+        for values in [gaussian, heavy] {
+            let squared: f32 = error(&values, Encoding::Q4, 0.0)
+                .iter()
+                .map(|e| e * e)
+                .sum();
+            let least: f32 = values.chunks(BLOCK).map(least_q4_error).sum();
+            let surplus = (squared / least).sqrt() - 1.0;
+            // The module's table has 0.23 % and less for such values.
+            assert!(surplus < 0.005, "{surplus} above the least error");
         }
-        let relative = root_mean_square(&errors) / root_mean_square(&values);
-        assert!(
-            relative < 0.08,
-            "{relative}; blocks of 32 normal values allow 0.077"
-        );
-        assert!(root_mean_square(&errors) < 0.95 * root_mean_square(&plain));
     }
 
     #[test]
@@ -427,6 +432,222 @@ mod quantization {
             // One multiplication in f32 on both sides: equal, without a tolerance.
             assert_eq!(tensor.to_f32().unwrap(), expected);
         }
+    }
+}
+
+mod encoder {
+    use super::*;
+    use firststep::weights::TensorEncoder;
+
+    const ALL: [Encoding; 5] = [
+        Encoding::F32,
+        Encoding::F16,
+        Encoding::BF16,
+        Encoding::Q8,
+        Encoding::Q4,
+    ];
+
+    fn encode(source: &StoredTensor, to: Encoding, pieces: &[&[u8]]) -> StoredTensor {
+        let mut encoder =
+            TensorEncoder::new(&source.name, &source.shape, source.encoding, to).unwrap();
+        for piece in pieces {
+            encoder.push(piece).unwrap();
+        }
+        encoder.finish().unwrap()
+    }
+
+    fn refusal(from: Encoding, to: Encoding, shape: &[usize], bytes: &[u8]) -> TensorError {
+        let error = TensorEncoder::new("w", shape, from, to)
+            .and_then(|mut encoder| {
+                bytes.chunks(7).try_for_each(|piece| encoder.push(piece))?;
+                encoder.finish()
+            })
+            .expect_err("it should be refused");
+        assert!(error.to_string().contains(" w "), "{error}");
+        error
+    }
+
+    #[test]
+    fn wherever_the_source_is_cut_the_bytes_are_those_of_a_whole_tensor() {
+        // Nine blocks, so that groups of blocks are cut too, and a tensor that ends within a block.
+        for shape in [vec![3, 96], vec![67]] {
+            let values = weights(shape.iter().product(), 11);
+            for from in [Encoding::F32, Encoding::F16, Encoding::BF16] {
+                let source = StoredTensor::encode("w", &shape, &values, from, 0.0).unwrap();
+                let exact = source.to_f32().unwrap();
+                for to in ALL {
+                    let Ok(whole) = StoredTensor::encode("w", &shape, &exact, to, 0.0) else {
+                        assert!(to.is_quantized() && shape.len() == 1);
+                        continue;
+                    };
+                    for cut in 0..=source.bytes.len() {
+                        let (first, second) = source.bytes.split_at(cut);
+                        let encoded = encode(&source, to, &[first, second]);
+                        assert_eq!(encoded, whole, "{from} to {to}, cut at {cut}");
+                    }
+                    let bytes: Vec<&[u8]> = source.bytes.chunks(1).collect();
+                    assert_eq!(
+                        encode(&source, to, &bytes),
+                        whole,
+                        "{from} to {to}, bytewise"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_the_encoding_already_is_copied() {
+        for encoding in ALL {
+            let source =
+                StoredTensor::encode("w", &[3, 96], &weights(288, 12), encoding, 0.0).unwrap();
+            let (first, second) = source.bytes.split_at(50);
+            assert_eq!(encode(&source, encoding, &[first, second]), source);
+        }
+    }
+
+    #[test]
+    fn every_f16_is_converted_exactly() {
+        let bytes: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
+        let all = StoredTensor::new("w".into(), Encoding::F16, vec![65536], bytes).unwrap();
+        for (half, found) in (0..=u16::MAX).zip(all.to_f32().unwrap()) {
+            let expected = half::f16::from_bits(half).to_f32();
+            let equal = expected.to_bits() == found.to_bits();
+            assert!(equal || expected.is_nan() && found.is_nan(), "{half:#06x}");
+        }
+    }
+
+    #[test]
+    fn f16_is_rounded_to_even() {
+        // Every f16, the middle between it and the next, and the f32 on either side of both.
+        let values: Vec<f32> = (0..0x7bffu16)
+            .flat_map(|half| {
+                let [this, next] = [half, half + 1].map(|h| half::f16::from_bits(h).to_f32());
+                [this, (this + next) / 2.0]
+            })
+            .flat_map(|value| [value, value.next_up(), value.next_down().max(0.0)])
+            .flat_map(|value| [value, -value])
+            .collect();
+        let found =
+            StoredTensor::encode("w", &[values.len()], &values, Encoding::F16, 0.0).unwrap();
+        for (value, bytes) in values.iter().zip(found.bytes.chunks(2)) {
+            let expected = half::f16::from_f32(*value).to_le_bytes();
+            assert_eq!(bytes, expected, "{value:e}");
+        }
+    }
+
+    #[test]
+    fn values_that_can_not_be_stored_are_refused_wherever_they_are() {
+        for at in [0, 40, 127, 128, 200] {
+            for value in [half::f16::INFINITY, half::f16::NAN, half::f16::NEG_INFINITY] {
+                let mut halves = [half::f16::ONE; 224];
+                halves[at] = value;
+                let bytes: Vec<u8> = halves.iter().flat_map(|h| h.to_le_bytes()).collect();
+                for to in [Encoding::F32, Encoding::BF16, Encoding::Q8, Encoding::Q4] {
+                    let error = refusal(Encoding::F16, to, &[1, 224], &bytes);
+                    let TensorError::Range { value: found, .. } = error else {
+                        panic!("{error}");
+                    };
+                    assert_eq!(found.to_bits(), value.to_f32().to_bits());
+                }
+                let last = refusal(
+                    Encoding::F16,
+                    Encoding::F32,
+                    &[at + 1],
+                    &bytes[..2 * at + 2],
+                );
+                assert!(matches!(last, TensorError::Range { .. }), "{last}");
+            }
+        }
+        let large = 65520f32.to_le_bytes();
+        let error = refusal(Encoding::F32, Encoding::F16, &[1], &large);
+        assert!(matches!(error, TensorError::Range { .. }), "{error}");
+    }
+
+    #[test]
+    fn wrong_lengths_and_encodings_are_refused() {
+        let refused =
+            |from, to, shape: &[usize], length: usize| refusal(from, to, shape, &vec![0; length]);
+        for (from, to) in [
+            (Encoding::F16, Encoding::Q8),
+            (Encoding::F16, Encoding::F16),
+        ] {
+            for length in [126, 127, 129, 200] {
+                let error = refused(from, to, &[2, 32], length);
+                assert!(matches!(error, TensorError::Length { .. }), "{error}");
+            }
+        }
+        let error = refused(Encoding::F16, Encoding::Q4, &[2, 16], 64);
+        assert!(matches!(error, TensorError::Blocks { .. }), "{error}");
+        let error = refused(Encoding::Q8, Encoding::Q4, &[1, 32], 34);
+        assert!(matches!(error, TensorError::Requantized { .. }), "{error}");
+        for shape in [vec![usize::MAX / 8], vec![usize::MAX, 32]] {
+            let error = refused(Encoding::F16, Encoding::F32, &shape, 0);
+            assert!(matches!(error, TensorError::Memory { .. }), "{error}");
+        }
+    }
+}
+
+mod rules {
+    use super::*;
+    use firststep::weights::target_encoding;
+
+    #[test]
+    fn the_first_rule_counts_and_quantized_tensors_stay() {
+        let rules = json!([
+            {"tensors": "*.attn*.to_q.weight", "encoding": "q8", "minimum_step": 0.5},
+            {"tensors": "a.*", "encoding": "f32"},
+            {"tensors": "*", "encoding": "q4"},
+        ]);
+        let rules: Vec<EncodingRule> = serde_json::from_value(rules).unwrap();
+        let target = |name, shape: &[usize]| target_encoding(&rules, name, shape, Encoding::F16);
+        assert_eq!(target("a.attn1.to_q.weight", &[2, 32]), (Encoding::Q8, 0.5));
+        assert_eq!(
+            target("a.attn1.to_q.weight", &[2, 31]),
+            (Encoding::F16, 0.0)
+        );
+        assert_eq!(target("a.attn1.to_q.bias", &[64]), (Encoding::F32, 0.0));
+        assert_eq!(target("attn1.to_q.weight", &[2, 32]), (Encoding::Q4, 0.0));
+        let stays = target_encoding(&rules, "a.weight", &[2, 32], Encoding::Q8);
+        assert_eq!(stays, (Encoding::Q8, 0.0));
+        let none = target_encoding(&[], "a.weight", &[2, 32], Encoding::F32);
+        assert_eq!(none, (Encoding::F16, 0.0));
+    }
+
+    #[test]
+    fn patterns_fit_whole_names_at_once() {
+        let fits = |pattern: &str, name: &str| {
+            let rule = json!({"tensors": pattern, "encoding": "f32"});
+            let rules = [serde_json::from_value(rule).unwrap()];
+            target_encoding(&rules, name, &[1], Encoding::F16).0 == Encoding::F32
+        };
+        for (pattern, name) in [
+            ("*", ""),
+            ("a", "a"),
+            ("a*b*c", "abbc"),
+            ("*ab", "aab"),
+            ("a**", "a"),
+        ] {
+            assert!(fits(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [
+            ("", "a"),
+            ("a*a", "a"),
+            ("a*b", "ba"),
+            ("*b*b", "ab"),
+            ("é*", "e"),
+        ] {
+            assert!(!fits(pattern, name), "{pattern} {name}");
+        }
+        // A search that goes back at each star would not come to an end.
+        assert!(!fits(&"*a".repeat(40), &("a".repeat(80) + "b")));
+    }
+
+    #[test]
+    fn a_rule_without_a_smallest_step_is_written_without_it() {
+        let text = r#"{"tensors":"*","encoding":"q4"}"#;
+        let rule: EncodingRule = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&rule).unwrap(), text);
     }
 }
 

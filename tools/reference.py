@@ -1,6 +1,7 @@
 """Writes the reference values that the tests compare the Rust code with.
 
-Usage: python tools/reference.py [sampler|models|tokenizer|weights|adapter|metrics|pictures|all]
+Usage: python tools/reference.py [sampler|models|tokenizer|weights|quantization|adapter|metrics|
+       pictures|all]
 
 Each name runs the script of that name in tools/reference/, with the packages pinned in
 tools/reference/requirements.txt. The values are committed, so that the tests need no Python.
@@ -10,7 +11,16 @@ import runpy
 import sys
 from pathlib import Path
 
-NAMES = ("sampler", "models", "tokenizer", "weights", "adapter", "metrics", "pictures")
+NAMES = (
+    "sampler",
+    "models",
+    "tokenizer",
+    "weights",
+    "quantization",
+    "adapter",
+    "metrics",
+    "pictures",
+)
 FOLDER = Path(__file__).resolve().parent / "reference"
 
 

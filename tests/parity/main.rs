@@ -6,6 +6,7 @@ mod jobs;
 mod metrics;
 mod models;
 mod pictures;
+mod quantization;
 mod sampler;
 mod support;
 mod tokenizer;
