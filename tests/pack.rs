@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use firststep::weights::{
-    AdapterBase, Encoding, FileContent, Manifest, StoredTensor, safetensors, verify::split,
+    AdapterBase, Encoding, EncodingRule, FileContent, Manifest, ManifestFile, StoredTensor,
+    TensorEncoder, safetensors, target_encoding, verify::split,
 };
 use serde_json::{Value, json};
 
@@ -13,6 +14,7 @@ const TINY: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/parity/values/models/tiny"
 );
+const UNET_FILE: &str = "diffusion_pytorch_model.safetensors";
 const ADAPTER: &str = "unet_lcm/pytorch_lora_weights.safetensors";
 
 /// A folder with models in diffusers' layout: the tiny ones of the parity tests, and a LoRA.
@@ -113,6 +115,15 @@ impl Workshop {
         sentence
     }
 
+    /// The tensors of a file of the pack.
+    fn tensors(&self, file: &ManifestFile) -> Vec<StoredTensor> {
+        let bytes = fs::read(self.0.join("pack").join(&file.path)).expect(&file.path);
+        match split(file, bytes).expect(&file.path) {
+            FileContent::Tensors(tensors) => tensors,
+            FileContent::Blob(_) => panic!("{} has no tensors", file.path),
+        }
+    }
+
     fn manifest(&self, name: &str) -> Manifest {
         let text = fs::read_to_string(self.0.join("pack").join(name)).expect(name);
         Manifest::parse(&text).expect(name)
@@ -162,10 +173,7 @@ fn a_relative_shares_the_files_and_brings_an_adapter() {
         .filter(|file| !pair.files().contains(file))
         .collect();
     assert_eq!(new, [file], "the adapter is all that the relative adds");
-    let bytes = fs::read(workshop.0.join("pack").join(&file.path)).expect("the adapter");
-    let FileContent::Tensors(tensors) = split(file, bytes).expect("the adapter") else {
-        panic!("tensors");
-    };
+    let tensors = workshop.tensors(file);
     assert_eq!(tensors.len(), 3);
     assert!(tensors.iter().all(|it| it.encoding == Encoding::F16));
 }
@@ -200,4 +208,62 @@ fn pairs_that_would_overwrite_each_other_are_refused() {
     workshop.write("lcm.json", relative.to_string().as_bytes());
     let sentence = workshop.refusal(&["pair.json", "lcm.json"]);
     assert!(sentence.contains("encodings for unet"), "{sentence}");
+}
+
+#[test]
+fn tensors_are_packed_as_they_are_encoded_on_arrival() {
+    let workshop = Workshop::new("arrival");
+    let output = workshop.pack(&["pair.json"]);
+    assert!(output.status.success(), "{output:?}");
+    let manifest = workshop.manifest("manifest.json");
+    let rules = json!([{"tensors": "*.weight", "encoding": "q8"}]);
+    let rules: Vec<EncodingRule> = serde_json::from_value(rules).expect("rules");
+    let source = fs::read(workshop.0.join(format!("models/unet/{UNET_FILE}"))).expect("a model");
+    let source = safetensors::read(UNET_FILE, &source).expect("a model");
+    let packed: Vec<StoredTensor> = manifest
+        .components
+        .unet
+        .files
+        .iter()
+        .flat_map(|file| workshop.tensors(file))
+        .collect();
+    assert_eq!(packed.len(), source.len());
+    assert!(packed.iter().any(|it| it.encoding == Encoding::Q8));
+    for tensor in source {
+        let from = tensor.encoding;
+        let (to, _) = target_encoding(&rules, &tensor.name, &tensor.shape, from);
+        let mut encoder =
+            TensorEncoder::new(&tensor.name, &tensor.shape, from, to).expect(&tensor.name);
+        for piece in tensor.bytes.chunks(1000) {
+            encoder.push(piece).expect(&tensor.name);
+        }
+        let arrived = encoder.finish().expect(&tensor.name);
+        let stored = packed.iter().find(|it| it.name == tensor.name);
+        assert_eq!(stored, Some(&arrived));
+    }
+}
+
+#[test]
+fn a_models_only_file_may_have_any_name() {
+    let workshop = Workshop::new("any-name");
+    let output = workshop.pack(&["pair.json"]);
+    assert!(output.status.success(), "{output:?}");
+    let expected = workshop.manifest("manifest.json");
+
+    let folder = workshop.0.join("models/unet");
+    let other = folder.join("another_name_fp16.safetensors");
+    fs::rename(folder.join(UNET_FILE), &other).expect("a model");
+    let output = workshop.pack(&["pair.json"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(workshop.manifest("manifest.json"), expected);
+
+    fs::copy(&other, folder.join("second.safetensors")).expect("a copy");
+    let sentence = workshop.refusal(&["pair.json"]);
+    assert!(sentence.contains("second.safetensors"), "{sentence}");
+    fs::remove_file(folder.join("second.safetensors")).expect("the copy");
+
+    let bytes = fs::read(&other).expect("a model");
+    fs::write(&other, &bytes[..bytes.len() - 1]).expect("a model");
+    let sentence = workshop.refusal(&["pair.json"]);
+    assert!(sentence.contains("cut off"), "{sentence}");
 }
