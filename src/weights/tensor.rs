@@ -393,14 +393,14 @@ pub(super) fn allocate(
             encoding,
         });
     }
+    let length = encoding.byte_length(shape);
+    let length = length.ok_or_else(|| out_of_memory(name, shape))?;
     let mut bytes = Vec::new();
-    match encoding.byte_length(shape) {
-        Some(length) if bytes.try_reserve_exact(length).is_ok() => {
-            bytes.resize(length, 0);
-            Ok(bytes)
-        }
-        _ => Err(out_of_memory(name, shape)),
-    }
+    bytes
+        .try_reserve_exact(length)
+        .map_err(|_| out_of_memory(name, shape))?;
+    bytes.extend(std::iter::repeat_n(0, length));
+    Ok(bytes)
 }
 
 pub(super) fn out_of_memory(name: &str, shape: &[usize]) -> TensorError {

@@ -9,8 +9,8 @@ use super::manifest::{Compression, ManifestFile};
 use super::safetensors::{self, SafetensorsError};
 use super::tensor::StoredTensor;
 
-/// The longest unpacked file in bytes: twice of what [`pack`](super::pack) puts into one. A gzip file
-/// of a few megabytes can unpack to more than the browser's memory.
+/// The longest unpacked file in bytes, many times what [`pack`](super::pack) gzips. A gzip file of a
+/// few megabytes can unpack to more than the browser's memory.
 pub const MAXIMUM_UNPACKED_LENGTH: u64 = 512 * 1024 * 1024;
 
 /// Why a file's bytes are not used.

@@ -65,14 +65,13 @@ def main() -> None:
         "text_encoder_2": text_encoder_2,
     }.items():
         for name, tensor in tensors.items():
-            if name.endswith("position_ids"):
-                continue
             mark = tensor.flatten()[0].item()
             found[names[mark]][mark] = f"{component}.{name}"
     pairs = [
         [name, [becomes for _, becomes in sorted(marks.items())]]
         for name, marks in sorted(found.items())
-        if not LATER_LAYER.search(name)
+        # The constant position_ids are left out before names are looked at.
+        if not LATER_LAYER.search(name) and not name.endswith("position_ids")
     ]
     text = ",\n".join(json.dumps(pair) for pair in pairs)
     (VALUES / "names.json").write_text(f"[\n{text}\n]\n")
