@@ -16,6 +16,21 @@ const TOLERANCE = 3;
 // Shaders compile on the software adapter: slow on two cores.
 const TIMEOUT = 20 * 60_000;
 const REFERENCE = new URL("reference/", import.meta.url);
+// Bytes of all buffers that a run with the bundled pair may make on the device. As f32, the weights
+// alone take 115 MB; held, and with all that is computed, it is 48 MB, or 63 MB with an adapter.
+const MAXIMUM_BYTES = 80_000_000;
+const LOADER = "/worker_loader.js";
+// Before the engine's own code: says how many bytes of buffers there have been.
+const COUNT_BYTES = `{
+  const create = GPUDevice.prototype.createBuffer;
+  let bytes = 0;
+  GPUDevice.prototype.createBuffer = function (descriptor) {
+    bytes += descriptor.size;
+    console.debug("bytes of buffers: " + bytes);
+    return create.call(this, descriptor);
+  };
+}
+`;
 
 const { pictures } = JSON.parse(await readFile(new URL("manifest.json", REFERENCE), "utf8"));
 
@@ -25,8 +40,11 @@ async function compare(t, file, manifestName) {
   const path = `${PAIR_PATH}${manifestName}`;
   const manifest = JSON.parse(await readFile(join(DIST, path), "utf8"));
   manifest.expanded_limit = 0;
-  const prepare = ({ server }) =>
+  const loader = COUNT_BYTES + (await readFile(join(DIST, LOADER), "utf8"));
+  const prepare = ({ server }) => {
     server.fault(path, { replaceBody: Buffer.from(JSON.stringify(manifest)) });
+    server.fault(LOADER, { replaceBody: Buffer.from(loader) });
+  };
   const parameters = {
     ...options,
     prompt,
@@ -37,13 +55,19 @@ async function compare(t, file, manifestName) {
   };
   await withPage({ parameters, prepare }, async ({ page }) => {
     assert.ok(await hasAdapter(page.page), "Chromium has to hand out a WebGPU adapter");
+    let bytes = 0;
+    page.page.on("console", (message) => {
+      const count = /^bytes of buffers: (\d+)$/.exec(message.text());
+      bytes = count === null ? bytes : Number(count[1]);
+    });
     await page.pressGenerate();
     await page.waitForDone(cellNames([mode], 1), TIMEOUT);
     const expected = PNG.sync.read(await readFile(new URL(file, REFERENCE)));
     const image = await page.image(mode, 0);
     const error = rootMeanSquareError(image.rgba, expected.data);
-    t.diagnostic(`${file}: RMSE ${error.toFixed(3)} of 255`);
+    t.diagnostic(`${file}: RMSE ${error.toFixed(3)} of 255, ${bytes} bytes of buffers`);
     assert.ok(error <= TOLERANCE, `RMSE ${error.toFixed(3)} is over ${TOLERANCE}`);
+    assert.ok(bytes > 0 && bytes < MAXIMUM_BYTES, `${bytes} bytes of buffers`);
   });
 }
 
