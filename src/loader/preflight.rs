@@ -5,7 +5,7 @@
 //! memory a GPU has, so that the verdict rests on the limits that they do tell.
 
 use super::protocol::{AdapterLimits, Licence, Preflight, Storage, Verdict};
-use crate::footprint::{Activations, EXPANDED_LIMIT, decoder_activations, unet_activations};
+use crate::footprint::{Activations, decoder_activations, unet_activations};
 use crate::weights::manifest::Component;
 use crate::weights::{Manifest, ManifestFile};
 
@@ -143,7 +143,7 @@ fn weights_on_device(manifest: &Manifest, component: &Component) -> u64 {
     let stored: u64 = weights.map(|file| stored(manifest, file)).sum();
     if component.adapter_on.is_some() {
         stored * ADAPTER_SHARE
-    } else if stored * EXPANDED_SHARE > EXPANDED_LIMIT {
+    } else if stored * EXPANDED_SHARE > manifest.expanded_limit() {
         (stored as f64 * HELD_SHARE) as u64
     } else {
         stored * EXPANDED_SHARE
