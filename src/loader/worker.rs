@@ -93,6 +93,8 @@ enum Failure {
     Library(LibraryError),
     Arrive(ArriveError),
     Sentence(String),
+    /// Another tab did it all, or ended it.
+    Followed,
 }
 
 impl<E: Into<LibraryError>> From<E> for Failure {
@@ -138,27 +140,30 @@ impl Loader {
                 address,
                 accepts_licences,
             } => {
-                if self.loads.borrow().contains_key(&address) {
-                    return;
-                }
-                let control = Rc::new(Control::default());
-                self.loads
-                    .borrow_mut()
-                    .insert(address.clone(), control.clone());
-                let outcome = self.load(&address, accepts_licences, &control).await;
-                self.loads.borrow_mut().remove(&address);
-                match outcome {
-                    Ok(()) => self.announce(Event::Loaded {
-                        address: address.clone(),
-                    }),
-                    Err(Failure::Arrive(ArriveError::Paused)) => self.announce(Event::Paused {
-                        address: address.clone(),
-                    }),
-                    Err(failure) => self.fail(Some(address), failure).await,
-                }
-                self.changed().await;
+                self.run_load(address, accepts_licences).await;
             }
         }
+    }
+
+    /// Loads a pair, unless this tab does already.
+    async fn run_load(self: &Rc<Self>, address: String, accepts_licences: bool) {
+        if self.loads.borrow().contains_key(&address) {
+            return;
+        }
+        let control = Rc::new(Control::default());
+        self.loads
+            .borrow_mut()
+            .insert(address.clone(), control.clone());
+        let outcome = self.load(&address, accepts_licences, &control).await;
+        self.loads.borrow_mut().remove(&address);
+        match outcome {
+            Ok(()) => self.announce(Event::Loaded { address }),
+            // Whoever loads says it itself.
+            Err(Failure::Followed) => return,
+            Err(Failure::Arrive(ArriveError::Paused)) => self.announce(Event::Paused { address }),
+            Err(failure) => self.fail(Some(address), failure).await,
+        }
+        self.changed().await;
     }
 
     async fn start(self: &Rc<Self>, version: u32, page_url: String) {
@@ -179,6 +184,8 @@ impl Loader {
             }
         };
         *self.channel.borrow_mut() = Some(Rc::new(Channel::open(hear)));
+        // Held until the store is open: requests that come meanwhile wait for it.
+        let mut pairs = self.pairs.lock().await;
         match Store::open().await {
             Ok(store) => {
                 if let Some(notice) = store.notice() {
@@ -187,7 +194,8 @@ impl Loader {
                         message: notice.to_owned(),
                     });
                 }
-                *self.pairs.lock().await = Some(Pairs::new(page_url, Rc::new(store)));
+                *pairs = Some(Pairs::new(page_url, Rc::new(store)));
+                drop(pairs);
                 self.list().await;
             }
             Err(error) => post(&Event::Failed {
@@ -200,18 +208,38 @@ impl Loader {
     fn hear(self: &Rc<Self>, message: Message) {
         match message {
             Message::Event(Event::Progress(progress)) => {
+                self.follow(&progress.address);
                 let phase = match progress.phase {
                     Phase::Loading | Phase::Asking => Phase::ElsewhereLoading,
                     phase => phase,
                 };
                 post(&Event::Progress(Progress { phase, ..progress }));
             }
-            Message::Event(event) => post(&event),
+            Message::Event(event) => {
+                if let Event::Failed {
+                    address: Some(address),
+                    ..
+                }
+                | Event::Full { address, .. } = &event
+                {
+                    // What failed there would fail here.
+                    self.pause(address);
+                }
+                post(&event);
+            }
             Message::Pause { address } => self.pause(&address),
             Message::Changed => {
                 let loader = self.clone();
                 spawn_local(async move { loader.list().await });
             }
+        }
+    }
+
+    /// Waits behind the tab that loads a pair, to take over if it is closed.
+    fn follow(self: &Rc<Self>, address: &str) {
+        if !self.loads.borrow().contains_key(address) {
+            let (loader, address) = (self.clone(), address.to_owned());
+            spawn_local(async move { loader.run_load(address, false).await });
         }
     }
 
@@ -262,6 +290,7 @@ impl Loader {
             Failure::Arrive(error) => error.to_string(),
             Failure::Library(error) => error.to_string(),
             Failure::Sentence(message) => message,
+            Failure::Followed => return,
         };
         self.announce(Event::Failed { address, message });
     }
@@ -334,7 +363,24 @@ impl Loader {
             total: 0,
             speed: 0.0,
         };
-        post(&Event::Progress(progress(Phase::Asking)));
+        let lock = Lock::take_now().await;
+        let follows = lock.is_none();
+        post(&Event::Progress(progress(if follows {
+            Phase::ElsewhereLoading
+        } else {
+            Phase::Asking
+        })));
+        let _lock = match lock {
+            Some(lock) => lock,
+            None => Lock::wait().await,
+        };
+        if control.is_paused() {
+            return Err(if follows {
+                Failure::Followed
+            } else {
+                Failure::Arrive(ArriveError::Paused)
+            });
+        }
         let (resolved, store) = self.resolve(address).await?;
         let Resolved {
             manifest,
@@ -349,15 +395,8 @@ impl Loader {
         }
         record.is_accepted |= accepts_licences;
         record.last_used = js_sys::Date::now();
-        let _lock = match Lock::take_now().await {
-            Some(lock) => lock,
-            None => {
-                post(&Event::Progress(progress(Phase::ElsewhereLoading)));
-                Lock::wait().await
-            }
-        };
-        if control.is_paused() {
-            return Err(Failure::Arrive(ArriveError::Paused));
+        if follows && self.missing(address).await? == 0 {
+            return Err(Failure::Followed);
         }
         // From here on its files are named, and nobody takes them for an old version's.
         store.put_pair(&url, &record).await?;

@@ -1,0 +1,93 @@
+//! What the real pairs need, and what is said of a browser that hasn't got it.
+
+use firststep::loader::preflight::preflight;
+use firststep::loader::protocol::{AdapterLimits, Preflight, Storage, Verdict};
+use firststep::weights::Manifest;
+
+const GIB: u64 = 1 << 30;
+
+fn manifest(name: &str) -> Manifest {
+    let path = format!("{}/public/pairs/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    Manifest::parse(&std::fs::read_to_string(path).expect("reads")).expect("is sound")
+}
+
+fn gpu() -> AdapterLimits {
+    AdapterLimits {
+        description: "a graphics card".into(),
+        is_software: false,
+        has_f16: true,
+        buffer: 4 * GIB,
+        binding: 4 * GIB - 4,
+    }
+}
+
+fn check(name: &str, adapter: Option<AdapterLimits>, free: u64) -> Preflight {
+    let storage = Storage {
+        usage: Some(1e9),
+        quota: Some(1e9 + free as f64),
+        is_persistent: false,
+    };
+    let manifest = manifest(name);
+    let missing = manifest.download_size();
+    preflight(name, &manifest, false, missing, |_| false, adapter, storage)
+}
+
+fn reasons(preflight: &Preflight) -> String {
+    match &preflight.verdict {
+        Verdict::WontFit(reasons) => reasons.join("; "),
+        _ => String::new(),
+    }
+}
+
+#[test]
+fn sdxl_fits_a_good_graphics_card() {
+    let found = check("sdxl-dmd2", Some(gpu()), 100 * GIB);
+    assert_eq!(found.verdict, Verdict::Fits);
+    assert_eq!(found.download, 12_250_803_948);
+    // The UNets in 4 and 8 bits, each 1.64 GB in the store.
+    assert!((4_300_000_000..4_400_000_000).contains(&found.disk_needed));
+    assert!((4_300_000_000..6_000_000_000).contains(&found.gpu_weights));
+    // The decoder's widest map at 1024 × 1024 pixels.
+    assert_eq!(found.largest_buffer, GIB);
+    assert!(found.licences.iter().any(|it| it.name.contains("CC BY-NC")));
+    assert!(found.unproven.is_empty());
+}
+
+#[test]
+fn an_adapter_beside_the_base_needs_one_unet_less() {
+    let whole = check("sdxl-dmd2", Some(gpu()), 100 * GIB);
+    let adapter = check("sdxl-dmd2-lora", Some(gpu()), 100 * GIB);
+    assert!(adapter.gpu_weights + GIB < whole.gpu_weights + GIB / 4);
+    assert!(adapter.disk_needed + GIB < whole.disk_needed);
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let without_f16 = AdapterLimits {
+        has_f16: false,
+        ..gpu()
+    };
+    let found = check("sdxl-turbo", Some(without_f16), 100 * GIB);
+    assert_eq!(found.verdict, Verdict::FitsWithoutF16);
+
+    let none = check("sdxl-dmd2", None, 100 * GIB);
+    assert!(reasons(&none).contains("no WebGPU"));
+
+    let small = AdapterLimits {
+        binding: 128 << 20,
+        ..gpu()
+    };
+    let found = reasons(&check("sdxl-dmd2", Some(small), 100 * GIB));
+    assert!(found.contains("1074 MB") && found.contains("135 MB"), "{found}");
+
+    let software = AdapterLimits {
+        is_software: true,
+        ..gpu()
+    };
+    assert!(reasons(&check("sdxl-dmd2", Some(software), 100 * GIB)).contains("processor"));
+
+    let found = reasons(&check("sdxl-dmd2", Some(gpu()), 2 * GIB));
+    assert!(found.contains("disk space") && found.contains("2148 MB"), "{found}");
+    // The emoji pair runs anywhere.
+    assert_eq!(check("emoji/manifest", None, GIB).verdict, Verdict::Fits);
+}
