@@ -2,10 +2,8 @@
 // Diffusion XL's layout and size come from a hub on this machine into headless Chromium. Beside it
 // stands what cannot be left out: fetching and hashing the same bytes, reading the same records.
 //
-// Usage: node benches/load.mjs [--encoding pair|q4|q8|f16]… [--hash MODULE] [--peer]
+// Usage: node benches/load.mjs [--encoding pair|q4|q8|f16]… [--peer]
 //   --encoding  how tensors are stored, several in turn; pair, the default: as its manifest says
-//   --hash      a module of the built page whose createHash() the peer uses; the browser's own
-//               SHA-256 otherwise
 //   --peer      measures the peer alone
 // DIST names the folder with the built page. The files take 8 GB, and the profile as much again.
 
@@ -23,6 +21,7 @@ import { StaticServer } from "../tests/browser/server.mjs";
 import { writeModels } from "../tools/full_size.mjs";
 import { MemoryWatch } from "./load/memory.mjs";
 import { offerPair, RECORDS, startLoad, waitUntilLoaded, warmRead } from "./load/page.mjs";
+import { installPackages } from "./prepare.mjs";
 
 const TARGET = fileURLToPath(new URL("../target/", import.meta.url));
 const FILES = join(TARGET, "full-size");
@@ -40,15 +39,14 @@ const WANTED = [
   "tianweiy/DMD2/dmd2_sdxl_4step_lora",
 ];
 /** The loader's own. */
-const PART_SIZE = 8 * 1024 * 1024;
-const PARALLEL = 4;
+const PART_SIZE = 4 * 1024 * 1024;
+const PARALLEL = 6;
 /** What was promised: the time of a phase against that of its peer, and bytes of wasm memory. */
 const LIMITS = { arrival: 1.5, warm: 1.3, heap: 512 * 1024 * 1024 };
 
 const { values: options } = parseArgs({
   options: {
     encoding: { type: "string", multiple: true, default: ["pair"] },
-    hash: { type: "string" },
     peer: { type: "boolean", default: false },
   },
 });
@@ -80,8 +78,13 @@ async function fillDiskCache(paths) {
 
 /** Serves the peer's modules beside the page: IndexedDB is shared by origin alone. */
 async function servePeer(server) {
-  for (const name of ["peer.mjs", "native_hash.mjs"]) {
-    const body = await readFile(new URL(`load/${name}`, import.meta.url));
+  const modules = {
+    "peer.mjs": "load/peer.mjs",
+    "hash.mjs": "load/hash.mjs",
+    "hash-wasm.mjs": "node_modules/hash-wasm/dist/index.esm.js",
+  };
+  for (const [name, path] of Object.entries(modules)) {
+    const body = await readFile(new URL(path, import.meta.url));
     server.fault(`/bench/${name}`, { replaceBody: body });
   }
   const html = "<!doctype html><title>Peer</title><link rel=icon href=data:,>";
@@ -132,10 +135,10 @@ async function measurePeer(browser, server, hub) {
     parallel: PARALLEL,
   };
   const fetched = await runPeer(browser, server, { ...task, hash: null });
-  const hash = new URL(options.hash ?? "bench/native_hash.mjs", server.url).href;
+  const hash = new URL("bench/hash.mjs", server.url).href;
   const hashed = await runPeer(browser, server, { ...task, hash });
   const expected = (await hub.describe(`${UNET.repository}/${UNET.path}`)).sha256;
-  if (typeof hashed.digest === "string" && hashed.digest !== expected) {
+  if (hashed.digest !== expected) {
     throw new Error(`The peer's hash of the UNet is ${hashed.digest} instead of ${expected}.`);
   }
   return { fetched, hashed };
@@ -169,7 +172,7 @@ function printPeer({ fetched, hashed }) {
     ["", "MB", "s", "MB/s"],
     ...[
       ["peer: fetch of the UNet", fetched],
-      [`peer: fetch and SHA-256 (${options.hash ?? "the browser's own"})`, hashed],
+      ["peer: fetch and SHA-256", hashed],
     ].map(([name, phase]) => [name, ...numbers(phase)]),
   ]);
 }
@@ -212,6 +215,7 @@ function printLoad(encoding, { hashed }, { arrival, unet, raw, warm, watch }, st
   ]);
 }
 
+installPackages();
 const wants = (path) => WANTED.some((part) => path.startsWith(part));
 const written = await writeModels(FILES, { wants, report: console.error });
 await fillDiskCache(Object.keys(written).filter(wants));

@@ -39,14 +39,21 @@ function isCurrent(model) {
   return existsSync(model) && statSync(model).mtimeMs >= statSync(manifest).mtimeMs;
 }
 
+/** Installs the packages that this project is compared with, unless they are there. */
+export function installPackages() {
+  const installed = join(BENCHES, "node_modules", ".package-lock.json");
+  const pinned = join(BENCHES, "package-lock.json");
+  if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(pinned).mtimeMs) {
+    run("npm", ["ci", "--no-audit", "--no-fund"], BENCHES);
+  }
+}
+
 /** A folder to serve: the peer's page, its package and the exported model. */
 export async function preparePeer() {
   const site = join(OUTPUT, "site");
   await mkdir(site, { recursive: true });
+  installPackages();
   const runtime = join(BENCHES, "node_modules", "onnxruntime-web", "dist");
-  if (!existsSync(runtime)) {
-    run("npm", ["ci", "--no-audit", "--no-fund"], BENCHES);
-  }
   const model = join(OUTPUT, "unet.onnx");
   if (!isCurrent(model)) {
     run(python(), ["tools/reference/onnx_export.py", model], ROOT);

@@ -3,6 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
+import { LibraryPanel } from "../../tests/browser/library.mjs";
 import { DIST } from "../../tests/browser/page.mjs";
 
 /** The pair that is loaded: one whole UNet, both text encoders, a VAE and a LoRA. */
@@ -51,15 +52,7 @@ export async function offerPair(server, hub, encoding) {
  * @param {import("../../tests/browser/page.mjs").FirststepPage} page which is open
  */
 export async function startLoad(page) {
-  await page.control("models").click();
-  const row = rowOf(page);
-  await row.getByTestId("load").click();
-  const preflight = row.getByTestId("preflight");
-  await preflight.waitFor({ timeout: TIMEOUT });
-  for (const box of await preflight.getByTestId("accept-licence").all()) {
-    await box.check();
-  }
-  await preflight.getByTestId("start-load").click();
+  await new LibraryPanel(page).start(ADDRESS);
 }
 
 /** Waits until the whole pair is stored. */
