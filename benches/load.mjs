@@ -162,7 +162,7 @@ async function measureLoad(browser, server, hub, encoding) {
 
   const raw = await runPeer(browser, server, { task: "readRecords", ...RECORDS });
   const again = new FirststepPage(await browser.newPage(), server.url);
-  const warm = { bytes: raw.bytes, milliseconds: await warmRead(again) };
+  const warm = await warmRead(again);
   await again.page.close();
   return { arrival, unet, raw, warm, watch };
 }

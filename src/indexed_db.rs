@@ -6,10 +6,14 @@ use std::{cell::Cell, rc::Rc};
 
 use futures::channel::oneshot;
 use futures::future::{Either, select};
+use gloo_timers::future::TimeoutFuture;
 use idb::{Database, DatabaseEvent, Error, Factory, ObjectStoreParams, TransactionMode};
 use js_sys::{Function, Reflect};
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::spawn_local;
+
+/// A database that takes longer to open is held by another tab: what a disk needs is far less.
+const LONGEST_OPENING_MILLISECONDS: u32 = 8_000;
 
 /// Why a database can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -79,10 +83,12 @@ pub(crate) async fn open(
             late.close();
         }
     });
-    // The sender of `blocked` falls away with the request, which says nothing of being blocked.
+    // A request behind another one that is blocked hears nothing of it. The sender of `blocked`
+    // falls away with a request that is not.
     let blocked = async {
-        if blocked.await.is_err() {
-            std::future::pending::<()>().await;
+        let late = TimeoutFuture::new(LONGEST_OPENING_MILLISECONDS);
+        if let Either::Left((Err(_), late)) = select(blocked, late).await {
+            late.await;
         }
     };
     let mut blocked = std::pin::pin!(blocked);

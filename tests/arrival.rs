@@ -164,14 +164,20 @@ fn a_second_reading_finds_the_wrong_bytes_and_writes_nothing_before_them() {
     flipped[commits[wrong].range.start as usize + 99] ^= 1;
     let mut progress = Progress::default();
     read(&flipped, &commits, &mut progress);
-    assert_ne!(progress.hash().expect("goes on").finish(), verify::sha256(&bytes));
+    assert_ne!(
+        progress.hash().expect("goes on").finish(),
+        verify::sha256(&bytes)
+    );
 
     let mut progress = progress.doubt();
     assert!(progress.is_second_reading());
     let (written, found) = read(&bytes, &commits, &mut progress);
     assert_eq!(found, [wrong]);
     assert_eq!(written, (wrong..commits.len()).collect::<Vec<_>>());
-    assert_eq!(progress.hash().expect("goes on").finish(), verify::sha256(&bytes));
+    assert_eq!(
+        progress.hash().expect("goes on").finish(),
+        verify::sha256(&bytes)
+    );
 }
 
 #[test]
@@ -183,13 +189,21 @@ fn a_checkpoint_becomes_the_models_of_diffusers() {
     };
     let open_clip = "conditioner.embedders.1.model";
     let tensors = [
-        plain("model.diffusion_model.input_blocks.0.0.weight", &[4], &values(4, 1)),
+        plain(
+            "model.diffusion_model.input_blocks.0.0.weight",
+            &[4],
+            &values(4, 1),
+        ),
         plain(
             &format!("{open_clip}.transformer.resblocks.3.attn.in_proj_weight"),
             &[192, 64],
             &attention,
         ),
-        plain(&format!("{open_clip}.text_projection"), &[64, 96], &projection),
+        plain(
+            &format!("{open_clip}.text_projection"),
+            &[64, 96],
+            &projection,
+        ),
         plain(
             "first_stage_model.decoder.mid.attn_1.q.weight",
             &[8, 8, 1, 1],
@@ -208,16 +222,23 @@ fn a_checkpoint_becomes_the_models_of_diffusers() {
         found.unwrap_or_else(|| panic!("{name} is missing")).clone()
     };
     assert_eq!(records.len(), 6, "what nothing uses is left out");
-    assert_eq!(record("unet.conv_in.weight").to_f32().expect("reads"), values(4, 1));
+    assert_eq!(
+        record("unet.conv_in.weight").to_f32().expect("reads"),
+        values(4, 1)
+    );
     for (index, part) in ["q", "k", "v"].into_iter().enumerate() {
-        let name = format!("text_encoder_2.text_model.encoder.layers.3.self_attn.{part}_proj.weight");
+        let name =
+            format!("text_encoder_2.text_model.encoder.layers.3.self_attn.{part}_proj.weight");
         assert_eq!(record(&name).shape, [64, 64]);
         let rows = &attention[index * 64 * 64..(index + 1) * 64 * 64];
         assert_eq!(record(&name).to_f32().expect("reads"), rows);
     }
     let transposed = record("text_encoder_2.text_projection.weight");
     assert_eq!(transposed.shape, [96, 64]);
-    assert_eq!(transposed.to_f32().expect("reads")[5 * 64 + 9], projection[9 * 96 + 5]);
+    assert_eq!(
+        transposed.to_f32().expect("reads")[5 * 64 + 9],
+        projection[9 * 96 + 5]
+    );
     assert_eq!(
         record("vae.decoder.mid_block.attentions.0.to_q.weight").shape,
         [8, 8]
@@ -288,13 +309,19 @@ fn files_elsewhere_are_named_soundly() {
     let unresolved = with_file(hub("owner/name")).expect("is sound");
     assert!(!unresolved.is_resolved());
     for repository in ["owner", "owner/name/more", "../name", "owner/na me"] {
-        assert!(with_file(hub(repository)).expect_err("refused").contains("repository"));
+        assert!(
+            with_file(hub(repository))
+                .expect_err("refused")
+                .contains("repository")
+        );
     }
-    let at = |url: &str| {
-        with_file(serde_json::json!({ "path": "model.safetensors", "url": url }))
-    };
+    let at = |url: &str| with_file(serde_json::json!({ "path": "model.safetensors", "url": url }));
     assert!(at("https://models.example/model.safetensors").is_ok());
-    for url in ["http://models.example/m.safetensors", "file:///m", "https:/m"] {
+    for url in [
+        "http://models.example/m.safetensors",
+        "file:///m",
+        "https:/m",
+    ] {
         assert!(at(url).expect_err("refused").contains("https"));
     }
     let beside = with_file(serde_json::json!({ "path": "model.safetensors" }));

@@ -78,7 +78,10 @@ fn what_is_missing_is_named() {
         ..gpu()
     };
     let found = reasons(&check("sdxl-dmd2", Some(small), 100 * GIB));
-    assert!(found.contains("1074 MB") && found.contains("135 MB"), "{found}");
+    assert!(
+        found.contains("1074 MB") && found.contains("135 MB"),
+        "{found}"
+    );
 
     let software = AdapterLimits {
         is_software: true,
@@ -87,7 +90,10 @@ fn what_is_missing_is_named() {
     assert!(reasons(&check("sdxl-dmd2", Some(software), 100 * GIB)).contains("processor"));
 
     let found = reasons(&check("sdxl-dmd2", Some(gpu()), 2 * GIB));
-    assert!(found.contains("disk space") && found.contains("2148 MB"), "{found}");
+    assert!(
+        found.contains("disk space") && found.contains("2148 MB"),
+        "{found}"
+    );
     // The emoji pair runs anywhere.
     assert_eq!(check("emoji/manifest", None, GIB).verdict, Verdict::Fits);
 }

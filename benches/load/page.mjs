@@ -71,15 +71,17 @@ function rowOf(page) {
 
 /** Runs in the page before its own code: notes when the engine begins and ends reading weights. */
 function recordReading() {
-  const reading = { began: null, ended: null };
+  const reading = { began: null, ended: null, bytes: 0 };
   globalThis.reading = reading;
   const OriginalWorker = globalThis.Worker;
   globalThis.Worker = class extends OriginalWorker {
     constructor(...options) {
       super(...options);
       this.addEventListener("message", ({ data }) => {
-        if (data?.Loading !== undefined) {
+        if (data?.JobStarted !== undefined) {
           reading.began ??= performance.now();
+        } else if (data?.Loading?.from === "Store") {
+          reading.bytes = data.Loading.received;
         } else if (data?.Compiling !== undefined) {
           reading.ended ??= performance.now();
         }
@@ -89,10 +91,10 @@ function recordReading() {
 }
 
 /**
- * Draws with the stored pair in a page opened anew; the time from the engine's first word about
- * reading weights until it has them all.
+ * Draws with the stored pair in a page opened anew: the time from the job's begin until the engine has
+ * read all weights and put them on its device, with the bytes that it read.
  *
- * @returns {Promise<number>} milliseconds
+ * @returns {Promise<{bytes: number, milliseconds: number}>}
  */
 export async function warmRead(page) {
   await page.page.addInitScript(recordReading);
@@ -100,5 +102,8 @@ export async function warmRead(page) {
   await page.pressGenerate();
   const ended = () => globalThis.reading.ended !== null;
   await page.page.waitForFunction(ended, undefined, { polling: 50, timeout: TIMEOUT });
-  return page.page.evaluate(() => globalThis.reading.ended - globalThis.reading.began);
+  return page.page.evaluate(() => ({
+    bytes: reading.bytes,
+    milliseconds: reading.ended - reading.began,
+  }));
 }

@@ -1,7 +1,7 @@
 //! The engine in a dedicated Web Worker: messages in, events out, one job at a time.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeSet, VecDeque},
     ops::ControlFlow,
     rc::Rc,
@@ -18,12 +18,16 @@ use super::{
     protocol::{
         DevicePreference, Errand, Event, Extent, JobId, LoadingFrom, PROTOCOL_VERSION, Request,
     },
-    recipe::Recipe,
+    recipe::{Mode, Recipe},
     strip,
 };
 use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
+use crate::sampler::ModelRole;
 use crate::share::saved_recipe::SavedRecipe;
 use crate::weights::{Files, FilesError, Manifest, StoredTensor, source::SourceError};
+
+/// The least time between two reports of how far the reading of a pair is.
+const READING_MILLISECONDS: f64 = 200.0;
 
 type Cancelled = Rc<RefCell<BTreeSet<JobId>>>;
 /// Strips that are wanted, the first one first.
@@ -274,10 +278,45 @@ async fn decode_strip(engine: Option<&Engine>, request: &StripRequest, host: &mu
     }
 }
 
+/// How far a job's reading is.
+struct Reading {
+    /// Bytes of all that is to be read.
+    total: u64,
+    received: Cell<u64>,
+    /// When the page was told last, in milliseconds.
+    told: Cell<f64>,
+}
+
 /// The files as one job reads them: cancelling the job ends the reading.
 struct JobFiles<'a> {
     files: &'a Files,
     host: &'a WorkerHost<'a>,
+    reading: &'a Reading,
+}
+
+impl JobFiles<'_> {
+    /// Tells the page now and then, and at the end.
+    fn note(&self, bytes: usize) {
+        let Reading {
+            total,
+            received,
+            told,
+        } = self.reading;
+        received.set((received.get() + bytes as u64).min(*total));
+        let now = self.host.milliseconds();
+        if received.get() == *total || now - told.get() >= READING_MILLISECONDS {
+            told.set(now);
+            post(
+                self.host.scope,
+                &Event::Loading {
+                    job: self.host.job,
+                    received: received.get(),
+                    total: *total,
+                    from: LoadingFrom::Store,
+                },
+            );
+        }
+    }
 }
 
 impl PairFiles for JobFiles<'_> {
@@ -289,11 +328,15 @@ impl PairFiles for JobFiles<'_> {
         if self.host.is_cancelled() {
             return Err(FilesError::from(SourceError::Cancelled).into());
         }
-        Ok(self.files.read_tensor(id, name).await?)
+        let tensor = self.files.read_tensor(id, name).await?;
+        self.note(tensor.bytes.len());
+        Ok(tensor)
     }
 
     async fn blob(&self, id: &str) -> Result<Vec<u8>, EngineError> {
-        Ok(self.files.read_blob(id).await?)
+        let bytes = self.files.read_blob(id).await?;
+        self.note(bytes.len());
+        Ok(bytes)
     }
 }
 
@@ -380,8 +423,9 @@ impl Engine {
         }
         host.emit(Event::JobStarted { job });
         recipe.validate()?;
+        let mut reading = self.reading(&recipe.modes).await?;
         if self.pair.is_none() {
-            match self.load(host).await {
+            match self.load(&recipe.modes, &mut reading, host).await {
                 Ok(pair) => self.pair = Some(pair),
                 Err(error) => return cancelled_or(error),
             }
@@ -392,6 +436,7 @@ impl Engine {
         let files = JobFiles {
             files: &self.files,
             host,
+            reading: &reading,
         };
         match pair.load_unets(&recipe.modes, &files).await {
             Ok(true) => host.emit(Event::Compiling { job }),
@@ -423,8 +468,42 @@ impl Engine {
         })
     }
 
+    /// What a job with these modes reads from the store: nothing of what is loaded.
+    async fn reading(&self, modes: &[Mode]) -> Result<Reading, EngineError> {
+        let components = &self.manifest.components;
+        let lacks = |role| {
+            let pair = self.pair.as_ref();
+            pair.is_none_or(|pair| pair.unet(role).is_err())
+        };
+        let distilled =
+            modes.iter().any(|mode| mode.needs_distilled()) && lacks(ModelRole::Distilled);
+        let adapts = distilled && components.unet_distilled.adapter_on.is_some();
+        let base = modes.iter().any(|mode| mode.needs_base()) || adapts;
+        let mut total = 0;
+        for (name, component) in components.iter() {
+            let is_read = match name {
+                "unet" => base && lacks(ModelRole::Base),
+                "unet_distilled" => distilled,
+                _ => self.pair.is_none(),
+            };
+            for file in component.files.iter().filter(|_| is_read) {
+                total += self.files.stored_size(&file.id).await?;
+            }
+        }
+        Ok(Reading {
+            total,
+            received: Cell::new(0),
+            told: Cell::new(0.0),
+        })
+    }
+
     /// Brings the files and loads all of the pair but the UNets.
-    async fn load(&mut self, host: &mut WorkerHost<'_>) -> Result<Box<Pair>, EngineError> {
+    async fn load(
+        &mut self,
+        modes: &[Mode],
+        reading: &mut Reading,
+        host: &mut WorkerHost<'_>,
+    ) -> Result<Box<Pair>, EngineError> {
         let job = host.job;
         let mut arrived = false;
         self.files
@@ -452,19 +531,13 @@ impl Engine {
                 message: message.into(),
             });
         }
-        if !arrived {
-            let total = self.manifest.download_size();
-            host.emit(Event::Loading {
-                job,
-                received: total,
-                total,
-                from: LoadingFrom::Store,
-            });
+        if arrived {
+            *reading = self.reading(modes).await?;
         }
-        host.emit(Event::Compiling { job });
         let files = JobFiles {
             files: &self.files,
             host,
+            reading,
         };
         let pair = Pair::load(self.manifest.clone(), self.device.clone(), &files).await?;
         Ok(Box::new(pair))

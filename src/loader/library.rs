@@ -113,9 +113,7 @@ impl Pairs {
 
     /// The hub's address.
     pub fn hub(&self) -> &str {
-        self.index
-            .as_ref()
-            .map_or(HUB, |index| &index.hub)
+        self.index.as_ref().map_or(HUB, |index| &index.hub)
     }
 
     /// Reads the index and the page's own manifests, unless they are known. Without a network the
@@ -341,9 +339,11 @@ impl Pairs {
         let manifest = Manifest::parse(&text)?;
         let address = format!("{ADDED}{}", &verify::sha256(text.as_bytes())[..16]);
         // Paths relative to the manifest lead nowhere from a file that was dropped.
-        if let Some(file) = manifest.files().into_iter().find(|file| {
-            !file.is_elsewhere() && matches!(gift, Gift::Manifest(_))
-        }) {
+        if let Some(file) = manifest
+            .files()
+            .into_iter()
+            .find(|file| !file.is_elsewhere() && matches!(gift, Gift::Manifest(_)))
+        {
             return Err(ManifestError::Malformed {
                 reason: format!(
                     "the file {} has neither a hub's repository nor an address, so nobody knows \
@@ -468,8 +468,11 @@ impl Pairs {
         manifest["defaults"]["distilled_timesteps"] = Value::Array(Vec::new());
         let base = manifest["name"].as_str().unwrap_or_default();
         let base = base.trim_end_matches(" + DMD2").to_owned();
-        manifest["description"] =
-            format!("{base} as the base, {} as the distilled model.", place.name()).into();
+        manifest["description"] = format!(
+            "{base} as the base, {} as the distilled model.",
+            place.name()
+        )
+        .into();
         manifest["name"] = format!("{base} + {}", place.name()).into();
         self.licensed(&mut manifest, place);
         Ok(manifest.to_string())

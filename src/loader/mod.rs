@@ -5,12 +5,12 @@
 //! [`weights`](crate::weights); here is which pairs there are, which of them loads, and what the
 //! other tabs know of it. Nothing here knows burn, the models or the page.
 
-pub mod protocol;
-pub mod words;
 #[cfg(feature = "loader")]
 pub mod preflight;
+pub mod protocol;
 #[cfg(feature = "loader")]
 pub mod speed;
+pub mod words;
 
 #[cfg(all(feature = "loader", target_family = "wasm"))]
 mod adapter;

@@ -16,7 +16,11 @@ impl Speed {
     /// Bytes per second, with `received` bytes at `now` (in milliseconds). A count that is smaller than
     /// the last one, as of a file that is begun anew, starts over.
     pub fn at(&mut self, now: f64, received: u64) -> f64 {
-        if self.samples.back().is_some_and(|(_, last)| received < *last) {
+        if self
+            .samples
+            .back()
+            .is_some_and(|(_, last)| received < *last)
+        {
             self.samples.clear();
         }
         self.samples.push_back((now, received));

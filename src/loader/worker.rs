@@ -441,7 +441,13 @@ impl Loader {
         if let Some(record) = store.pair(&url).await? {
             let last_used = js_sys::Date::now();
             store
-                .put_pair(&url, &PairRecord { last_used, ..record })
+                .put_pair(
+                    &url,
+                    &PairRecord {
+                        last_used,
+                        ..record
+                    },
+                )
                 .await?;
         }
         Ok(())
@@ -508,10 +514,7 @@ impl Witness for Load {
     fn report(&self, report: Report) {
         match report {
             Report::Flows => {
-                let is_over = matches!(
-                    *self.phase.borrow(),
-                    Phase::Retrying(_) | Phase::Offline
-                );
+                let is_over = matches!(*self.phase.borrow(), Phase::Retrying(_) | Phase::Offline);
                 if is_over {
                     self.tell(Phase::Loading);
                 }

@@ -604,7 +604,11 @@ enum Bytes {
 impl Bytes {
     /// The next bytes, while no more than `window` bytes beyond `committed` are asked for; none: the
     /// end, or nothing can be asked for before more is committed.
-    async fn next(&mut self, committed: u64, window: u64) -> Result<Option<Vec<u8>>, TransferError> {
+    async fn next(
+        &mut self,
+        committed: u64,
+        window: u64,
+    ) -> Result<Option<Vec<u8>>, TransferError> {
         let (transfer, length, rest, asked) = match self {
             Bytes::Whole(body) => return body.next().await,
             Bytes::Parts {

@@ -125,7 +125,14 @@ impl Files {
         };
         if let Some(record) = record {
             let last_used = js_sys::Date::now();
-            self.put_pair(url, PairRecord { last_used, ..record }).await;
+            self.put_pair(
+                url,
+                PairRecord {
+                    last_used,
+                    ..record
+                },
+            )
+            .await;
         }
     }
 
@@ -158,8 +165,8 @@ impl Files {
     ///
     /// # Errors
     /// A file can't be loaded or is not sound, or it is one that only the loader fetches: it lies on
-    /// another host, or its tensors are stored in another form than they arrive in. That a sound file can't be stored is no error but a
-    /// [`Files::notice`].
+    /// another host, or its tensors are stored in another form than they arrive in. That a sound file
+    /// can't be stored is no error but a [`Files::notice`].
     pub async fn ensure(
         &mut self,
         manifest: &Manifest,
@@ -199,6 +206,21 @@ impl Files {
         }
         self.touch(manifest_url).await;
         Ok(())
+    }
+
+    /// Bytes of a file's records; none of a file that is not there.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn stored_size(&self, id: &str) -> Result<u64, FilesError> {
+        Ok(match (self.memory.get(id), &self.store) {
+            (Some(FileContent::Tensors(tensors)), _) => {
+                tensors.iter().map(|tensor| tensor.bytes.len() as u64).sum()
+            }
+            (Some(FileContent::Blob(bytes)), _) => bytes.len() as u64,
+            (None, Some(store)) => store.file(id).await?.map_or(0, |record| record.stored),
+            (None, None) => 0,
+        })
     }
 
     /// The names of a file's tensors.

@@ -235,9 +235,9 @@ pub fn weight_files<'a>(files: &'a [ListedFile], folder: &str) -> Vec<&'a Listed
             let mut shards: Vec<_> = files
                 .iter()
                 .filter(|file| {
-                    file.path.strip_prefix(&start).is_some_and(|rest| {
-                        rest.contains("-of-") && rest.ends_with(".safetensors")
-                    })
+                    file.path
+                        .strip_prefix(&start)
+                        .is_some_and(|rest| rest.contains("-of-") && rest.ends_with(".safetensors"))
                 })
                 .collect();
             if !shards.is_empty() {
@@ -309,9 +309,19 @@ mod tests {
         );
         assert_eq!(
             read("http://127.0.0.1:8080/a.safetensors"),
-            Some(Given::Checkpoint("http://127.0.0.1:8080/a.safetensors".into()))
+            Some(Given::Checkpoint(
+                "http://127.0.0.1:8080/a.safetensors".into()
+            ))
         );
-        for wrong in ["", "name", "a/b/c", "../b", "a/b + c", "a/b+c/d+e/f", "ftp://a/b"] {
+        for wrong in [
+            "",
+            "name",
+            "a/b/c",
+            "../b",
+            "a/b + c",
+            "a/b+c/d+e/f",
+            "ftp://a/b",
+        ] {
             assert!(Given::read(wrong).is_err(), "{wrong}");
         }
         // What isn't encrypted can be read and changed on its way.
@@ -321,8 +331,9 @@ mod tests {
     #[test]
     fn only_a_whole_pointer_proves_a_file() {
         let hash = "0123456789abcdef".repeat(4);
-        let pointer =
-            format!("version https://git-lfs.github.com/spec/v1\noid sha256:{hash}\nsize 5135149760\n");
+        let pointer = format!(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:{hash}\nsize 5135149760\n"
+        );
         assert_eq!(lfs_pointer(&pointer), Some((hash.clone(), 5_135_149_760)));
         assert_eq!(lfs_pointer(&pointer.replace("sha256:0", "sha256:x")), None);
         assert_eq!(lfs_pointer(&pointer.replace("size", "length")), None);
@@ -352,7 +363,10 @@ mod tests {
                 .map(|file| file.path.as_str())
                 .collect()
         };
-        assert_eq!(paths("unet"), ["unet/diffusion_pytorch_model.fp16.safetensors"]);
+        assert_eq!(
+            paths("unet"),
+            ["unet/diffusion_pytorch_model.fp16.safetensors"]
+        );
         assert_eq!(
             paths("text_encoder_2"),
             [

@@ -270,10 +270,7 @@ fn open_clip(name: &str) -> Vec<String> {
             return vec![format!("{to}{rest}")];
         }
     }
-    let Some((index, rest)) = name
-        .strip_prefix("transformer.resblocks.")
-        .and_then(number)
-    else {
+    let Some((index, rest)) = name.strip_prefix("transformer.resblocks.").and_then(number) else {
         return Vec::new();
     };
     let layer = format!("text_model.encoder.layers.{index}");

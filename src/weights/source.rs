@@ -323,7 +323,9 @@ impl<'a> Asked<'a> {
         let request = Request::new_with_str_and_init(self.url, &init)?;
         if let Some(Range { start, end }) = &self.range {
             let last = end.saturating_sub(1);
-            request.headers().set("Range", &format!("bytes={start}-{last}"))?;
+            request
+                .headers()
+                .set("Range", &format!("bytes={start}-{last}"))?;
         }
         if let Some(validator) = self.if_range {
             request.headers().set("If-Range", validator)?;

@@ -228,10 +228,7 @@ impl Store {
         self.write(&[FILES, PROGRESS], "storing", |transaction| {
             let key = JsValue::from_str(id);
             transaction.object_store(FILES)?.put(&record, Some(&key))?;
-            transaction
-                .object_store(PROGRESS)?
-                .delete(key)
-                .map(drop)
+            transaction.object_store(PROGRESS)?.delete(key).map(drop)
         })
         .await
     }

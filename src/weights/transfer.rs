@@ -167,7 +167,11 @@ impl Transfer {
                 Failure::Final(error) => return Err(error),
                 Failure::Passing(error, wait) => (error, wait),
             };
-            attempts = if bytes.len() > before { 1 } else { attempts + 1 };
+            attempts = if bytes.len() > before {
+                1
+            } else {
+                attempts + 1
+            };
             if attempts >= ATTEMPTS && !is_offline() {
                 return Err(TransferError::Source(error));
             }
@@ -194,8 +198,8 @@ impl Transfer {
         let wanted = range.start + bytes.len() as u64..range.end;
         let validator = self.validator();
         // A weak one says only that a file is much the same.
-        let if_range = (self.uses_if_range.get() && validator.starts_with('"'))
-            .then_some(validator.as_str());
+        let if_range =
+            (self.uses_if_range.get() && validator.starts_with('"')).then_some(validator.as_str());
         let direct = self.direct.borrow().clone();
         let asked = Asked {
             url: direct.as_deref().unwrap_or(&self.address),
