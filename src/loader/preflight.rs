@@ -52,8 +52,8 @@ pub fn preflight(
     let mut reasons = Vec::new();
     if let Some(free) = disk_free.filter(|free| *free < disk_needed) {
         reasons.push(format!(
-            "it takes {} of disk space, and this browser has {} left for the page. Delete another \
-             pair, or free space on the disk",
+            "It takes {} of disk space, and this browser has {} left for the page: delete another \
+             pair, or free space on the disk.",
             megabytes(disk_needed),
             megabytes(free)
         ));
@@ -102,23 +102,23 @@ pub fn preflight(
 fn device_reasons(adapter: Option<&AdapterLimits>, largest_buffer: u64) -> Vec<String> {
     let Some(adapter) = adapter else {
         return vec![
-            "this browser offers no WebGPU adapter, and models of this size need one. Use a current \
-             Chrome or Edge on a machine with a graphics card"
+            "This browser offers no WebGPU adapter, and models of this size need one: use a current \
+             Chrome or Edge on a machine with a graphics card."
                 .to_owned(),
         ];
     };
     let mut reasons = Vec::new();
     if adapter.is_software {
         reasons.push(format!(
-            "the only WebGPU adapter ({}) computes on the processor, where a step of a model of this \
-             size takes minutes",
+            "The only WebGPU adapter ({}) computes on the processor, where a step of a model of this \
+             size takes minutes.",
             adapter.description
         ));
     }
     let limit = adapter.buffer.min(adapter.binding);
     if largest_buffer > limit {
         reasons.push(format!(
-            "an image of its size needs a buffer of {}, and the adapter ({}) allows {}",
+            "An image of its size needs a buffer of {}, and the adapter ({}) allows {}.",
             megabytes(largest_buffer),
             adapter.description,
             megabytes(limit)

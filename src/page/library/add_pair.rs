@@ -85,7 +85,7 @@ pub fn AddPair(loader: LoaderClient) -> impl IntoView {
                     </button>
                 </div>
                 <p id="add-pair-help" class="help">
-                    "As owner/name on the hub, or as an https address of a manifest, of a folder in diffusers' layout, or of one checkpoint file. You see what it needs before anything is downloaded."
+                    "A fine-tune of SDXL as owner/name on the hub, two models as owner/base + owner/distilled, or the https address of a manifest, of a folder in diffusers' layout or of one checkpoint file. You see what it needs before anything is downloaded."
                 </p>
             </form>
             <label class="file-button">
