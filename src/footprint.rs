@@ -3,7 +3,7 @@
 //! Pure, and without burn: the engine holds its weights in the [`Form`]s that are decided here, and
 //! whoever wants to know beforehand decides alike.
 
-use crate::weights::{Encoding, tensor::BLOCK};
+use crate::weights::Encoding;
 
 /// The weights of a component are expanded to `f32` when they are loaded, as long as they take no
 /// more bytes than this; above, they stay as they are stored and are expanded at each use, one
@@ -29,11 +29,11 @@ pub enum Form {
     Halves,
 }
 
-/// The form of a tensor. `is_held` says whether its component is larger than [`EXPANDED_LIMIT`] (or
-/// what the pair sets in its place).
-pub fn form(shape: &[usize], encoding: Encoding, is_held: bool) -> Form {
+/// The form of a tensor of a component that is larger than [`EXPANDED_LIMIT`], or what the pair sets
+/// in its place.
+pub fn form(shape: &[usize], encoding: Encoding) -> Form {
     let count: usize = shape.iter().product();
-    if !is_held || count < SMALLEST_HELD {
+    if count < SMALLEST_HELD {
         return Form::Expanded;
     }
     match encoding {
@@ -52,59 +52,6 @@ pub fn is_table(name: &str) -> bool {
 /// Bytes of a tensor expanded to `f32`.
 pub fn expanded_length(shape: &[usize]) -> u64 {
     shape.iter().map(|&size| size as u64).product::<u64>() * F32
-}
-
-/// Bytes that a tensor takes on the device for as long as its component is loaded.
-pub fn held_length(shape: &[usize], encoding: Encoding, is_held: bool) -> u64 {
-    let expanded = expanded_length(shape);
-    match (form(shape, encoding, is_held), encoding) {
-        (Form::Expanded, _) => expanded,
-        (Form::Halves, _) => expanded / 2,
-        (Form::Blocks, Encoding::Q4) => expanded / 8 + expanded / BLOCK as u64,
-        (Form::Blocks, _) => expanded / 4 + expanded / BLOCK as u64,
-    }
-}
-
-/// What the weights of a component need on the device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Footprint {
-    /// Bytes for as long as the component is loaded.
-    pub held: u64,
-    /// Bytes of the largest single buffer: a tensor's, or that of the weight that it is expanded to.
-    pub largest_buffer: u64,
-    /// Bytes beside [`Footprint::held`] while the largest layer is computed: its expanded weight,
-    /// and as much again for the parts from which it is put together or the order of axes that a
-    /// convolution's kernel wants.
-    pub working: u64,
-}
-
-impl Footprint {
-    /// Of all tensors of a component, each with its name, shape and encoding; `expanded_limit` is
-    /// the pair's, or [`EXPANDED_LIMIT`].
-    pub fn of_component<'a>(
-        tensors: impl Iterator<Item = (&'a str, &'a [usize], Encoding)> + Clone,
-        expanded_limit: u64,
-    ) -> Self {
-        let is_held = is_held(tensors.clone().map(|(_, shape, _)| shape), expanded_limit);
-        let mut footprint = Footprint::default();
-        for (name, shape, encoding) in tensors {
-            if is_held && is_table(name) {
-                continue;
-            }
-            let expanded = expanded_length(shape);
-            footprint.held += held_length(shape, encoding, is_held);
-            footprint.largest_buffer = footprint.largest_buffer.max(expanded);
-            if form(shape, encoding, is_held) != Form::Expanded {
-                footprint.working = footprint.working.max(2 * expanded);
-            }
-        }
-        footprint
-    }
-}
-
-/// Whether a component of tensors of these shapes is held as it is stored.
-pub fn is_held<'a>(shapes: impl Iterator<Item = &'a [usize]>, expanded_limit: u64) -> bool {
-    shapes.map(expanded_length).sum::<u64>() > expanded_limit
 }
 
 /// The largest matrix of attention scores that is computed at once, in elements: 64 MiB of `f32`.
@@ -194,41 +141,6 @@ mod tests {
     use super::*;
 
     const MIB: u64 = 1024 * 1024;
-
-    #[test]
-    fn a_large_component_takes_its_stored_bits_and_scales() {
-        let weight: &[usize] = &[1280, 1280];
-        let count = 1280 * 1280;
-        assert_eq!(held_length(weight, Encoding::Q4, true), count * 5 / 8);
-        assert_eq!(held_length(weight, Encoding::Q8, true), count * 9 / 8);
-        assert_eq!(held_length(weight, Encoding::F16, true), count * 2);
-        assert_eq!(held_length(weight, Encoding::Q4, false), count * 4);
-        assert_eq!(held_length(&[1280], Encoding::F16, true), 1280 * 4);
-    }
-
-    #[test]
-    fn the_limit_decides_for_a_whole_component() {
-        let layer: (&str, &[usize], _) = ("fc1.weight", &[5120, 1280], Encoding::Q4);
-        let table: (&str, &[usize], _) = ("token_embedding.weight", &[49408, 1280], Encoding::F16);
-        let footprint = |limit| Footprint::of_component([layer, table].into_iter(), limit);
-        let (fc1, tokens) = (5120 * 1280, 49408 * 1280);
-        assert_eq!(
-            footprint(4 * (fc1 + tokens)),
-            Footprint {
-                held: 4 * (fc1 + tokens),
-                largest_buffer: 4 * tokens,
-                working: 0
-            }
-        );
-        assert_eq!(
-            footprint(4 * (fc1 + tokens) - 1),
-            Footprint {
-                held: fc1 * 5 / 8,
-                largest_buffer: 4 * fc1,
-                working: 8 * fc1
-            }
-        );
-    }
 
     #[test]
     fn the_large_maps_of_sdxl_are_known() {

@@ -1,6 +1,9 @@
 //! A pair of models on the device, built from a manifest and its files.
 
+use std::pin::pin;
+
 use burn::tensor::{Device, Tensor};
+use futures::{StreamExt, stream};
 
 use super::{
     EngineError,
@@ -315,8 +318,12 @@ impl Pair {
     }
 }
 
-/// Reads a component's tensors one by one on to the device, so that no more than one of a large
-/// component's is in the host's memory twice.
+/// Tensors that are asked for ahead of the one that goes to the device: a store answers one request
+/// at a time more slowly than several.
+const READ_AHEAD: usize = 4;
+
+/// Reads a component's tensors one after the other on to the device, so that no more than a few of a
+/// large component's are in the host's memory twice.
 async fn load_weights(
     name: &str,
     component: &Component,
@@ -326,10 +333,16 @@ async fn load_weights(
     wanted: impl Fn(&str) -> bool,
 ) -> Result<Weights, EngineError> {
     let mut weights = Weights::new(name, device, expanded_limit);
-    for (id, tensor) in tensors_of(component, files).await? {
-        if wanted(own_name(component, &tensor)) {
-            weights.insert(read_tensor(component, files, id, &tensor).await?)?;
-        }
+    let tensors = tensors_of(component, files).await?;
+    let wanted = tensors
+        .iter()
+        .filter(|(_, tensor)| wanted(own_name(component, tensor)));
+    let reads = stream::iter(wanted)
+        .map(|(id, tensor)| read_tensor(component, files, id, tensor))
+        .buffered(READ_AHEAD);
+    let mut reads = pin!(reads);
+    while let Some(tensor) = reads.next().await {
+        weights.insert(tensor?)?;
     }
     Ok(weights)
 }

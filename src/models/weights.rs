@@ -338,7 +338,7 @@ impl Weights {
     }
 
     fn placed(&mut self, tensor: Arc<StoredTensor>) -> Result<Values, TensorError> {
-        let form = footprint::form(&tensor.shape, tensor.encoding, true);
+        let form = footprint::form(&tensor.shape, tensor.encoding);
         Ok(match form {
             Form::Expanded => {
                 let values = tensor.to_f32()?;

@@ -6,7 +6,7 @@
 //! two pairs, that share a file load and store it once.
 //!
 //! A file may lie on another host, in a hub's repository or at an address. Such an entry may leave
-//! out what its host can be asked for; the loader [resolves](super::resolve) it before a load. What
+//! out what its host can be asked for, which the loader does before a load. What
 //! a file becomes in the store also depends on the encodings that its component asks for, which is
 //! why the store knows it by [`ManifestFile::id`] and not by the hash alone.
 

@@ -6,16 +6,19 @@
 //! is read. A file's completion record is written last, in its own transaction, and without it the
 //! file counts as absent; until then [`Progress`] says how far it has come.
 //!
-//! The futures here must not be dropped before they are done: IndexedDB would call back into what is
-//! no longer there.
+//! But for those that read one record, the futures here must not be dropped before they are done:
+//! IndexedDB would call back into what is no longer there.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
+use futures::channel::oneshot;
 use idb::{Database, KeyRange, TransactionMode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::spawn_local;
 
 use super::arrival::Progress;
 use super::manifest::Manifest;
@@ -132,7 +135,7 @@ pub struct PairRecord {
 
 /// The page's database.
 pub struct Store {
-    database: Database,
+    database: Rc<Database>,
     was_emptied: bool,
 }
 
@@ -144,7 +147,7 @@ impl Store {
     pub async fn open() -> Result<Self, StoreError> {
         match indexed_db::open(DATABASE, VERSION, &STORES).await {
             Ok((database, was_emptied)) => Ok(Store {
-                database,
+                database: Rc::new(database),
                 was_emptied,
             }),
             Err(OpenError::Blocked) => Err(StoreError::Blocked),
@@ -450,14 +453,22 @@ impl Store {
         store: &str,
         key: &str,
     ) -> Result<Option<T>, StoreError> {
-        let read = async {
-            self.database
-                .transaction(&[store], TransactionMode::ReadOnly)?
-                .object_store(store)?
-                .get(JsValue::from_str(key))?
-                .await
-        };
-        let value = read.await.map_err(|error| StoreError::Failed {
+        let (database, store, name) = (self.database.clone(), store.to_owned(), key.to_owned());
+        let (sender, read) = oneshot::channel();
+        // In a task of its own, which outlives a reader that goes away: several may read ahead.
+        spawn_local(async move {
+            let read = async {
+                database
+                    .transaction(&[&store], TransactionMode::ReadOnly)?
+                    .object_store(&store)?
+                    .get(JsValue::from_str(&name))?
+                    .await
+            };
+            let _ = sender.send(read.await);
+        });
+        // The task above always answers.
+        let value = read.await.unwrap_or(Err(idb::Error::DomExceptionNotFound));
+        let value = value.map_err(|error| StoreError::Failed {
             action: "reading",
             reason: error.to_string(),
         })?;
