@@ -384,6 +384,14 @@ impl Engine {
         let (device, info) = device::select(preference).await?;
         post(scope, &Event::Device(info));
         let mut files = Files::open().await;
+        if let Some(message) = files.renewal() {
+            post(
+                scope,
+                &Event::Notice {
+                    message: message.into(),
+                },
+            );
+        }
         let manifest = files.manifest(&address.manifest_url).await?;
         post(scope, &Event::Pair(Box::new(describe(&manifest)?)));
         Ok(Self {

@@ -63,10 +63,7 @@ impl Files {
     /// Opens the store; where the browser has none, everything stays in memory.
     pub async fn open() -> Self {
         let (store, notice) = match Store::open().await {
-            Ok(store) => {
-                let notice = store.notice().map(str::to_owned);
-                (Some(store), notice)
-            }
+            Ok(store) => (Some(store), None),
             Err(error) => (None, Some(error.to_string())),
         };
         Files {
@@ -74,6 +71,11 @@ impl Files {
             memory: BTreeMap::new(),
             notice,
         }
+    }
+
+    /// What the visitor should know of the store before anything is loaded.
+    pub fn renewal(&self) -> Option<&'static str> {
+        self.store.as_ref().and_then(Store::notice)
     }
 
     /// Why files stay in memory, as a sentence for the visitor; none where all are stored.
