@@ -61,7 +61,8 @@ pub enum StoreError {
     /// Another tab runs an older version of the page, which knows the store in another form.
     #[error(
         "Another tab has an older version of this page open, which keeps the store of the models \
-         in its old form. Close that tab, then reload this one."
+         in its old form. Close that tab, then reload this one; what was stored in the old form is \
+         downloaded again."
     )]
     Blocked,
     /// The disk or the page's share of it is full.

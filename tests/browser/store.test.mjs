@@ -261,34 +261,47 @@ test("a record that was damaged in the store is loaded again, alone", { timeout:
   });
 });
 
+/** Makes the database of the page's first version, in a tab that holds it open. */
+async function oldVersion({ server, browser }) {
+  const old = await browser.newPage();
+  await old.goto(`${server.url}pairs/index.json`);
+  await old.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const request = indexedDB.open("firststep", 1);
+        request.onupgradeneeded = () => {
+          for (const name of ["tensors", "files", "manifests"]) {
+            request.result.createObjectStore(name).put("of the old form", "key");
+          }
+        };
+        request.onsuccess = () => {
+          globalThis.heldOpen = request.result;
+          resolve();
+        };
+      }),
+  );
+  return old;
+}
+
 test("an old tab that holds the store open is named", { timeout: TIMEOUT }, async () => {
-  const prepare = async ({ server, browser }) => {
-    // What the page's first version left: its database, open in a tab that doesn't let go of it.
-    const old = await browser.newPage();
-    await old.goto(`${server.url}pairs/index.json`);
-    await old.evaluate(
-      () =>
-        new Promise((resolve) => {
-          const request = indexedDB.open("firststep", 1);
-          request.onupgradeneeded = () => {
-            for (const name of ["tensors", "files", "manifests"]) {
-              request.result.createObjectStore(name);
-            }
-          };
-          request.onsuccess = () => {
-            globalThis.heldOpen = request.result;
-            resolve();
-          };
-        }),
-    );
-    prepare.old = old;
+  let old;
+  const prepare = async (tools) => {
+    old = await oldVersion(tools);
   };
   await withLibrary({ models, prepare }, async ({ page, library }) => {
     await page.control("models").click();
-    await library.waitForSentence(/older version of this page/);
-    await prepare.old.close();
+    await library.waitForSentence(/older version of this page[^]*downloaded again/);
+    await old.close();
     await page.reload();
-    await page.waitForStatus([/downloaded again/], TIMEOUT);
+    await library.load(SMALL);
+    assert.deepEqual(await readStore(page), reference);
+  });
+});
+
+test("a store of the old form is emptied, and the page says so", { timeout: TIMEOUT }, async () => {
+  const prepare = async (tools) => (await oldVersion(tools)).close();
+  await withLibrary({ models, prepare }, async ({ page, library }) => {
+    await page.waitForStatus([/another form[^]*downloaded again/], 30_000);
     await library.load(SMALL);
     assert.deepEqual(await readStore(page), reference);
   });
