@@ -21,5 +21,7 @@ pub mod sampler;
 pub mod share;
 pub mod timeline;
 pub mod vocabulary;
+#[cfg(all(any(feature = "engine", feature = "loader"), target_family = "wasm"))]
+mod web_gpu;
 #[cfg(feature = "weights")]
 pub mod weights;

@@ -15,7 +15,6 @@ mod kept;
 mod pair;
 pub mod protocol;
 pub mod recipe;
-pub mod software_adapter;
 
 #[cfg(all(feature = "engine", target_family = "wasm"))]
 mod device;

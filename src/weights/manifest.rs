@@ -576,7 +576,7 @@ impl Manifest {
         }
         for file in self.all_files() {
             let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-            if !file.is_elsewhere() && !file.is_resolved() {
+            if !file.is_elsewhere() && file.size == 0 {
                 return Err(ManifestError::Unresolved {
                     path: file.path.clone(),
                 });
