@@ -5,6 +5,8 @@ use js_sys::{Function, Object, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
+use crate::loader::protocol::AdapterLimits;
+
 /// Names of adapters that compute on the CPU, in the words of their descriptions. A browser may
 /// leave out `isFallbackAdapter` and still offer one of these.
 const SOFTWARE_ADAPTERS: [&str; 5] = [
@@ -23,21 +25,11 @@ fn is_software(description: &str) -> bool {
         .any(|name| lower_case.contains(name))
 }
 
-/// An adapter.
-pub(crate) struct Adapter {
-    /// The browser's own object (`GPUAdapter`).
-    pub object: JsValue,
-    /// In the browser's words.
-    pub description: String,
-    /// Whether it computes on the CPU.
-    pub is_software: bool,
-}
-
 /// Asks for the adapter with the most power.
 ///
 /// # Errors
 /// There is none: why, without a full stop.
-pub(crate) async fn request_adapter() -> Result<Adapter, String> {
+pub(crate) async fn request_adapter() -> Result<AdapterLimits, String> {
     let get = |object: &JsValue, key: &str| Reflect::get(object, &key.into()).ok();
     let navigator = get(&js_sys::global(), "navigator").unwrap_or_default();
     let gpu = get(&navigator, "gpu")
@@ -82,9 +74,21 @@ pub(crate) async fn request_adapter() -> Result<Adapter, String> {
     let is_fallback = [&adapter, &info].into_iter().any(|object| {
         get(object, "isFallbackAdapter").is_some_and(|value| value.as_bool() == Some(true))
     });
-    Ok(Adapter {
+    let has = |feature: &str| {
+        let features = get(&adapter, "features")?;
+        let has: Function = get(&features, "has")?.dyn_into().ok()?;
+        has.call1(&features, &feature.into()).ok()?.as_bool()
+    };
+    let limits = get(&adapter, "limits").unwrap_or_default();
+    let limit = |name: &str| {
+        let limit = get(&limits, name).and_then(|limit| limit.as_f64());
+        limit.unwrap_or(0.0) as u64
+    };
+    Ok(AdapterLimits {
         is_software: is_fallback || is_software(&description),
+        has_f16: has("shader-f16").unwrap_or(false),
+        buffer: limit("maxBufferSize"),
+        binding: limit("maxStorageBufferBindingSize"),
         description,
-        object: adapter,
     })
 }

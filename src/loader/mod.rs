@@ -13,9 +13,9 @@ pub mod speed;
 pub mod words;
 
 #[cfg(all(feature = "loader", target_family = "wasm"))]
-mod adapter;
-#[cfg(all(feature = "loader", target_family = "wasm"))]
 mod library;
+#[cfg(all(feature = "loader", target_family = "wasm"))]
+mod storage;
 #[cfg(all(feature = "loader", target_family = "wasm"))]
 mod tabs;
 #[cfg(all(feature = "loader", target_family = "wasm"))]

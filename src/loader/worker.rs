@@ -9,14 +9,15 @@ use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
-use super::adapter;
 use super::library::{LibraryError, Pairs, Resolved, missing};
 use super::preflight;
 use super::protocol::{
     Event, Gift, Library, PROTOCOL_VERSION, Phase, Preflight, Progress, Request,
 };
 use super::speed::Speed;
+use super::storage;
 use super::tabs::{Channel, Lock, Message};
+use crate::web_gpu;
 use crate::weights::arrive::{Arrival, ArriveError, Witness};
 use crate::weights::store::{PairRecord, Store, StoreError};
 use crate::weights::transfer::{Control, Report};
@@ -262,7 +263,7 @@ impl Loader {
         };
         match pairs.list().await {
             Ok(library) => post(&Event::Library(Library {
-                storage: adapter::storage().await,
+                storage: storage::storage().await,
                 ..library
             })),
             Err(error) => post(&Event::Failed {
@@ -327,8 +328,8 @@ impl Loader {
             record.is_accepted,
             missing(&manifest, &files, &begun),
             |id| files.contains_key(id),
-            adapter::limits().await,
-            adapter::storage().await,
+            web_gpu::request_adapter().await.ok(),
+            storage::storage().await,
         ))
     }
 

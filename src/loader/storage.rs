@@ -1,12 +1,11 @@
-//! What the browser has: its WebGPU adapter and its storage. Asked of the objects themselves, since
-//! the loader is built without a GPU library.
+//! What the browser says of its storage. Asked of the objects themselves: web-sys's features for them
+//! would be compiled into every other program too.
 
 use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
-use super::protocol::{AdapterLimits, Storage};
-use crate::web_gpu;
+use super::protocol::Storage;
 
 fn get(object: &JsValue, name: &str) -> Option<JsValue> {
     Reflect::get(object, &name.into())
@@ -22,28 +21,6 @@ async fn call(object: &JsValue, name: &str, argument: &JsValue) -> Option<JsValu
 
 fn navigator() -> Option<JsValue> {
     get(&js_sys::global(), "navigator")
-}
-
-/// The limits of the adapter that the engine would take; none where there is no WebGPU.
-pub(super) async fn limits() -> Option<AdapterLimits> {
-    let adapter = web_gpu::request_adapter().await.ok()?;
-    let features = get(&adapter.object, "features")?;
-    let has = |feature: &str| {
-        let function: Function = get(&features, "has")?.dyn_into().ok()?;
-        function.call1(&features, &feature.into()).ok()?.as_bool()
-    };
-    let limits = get(&adapter.object, "limits")?;
-    let limit = |name: &str| {
-        let limit = get(&limits, name).and_then(|limit| limit.as_f64());
-        limit.unwrap_or(0.0) as u64
-    };
-    Some(AdapterLimits {
-        has_f16: has("shader-f16").unwrap_or(false),
-        buffer: limit("maxBufferSize"),
-        binding: limit("maxStorageBufferBindingSize"),
-        is_software: adapter.is_software,
-        description: adapter.description,
-    })
 }
 
 /// What the browser says of the site's storage.
