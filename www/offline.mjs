@@ -58,13 +58,8 @@ function engineChanged() {
   }
 }
 
-async function start() {
-  try {
-    registration = await container.register("service_worker.js", { updateViaCache: "none" });
-  } catch {
-    // Private windows may refuse; a page that can't be kept is a page all the same.
-    return;
-  }
+/** Follows a change of builds from the first moment on: another tab may make it while this one loads. */
+function followController() {
   let wasControlled = container.controller !== null;
   container.addEventListener("controllerchange", () => {
     if (wasControlled) {
@@ -73,6 +68,15 @@ async function start() {
     }
     wasControlled = true;
   });
+}
+
+async function start() {
+  try {
+    registration = await container.register("service_worker.js", { updateViaCache: "none" });
+  } catch {
+    // Private windows may refuse; a page that can't be kept is a page all the same.
+    return;
+  }
   registration.addEventListener("updatefound", () => watch(registration.installing));
   watch(registration.installing);
   takeStock();
@@ -146,6 +150,7 @@ async function takeUpdate() {
 }
 
 if (container !== undefined) {
+  followController();
   window.addEventListener("firststep-engine", engineChanged);
   window.addEventListener("firststep-take-update", takeUpdate);
 }
