@@ -370,48 +370,17 @@ impl Pairs {
     async fn distant_manifest(&self, url: &str) -> Result<String, LibraryError> {
         let text = source::fetch_text(url).await?;
         Manifest::parse(&text)?;
-        let mut json: Value = parse(url, &text)?;
-        let components = json["components"].as_object_mut().into_iter().flatten();
-        let files = components
-            .filter_map(|(_, component)| component["files"].as_array_mut())
-            .flatten();
-        for place in files {
-            let file: ManifestFile = from_value(url, place.clone())?;
-            if !file.is_elsewhere() {
-                place["url"] = source::file_address(url, &file.path)?.into();
-            }
-        }
-        // The others of its family are manifests of that host.
-        if let Some(manifest) = json.as_object_mut() {
-            manifest.remove("family");
-        }
-        Ok(json.to_string())
+        Ok(placed(url, &text)?.to_string())
     }
 
-    async fn template(&self) -> Result<(String, Value), LibraryError> {
+    async fn template(&self) -> Result<Value, LibraryError> {
         let url = self.url(TEMPLATE)?;
-        let text = source::fetch_text(&url).await?;
-        let mut json: Value = parse(TEMPLATE, &text)?;
-        // Files beside the page are named by their addresses: the new manifest lies elsewhere.
-        let components = json["components"].as_object_mut().into_iter().flatten();
-        for place in components
-            .filter_map(|(_, component)| component["files"].as_array_mut())
-            .flatten()
-        {
-            let file: ManifestFile = from_value(TEMPLATE, place.clone())?;
-            if !file.is_elsewhere() {
-                place["url"] = source::file_address(&url, &file.path)?.into();
-            }
-        }
-        if let Some(manifest) = json.as_object_mut() {
-            manifest.remove("family");
-        }
-        Ok((text, json))
+        placed(&url, &source::fetch_text(&url).await?)
     }
 
     /// SDXL's base with another model of its kind in its place.
     async fn tuned_base(&self, place: &Place) -> Result<String, LibraryError> {
-        let (_, mut manifest) = self.template().await?;
+        let mut manifest = self.template().await?;
         let name = place.name();
         let files = self.listing(place).await?;
         for component in ["unet", "text_encoder", "text_encoder_2", "vae"] {
@@ -480,7 +449,7 @@ impl Pairs {
 
     /// SDXL's base replaced by a single checkpoint file.
     async fn checkpoint(&self, url: &str) -> Result<String, LibraryError> {
-        let (_, mut manifest) = self.template().await?;
+        let mut manifest = self.template().await?;
         let header = source::fetch_header(url).await?;
         let name = source::file_name(url);
         let header = Header::parse(&name, &header)?;
@@ -678,6 +647,26 @@ pub(super) fn missing(
             file.size.saturating_sub(there)
         })
         .sum()
+}
+
+/// The JSON of a manifest at `url` for a place elsewhere: files that lie beside it are named by their
+/// addresses, and the others of its family, which lie there too, are left out.
+fn placed(url: &str, text: &str) -> Result<Value, LibraryError> {
+    let mut json: Value = parse(url, text)?;
+    let components = json["components"].as_object_mut().into_iter().flatten();
+    let files = components
+        .filter_map(|(_, component)| component["files"].as_array_mut())
+        .flatten();
+    for place in files {
+        let file: ManifestFile = from_value(url, place.clone())?;
+        if !file.is_elsewhere() {
+            place["url"] = source::file_address(url, &file.path)?.into();
+        }
+    }
+    if let Some(manifest) = json.as_object_mut() {
+        manifest.remove("family");
+    }
+    Ok(json)
 }
 
 fn parse<T: serde::de::DeserializeOwned>(file: &str, text: &str) -> Result<T, LibraryError> {
