@@ -1,27 +1,29 @@
 //! Firststep: Stable Diffusion XL in the browser, with the diversity of the slow base model at the
 //! speed of a distilled one.
 //!
-//! Data flows one way: bytes → weights → models → sampler → engine → page.
+//! Data flows one way: bytes → weights → models → sampler → engine → page. Each room knows only
+//! rooms that stand above it in this list; `docs/architecture.md` shows who knows whom.
 
-#[cfg(feature = "engine")]
-pub mod adapters;
-pub mod engine;
-#[cfg(feature = "weights")]
-pub mod footprint;
-pub mod history;
-#[cfg(all(feature = "weights", target_family = "wasm"))]
-mod indexed_db;
-pub mod loader;
+// Ground: no device, no network, no page.
+pub mod browser;
 pub mod metrics;
+pub mod picture;
+pub mod recipe;
+pub mod sampler;
+pub mod vocabulary;
+
+// Data: what is loaded, what is drawn with it, what is kept of it.
+pub mod adapters;
+pub mod history;
 #[cfg(feature = "engine")]
 pub mod models;
+pub mod weights;
+
+// Programs: the two workers, what they and the page say to each other, and the page.
+#[cfg(feature = "engine")]
+pub mod engine;
+pub mod loader;
 #[cfg(all(feature = "page", target_family = "wasm"))]
 pub mod page;
-pub mod sampler;
-pub mod share;
-pub mod timeline;
-pub mod vocabulary;
-#[cfg(all(any(feature = "engine", feature = "loader"), target_family = "wasm"))]
-mod web_gpu;
-#[cfg(feature = "weights")]
-pub mod weights;
+pub mod protocol;
+pub mod view;

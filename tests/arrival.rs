@@ -1,11 +1,13 @@
 //! Files on their way into the store: what is written together, what it proves, and the names that
 //! single-file checkpoints have.
 
-use firststep::weights::arrival::{
+use firststep::weights::download::plan::{
     Commit, CommitEncoder, HashState, Lengths, Progress, RunningHash, plan,
 };
-use firststep::weights::safetensors::{self, Header};
-use firststep::weights::{Encoding, EncodingRule, Manifest, StoredTensor, verify};
+use firststep::weights::format::rules::EncodingRule;
+use firststep::weights::format::safetensors::{self, Header};
+use firststep::weights::format::tensor::{Encoding, StoredTensor};
+use firststep::weights::manifest::{Manifest, verify};
 
 /// Values that differ from place to place.
 fn values(count: usize, seed: u32) -> Vec<f32> {
@@ -151,7 +153,7 @@ fn a_hash_that_is_put_down_and_taken_up_is_the_files() {
     assert_eq!(written.len(), commits.len());
     assert!(found.is_empty());
     let hash = progress.hash().expect("goes on").finish();
-    assert_eq!(hash, verify::sha256(&bytes));
+    assert_eq!(hash, sha256(&bytes));
     let broken: HashState = serde_json::from_str("[1, 2, 3]").expect("reads");
     assert!(RunningHash::resume(&broken).is_none());
 }
@@ -164,20 +166,14 @@ fn a_second_reading_finds_the_wrong_bytes_and_writes_nothing_before_them() {
     flipped[commits[wrong].range.start as usize + 99] ^= 1;
     let mut progress = Progress::default();
     read(&flipped, &commits, &mut progress);
-    assert_ne!(
-        progress.hash().expect("goes on").finish(),
-        verify::sha256(&bytes)
-    );
+    assert_ne!(progress.hash().expect("goes on").finish(), sha256(&bytes));
 
     let mut progress = progress.doubt();
     assert!(progress.is_second_reading());
     let (written, found) = read(&bytes, &commits, &mut progress);
     assert_eq!(found, [wrong]);
     assert_eq!(written, (wrong..commits.len()).collect::<Vec<_>>());
-    assert_eq!(
-        progress.hash().expect("goes on").finish(),
-        verify::sha256(&bytes)
-    );
+    assert_eq!(progress.hash().expect("goes on").finish(), sha256(&bytes));
 }
 
 #[test]
@@ -252,7 +248,7 @@ fn names_of_checkpoints_are_those_of_diffusers() {
         serde_json::from_str(include_str!("parity/values/names.json")).expect("reads");
     assert!(pairs.len() > 200);
     for (name, expected) in pairs {
-        let stored: Vec<_> = firststep::weights::names::Naming::Checkpoint
+        let stored: Vec<_> = firststep::weights::format::names::Naming::Checkpoint
             .stored_names(&name)
             .into_iter()
             .map(|stored| stored.name)

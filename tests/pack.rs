@@ -4,10 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use firststep::weights::{
-    AdapterBase, Encoding, EncodingRule, FileContent, Manifest, ManifestFile, StoredTensor,
-    TensorEncoder, safetensors, target_encoding, verify::split,
-};
+use firststep::weights::format::encoder::TensorEncoder;
+use firststep::weights::format::rules::{EncodingRule, target_encoding};
+use firststep::weights::format::safetensors;
+use firststep::weights::format::tensor::{Encoding, StoredTensor};
+use firststep::weights::manifest::verify::{FileContent, split};
+use firststep::weights::manifest::{AdapterBase, Manifest, ManifestFile};
 use serde_json::{Value, json};
 
 const TINY: &str = concat!(

@@ -1,8 +1,9 @@
 //! What the real pairs need, and what is said of a browser that hasn't got it.
 
+use firststep::browser::adapter_limits::AdapterLimits;
 use firststep::loader::preflight::preflight;
-use firststep::loader::protocol::{AdapterLimits, Preflight, Storage, Verdict};
-use firststep::weights::Manifest;
+use firststep::protocol::loader::{Preflight, Storage, Verdict};
+use firststep::weights::manifest::Manifest;
 
 const GIB: u64 = 1 << 30;
 

@@ -6,14 +6,16 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use firststep::engine::recipe::Mode;
 use firststep::engine::{describe, plan_for};
 use firststep::models::{
     AutoencoderConfig, ClipTextConfig, TinyDecoderConfig, TokenizerConfig, UNet2DConditionConfig,
 };
+use firststep::recipe::Mode;
 use firststep::sampler::ModelRole;
-use firststep::weights::verify::sha256;
-use firststep::weights::{Component, Encoding, Manifest, target_encoding};
+use firststep::weights::format::rules::target_encoding;
+use firststep::weights::format::sha256::sha256;
+use firststep::weights::format::tensor::Encoding;
+use firststep::weights::manifest::{Component, Manifest};
 use serde::Deserialize;
 
 /// What the authors of a distilled model say of its use.

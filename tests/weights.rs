@@ -1,12 +1,14 @@
 //! Readers, quantization, manifests and packs: what they do with sound input and with any other.
 
-use firststep::weights::EncodingRule;
-use firststep::weights::manifest::{Manifest, ManifestError};
-use firststep::weights::pack::{QuantizationError, encode_tensor, pack_blob, pack_shard, shards};
-use firststep::weights::safetensors::{self, Header, SafetensorsError};
-use firststep::weights::tensor::{BLOCK, Encoding, StoredTensor, TensorError};
-use firststep::weights::verify::{FileContent, FileVerifier, VerifyError, gunzip, sha256, split};
-use firststep::weights::{Compression, ManifestFile};
+use firststep::weights::format::rules::EncodingRule;
+use firststep::weights::format::safetensors::{self, Header, SafetensorsError};
+use firststep::weights::format::sha256::sha256;
+use firststep::weights::format::tensor::{BLOCK, Encoding, StoredTensor, TensorError};
+use firststep::weights::manifest::pack::{
+    QuantizationError, encode_tensor, pack_blob, pack_shard, shards,
+};
+use firststep::weights::manifest::verify::{FileContent, FileVerifier, VerifyError, gunzip, split};
+use firststep::weights::manifest::{Compression, Manifest, ManifestError, ManifestFile};
 use serde_json::{Value, json};
 
 /// Normally distributed enough for weights: the sum of four uniforms, from a linear congruential
@@ -437,7 +439,7 @@ mod quantization {
 
 mod encoder {
     use super::*;
-    use firststep::weights::TensorEncoder;
+    use firststep::weights::format::encoder::TensorEncoder;
 
     const ALL: [Encoding; 5] = [
         Encoding::F32,
@@ -590,7 +592,7 @@ mod encoder {
 
 mod rules {
     use super::*;
-    use firststep::weights::target_encoding;
+    use firststep::weights::format::rules::target_encoding;
 
     #[test]
     fn the_first_rule_counts_and_quantized_tensors_stay() {

@@ -1,6 +1,6 @@
 //! What can be wrong with an adapter, by itself or for the base model that it is put on.
 
-use crate::weights::TensorError;
+use crate::weights::format::tensor::TensorError;
 
 /// Why an adapter can't be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

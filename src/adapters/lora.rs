@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{
-    AdapterError,
-    names::{self, ALPHA, Layers, PREFIX, Part, WEIGHT},
-};
-use crate::weights::{Encoding, StoredTensor};
+use super::AdapterError;
+use super::names::{self, ALPHA, Layers, PREFIX, Part, WEIGHT};
+use crate::weights::format::tensor::{Encoding, StoredTensor};
 
 /// Under which diffusers writes PEFT's configuration into a file's header.
 const METADATA_KEY: &str = "lora_adapter_metadata";

@@ -7,7 +7,7 @@
 //! `<models>` holds the folders `unet`, `unet_distilled`, `text_encoder`, `text_encoder_2`, `vae`,
 //! `tokenizer`, `tokenizer_2`, `scheduler` and `scheduler_distilled`, and may hold `tiny_decoder`.
 //! `<pair.json>` describes the pair and says which tensors are quantized how
-//! (`firststep::weights::pack::PairDescription`). `<output>` gets the weights and `manifest.json`.
+//! (`firststep::weights::manifest::pack::PairDescription`). `<output>` gets the weights and `manifest.json`.
 //!
 //! A relative has the same base and another distilled model: with `"distilled": "lightning"` in its
 //! description, that is in `unet_lightning` and `scheduler_lightning`, and its manifest is
@@ -45,15 +45,17 @@ mod native {
 
     use firststep::adapters::{Adapter, AdapterError, write_alphas};
     use firststep::vocabulary::Vocabulary;
-    use firststep::weights::manifest::{
-        AdapterBase, Component, Components, FamilyMember, MANIFEST_FORMAT, Manifest, Schedulers,
-    };
-    use firststep::weights::pack::{
+    use firststep::weights::format::rules::{EncodingRule, target_encoding};
+    use firststep::weights::format::safetensors::{Header, MAXIMUM_HEADER_LENGTH, TensorEntry};
+    use firststep::weights::format::tensor::{Encoding, StoredTensor};
+    use firststep::weights::manifest::pack::{
         MAXIMUM_SHARD_LENGTH, PackedFile, PairDescription, QuantizationError, encode_tensor,
         pack_blob, pack_shard, shards,
     };
-    use firststep::weights::safetensors::{Header, MAXIMUM_HEADER_LENGTH, TensorEntry};
-    use firststep::weights::{Encoding, EncodingRule, ManifestFile, StoredTensor, target_encoding};
+    use firststep::weights::manifest::{
+        AdapterBase, Component, Components, FamilyMember, MANIFEST_FORMAT, Manifest, ManifestFile,
+        Schedulers,
+    };
     use serde::de::DeserializeOwned;
     use serde_json::Value;
 

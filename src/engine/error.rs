@@ -1,13 +1,11 @@
 //! All that can end a job, as sentences for the visitor.
 
-use super::recipe::RecipeError;
-use crate::{
-    adapters::AdapterError,
-    metrics::MetricsError,
-    models::ModelError,
-    sampler::{PlanError, SchedulerError},
-    weights::TensorError,
-};
+use crate::adapters::AdapterError;
+use crate::metrics::MetricsError;
+use crate::models::ModelError;
+use crate::recipe::RecipeError;
+use crate::sampler::{PlanError, SchedulerError};
+use crate::weights::format::tensor::TensorError;
 
 /// Why the engine can't start, or can't finish a job.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +31,7 @@ pub enum EngineError {
     /// Weights can't be fetched, verified, stored or read.
     #[cfg(target_family = "wasm")]
     #[error(transparent)]
-    Files(#[from] crate::weights::FilesError),
+    Files(#[from] crate::weights::stored::files::FilesError),
     /// A tokenizer's files are not those of CLIP.
     #[error(
         "A tokenizer of the pair lacks the file {file}: ask whoever hosts the pair to mend its manifest."

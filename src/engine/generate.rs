@@ -7,18 +7,15 @@ use std::{
 
 use burn::tensor::{Tensor, TensorData};
 
-use super::{
-    EngineError, Kept, Pair,
-    kept::{distance, reduced_to_measure},
-    plan_for,
-    protocol::{ErrandId, Event, Extent, Frame, JobId, StripView},
-    recipe::{CellAddress, Mode, Recipe, Row},
-};
-use crate::{
-    models::{Conditioning, guidance_embedding},
-    sampler::{ModelCall, Sampling, combine, is_guided},
-    share::digest::StepDigest,
-};
+use super::error::EngineError;
+use super::grid_state::{Kept, distance, reduced_to_measure};
+use super::pair::{Pair, plan_for};
+use crate::models::{Conditioning, guidance_embedding};
+use crate::picture::image::Frame;
+use crate::protocol::engine::{ErrandId, Event, Extent, JobId, StripView};
+use crate::recipe::digest::StepDigest;
+use crate::recipe::{CellAddress, Mode, Recipe, Row};
+use crate::sampler::{ModelCall, Sampling, combine, is_guided};
 
 /// What the job loop needs from its surroundings.
 pub trait Host {
@@ -34,7 +31,7 @@ pub trait Host {
     fn take_strip(&mut self) -> Option<StripRequest>;
 }
 
-/// A strip to decode: [`Errand::Strip`](super::protocol::Errand::Strip).
+/// A strip to decode: [`Errand::Strip`](crate::protocol::engine::Errand::Strip).
 #[derive(Clone, Debug, PartialEq)]
 pub struct StripRequest {
     /// The errand.

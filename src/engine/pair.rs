@@ -5,25 +5,22 @@ use std::pin::pin;
 use burn::tensor::{Device, Tensor};
 use futures::{StreamExt, stream};
 
-use super::{
-    EngineError,
-    protocol::{PairChoice, PairInfo},
-    recipe::{Axis, Mode, Recipe, Row},
+use super::error::EngineError;
+use crate::adapters::Adapter;
+use crate::models::{
+    AutoencoderConfig, AutoencoderKl, ClipTextConfig, ClipTextModel, ClipTokenizer, Conditioning,
+    TextEncoding, TinyDecoder, TinyDecoderConfig, TokenizerConfig, UNet2DConditionConfig,
+    UNet2DConditionModel, Weights,
 };
-use crate::{
-    adapters::Adapter,
-    models::{
-        AutoencoderConfig, AutoencoderKl, ClipTextConfig, ClipTextModel, ClipTokenizer,
-        Conditioning, TextEncoding, TinyDecoder, TinyDecoderConfig, TokenizerConfig,
-        UNet2DConditionConfig, UNet2DConditionModel, Weights,
-    },
-    sampler::{ModelRole, Plan, Scheduler, SchedulerClass, SchedulerConfig, Timesteps},
-    weights::{AdapterBase, Component, Manifest, StoredTensor},
-};
+use crate::protocol::engine::{PairChoice, PairInfo};
+use crate::recipe::{Axis, Mode, Recipe, Row};
+use crate::sampler::{ModelRole, Plan, Scheduler, SchedulerClass, SchedulerConfig, Timesteps};
+use crate::weights::format::tensor::StoredTensor;
+use crate::weights::manifest::{AdapterBase, Component, Manifest};
 
 /// Where a pair's files are read from once they are there and verified: the browser's store, or
 /// memory. Files are named by their
-/// [`ManifestFile::id`](crate::weights::ManifestFile::id).
+/// [`ManifestFile::id`](crate::weights::manifest::ManifestFile::id).
 pub trait PairFiles {
     /// Names of the tensors in a file.
     fn tensor_names(&self, id: &str) -> impl Future<Output = Result<Vec<String>, EngineError>>;

@@ -7,9 +7,9 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::protocol::Frame;
-use crate::engine::recipe::{Axis, Mode};
-use crate::share::saved_recipe::{SavedRecipe, SavedRecipeError};
+use crate::picture::image::Frame;
+use crate::recipe::saved_recipe::{SavedRecipe, SavedRecipeError};
+use crate::recipe::{Axis, Mode};
 
 #[cfg(all(feature = "engine", target_family = "wasm"))]
 pub mod store;
@@ -141,7 +141,7 @@ impl Listing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::share::picture::random::Random;
+    use crate::recipe::random::Random;
 
     fn entry(prompt: &str, drawn_at: f64) -> Entry {
         let mut recipe = Random(3).recipe();

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsValue;
 
 use super::{Entry, Listing, MAXIMUM_THUMBNAILS, is_thumbnail, key, surplus};
-use crate::engine::protocol::Frame;
-use crate::indexed_db;
-use crate::share::saved_recipe::{SavedRecipe, SavedRecipeError};
+use crate::browser::globals::indexed_db;
+use crate::picture::image::Frame;
+use crate::recipe::saved_recipe::{SavedRecipe, SavedRecipeError};
 
 const DATABASE: &str = "firststep-history";
 const VERSION: u32 = 1;

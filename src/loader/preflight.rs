@@ -1,13 +1,13 @@
 //! What a pair needs and whether it fits, before the first byte of it is loaded.
 //!
 //! The numbers of GPU memory are estimates from the stored sizes and the models' configs, by the rules
-//! of [`footprint`](crate::footprint) that the engine itself goes by; browsers don't tell how much
+//! of [`footprint`](crate::weights::footprint) that the engine itself goes by; browsers don't tell how much
 //! memory a GPU has, so that the verdict rests on the limits that they do tell.
 
-use super::protocol::{AdapterLimits, Licence, Preflight, Storage, Verdict};
-use crate::footprint::{Activations, decoder_activations, unet_activations};
-use crate::weights::manifest::Component;
-use crate::weights::{Manifest, ManifestFile};
+use crate::browser::adapter_limits::AdapterLimits;
+use crate::protocol::loader::{Licence, Preflight, Storage, Verdict};
+use crate::weights::footprint::{Activations, decoder_activations, unet_activations};
+use crate::weights::manifest::{Component, Manifest, ManifestFile};
 
 /// What a file of unknown stored size is taken to become where it is encoded on arrival: mostly 4 and
 /// 8 bits of 16.

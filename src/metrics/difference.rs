@@ -1,6 +1,7 @@
 //! Where two pictures differ, for a heat map.
 
-use super::{error::MetricsError, image::RgbaImage};
+use super::error::MetricsError;
+use super::image::RgbaImage;
 
 /// |frame − last| at each pixel, `[height, width]`: the mean of the absolute differences of red,
 /// green and blue, from 0 (the same) to 1 (black against white).

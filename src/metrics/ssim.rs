@@ -24,10 +24,8 @@
 //! - A scale is halved by the means of 2 × 2 pixels.
 //! - A mean that is negative (structure inverted) counts as 0, as it has no real power.
 
-use super::{
-    error::MetricsError,
-    image::{Channel, Plane, RgbaImage},
-};
+use super::error::MetricsError;
+use super::image::{Channel, Plane, RgbaImage};
 
 /// Taps of the window along each axis, and so the least width and height of a picture.
 pub const WINDOW: usize = 11;

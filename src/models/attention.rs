@@ -2,8 +2,9 @@
 
 use burn::tensor::{Tensor, module::attention, ops::AttentionModuleOptions};
 
-use super::{ModelError, Weights, layers::Linear};
-use crate::footprint::MAXIMUM_SCORES;
+use super::layers::Linear;
+use super::{ModelError, Weights};
+use crate::weights::footprint::MAXIMUM_SCORES;
 
 /// softmax(Q Kᵀ / √d) V, with the queries in blocks where the scores would be too large.
 ///

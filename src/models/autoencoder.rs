@@ -3,13 +3,11 @@
 use burn::tensor::{Tensor, activation::silu};
 use serde::Deserialize;
 
-use super::{
-    ModelError, Weights,
-    attention::Attention,
-    error::parse_config,
-    layers::{Conv2d, GroupNorm, Padding, upsample_nearest},
-    resnet::{ResnetBlock, ResnetShape},
-};
+use super::attention::Attention;
+use super::error::parse_config;
+use super::layers::{Conv2d, GroupNorm, Padding, upsample_nearest};
+use super::resnet::{ResnetBlock, ResnetShape};
+use super::{ModelError, Weights};
 
 const COMPONENT: &str = "vae";
 /// diffusers' constant for all normalizations of its VAEs.

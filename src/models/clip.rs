@@ -8,12 +8,10 @@ use burn::tensor::{
 };
 use serde::Deserialize;
 
-use super::{
-    ModelError, Weights,
-    error::parse_config,
-    layers::{LayerNorm, Linear},
-    weights::Table,
-};
+use super::error::parse_config;
+use super::layers::{LayerNorm, Linear};
+use super::weights::Table;
+use super::{ModelError, Weights};
 
 const COMPONENT: &str = "text encoder";
 

@@ -8,10 +8,8 @@ use burn::tensor::{
     ops::{ConvOptions, InterpolateMode, InterpolateOptions},
 };
 
-use super::{
-    ModelError, Weights,
-    weights::{LowRank, Weight},
-};
+use super::weights::{LowRank, Weight};
+use super::{ModelError, Weights};
 
 /// `y = x Wᵀ + b`, and what a branch beside it adds.
 pub struct Linear {

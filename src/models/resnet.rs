@@ -2,10 +2,8 @@
 
 use burn::tensor::{Tensor, activation::silu};
 
-use super::{
-    ModelError, Weights,
-    layers::{Conv2d, GroupNorm, Linear},
-};
+use super::layers::{Conv2d, GroupNorm, Linear};
+use super::{ModelError, Weights};
 
 /// Two normalized convolutions around a residual connection.
 pub struct ResnetBlock {

@@ -4,11 +4,9 @@
 use burn::tensor::{Tensor, activation::relu};
 use serde::Deserialize;
 
-use super::{
-    ModelError, Weights,
-    error::parse_config,
-    layers::{Conv2d, upsample_nearest},
-};
+use super::error::parse_config;
+use super::layers::{Conv2d, upsample_nearest};
+use super::{ModelError, Weights};
 
 const COMPONENT: &str = "tiny_decoder";
 

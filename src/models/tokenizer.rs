@@ -14,7 +14,8 @@ use tokenizers::{
     },
 };
 
-use super::{ModelError, error::parse_config};
+use super::ModelError;
+use super::error::parse_config;
 
 /// How CLIP cuts a text into words before the merges.
 const WORDS: &str =

@@ -2,11 +2,9 @@
 
 use burn::tensor::{Tensor, activation::gelu};
 
-use super::{
-    ModelError, Weights,
-    attention::Attention,
-    layers::{GroupNorm, LayerNorm, Linear},
-};
+use super::attention::Attention;
+use super::layers::{GroupNorm, LayerNorm, Linear};
+use super::{ModelError, Weights};
 
 /// diffusers' constant for the normalization in front of the transformer.
 const GROUP_NORM_EPSILON: f64 = 1e-6;

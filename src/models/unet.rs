@@ -3,13 +3,11 @@
 use burn::tensor::{Device, Tensor, TensorData, activation::silu};
 use serde::Deserialize;
 
-use super::{
-    ModelError, Weights,
-    error::parse_config,
-    layers::{Conv2d, GroupNorm, Linear, Padding, upsample_nearest},
-    resnet::{ResnetBlock, ResnetShape},
-    transformer::{Transformer2d, TransformerShape},
-};
+use super::error::parse_config;
+use super::layers::{Conv2d, GroupNorm, Linear, Padding, upsample_nearest};
+use super::resnet::{ResnetBlock, ResnetShape};
+use super::transformer::{Transformer2d, TransformerShape};
+use super::{ModelError, Weights};
 
 const COMPONENT: &str = "unet";
 

@@ -1,7 +1,7 @@
 //! A component's tensors, taken one by one while its model is built, and how they lie on the device.
 //!
 //! The tensors of a small component are expanded to `f32` when they are taken. Those of a large one
-//! stay as they are stored, in the forms that [`footprint`](crate::footprint) decides, and a layer
+//! stay as they are stored, in the forms that [`footprint`](crate::weights::footprint) decides, and a layer
 //! expands its own at each use: of all `f32` weights, one lives at a time. Either way a value is
 //! that of [`StoredTensor::to_f32`] to the bit.
 
@@ -13,10 +13,8 @@ use burn::tensor::{
 };
 
 use super::ModelError;
-use crate::{
-    footprint::{self, Form},
-    weights::{Encoding, StoredTensor, TensorError, tensor::BLOCK},
-};
+use crate::weights::footprint::{self, Form};
+use crate::weights::format::tensor::{BLOCK, Encoding, StoredTensor, TensorError};
 
 /// Where a tensor's values are and in which form. What is large is boxed: one of burn's tensors takes
 /// a quarter of a kilobyte itself, and models are moved by value, over a stack of a megabyte.

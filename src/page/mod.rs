@@ -4,83 +4,48 @@
 //! `loader_client` alone to the loader's, and `address` alone to the page's address; the components
 //! take signals and give callbacks, and none of them fetches, stores or computes. The folder knows nothing of tensors, weights and IndexedDB.
 
-mod actions;
-mod address;
-mod axis_field;
-mod cell;
-mod compare;
-mod controls;
-mod drop;
-mod empty_state;
-mod engine_client;
-mod example_prompts;
-mod examples;
-mod footer;
+mod form;
 mod grid;
-mod grid_toolbar;
-mod header;
 mod history;
-mod job;
-mod known_words;
-mod label;
 mod library;
-mod loader_client;
-mod mode_toggles;
-mod model_strip;
-mod number_field;
-mod pair_field;
-mod progress;
-mod prompt_combobox;
-mod prompt_fields;
-mod results;
-mod save;
-mod scheduler_field;
-mod seed_fields;
-mod selection;
-mod settings;
-mod share_link;
-mod status;
+mod shell;
 mod strip;
-mod unfinished;
-mod units;
-mod unknown_words;
-mod update_offer;
-mod visibility;
+mod workers;
 
 use std::sync::Arc;
 
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
-use actions::Actions;
-use axis_field::AxisField;
-use controls::Controls;
-use drop::OpenPicture;
-use engine_client::{EngineClient, ErrandReply, OWN_PAIR_ADDRESS};
-use example_prompts::ExamplePrompts;
-use examples::Example;
-use footer::PageFooter;
-use header::PageHeader;
+use form::actions::Actions;
+use form::axis_field::AxisField;
+use form::controls::Controls;
+use form::example_prompts::ExamplePrompts;
+use form::known_words::KnownWords;
+use form::mode_toggles::ModeToggles;
+use form::open_picture::OpenPicture;
+use form::pair_field::{Choice, PairField};
+use form::prompt_fields::PromptFields;
+use form::seed_fields::SeedFields;
+use form::settings::Settings;
+use grid::examples::Example;
+use grid::share_link::Followed;
 use history::History;
-use known_words::KnownWords;
 use library::{LibraryDialog, LoadStatus, ModelsButton, Panel};
-use loader_client::LoaderClient;
-use mode_toggles::ModeToggles;
-use pair_field::{Choice, PairField};
-use prompt_fields::PromptFields;
-use results::Results;
-use seed_fields::SeedFields;
-use settings::Settings;
-use share_link::Followed;
-use status::Status;
-use update_offer::UpdateOffer;
+use shell::footer::PageFooter;
+use shell::header::PageHeader;
+use shell::results::Results;
+use shell::status::Status;
+use shell::update_offer::UpdateOffer;
+use workers::engine::{EngineClient, ErrandReply, OWN_PAIR_ADDRESS};
+use workers::loader::LoaderClient;
 
-use crate::engine::protocol::{Errand, Extent, PairChoice};
 use crate::history::Request;
-use crate::loader::protocol::Gift;
-use crate::share::generation_parameters::ReadParameters;
-use crate::share::hash::beside;
-use crate::share::taken_over::TakenOver;
+use crate::protocol::engine::{Errand, Extent, PairChoice};
+use crate::protocol::loader::Gift;
+use crate::recipe::generation_parameters::ReadParameters;
+use crate::recipe::pair_address::beside;
+use crate::recipe::taken_over::TakenOver;
 use crate::vocabulary::Lookup;
 
 /// Whether the page is so wide that the grid stands beside the controls instead of below them. The
@@ -114,7 +79,7 @@ pub fn App() -> impl IntoView {
     let notices = RwSignal::new(Vec::<String>::new());
     // What the link that the page was opened with says of the run that it is of.
     let followed = RwSignal::new(None::<Followed>);
-    let turns = address::keep_in_step(controls, engine, notices, followed);
+    let turns = shell::address::keep_in_step(controls, engine, notices, followed);
 
     // Whether the page is to scroll to the grid when the next job begins: only after the visitor
     // has asked for one, never under somebody who is typing the next prompt.

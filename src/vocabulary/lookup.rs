@@ -208,8 +208,8 @@ fn parts(word: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::vocabulary;
     use super::*;
+    use crate::vocabulary::tests::vocabulary;
 
     fn unknown(prompt: &str) -> Vec<String> {
         let unknown = Lookup::new(vocabulary()).unknown_words(prompt, None);

@@ -142,8 +142,8 @@ fn name_at_the_end<'a>(words: &[String], names: &'a [Name]) -> Option<(usize, &'
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::vocabulary;
     use super::*;
+    use crate::vocabulary::tests::vocabulary;
 
     #[test]
     fn a_thing_takes_the_place_of_another_and_keeps_its_scene() {

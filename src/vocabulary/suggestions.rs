@@ -163,9 +163,9 @@ impl Lookup {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::vocabulary;
-    use super::super::{Group, Vocabulary};
     use super::*;
+    use crate::vocabulary::tests::vocabulary;
+    use crate::vocabulary::{Group, Vocabulary};
 
     /// The suggestions for a prompt in which `|` marks the caret.
     fn suggest(prompt: &str) -> Vec<Suggestion> {

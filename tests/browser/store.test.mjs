@@ -20,7 +20,7 @@ import { FirststepPage } from "./page.mjs";
 const TIMEOUT = 6 * 60_000;
 const UNET = `${SHARED.unet.repository}/${SHARED.unet.path}`;
 const KILLS = 100;
-/** The most that is under way of a small file, by src/weights/arrival.rs. */
+/** The most that is under way of a small file, by src/weights/download/plan.rs. */
 const CHUNK = 1024 * 1024;
 /** Of the small pair's tensors, the longest: an embedding of 49,408 tokens. */
 const LONGEST_TENSOR = 49_408 * 32 * 2;

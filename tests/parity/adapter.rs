@@ -1,17 +1,18 @@
 //! Adapters: LoRA merged as PEFT does, what is refused, and a pair whose distilled UNet is one.
 
 use burn::tensor::{Device, Tensor};
-use firststep::{
-    adapters::{Adapter, AdapterError, write_alphas},
-    engine::{
-        EngineError, Host, Kept, Pair, StripRequest, describe, generate,
-        protocol::{Event, Extent, Frame},
-        recipe::Mode,
-    },
-    models::Conditioning,
-    sampler::ModelRole,
-    weights::{AdapterBase, Component, Encoding, ManifestFile, StoredTensor},
-};
+use firststep::adapters::{Adapter, AdapterError, write_alphas};
+use firststep::engine::EngineError;
+use firststep::engine::Kept;
+use firststep::engine::{Host, StripRequest, generate};
+use firststep::engine::{Pair, describe};
+use firststep::models::Conditioning;
+use firststep::picture::image::Frame;
+use firststep::protocol::engine::{Event, Extent};
+use firststep::recipe::Mode;
+use firststep::sampler::ModelRole;
+use firststep::weights::format::tensor::{Encoding, StoredTensor};
+use firststep::weights::manifest::{AdapterBase, Component, ManifestFile};
 
 use crate::support::{BundledPair, Reference, assert_close, block_on, to_vec};
 

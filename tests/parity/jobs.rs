@@ -4,15 +4,14 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Device;
-use firststep::{
-    engine::{
-        EngineError, Kept, Outcome, Pair, StripRequest, describe, generate,
-        protocol::{Event, Extent, Frame, StripView},
-        recipe::{Axis, CellAddress, Mode, Recipe},
-        strip,
-    },
-    sampler::ModelRole,
-};
+use firststep::engine::EngineError;
+use firststep::engine::Kept;
+use firststep::engine::{Outcome, StripRequest, generate, strip};
+use firststep::engine::{Pair, describe};
+use firststep::picture::image::Frame;
+use firststep::protocol::engine::{Event, Extent, StripView};
+use firststep::recipe::{Axis, CellAddress, Mode, Recipe};
+use firststep::sampler::ModelRole;
 
 use crate::support::{BundledPair, Recorder, block_on};
 

@@ -1,16 +1,14 @@
 //! Every model against diffusers: random ones of the real SDXL's layout, and the bundled pair.
 
 use burn::tensor::Tensor;
-use firststep::{
-    engine::Pair,
-    models::{
-        AutoencoderConfig, AutoencoderKl, ClipTextConfig, ClipTextModel, Conditioning, ModelError,
-        TinyDecoder, TinyDecoderConfig, UNet2DConditionConfig, UNet2DConditionModel,
-        guidance_embedding,
-    },
-    sampler::ModelRole,
-    weights::{Encoding, StoredTensor},
+use firststep::engine::Pair;
+use firststep::models::{
+    AutoencoderConfig, AutoencoderKl, ClipTextConfig, ClipTextModel, Conditioning, ModelError,
+    TinyDecoder, TinyDecoderConfig, UNet2DConditionConfig, UNet2DConditionModel,
+    guidance_embedding,
 };
+use firststep::sampler::ModelRole;
+use firststep::weights::format::tensor::{Encoding, StoredTensor};
 
 use crate::support::{BundledPair, Reference, assert_close, block_on, json, to_vec};
 
@@ -224,7 +222,7 @@ fn bundled_pair(expanded_limit: Option<u64>) -> Pair {
     block_on(async {
         let device = burn::tensor::Device::flex();
         let mut pair = Pair::load(bundled.manifest.clone(), device, &bundled).await?;
-        pair.load_unets(&firststep::engine::recipe::Mode::ALL, &bundled)
+        pair.load_unets(&firststep::recipe::Mode::ALL, &bundled)
             .await?;
         Ok::<_, firststep::engine::EngineError>(pair)
     })

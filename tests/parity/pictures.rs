@@ -4,15 +4,15 @@
 use std::{collections::BTreeMap, fs::File};
 
 use burn::tensor::Device;
-use firststep::{
-    engine::{
-        EngineError, Kept, Outcome, Pair, describe, generate, plan_for,
-        protocol::{Event, Extent, Frame},
-        recipe::{CellAddress, Mode},
-    },
-    sampler::ModelRole,
-    share::hash::Link,
-};
+use firststep::engine::EngineError;
+use firststep::engine::Kept;
+use firststep::engine::{Outcome, generate};
+use firststep::engine::{Pair, describe, plan_for};
+use firststep::picture::image::Frame;
+use firststep::protocol::engine::{Event, Extent};
+use firststep::recipe::link::Link;
+use firststep::recipe::{CellAddress, Mode};
+use firststep::sampler::ModelRole;
 use serde::Deserialize;
 
 use crate::support::{BundledPair, Recorder, block_on, repository};

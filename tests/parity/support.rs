@@ -8,12 +8,16 @@ use std::{
 };
 
 use burn::tensor::{Device, Tensor, TensorData};
-use firststep::{
-    engine::{EngineError, Host, PairFiles, StripRequest, protocol::Event},
-    footprint::EXPANDED_LIMIT,
-    models::Weights,
-    weights::{FileContent, FileVerifier, Manifest, StoredTensor, safetensors, verify::split},
-};
+use firststep::engine::EngineError;
+use firststep::engine::PairFiles;
+use firststep::engine::{Host, StripRequest};
+use firststep::models::Weights;
+use firststep::protocol::engine::Event;
+use firststep::weights::footprint::EXPANDED_LIMIT;
+use firststep::weights::format::safetensors;
+use firststep::weights::format::tensor::StoredTensor;
+use firststep::weights::manifest::Manifest;
+use firststep::weights::manifest::verify::{FileContent, FileVerifier, split};
 
 /// A path in this repository.
 pub fn repository(path: &str) -> PathBuf {

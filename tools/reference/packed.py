@@ -1,6 +1,6 @@
 """Reads a packed pair, as the page gets it, into models of diffusers and transformers in f32.
 
-The format is described in src/weights/safetensors.rs and src/weights/tensor.rs; the values here
+The format is described in src/weights/format/safetensors.rs and src/weights/format/tensor.rs; the values here
 are equal to the bit to those of the Rust code, which tests/weights.rs checks.
 """
 

@@ -4,7 +4,7 @@ Usage: python tools/reference/quantization.py
 
 `source.safetensors` holds small tensors in the float types that real models come in, with blocks
 that are hard to encode. `expected.json` has for each of them the SHA-256 of its bytes in every
-encoding, computed here a second time from the description in src/weights/blocks.rs: the native
+encoding, computed here a second time from the description in src/weights/format/blocks.rs: the native
 build and the browser both have to arrive at them. It also has the errors of gguf's Q8_0 and Q4_0 on
 these tensors and on the emoji pair's UNet.
 """
@@ -87,7 +87,7 @@ def q8(values: np.ndarray) -> bytes:
 
 
 def q4(values: np.ndarray) -> bytes:
-    """Everything in f32 and in the order of src/weights/blocks.rs: the bits have to be the same."""
+    """Everything in f32 and in the order of src/weights/format/blocks.rs: the bits have to be the same."""
     blocks = values.reshape(-1, BLOCK)
     one = np.float32(1)
     extreme = np.take_along_axis(blocks, np.abs(blocks).argmax(1)[:, None], 1)[:, 0]

@@ -4,9 +4,9 @@ use leptos::html;
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
-use super::super::drop::read_manifest;
-use super::super::loader_client::LoaderClient;
-use crate::loader::protocol::Gift;
+use crate::page::form::open_picture::read_manifest;
+use crate::page::workers::loader::LoaderClient;
+use crate::protocol::loader::Gift;
 
 /// A field for a hub's repository or an address, and a button for a manifest's file.
 #[component]

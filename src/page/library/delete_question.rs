@@ -3,8 +3,8 @@
 use leptos::html;
 use leptos::prelude::*;
 
-use crate::loader::protocol::PairEntry;
-use crate::loader::words;
+use crate::protocol::loader::PairEntry;
+use crate::view::loading;
 
 /// What goes and what stays, and the two answers. The focus is on the one that changes nothing, and
 /// returns to the button that asked.
@@ -31,7 +31,7 @@ pub fn DeleteQuestion(
         }
         asks.set(false);
     };
-    let sentence = pair.with_untracked(words::deletion);
+    let sentence = pair.with_untracked(loading::deletion);
     view! {
         <div
             class="delete-question"

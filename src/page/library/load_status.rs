@@ -2,11 +2,11 @@
 
 use leptos::prelude::*;
 
-use super::super::loader_client::LoaderClient;
 use super::Panel;
 use super::pair_load::LoadBar;
-use crate::loader::protocol::PairState;
-use crate::loader::words;
+use crate::page::workers::loader::LoaderClient;
+use crate::protocol::loader::PairState;
+use crate::view::{loading, units};
 
 /// A line for each load that runs, is in trouble or was left unfinished on an earlier visit, and one
 /// for a pair that has just got complete; nothing where there is none.
@@ -37,15 +37,15 @@ pub fn LoadStatus(
                 Some(format!(
                     "{}: {}",
                     name(&load.address),
-                    words::phase(&load.phase)
+                    loading::phase(&load.phase)
                 ))
             })
         });
         let numbers = move || {
             load.with(|load| {
                 let load = load.as_ref().filter(|load| load.total > 0)?;
-                let percent = words::percent(load.received, load.total);
-                Some(match words::time_left(load) {
+                let percent = units::percent(load.received, load.total);
+                Some(match loading::time_left(load) {
                     Some(time) => format!("{percent} %, {time}"),
                     None => format!("{percent} %"),
                 })
@@ -102,8 +102,11 @@ pub fn LoadStatus(
             idle.filter_map(|address| {
                 let pair = loader.entry(address)?;
                 (pair.begun && pair.state == PairState::Partial).then(|| {
-                    let sentence =
-                        format!("“{}” was not finished. {}", pair.name, words::state(&pair));
+                    let sentence = format!(
+                        "“{}” was not finished. {}",
+                        pair.name,
+                        loading::state(&pair)
+                    );
                     (address.clone(), sentence)
                 })
             })

@@ -3,10 +3,10 @@
 use leptos::html;
 use leptos::prelude::*;
 
-use super::super::loader_client::LoaderClient;
 use super::delete_question::DeleteQuestion;
-use crate::loader::protocol::PairEntry;
-use crate::loader::words;
+use crate::page::workers::loader::LoaderClient;
+use crate::protocol::loader::PairEntry;
+use crate::view::units;
 
 /// The other pairs that take room of their own, the largest first.
 #[component]
@@ -33,7 +33,7 @@ pub fn MakeRoom(
         let delete = Callback::new(move |()| loader.delete(address.clone()));
         let label = format!("Delete {}", pair.name);
         let name = pair.name.clone();
-        let size = words::size(freed(&pair));
+        let size = units::size(freed(&pair));
         let pair = Signal::stored(pair);
         view! {
             <li>

@@ -15,8 +15,8 @@ pub use load_status::LoadStatus;
 use leptos::html;
 use leptos::prelude::*;
 
-use super::loader_client::LoaderClient;
-use crate::loader::protocol::{Gift, Origin, PairEntry};
+use super::workers::loader::LoaderClient;
+use crate::protocol::loader::{Gift, Origin, PairEntry};
 use add_pair::AddPair;
 use pair_row::PairRow;
 use storage_view::StorageView;

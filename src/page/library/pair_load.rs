@@ -2,8 +2,8 @@
 
 use leptos::prelude::*;
 
-use crate::loader::protocol::{PairEntry, Phase, Progress};
-use crate::loader::words;
+use crate::protocol::loader::{PairEntry, Phase, Progress};
+use crate::view::{loading, units};
 
 /// The state in words, and of a load its bytes, its speed, the time left and a bar.
 ///
@@ -17,8 +17,8 @@ pub fn PairLoad(
     phase: Memo<Option<Phase>>,
 ) -> impl IntoView {
     let headline = Memo::new(move |_| match phase.get() {
-        Some(phase) => words::phase(&phase).to_owned(),
-        None => entry.with(words::state),
+        Some(phase) => loading::phase(&phase).to_owned(),
+        None => entry.with(loading::state),
     });
     let reason = move || match phase.get() {
         Some(Phase::Retrying(reason)) => Some(view! { <p class="help">{reason}</p> }),
@@ -33,9 +33,9 @@ pub fn PairLoad(
     let numbers = move || {
         load.with(|load| {
             load.as_ref().map(|load| {
-                let words = words::progress(load);
+                let words = loading::progress(load);
                 if load.total > 0 {
-                    format!("{} %: {words}", words::percent(load.received, load.total))
+                    format!("{} %: {words}", units::percent(load.received, load.total))
                 } else {
                     words
                 }

@@ -3,14 +3,14 @@
 use leptos::html;
 use leptos::prelude::*;
 
-use super::super::loader_client::{LoaderClient, find};
-use super::super::units;
 use super::delete_question::DeleteQuestion;
 use super::make_room::MakeRoom;
 use super::pair_load::PairLoad;
 use super::preflight_view::{Asking, PreflightView};
-use crate::loader::protocol::{Origin, PairEntry, PairState};
-use crate::loader::words;
+use crate::browser::globals::clock;
+use crate::page::workers::loader::{LoaderClient, find};
+use crate::protocol::loader::{Origin, PairEntry, PairState};
+use crate::view::loading;
 
 /// What the row's first button does.
 #[derive(Clone, Copy, PartialEq)]
@@ -153,14 +153,14 @@ pub fn PairRow(
 
     let facts = move || {
         entry.with(|entry| {
-            let mut facts: Vec<String> = words::stored(entry).into_iter().collect();
+            let mut facts: Vec<String> = loading::stored(entry).into_iter().collect();
             let (width, height) = entry.image_size;
             facts.push(format!("{width} × {height} pixels"));
             if !entry.licence.is_empty() {
                 facts.push(format!("Licence: {}", entry.licence));
             }
             if let Some(when) = entry.last_used {
-                facts.push(format!("Last used {}", units::date(when).0));
+                facts.push(format!("Last used {}", clock::date(when).0));
             }
             facts
                 .into_iter()
@@ -190,8 +190,8 @@ pub fn PairRow(
             class="library-pair"
             data-testid="library-pair"
             data-address=address.get_value()
-            data-state=move || words::state_key(state.get())
-            data-phase=move || phase.with(|phase| words::phase_key(phase.as_ref()))
+            data-state=move || loading::state_key(state.get())
+            data-phase=move || phase.with(|phase| loading::phase_key(phase.as_ref()))
         >
             <div class="pair-head">
                 <h4 node_ref=heading tabindex="-1">

@@ -3,8 +3,9 @@
 use leptos::html;
 use leptos::prelude::*;
 
-use crate::loader::protocol::{AdapterLimits, Licence, Preflight, Verdict};
-use crate::loader::words;
+use crate::browser::adapter_limits::AdapterLimits;
+use crate::protocol::loader::{Licence, Preflight, Verdict};
+use crate::view::{loading, units};
 
 /// What stands there until the hosts have answered.
 #[component]
@@ -45,9 +46,9 @@ pub fn PreflightView(
             });
         }
     });
-    let verdict_key = words::verdict_key(&preflight.verdict);
+    let verdict_key = loading::verdict_key(&preflight.verdict);
     let heading = format!("Before “{}” is downloaded", preflight.name);
-    let (verdict, reasons) = words::verdict(&preflight.verdict);
+    let (verdict, reasons) = loading::verdict(&preflight.verdict);
     let reasons = reasons.to_vec();
     let fits = !matches!(preflight.verdict, Verdict::WontFit(_));
     let needs = needs(&preflight)
@@ -62,7 +63,7 @@ pub fn PreflightView(
         })
         .collect_view();
     let unproven = (!preflight.unproven.is_empty()).then(|| {
-        let files = words::list(&preflight.unproven);
+        let files = loading::list(&preflight.unproven);
         view! {
             <p class="preflight-unproven">
                 "Their hosts publish no hash of these files, so that only their length can be checked: "
@@ -86,7 +87,7 @@ pub fn PreflightView(
     } else if !fits {
         "Download all the same".to_owned()
     } else {
-        format!("Download {}", words::size(preflight.download))
+        format!("Download {}", units::size(preflight.download))
     };
     view! {
         <section
@@ -158,7 +159,7 @@ pub fn PreflightView(
 /// A box to tick, and the way to the text.
 fn licence_view(index: usize, licence: Licence, accepted: RwSignal<Vec<bool>>) -> impl IntoView {
     let label = format!("I accept the licence “{}”", licence.name);
-    let link = words::web_address(&licence.url).map(|url| {
+    let link = loading::web_address(&licence.url).map(|url| {
         view! {
             <a
                 href=url.to_owned()
@@ -195,9 +196,9 @@ fn licence_view(index: usize, licence: Licence, accepted: RwSignal<Vec<bool>>) -
 
 /// What is needed, beside what this browser has.
 fn needs(preflight: &Preflight) -> Vec<(&'static str, String)> {
-    let disk = words::size(preflight.disk_needed);
+    let disk = units::size(preflight.disk_needed);
     let disk = match preflight.disk_free {
-        Some(free) => format!("{disk} of {} that are free here", words::size(free)),
+        Some(free) => format!("{disk} of {} that are free here", units::size(free)),
         None => format!("{disk}; this browser doesn't say how much is free"),
     };
     let memory = preflight
@@ -205,13 +206,13 @@ fn needs(preflight: &Preflight) -> Vec<(&'static str, String)> {
         .saturating_add(preflight.gpu_activations);
     let memory = format!(
         "about {}: {} of weights and {} while drawing; browsers don't say how much a GPU has",
-        words::size(memory),
-        words::size(preflight.gpu_weights),
-        words::size(preflight.gpu_activations)
+        units::size(memory),
+        units::size(preflight.gpu_weights),
+        units::size(preflight.gpu_activations)
     );
-    let largest = words::size(preflight.largest_buffer);
+    let largest = units::size(preflight.largest_buffer);
     let mut needs = vec![
-        ("Download", words::download(preflight)),
+        ("Download", loading::download(preflight)),
         ("Disk", disk),
         ("GPU memory", memory),
     ];
@@ -221,8 +222,8 @@ fn needs(preflight: &Preflight) -> Vec<(&'static str, String)> {
                 "Largest buffer",
                 format!(
                     "{largest}; this GPU allows {}, and binds {}",
-                    words::size(adapter.buffer),
-                    words::size(adapter.binding)
+                    units::size(adapter.buffer),
+                    units::size(adapter.binding)
                 ),
             ));
             needs.push(("GPU", gpu(adapter)));

@@ -1,12 +1,12 @@
 //! The storage that all pairs share, and the browser's promise to keep it.
 
-use js_sys::{Function, Promise, Reflect};
 use leptos::prelude::*;
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::{JsFuture, spawn_local};
 
-use super::super::loader_client::LoaderClient;
-use crate::loader::words;
+use wasm_bindgen_futures::spawn_local;
+
+use crate::browser::globals::js;
+use crate::page::workers::loader::LoaderClient;
+use crate::view::units;
 
 const KEPT: &str = "Kept: the browser doesn't delete anything of this by itself.";
 
@@ -54,10 +54,10 @@ pub fn StorageView(loader: LoaderClient) -> impl IntoView {
         Some(match (storage.usage, storage.quota) {
             (Some(usage), Some(quota)) => format!(
                 "{} used of {} that the browser allows this page.",
-                words::size(whole_bytes(usage)),
-                words::size(whole_bytes(quota))
+                units::size(whole_bytes(usage)),
+                units::size(whole_bytes(quota))
             ),
-            (Some(usage), None) => format!("{} used.", words::size(whole_bytes(usage))),
+            (Some(usage), None) => format!("{} used.", units::size(whole_bytes(usage))),
             (None, _) => "This browser doesn't say how much is used.".to_owned(),
         })
     };
@@ -119,15 +119,10 @@ fn whole_bytes(bytes: f64) -> u64 {
 
 /// Asks for `navigator.storage.persist()`, by name: few pages need it, and a worker can't.
 async fn persist() -> Outcome {
-    let asked = || -> Result<Promise, JsValue> {
-        let storage = Reflect::get(&window().navigator(), &"storage".into())?;
-        let persist = Reflect::get(&storage, &"persist".into())?.dyn_into::<Function>()?;
-        persist.call0(&storage)?.dyn_into()
-    };
-    let Ok(answer) = asked() else {
+    let Some(storage) = js::get(&window().navigator(), "storage") else {
         return Outcome::Unknown;
     };
-    match JsFuture::from(answer).await {
+    match js::call_async(&storage, "persist", &[]).await {
         Ok(answer) if answer.as_bool() == Some(true) => Outcome::Granted,
         Ok(_) => Outcome::Denied,
         Err(_) => Outcome::Unknown,

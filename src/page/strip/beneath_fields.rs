@@ -3,9 +3,9 @@
 use leptos::prelude::*;
 
 use super::open_cell::OpenCell;
-use crate::engine::recipe::CellAddress;
-use crate::page::grid::row_name;
-use crate::timeline::other_than;
+use crate::recipe::CellAddress;
+use crate::view::rows::row_name;
+use crate::view::strip::other_than;
 
 /// Any row and seed of the grid, or nothing.
 #[component]

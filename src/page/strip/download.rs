@@ -2,7 +2,7 @@
 
 use wasm_bindgen::JsValue;
 
-use crate::page::save;
+use crate::page::grid::save;
 
 /// What the text is.
 #[derive(Clone, Copy)]

@@ -6,9 +6,9 @@ use leptos::prelude::*;
 use super::download::{FileKind, download};
 use super::figure_table::FigureTable;
 use super::run::Run;
-use crate::page::model_strip::model_key;
 use crate::sampler::ModelRole;
-use crate::timeline::{Curve, MEASURE, axis_top, csv, json};
+use crate::view::rows::model_key;
+use crate::view::strip::{Curve, MEASURE, axis_top, csv, json};
 
 /// Width and height of the drawing, and its margins, in units of its own.
 const WIDTH: f64 = 400.0;

@@ -2,8 +2,8 @@
 
 use leptos::prelude::*;
 
-use crate::page::model_strip::model_key;
-use crate::timeline::Curve;
+use crate::view::rows::model_key;
+use crate::view::strip::Curve;
 
 /// A line per step of each strip.
 #[component]

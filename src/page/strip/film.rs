@@ -12,8 +12,9 @@ use super::paint::PaintQueue;
 use super::reel::Reel;
 use super::region_tool::RegionTool;
 use super::transport::Transport;
-use crate::engine::protocol::{Frame, StripView};
-use crate::page::job::StripStep;
+use crate::page::workers::grid::StripStep;
+use crate::picture::image::Frame;
+use crate::protocol::engine::StripView;
 
 /// The filmstrip: scrolls by itself, the frame on show always in sight.
 #[component]

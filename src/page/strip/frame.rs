@@ -8,11 +8,12 @@ use leptos::prelude::*;
 use super::paint::PaintQueue;
 use super::picture::Picture;
 use super::region_tool::RegionTool;
-use crate::engine::protocol::{Frame, StripView};
-use crate::page::cell::draw;
-use crate::page::job::StripStep;
-use crate::page::model_strip::model_key;
-use crate::timeline::difference_frame;
+use crate::page::grid::cell::draw;
+use crate::page::workers::grid::StripStep;
+use crate::picture::image::Frame;
+use crate::protocol::engine::StripView;
+use crate::view::rows::model_key;
+use crate::view::strip::difference_frame;
 
 /// A step in words: “step 3 of 8, timestep 626, base model”.
 pub fn step_words(step: &StripStep) -> String {

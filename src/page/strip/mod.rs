@@ -3,7 +3,7 @@
 //!
 //! [`Reel`](reel::Reel) asks the engine for frames, [`Transport`](transport::Transport) says where
 //! the strips stand, [`RegionTool`](region_tool::RegionTool) which part of the picture is followed;
-//! the components show them. What they compute is `src/timeline`.
+//! the components show them. What they compute is `src/view/strip`.
 
 mod beneath_fields;
 mod download;
@@ -37,12 +37,12 @@ use run_view::{RunView, Saving, Showing};
 use transport::Transport;
 use transport_bar::TransportBar;
 
-use super::engine_client::EngineClient;
-use super::job::StripStep;
-use super::selection::Selection;
-use crate::engine::protocol::StripView;
-use crate::engine::recipe::CellAddress;
-use crate::timeline::{partner, union};
+use super::grid::selection::Selection;
+use super::workers::engine::EngineClient;
+use super::workers::grid::StripStep;
+use crate::protocol::engine::StripView;
+use crate::recipe::CellAddress;
+use crate::view::strip::{partner, union};
 
 /// A strip that is to become a file.
 #[derive(Clone)]

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::engine::recipe::CellAddress;
-use crate::page::grid::row_name;
-use crate::page::job::{Cell, Job};
+use crate::page::workers::grid::{Cell, Job};
+use crate::recipe::CellAddress;
+use crate::view::rows::row_name;
 
 /// A cell of the grid on show.
 #[derive(Clone)]

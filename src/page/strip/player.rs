@@ -9,9 +9,10 @@ use super::frame::{show, step_words, view_key};
 use super::picture::Picture;
 use super::reel::Reel;
 use super::region_tool::RegionTool;
-use crate::engine::protocol::{Frame, StripView};
-use crate::page::model_strip::model_key;
-use crate::timeline::{Blend, mix};
+use crate::picture::image::Frame;
+use crate::protocol::engine::StripView;
+use crate::view::rows::model_key;
+use crate::view::strip::{Blend, mix};
 
 /// Shows the step at the transport's position. The region is drawn and moved on it.
 #[component]

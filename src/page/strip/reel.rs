@@ -5,9 +5,9 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use super::open_cell::OpenCell;
-use crate::engine::protocol::{Errand, ErrandId, StripView};
-use crate::page::engine_client::{EngineClient, ErrandReply};
-use crate::page::job::{CellState, StripStep};
+use crate::page::workers::engine::{EngineClient, ErrandReply};
+use crate::page::workers::grid::{CellState, StripStep};
+use crate::protocol::engine::{Errand, ErrandId, StripView};
 
 /// What has come of a strip. It empties itself when its cell goes or starts over.
 #[derive(Clone, Copy)]
@@ -155,7 +155,7 @@ impl Reel {
     }
 
     /// The frame of the last step, where every step is there: the picture that the run ends in.
-    pub fn last(&self) -> Option<Arc<crate::engine::protocol::Frame>> {
+    pub fn last(&self) -> Option<Arc<crate::picture::image::Frame>> {
         if !self.is_complete.get() {
             return None;
         }

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use web_sys::{KeyboardEvent, PointerEvent};
 
-use crate::timeline::Region;
+use crate::view::strip::Region;
 
 /// A press becomes a drag when it has moved so many pixels.
 const DRAG_PIXELS: f64 = 4.0;

@@ -5,10 +5,10 @@ use leptos::prelude::*;
 use super::open_cell::OpenCell;
 use super::reel::Reel;
 use super::transport::Transport;
-use crate::engine::protocol::StripView;
-use crate::page::engine_client::EngineClient;
-use crate::page::job::CellState;
-use crate::timeline::{Blend, Curve, blend, shown};
+use crate::page::workers::engine::EngineClient;
+use crate::page::workers::grid::CellState;
+use crate::protocol::engine::StripView;
+use crate::view::strip::{Blend, Curve, blend, shown};
 
 /// The upper or the lower strip.
 #[derive(Clone, Copy)]

@@ -11,10 +11,11 @@ use super::player::Player;
 use super::region_tool::RegionTool;
 use super::run::Run;
 use super::transport::Transport;
-use crate::engine::protocol::{Frame, StripView};
-use crate::engine::recipe::CellAddress;
-use crate::page::job::CellState;
-use crate::timeline::delays;
+use crate::page::workers::grid::CellState;
+use crate::picture::image::Frame;
+use crate::protocol::engine::StripView;
+use crate::recipe::CellAddress;
+use crate::view::strip::delays;
 
 /// What of a strip is shown.
 #[derive(Clone, Copy)]

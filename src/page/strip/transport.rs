@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::timeline::{NOISE, Playback, next, previous};
+use crate::view::strip::{NOISE, Playback, next, previous};
 
 /// The longest time that a turn of the animation stands for: a page that was out of sight goes on
 /// where it was.

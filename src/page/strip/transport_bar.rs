@@ -6,8 +6,8 @@ use super::region_tool::RegionTool;
 use super::run::Run;
 use super::run_view::Showing;
 use super::transport::Transport;
-use crate::page::model_strip::model_key;
-use crate::timeline::NOISE;
+use crate::view::rows::model_key;
+use crate::view::strip::NOISE;
 
 /// The speeds on offer, as values of the select and in words.
 const SPEEDS: [(&str, &str); 3] = [("0.5", "0.5×"), ("1", "1×"), ("2", "2×")];

@@ -2,8 +2,10 @@
 //! eta 0.
 
 use super::variance_preserving::{predicted_noise, predicted_original};
-use super::{PredictionType, SchedulerConfig, SchedulerError, StepOutput, Timesteps};
-use super::{noise_schedule, timesteps};
+use super::{
+    PredictionType, SchedulerConfig, SchedulerError, StepOutput, Timesteps, noise_schedule,
+    timesteps,
+};
 
 #[derive(Clone, Debug)]
 pub(super) struct Ddim {

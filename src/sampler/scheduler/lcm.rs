@@ -2,8 +2,10 @@
 //! every step estimates the original sample and noises it again to the next timestep.
 
 use super::variance_preserving::predicted_original;
-use super::{PredictionType, SchedulerConfig, SchedulerError, StepOutput, Timesteps};
-use super::{noise_schedule, timesteps};
+use super::{
+    PredictionType, SchedulerConfig, SchedulerError, StepOutput, Timesteps, noise_schedule,
+    timesteps,
+};
 use crate::sampler::TorchGenerator;
 
 /// Standard deviation of the data in the boundary condition; fixed in diffusers.

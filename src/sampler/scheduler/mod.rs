@@ -15,9 +15,9 @@ pub use config::{BetaSchedule, PredictionType, SchedulerClass, SchedulerConfig, 
 pub use timesteps::Timesteps;
 
 use super::TorchGenerator;
-use ddim::Ddim;
-use lcm::Lcm;
-use variance_exploding::Sigmas;
+use super::scheduler::ddim::Ddim;
+use super::scheduler::lcm::Lcm;
+use super::scheduler::variance_exploding::Sigmas;
 
 /// A scheduler with its timesteps set. It keeps no count of steps: every call names the position,
 /// so a run can stop, fork and resume anywhere.

@@ -1,8 +1,10 @@
 //! What the two Euler schedulers share: samples are `original + sigma * noise`, so their variance
 //! grows with the noise, and the model's input is scaled back to a variance of about 1.
 
-use super::{PredictionType, SchedulerConfig, SchedulerError, TimestepSpacing, Timesteps};
-use super::{noise_schedule, timesteps};
+use super::{
+    PredictionType, SchedulerConfig, SchedulerError, TimestepSpacing, Timesteps, noise_schedule,
+    timesteps,
+};
 
 /// Timesteps and noise levels of a run.
 #[derive(Clone, Debug)]

@@ -1,0 +1,75 @@
+//! The WebGPU adapter that the browser offers, asked of the browser itself: the loader is built
+//! without a GPU library, and what wgpu tells of an adapter on the web leaves out whether it is a
+//! software one.
+
+use js_sys::Object;
+use wasm_bindgen::JsValue;
+
+use super::js;
+use crate::browser::adapter_limits::AdapterLimits;
+
+/// Names of adapters that compute on the CPU, in the words of their descriptions. A browser may
+/// leave out `isFallbackAdapter` and still offer one of these.
+const SOFTWARE_ADAPTERS: [&str; 5] = [
+    "swiftshader",
+    "llvmpipe",
+    "lavapipe",
+    "basic render",
+    "software",
+];
+
+/// Whether an adapter with this description is one of them.
+fn is_software(description: &str) -> bool {
+    let lower_case = description.to_lowercase();
+    SOFTWARE_ADAPTERS
+        .iter()
+        .any(|name| lower_case.contains(name))
+}
+
+/// Asks for the adapter with the most power.
+///
+/// # Errors
+/// There is none: why, without a full stop.
+pub async fn request_adapter() -> Result<AdapterLimits, String> {
+    let gpu = js::global("navigator")
+        .and_then(|navigator| js::get(&navigator, "gpu"))
+        .filter(JsValue::is_object)
+        .ok_or("navigator.gpu is missing")?;
+    let options = Object::new();
+    js::set(&options, "powerPreference", "high-performance");
+    let adapter = js::call_async(&gpu, "requestAdapter", &[options.into()])
+        .await
+        .map_err(|error| js::message(&error))?;
+    if !adapter.is_object() {
+        return Err("it has no adapter for this machine".into());
+    }
+    let info = js::get(&adapter, "info").unwrap_or_default();
+    let words: Vec<String> = ["description", "vendor", "architecture", "device"]
+        .into_iter()
+        .filter_map(|name| js::get(&info, name)?.as_string())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let description = if words.is_empty() {
+        "WebGPU adapter".to_owned()
+    } else {
+        words.join(", ")
+    };
+    let is_fallback = [&adapter, &info].into_iter().any(|object| {
+        js::get(object, "isFallbackAdapter").is_some_and(|value| value.as_bool() == Some(true))
+    });
+    let has_f16 = js::get(&adapter, "features")
+        .and_then(|features| js::call(&features, "has", &["shader-f16".into()]).ok())
+        .is_some_and(|has| has.is_truthy());
+    let limits = js::get(&adapter, "limits").unwrap_or_default();
+    let limit = |name: &str| {
+        let limit = js::get(&limits, name).and_then(|limit| limit.as_f64());
+        limit.unwrap_or(0.0) as u64
+    };
+    Ok(AdapterLimits {
+        is_software: is_fallback || is_software(&description),
+        has_f16,
+        buffer: limit("maxBufferSize"),
+        binding: limit("maxStorageBufferBindingSize"),
+        description,
+    })
+}

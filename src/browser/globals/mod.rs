@@ -1,0 +1,6 @@
+//! What exists in a browser alone.
+
+pub mod clock;
+pub mod gpu;
+pub mod indexed_db;
+pub mod js;

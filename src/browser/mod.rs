@@ -1,0 +1,6 @@
+//! The only door to the browser's own objects, but for the page's DOM: IndexedDB, the GPU's adapter
+//! and the scope of a worker.
+
+pub mod adapter_limits;
+#[cfg(target_family = "wasm")]
+pub mod globals;

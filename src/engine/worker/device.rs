@@ -1,0 +1,60 @@
+//! Chooses the device that the models run on.
+
+use burn::tensor::Device;
+
+use crate::browser::globals::gpu;
+use crate::engine::error::EngineError;
+use crate::protocol::engine::{DeviceInfo, DeviceKind};
+use crate::recipe::device::DevicePreference;
+
+/// Chooses a device: a hardware WebGPU adapter where there is one, else burn's CPU backend.
+///
+/// # Errors
+/// WebGPU was asked for and there is none, or it can't be initialized.
+pub async fn select(preference: DevicePreference) -> Result<(Device, DeviceInfo), EngineError> {
+    let adapter = if preference == DevicePreference::Cpu {
+        Err("the address asks for the CPU".to_owned())
+    } else {
+        web_gpu::request_adapter().await
+    };
+    match (adapter, preference) {
+        (Ok(adapter), DevicePreference::Automatic) if adapter.is_software => Ok(cpu(format!(
+            "This browser has no hardware WebGPU adapter ({}), so the models run on the CPU: slower, with the same pictures.",
+            adapter.description
+        ))),
+        (Ok(adapter), _) => match Device::wgpu_options().init_async().await {
+            Ok(device) => Ok((
+                device,
+                DeviceInfo {
+                    kind: DeviceKind::WebGpu,
+                    description: adapter.description,
+                    notice: None,
+                },
+            )),
+            Err(error) if preference == DevicePreference::Automatic => Ok(cpu(format!(
+                "WebGPU could not be started ({error}), so the models run on the CPU: slower, with the same pictures."
+            ))),
+            Err(error) => Err(EngineError::NoWebGpu {
+                reason: error.to_string(),
+            }),
+        },
+        (Err(reason), DevicePreference::WebGpu) => Err(EngineError::NoWebGpu { reason }),
+        (Err(_), DevicePreference::Cpu) => Ok(cpu(
+            "The models run on the CPU because the address asks for it.".into(),
+        )),
+        (Err(reason), DevicePreference::Automatic) => Ok(cpu(format!(
+            "This browser offers no WebGPU ({reason}), so the models run on the CPU: slower, with the same pictures."
+        ))),
+    }
+}
+
+fn cpu(notice: String) -> (Device, DeviceInfo) {
+    (
+        Device::flex(),
+        DeviceInfo {
+            kind: DeviceKind::Cpu,
+            description: "CPU, WebAssembly with SIMD".into(),
+            notice: Some(notice),
+        },
+    )
+}

@@ -1,0 +1,556 @@
+//! The loader in its Web Worker: requests in, events out, one load at a time in all tabs.
+
+mod library;
+mod storage;
+mod tabs;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use futures::lock::Mutex;
+use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
+
+use super::preflight;
+use crate::browser::globals::gpu;
+use crate::protocol::loader::{
+    Event, Gift, Library, PROTOCOL_VERSION, Phase, Preflight, Progress, Request,
+};
+use crate::weights::download::network::run::{Arrival, ArriveError, Witness};
+use crate::weights::download::network::transfer::{Control, Report};
+use crate::weights::download::speed::Speed;
+use crate::weights::stored::store::{PairRecord, Store, StoreError};
+use library::{LibraryError, Pairs, Resolved, missing};
+use tabs::{Channel, Lock, Message};
+
+/// The least time between two reports of a load's progress.
+const REPORT_MILLISECONDS: f64 = 200.0;
+
+/// Starts the loader; it lives as long as its worker.
+pub fn run() {
+    report_panics();
+    let loader = Rc::new(Loader::default());
+    let receive = {
+        let loader = loader.clone();
+        Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
+            match serde_wasm_bindgen::from_value(message.data()) {
+                Ok(request) => {
+                    let loader = loader.clone();
+                    spawn_local(async move { loader.answer(request).await });
+                }
+                Err(error) => post(&Event::Failed {
+                    address: None,
+                    message: format!(
+                        "The loader got a message that it can't read ({error}). Reload the page."
+                    ),
+                }),
+            }
+        })
+    };
+    scope().set_onmessage(Some(receive.as_ref().unchecked_ref()));
+    receive.forget();
+    post(&Event::Ready {
+        version: PROTOCOL_VERSION,
+    });
+}
+
+fn scope() -> DedicatedWorkerGlobalScope {
+    js_sys::global().unchecked_into()
+}
+
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        console_error_panic_hook::hook(panic);
+        post(&Event::Failed {
+            address: None,
+            message: format!(
+                "The loader stopped by a mistake of its own ({panic}). What is stored stays: reload \
+                 the page to go on."
+            ),
+        });
+    }));
+}
+
+fn post(event: &Event) {
+    let posted = serde_wasm_bindgen::to_value(event)
+        .map_err(JsValue::from)
+        .and_then(|message| scope().post_message(&message));
+    if let Err(error) = posted {
+        web_sys::console::error_2(&"an event could not be posted".into(), &error);
+    }
+}
+
+#[derive(Default)]
+struct Loader {
+    /// None until the page has said where it is, or where there is no store. Held while the list of
+    /// pairs is read or changed.
+    pairs: Mutex<Option<Pairs>>,
+    channel: RefCell<Option<Rc<Channel>>>,
+    /// The loads of this tab that run or wait, by address.
+    loads: RefCell<BTreeMap<String, Rc<Control>>>,
+}
+
+/// Why a request ended.
+enum Failure {
+    Library(LibraryError),
+    Arrive(ArriveError),
+    Sentence(String),
+    /// Another tab did it all, or ended it.
+    Followed,
+}
+
+impl<E: Into<LibraryError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Failure::Library(error.into())
+    }
+}
+
+impl Loader {
+    async fn answer(self: Rc<Self>, request: Request) {
+        match request {
+            Request::Start { version, page_url } => self.start(version, page_url).await,
+            Request::List => self.list().await,
+            Request::Add(gift) => {
+                let added = self.add(&gift).await;
+                match added {
+                    Ok(address) => {
+                        self.changed().await;
+                        post(&Event::Added { address });
+                    }
+                    Err(failure) => self.fail(None, failure).await,
+                }
+            }
+            Request::Check { address } => match self.check(&address).await {
+                Ok(preflight) => post(&Event::Checked(Box::new(preflight))),
+                Err(failure) => self.fail(Some(address), failure).await,
+            },
+            Request::Pause { address } => {
+                self.pause(&address);
+                self.tell(&Message::Pause { address });
+            }
+            Request::Delete { address } => {
+                self.pause(&address);
+                self.tell(&Message::Pause {
+                    address: address.clone(),
+                });
+                if let Err(failure) = self.delete(&address).await {
+                    self.fail(Some(address), failure).await;
+                }
+                self.changed().await;
+            }
+            Request::Load {
+                address,
+                accepts_licences,
+            } => {
+                self.run_load(address, accepts_licences).await;
+            }
+        }
+    }
+
+    /// Loads a pair, unless this tab does already.
+    async fn run_load(self: &Rc<Self>, address: String, accepts_licences: bool) {
+        if self.loads.borrow().contains_key(&address) {
+            return;
+        }
+        let control = Rc::new(Control::default());
+        self.loads
+            .borrow_mut()
+            .insert(address.clone(), control.clone());
+        let outcome = self.load(&address, accepts_licences, &control).await;
+        self.loads.borrow_mut().remove(&address);
+        match outcome {
+            Ok(()) => self.announce(Event::Loaded { address }),
+            // Whoever loads says it itself.
+            Err(Failure::Followed) => return,
+            Err(Failure::Arrive(ArriveError::Paused)) => self.announce(Event::Paused { address }),
+            Err(failure) => self.fail(Some(address), failure).await,
+        }
+        self.changed().await;
+    }
+
+    async fn start(self: &Rc<Self>, version: u32, page_url: String) {
+        if version != PROTOCOL_VERSION {
+            post(&Event::Failed {
+                address: None,
+                message: "The page and its loader are of different versions. Reload the page."
+                    .to_owned(),
+            });
+            return;
+        }
+        let hear = {
+            let loader = Rc::downgrade(self);
+            move |message| {
+                if let Some(loader) = loader.upgrade() {
+                    loader.hear(message);
+                }
+            }
+        };
+        *self.channel.borrow_mut() = Some(Rc::new(Channel::open(hear)));
+        // Held until the store is open: requests that come meanwhile wait for it.
+        let mut pairs = self.pairs.lock().await;
+        match Store::open().await {
+            Ok(store) => {
+                if let Some(notice) = store.notice() {
+                    post(&Event::Notice {
+                        address: String::new(),
+                        message: notice.to_owned(),
+                    });
+                }
+                *pairs = Some(Pairs::new(page_url, Rc::new(store)));
+                drop(pairs);
+                self.list().await;
+            }
+            Err(error) => post(&Event::Failed {
+                address: None,
+                message: error.to_string(),
+            }),
+        }
+    }
+
+    fn hear(self: &Rc<Self>, message: Message) {
+        match message {
+            Message::Event(Event::Progress(progress)) => {
+                self.follow(&progress.address);
+                let phase = match progress.phase {
+                    Phase::Loading | Phase::Asking => Phase::ElsewhereLoading,
+                    phase => phase,
+                };
+                post(&Event::Progress(Progress { phase, ..progress }));
+            }
+            Message::Event(event) => {
+                if let Event::Failed {
+                    address: Some(address),
+                    ..
+                }
+                | Event::Full { address, .. } = &event
+                {
+                    // What failed there would fail here.
+                    self.pause(address);
+                }
+                post(&event);
+            }
+            Message::Pause { address } => self.pause(&address),
+            Message::Changed => {
+                let loader = self.clone();
+                spawn_local(async move { loader.list().await });
+            }
+        }
+    }
+
+    /// Waits behind the tab that loads a pair, to take over if it is closed.
+    fn follow(self: &Rc<Self>, address: &str) {
+        if !self.loads.borrow().contains_key(address) {
+            let (loader, address) = (self.clone(), address.to_owned());
+            spawn_local(async move { loader.run_load(address, false).await });
+        }
+    }
+
+    fn tell(&self, message: &Message) {
+        if let Some(channel) = self.channel.borrow().clone() {
+            channel.tell(message);
+        }
+    }
+
+    /// To this page and to those of the other tabs.
+    fn announce(&self, event: Event) {
+        post(&event);
+        self.tell(&Message::Event(event));
+    }
+
+    async fn list(&self) {
+        let mut pairs = self.pairs.lock().await;
+        let Some(pairs) = pairs.as_mut() else {
+            return;
+        };
+        match pairs.list().await {
+            Ok(library) => post(&Event::Library(Library {
+                storage: storage::storage().await,
+                ..library
+            })),
+            Err(error) => post(&Event::Failed {
+                address: None,
+                message: error.to_string(),
+            }),
+        }
+    }
+
+    async fn changed(&self) {
+        self.list().await;
+        self.tell(&Message::Changed);
+    }
+
+    async fn fail(&self, address: Option<String>, failure: Failure) {
+        let message = match failure {
+            Failure::Arrive(ArriveError::Store(StoreError::Quota)) => {
+                if let Some(address) = address {
+                    let missing = self.missing(&address).await.unwrap_or(0);
+                    self.announce(Event::Full { address, missing });
+                    return;
+                }
+                StoreError::Quota.to_string()
+            }
+            Failure::Arrive(error) => error.to_string(),
+            Failure::Library(error) => error.to_string(),
+            Failure::Sentence(message) => message,
+            Failure::Followed => return,
+        };
+        self.announce(Event::Failed { address, message });
+    }
+
+    async fn add(&self, gift: &Gift) -> Result<String, Failure> {
+        let mut pairs = self.pairs.lock().await;
+        Ok(started(&mut pairs)?.add(gift).await?)
+    }
+
+    async fn resolve(&self, address: &str) -> Result<(Resolved, Rc<Store>), Failure> {
+        let mut pairs = self.pairs.lock().await;
+        let pairs = started(&mut pairs)?;
+        let resolved = pairs.resolve(address).await?;
+        Ok((resolved, pairs.store.clone()))
+    }
+
+    async fn missing(&self, address: &str) -> Result<u64, Failure> {
+        let (resolved, store) = self.resolve(address).await?;
+        let files = store.files().await?.into_iter().collect();
+        let begun = store.begun().await?.into_iter().collect();
+        Ok(missing(&resolved.manifest, &files, &begun))
+    }
+
+    async fn check(&self, address: &str) -> Result<Preflight, Failure> {
+        let (resolved, store) = self.resolve(address).await?;
+        let files = store.files().await?.into_iter().collect();
+        let begun = store.begun().await?.into_iter().collect();
+        let Resolved {
+            manifest, record, ..
+        } = resolved;
+        Ok(preflight::preflight(
+            address,
+            &manifest,
+            record.is_accepted,
+            missing(&manifest, &files, &begun),
+            |id| files.contains_key(id),
+            gpu::request_adapter().await.ok(),
+            storage::storage().await,
+        ))
+    }
+
+    fn pause(&self, address: &str) {
+        if let Some(control) = self.loads.borrow().get(address) {
+            control.pause();
+        }
+    }
+
+    async fn delete(&self, address: &str) -> Result<(), Failure> {
+        // Not while a tab writes what is to be deleted.
+        let _lock = Lock::wait().await;
+        let mut pairs = self.pairs.lock().await;
+        let pairs = started(&mut pairs)?;
+        let url = pairs.url(address)?;
+        pairs.store.remove_pair(&url).await?;
+        pairs.store.remove_unnamed_files().await?;
+        Ok(())
+    }
+
+    async fn load(
+        self: &Rc<Self>,
+        address: &str,
+        accepts_licences: bool,
+        control: &Rc<Control>,
+    ) -> Result<(), Failure> {
+        let progress = |phase| Progress {
+            address: address.to_owned(),
+            phase,
+            file: String::new(),
+            received: 0,
+            total: 0,
+            speed: 0.0,
+        };
+        let lock = Lock::take_now().await;
+        let follows = lock.is_none();
+        post(&Event::Progress(progress(if follows {
+            Phase::ElsewhereLoading
+        } else {
+            Phase::Asking
+        })));
+        let _lock = match lock {
+            Some(lock) => lock,
+            None => Lock::wait().await,
+        };
+        if control.is_paused() {
+            return Err(if follows {
+                Failure::Followed
+            } else {
+                Failure::Arrive(ArriveError::Paused)
+            });
+        }
+        let (resolved, store) = self.resolve(address).await?;
+        let Resolved {
+            manifest,
+            mut record,
+            url,
+        } = resolved;
+        if !manifest.licences_to_accept.is_empty() && !accepts_licences && !record.is_accepted {
+            return Err(Failure::Sentence(format!(
+                "The licences of “{}” have to be accepted before it is downloaded.",
+                manifest.name
+            )));
+        }
+        record.is_accepted |= accepts_licences;
+        record.last_used = js_sys::Date::now();
+        if follows && self.missing(address).await? == 0 {
+            return Err(Failure::Followed);
+        }
+        // From here on its files are named, and nobody takes them for an old version's.
+        store.put_pair(&url, &record).await?;
+        self.tell(&Message::Changed);
+        let begun: BTreeMap<_, _> = store.begun().await?.into_iter().collect();
+        let arrivals = {
+            let mut pairs = self.pairs.lock().await;
+            let pairs = started(&mut pairs)?;
+            let arrival = |file: &crate::weights::manifest::ManifestFile| {
+                Ok(Arrival {
+                    address: pairs.file_address(&url, file)?,
+                    rules: manifest.rules_of(file),
+                    file: file.clone(),
+                })
+            };
+            let files = manifest.files().into_iter().map(arrival);
+            files.collect::<Result<Vec<_>, LibraryError>>()?
+        };
+        let total = manifest.download_size();
+        let mut done = 0;
+        for arrival in arrivals {
+            let size = arrival.file.size;
+            let before = begun.get(&arrival.file.id).map_or(0, |it| it.position);
+            let load = Rc::new(Load {
+                loader: self.clone(),
+                address: address.to_owned(),
+                file: arrival.file.name().to_owned(),
+                done,
+                total,
+                received: Cell::new(before),
+                phase: RefCell::new(Phase::Loading),
+                last_retry: RefCell::new(None),
+                reported: Cell::new(0.0),
+                speed: RefCell::new(Speed::default()),
+            });
+            arrival
+                .run(&store, control, &load)
+                .await
+                .map_err(Failure::Arrive)?;
+            done += size;
+        }
+        if let Some(record) = store.pair(&url).await? {
+            let last_used = js_sys::Date::now();
+            store
+                .put_pair(
+                    &url,
+                    &PairRecord {
+                        last_used,
+                        ..record
+                    },
+                )
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+fn started(pairs: &mut Option<Pairs>) -> Result<&mut Pairs, Failure> {
+    pairs.as_mut().ok_or_else(|| {
+        Failure::Sentence(
+            "This browser doesn't let the page store models, so none can be downloaded. Private \
+             windows do that: use another one."
+                .to_owned(),
+        )
+    })
+}
+
+/// The arrival of one file, told to the page.
+struct Load {
+    loader: Rc<Loader>,
+    address: String,
+    file: String,
+    /// Bytes of the files before it.
+    done: u64,
+    total: u64,
+    received: Cell<u64>,
+    phase: RefCell<Phase>,
+    /// What the network did last: told once, however often it does it.
+    last_retry: RefCell<Option<String>>,
+    reported: Cell<f64>,
+    speed: RefCell<Speed>,
+}
+
+impl Load {
+    fn tell(&self, phase: Phase) {
+        let now = js_sys::Date::now();
+        let is_new = *self.phase.borrow() != phase;
+        if !is_new && now - self.reported.get() < REPORT_MILLISECONDS {
+            return;
+        }
+        self.reported.set(now);
+        *self.phase.borrow_mut() = phase.clone();
+        let received = self.received.get();
+        self.loader.announce(Event::Progress(Progress {
+            address: self.address.clone(),
+            phase,
+            file: self.file.clone(),
+            received: self.done + received,
+            total: self.total,
+            speed: self.speed.borrow_mut().at(now, received),
+        }));
+    }
+}
+
+impl Witness for Load {
+    fn progress(&self, received: u64) {
+        self.received.set(received);
+        let phase = match &*self.phase.borrow() {
+            Phase::Searching => Phase::Searching,
+            _ => Phase::Loading,
+        };
+        self.tell(phase);
+    }
+
+    fn report(&self, report: Report) {
+        match report {
+            Report::Flows => {
+                let is_over = matches!(*self.phase.borrow(), Phase::Retrying(_) | Phase::Offline);
+                if is_over {
+                    self.tell(Phase::Loading);
+                }
+            }
+            Report::Retries(reason) => {
+                let is_new = self.last_retry.replace(Some(reason.clone())) != Some(reason.clone());
+                let sentence = format!("{}, so it is asked again.", capitalized(&reason));
+                if is_new {
+                    self.notice(sentence.clone());
+                }
+                self.tell(Phase::Retrying(sentence));
+            }
+            Report::Offline => self.tell(Phase::Offline),
+        }
+    }
+
+    fn searches(&self) {
+        self.tell(Phase::Searching);
+    }
+
+    fn notice(&self, message: String) {
+        self.loader.announce(Event::Notice {
+            address: self.address.clone(),
+            message,
+        });
+    }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => first.to_uppercase().chain(characters).collect(),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,17 @@
+//! The controls, and the recipe that they spell.
+
+pub mod actions;
+pub mod axis_field;
+pub mod controls;
+pub mod example_prompts;
+pub mod known_words;
+pub mod mode_toggles;
+pub mod number_field;
+pub mod open_picture;
+pub mod pair_field;
+pub mod prompt_combobox;
+pub mod prompt_fields;
+pub mod scheduler_field;
+pub mod seed_fields;
+pub mod settings;
+pub mod unknown_words;

@@ -1,0 +1,227 @@
+//! Pictures that come back, and manifests of pairs: dropped anywhere on the page, pasted, or chosen.
+//! What a picture says fills the controls, and a manifest's pair goes to the models' panel; nothing is
+//! drawn or downloaded by itself.
+
+use js_sys::Uint8Array;
+use leptos::ev;
+use leptos::html::Input;
+use leptos::portal::Portal;
+use leptos::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{DataTransfer, File};
+
+use crate::picture::png_file::{FoundRecipe, find_recipe};
+use crate::recipe::generation_parameters::ReadParameters;
+use crate::recipe::saved_recipe::SavedRecipe;
+
+/// The largest file that is read, in bytes.
+const MAXIMUM_FILE_BYTES: f64 = 64e6;
+
+/// The largest manifest that is read, in bytes: the bundled ones have a thousandth of it.
+const MAXIMUM_MANIFEST_BYTES: f64 = 16e6;
+
+/// What a file is.
+enum Found {
+    /// A picture of this page.
+    Recipe(Box<SavedRecipe>),
+    /// A picture of another program.
+    Parameters(ReadParameters),
+    /// The text of a pair's manifest.
+    Manifest(String),
+}
+
+/// A button to choose a picture with, and the whole page as a place to drop one at. Of what can't be
+/// used `on_problem` gets a sentence, and nothing else happens.
+#[component]
+pub fn OpenPicture(
+    on_open: Callback<SavedRecipe>,
+    /// For pictures of other programs.
+    on_parameters: Callback<ReadParameters>,
+    /// For the text of a pair's manifest.
+    on_manifest: Callback<String>,
+    on_problem: Callback<String>,
+) -> impl IntoView {
+    let field = NodeRef::<Input>::new();
+    let is_dragging = RwSignal::new(false);
+    // What became of the last file, for those who can't see the fields change.
+    let opened = RwSignal::new(None::<String>);
+    // Counts the files: only the last one counts when two are read at once.
+    let latest = StoredValue::new(0u32);
+
+    let open = move |file: File| {
+        opened.set(None);
+        let number = latest.with_value(|latest| latest.wrapping_add(1));
+        latest.set_value(number);
+        spawn_local(async move {
+            let found = read(&file).await;
+            if latest.get_value() != number {
+                return;
+            }
+            match found {
+                Ok(Found::Recipe(recipe)) => {
+                    on_open.run(*recipe);
+                    opened.set(Some(format!(
+                        "The recipe of “{}” is in the fields: press Generate to draw it.",
+                        file.name()
+                    )));
+                }
+                Ok(Found::Parameters(parameters)) => on_parameters.run(parameters),
+                Ok(Found::Manifest(text)) => on_manifest.run(text),
+                Err(sentence) => on_problem.run(sentence),
+            }
+        });
+    };
+
+    let dragover = window_event_listener(ev::dragover, move |event| {
+        if event.data_transfer().is_some_and(|it| holds_files(&it)) {
+            // Without this the browser would leave the page for the file.
+            event.prevent_default();
+            if !is_dragging.get_untracked() {
+                is_dragging.set(true);
+            }
+        }
+    });
+    let dragleave = window_event_listener(ev::dragleave, move |event| {
+        // From one element to another it stays on the page.
+        if event.related_target().is_none() {
+            is_dragging.set(false);
+        }
+    });
+    let drop = window_event_listener(ev::drop, move |event| {
+        is_dragging.set(false);
+        let Some(data) = event.data_transfer().filter(holds_files) else {
+            return;
+        };
+        event.prevent_default();
+        match data.files().and_then(|files| files.get(0)) {
+            Some(file) => open(file),
+            None => on_problem.run(
+                "Nothing that was dropped can be read as a file: save the picture first and drop \
+                 its file."
+                    .to_owned(),
+            ),
+        }
+    });
+    let paste = window_event_listener(ev::paste, move |event| {
+        let files = event.clipboard_data().and_then(|data| data.files());
+        if let Some(file) = files.and_then(|files| files.get(0)) {
+            event.prevent_default();
+            open(file);
+        }
+    });
+    on_cleanup(move || {
+        dragover.remove();
+        dragleave.remove();
+        drop.remove();
+        paste.remove();
+    });
+
+    let choose = move |_| {
+        let Some(field) = field.get_untracked() else {
+            return;
+        };
+        let file = field.files().and_then(|files| files.get(0));
+        // So that the same file can be chosen again.
+        field.set_value("");
+        if let Some(file) = file {
+            open(file);
+        }
+    };
+    view! {
+        <div class="open-picture">
+            <label class="file-button">
+                <input
+                    node_ref=field
+                    type="file"
+                    accept="image/png"
+                    data-testid="open-picture"
+                    aria-describedby="open-picture-help"
+                    on:change=choose
+                />
+                <span>"Open a picture…"</span>
+            </label>
+            <p id="open-picture-help" class="help">
+                "or drop one here: a PNG that was saved from this page brings its recipe back."
+            </p>
+            <p class="help" role="status" data-testid="opened">
+                {opened}
+            </p>
+        </div>
+        // Beside the whole page: parts of it lie one above the other.
+        <Portal>
+            {move || {
+                is_dragging
+                    .get()
+                    .then(|| {
+                        view! {
+                            <div class="drop-target" data-testid="drop-target" aria-hidden="true">
+                                <p>
+                                    "Drop it: a picture's recipe fills the page, a manifest's models are looked at. Nothing is drawn or downloaded yet."
+                                </p>
+                            </div>
+                        }
+                    })
+            }}
+        </Portal>
+    }
+}
+
+/// Whether something is dragged that has a file, and no text or link of the page itself.
+fn holds_files(data: &DataTransfer) -> bool {
+    data.types().includes(&"Files".into(), 0)
+}
+
+/// What a file says; a sentence where it says nothing.
+async fn read(file: &File) -> Result<Found, String> {
+    if is_manifest(file) {
+        return read_manifest(file).await.map(Found::Manifest);
+    }
+    let size = file.size();
+    if size > MAXIMUM_FILE_BYTES {
+        return Err(format!(
+            "“{}” has {:.0} MB, and pictures of up to {:.0} MB are read: open the picture that was \
+             saved from this page.",
+            file.name(),
+            size / 1e6,
+            MAXIMUM_FILE_BYTES / 1e6
+        ));
+    }
+    let buffer = JsFuture::from(file.array_buffer()).await;
+    let buffer = buffer.map_err(|_| unreadable(file))?;
+    let bytes = Uint8Array::new(&buffer).to_vec();
+    match find_recipe(&bytes).map_err(|error| error.to_string())? {
+        FoundRecipe::Recipe(text) => SavedRecipe::from_json(&text)
+            .map(|recipe| Found::Recipe(Box::new(recipe)))
+            .map_err(|error| error.to_string()),
+        FoundRecipe::Parameters(parameters) => Ok(Found::Parameters(parameters)),
+    }
+}
+
+/// Whether a file calls itself a manifest. Systems differ in whether they name its type.
+fn is_manifest(file: &File) -> bool {
+    file.type_() == "application/json" || file.name().to_ascii_lowercase().ends_with(".json")
+}
+
+/// The text of a manifest's file; a sentence where it can't be read.
+pub async fn read_manifest(file: &File) -> Result<String, String> {
+    if file.size() > MAXIMUM_MANIFEST_BYTES {
+        return Err(format!(
+            "“{}” has {:.0} MB, and manifests have less than {:.0} MB: open the JSON file that lists \
+             the pair's files.",
+            file.name(),
+            file.size() / 1e6,
+            MAXIMUM_MANIFEST_BYTES / 1e6
+        ));
+    }
+    let text = JsFuture::from(file.text()).await;
+    text.ok()
+        .and_then(|text| text.as_string())
+        .ok_or_else(|| unreadable(file))
+}
+
+fn unreadable(file: &File) -> String {
+    format!(
+        "“{}” can't be read: it may have been moved or deleted, or it is a folder.",
+        file.name()
+    )
+}

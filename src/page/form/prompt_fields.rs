@@ -1,0 +1,68 @@
+//! What to draw and what to keep away from.
+
+use std::sync::Arc;
+
+use leptos::html::Textarea;
+use leptos::prelude::*;
+
+use super::prompt_combobox::PromptCombobox;
+use super::unknown_words::UnknownWords;
+use crate::recipe::MAXIMUM_PROMPT_CHARACTERS;
+use crate::vocabulary::Lookup;
+
+/// The two prompts. Enter generates; Shift+Enter starts a new line.
+#[component]
+pub fn PromptFields(
+    prompt: RwSignal<String>,
+    negative_prompt: RwSignal<String>,
+    /// What the pair knows; none where it has no vocabulary.
+    #[prop(into)]
+    lookup: Signal<Option<Arc<Lookup>>>,
+    on_see_list: Callback<()>,
+    on_generate: Callback<()>,
+) -> impl IntoView {
+    let field = NodeRef::<Textarea>::new();
+    let typing = RwSignal::new(None::<usize>);
+    let maximum = MAXIMUM_PROMPT_CHARACTERS.to_string();
+    view! {
+        <div class="field">
+            <label for="prompt">"Prompt"</label>
+            <PromptCombobox
+                prompt=prompt
+                lookup=lookup
+                field=field
+                typing=typing
+                described_by="prompt-help prompt-unknown"
+                on_generate=on_generate
+            />
+            <p id="prompt-help" class="help">
+                <kbd>"Enter"</kbd>
+                " generates, "
+                <kbd>"Esc"</kbd>
+                " cancels"
+            </p>
+            <UnknownWords
+                prompt=prompt
+                lookup=lookup
+                typing=typing
+                field=field
+                on_see_list=on_see_list
+            />
+        </div>
+        <div class="field">
+            <label for="negative-prompt">"Negative prompt"</label>
+            <input
+                id="negative-prompt"
+                data-testid="negative-prompt"
+                type="text"
+                maxlength=maximum
+                aria-describedby="negative-prompt-help"
+                prop:value=move || negative_prompt.get()
+                on:input=move |event| negative_prompt.set(event_target_value(&event))
+            />
+            <p id="negative-prompt-help" class="help">
+                "Acts where a guidance below is above 1: in the base row, unless you set others."
+            </p>
+        </div>
+    }
+}

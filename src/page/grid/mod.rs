@@ -1,0 +1,14 @@
+//! The grid of images, and what is done with them.
+
+pub mod cell;
+pub mod compare;
+pub mod empty_state;
+pub mod examples;
+pub mod label_painter;
+pub mod model_bar;
+pub mod save;
+pub mod selection;
+pub mod share_link;
+pub mod table;
+pub mod toolbar;
+pub mod visibility;

@@ -1,0 +1,43 @@
+//! Which model takes which step, in the models' colours.
+
+use leptos::prelude::*;
+
+use crate::view::rows::model_key;
+use crate::view::stretches::{Stretch, TakenBy};
+
+/// More steps than this on end are drawn as one block of their share.
+const BLOCKS: u32 = 8;
+
+/// A block per step, and the same in words: "1 base ▸ 3 distilled".
+#[component]
+pub fn ModelStrip(stretches: Vec<Stretch>) -> impl IntoView {
+    let words: Vec<_> = stretches
+        .iter()
+        .map(|stretch| format!("{} {}", stretch.steps, key(stretch.taken_by)))
+        .collect();
+    let blocks = stretches.into_iter().map(|stretch| {
+        let class = format!("block model-{}", key(stretch.taken_by));
+        // A long stretch keeps its proportion, up to what fits beside a short one.
+        let (number, share) = if stretch.steps <= BLOCKS {
+            (stretch.steps, 1)
+        } else {
+            (1, BLOCKS)
+        };
+        (0..number)
+            .map(|_| view! { <i class=class.clone() style=format!("flex-grow:{share}")></i> })
+            .collect_view()
+    });
+    view! {
+        <span class="strip" aria-hidden="true">
+            {blocks.collect_view()}
+        </span>
+        <span class="strip-words">{words.join(" ▸ ")}</span>
+    }
+}
+
+fn key(taken_by: TakenBy) -> &'static str {
+    match taken_by {
+        TakenBy::Model(model) => model_key(model),
+        TakenBy::Nobody => "skipped",
+    }
+}

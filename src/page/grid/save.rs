@@ -1,0 +1,258 @@
+//! Files to save: what goes into them is put together here, the engine encodes them, and the
+//! browser stores them as downloads. Sentences about failures go to `on_problem`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use js_sys::{Array, Uint8Array};
+use leptos::prelude::*;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
+
+use super::label_painter::LabelPainter;
+use crate::page::workers::engine::{EngineClient, ErrandReply};
+use crate::page::workers::grid::{CellState, Job, StripStep};
+use crate::picture::file::FileRequest;
+use crate::picture::file_name::{Content, file_name};
+use crate::picture::image::Frame;
+use crate::protocol::engine::{Errand, StripView};
+use crate::recipe::generation_parameters::GenerationParameters;
+use crate::recipe::saved_recipe::SavedRecipe;
+use crate::recipe::{CellAddress, Row, Variant};
+use crate::view::rows::model_key;
+use crate::view::rows::row_name;
+
+/// Red, green and blue of a sheet's background, which is that of its labels.
+const WHITE: [u8; 3] = [255; 3];
+/// How long a download may take to begin before its bytes are let go.
+const DOWNLOAD_BEGINS_WITHIN: Duration = Duration::from_secs(60);
+
+const NO_CANVAS: &str =
+    "This browser gave no canvas to write the labels on: close other pages and save again.";
+const NOT_FINISHED: &str = "This picture is not finished yet: save it once it is.";
+
+/// Saves the image of a cell as PNG, with its recipe and the `parameters` of other programs.
+pub fn save_image(
+    engine: EngineClient,
+    job: &Arc<Job>,
+    cell: CellAddress,
+    on_problem: Callback<String>,
+) {
+    let request = || {
+        let frame = finished_frame(job, cell).ok_or(NOT_FINISHED)?;
+        let (base_scheduler, distilled_scheduler) = job.schedulers;
+        let parameters = GenerationParameters::of(
+            &job.recipe,
+            cell,
+            base_scheduler,
+            distilled_scheduler,
+            job.image_size,
+            &job.pair_name,
+        )
+        .ok_or(NOT_FINISHED)?;
+        Ok(FileRequest::Picture {
+            frame: Frame::clone(&frame),
+            recipe: recipe_text(job, Some(cell))?,
+            parameters: parameters.to_string(),
+        })
+    };
+    encode(engine, job, Content::Image(cell), request(), on_problem);
+}
+
+/// Saves the grid as one PNG: its rows' names, its seeds, and the images that are finished.
+pub fn save_grid(engine: EngineClient, job: &Arc<Job>, on_problem: Callback<String>) {
+    let request = || {
+        let frames: Vec<Option<Frame>> = job
+            .cells()
+            .map(|cell| finished_frame(job, cell.address).map(|frame| Frame::clone(&frame)))
+            .collect();
+        if frames.iter().all(Option::is_none) {
+            return Err("No image of this grid is finished yet: save it once one is.".to_owned());
+        }
+        let painter = LabelPainter::for_frames(job.image_size.0);
+        let columns = job.recipe.seed_count;
+        Ok(FileRequest::Sheet {
+            columns,
+            frames,
+            captions: Vec::new(),
+            column_headers: (0..columns)
+                .map(|column| paint(&painter, &[seed_words(job, column)]))
+                .collect::<Result<_, _>>()?,
+            row_headers: job
+                .rows
+                .iter()
+                .map(|row| paint(&painter, &row_words(&row.row)))
+                .collect::<Result<_, _>>()?,
+            padding: painter.padding(),
+            background: WHITE,
+            recipe: recipe_text(job, None)?,
+        })
+    };
+    encode(engine, job, Content::Grid, request(), on_problem);
+}
+
+/// Saves the steps of a cell as animated PNG. `delays` says how long each is shown, in milliseconds.
+pub fn save_strip(
+    engine: EngineClient,
+    job: &Arc<Job>,
+    cell: CellAddress,
+    frames: &[StripStep],
+    delays: &[u16],
+    on_problem: Callback<String>,
+) {
+    let request = recipe_text(job, Some(cell)).map(|recipe| FileRequest::Animation {
+        frames: frames
+            .iter()
+            .map(|step| Frame::clone(&step.frame))
+            .collect(),
+        delays: delays.to_vec(),
+        recipe,
+    });
+    encode(engine, job, Content::Strip(cell), request, on_problem);
+}
+
+/// Saves the steps of a cell as one PNG: under each picture its step, its timestep and the model that
+/// took it.
+pub fn save_strip_sheet(
+    engine: EngineClient,
+    job: &Arc<Job>,
+    cell: CellAddress,
+    steps: &[StripStep],
+    view: StripView,
+    on_problem: Callback<String>,
+) {
+    let Some(first) = steps.first() else {
+        return on_problem.run("There are no steps to save: open a cell's steps first.".to_owned());
+    };
+    let request = || {
+        let painter = LabelPainter::for_frames(first.frame.width);
+        let row = job.rows.get(cell.row as usize);
+        let mut words = row.map_or_else(Vec::new, |row| row_words(&row.row));
+        words.push(seed_words(job, cell.column));
+        words.push(view_words(view).to_owned());
+        Ok(FileRequest::Sheet {
+            columns: u32::try_from(steps.len()).unwrap_or(u32::MAX),
+            frames: steps
+                .iter()
+                .map(|step| Some(Frame::clone(&step.frame)))
+                .collect(),
+            captions: steps
+                .iter()
+                .map(|step| paint(&painter, &step_words(step)))
+                .collect::<Result<_, _>>()?,
+            column_headers: Vec::new(),
+            row_headers: vec![paint(&painter, &words)?],
+            padding: painter.padding(),
+            background: WHITE,
+            recipe: recipe_text(job, Some(cell))?,
+        })
+    };
+    encode(
+        engine,
+        job,
+        Content::StripSheet(cell),
+        request(),
+        on_problem,
+    );
+}
+
+/// The image of a cell, once it is done.
+fn finished_frame(job: &Job, cell: CellAddress) -> Option<Arc<Frame>> {
+    job.cell(cell)?.view.with_untracked(|view| {
+        let is_done = view.state == CellState::Done;
+        view.frame.clone().filter(|_| is_done)
+    })
+}
+
+fn recipe_text(job: &Job, cell: Option<CellAddress>) -> Result<String, String> {
+    SavedRecipe::new(&job.pair_address, &job.pair_name, job.recipe.clone(), cell)
+        .to_json()
+        .map_err(|error| error.to_string())
+}
+
+/// What a row is, in lines.
+fn row_words(row: &Row) -> Vec<String> {
+    let mut words = vec![row_name(row)];
+    if matches!(row.variant, Variant::Prompt(_)) {
+        words.push(row.prompt.replace('\n', " "));
+    }
+    words
+}
+
+fn seed_words(job: &Job, column: u32) -> String {
+    format!("seed {}", job.recipe.seed_of(column))
+}
+
+/// What the pictures of a strip show.
+fn view_words(view: StripView) -> &'static str {
+    match view {
+        StripView::Target => "Diffusion Targets",
+        StripView::Sample => "noisy latents",
+    }
+}
+
+/// What a step is, in lines.
+fn step_words(step: &StripStep) -> Vec<String> {
+    vec![
+        format!("step {} of {}", step.step, step.steps),
+        format!("t {:.0}", step.timestep),
+        model_key(step.model).to_owned(),
+    ]
+}
+
+fn paint(painter: &LabelPainter, lines: &[String]) -> Result<Frame, String> {
+    painter.paint(lines).map_err(|_| NO_CANVAS.to_owned())
+}
+
+/// Has a file encoded and saved.
+fn encode(
+    engine: EngineClient,
+    job: &Job,
+    content: Content,
+    request: Result<FileRequest, String>,
+    on_problem: Callback<String>,
+) {
+    let request = match request {
+        Ok(request) => request,
+        Err(sentence) => return on_problem.run(sentence),
+    };
+    let name = file_name(&job.recipe, content);
+    let reply = move |reply| match reply {
+        ErrandReply::File(bytes) => {
+            let saved = download(&bytes, &name, "image/png");
+            if saved.is_err() {
+                on_problem.run(
+                    "The browser refused to save the file: allow this page to download files and \
+                     try again."
+                        .to_owned(),
+                );
+            }
+        }
+        ErrandReply::Failed(sentence) => on_problem.run(sentence),
+        _ => {}
+    };
+    engine.run_errand(Errand::File(Box::new(request)), reply);
+}
+
+/// Lets the browser store a file by this name.
+pub fn download(bytes: &[u8], name: &str, media_type: &str) -> Result<(), JsValue> {
+    let parts = Array::of1(&Uint8Array::from(bytes));
+    let kind = BlobPropertyBag::new();
+    kind.set_type(media_type);
+    let blob = Blob::new_with_u8_array_sequence_and_options(&parts, &kind)?;
+    let address = Url::create_object_url_with_blob(&blob)?;
+    let link = document()
+        .create_element("a")?
+        .dyn_into::<HtmlAnchorElement>()?;
+    link.set_href(&address);
+    link.set_download(name);
+    link.click();
+    set_timeout(
+        move || {
+            // What is no longer there needs no letting go.
+            let _ = Url::revoke_object_url(&address);
+        },
+        DOWNLOAD_BEGINS_WITHIN,
+    );
+    Ok(())
+}

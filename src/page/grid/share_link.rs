@@ -1,0 +1,83 @@
+//! The link of the grid on show, and what a followed link's digests say of it.
+
+use std::sync::Arc;
+
+use leptos::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+use crate::page::workers::engine::OWN_PAIR_ADDRESS;
+use crate::page::workers::grid::Job;
+use crate::recipe::device::DevicePreference;
+use crate::recipe::digest::{Agreement, StepDigest, compare};
+use crate::recipe::link::Link;
+use crate::recipe::{CellAddress, Recipe};
+
+/// What a link says of the run that it was copied from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Followed {
+    /// What that run drew.
+    pub recipe: Recipe,
+    /// Of the steps of its first cell.
+    pub digests: Vec<StepDigest>,
+}
+
+/// The complete link of a grid, as an address of this page. It carries the digests of the first cell
+/// as far as that is drawn.
+fn link_of(job: &Job) -> Option<String> {
+    let digests = job
+        .cell(CellAddress::default())
+        .map(|cell| cell.view.with_untracked(|view| view.digests.clone()))
+        .unwrap_or_default();
+    let pair = (job.pair_address != OWN_PAIR_ADDRESS).then_some(job.pair_address.as_str());
+    // Which device draws is the receiver's own affair.
+    let link = Link::complete(&job.recipe, DevicePreference::Automatic, pair, &digests);
+    let href = location().href().ok()?;
+    let page = href.split('#').next().unwrap_or_default();
+    Some(format!("{page}#{link}"))
+}
+
+/// Copies the grid's link, and tells what became of it.
+pub fn copy(job: Arc<Job>, told: WriteSignal<Option<String>>) {
+    let Some(link) = link_of(&job) else {
+        told.set(Some(
+            "The page's own address can't be read: reload the page and try again.".to_owned(),
+        ));
+        return;
+    };
+    leptos::task::spawn_local(async move {
+        let clipboard = window().navigator().clipboard();
+        // Absent where the page doesn't come over a secure connection.
+        let copied = if clipboard.is_undefined() {
+            false
+        } else {
+            JsFuture::from(clipboard.write_text(&link)).await.is_ok()
+        };
+        told.set(Some(if copied {
+            format!("Link copied ({} characters).", link.chars().count())
+        } else {
+            format!("This browser doesn't let the page copy. The link is: {link}")
+        }));
+    });
+}
+
+/// What a link's digests say of a grid; none where the link is of another recipe, or has none.
+pub fn agreement(job: &Job, followed: &Followed) -> Option<String> {
+    if followed.digests.is_empty() || followed.recipe != job.recipe {
+        return None;
+    }
+    let cell = job.cell(CellAddress::default())?;
+    let all = followed.digests.len();
+    cell.view.with(|view| match compare(&view.digests, &followed.digests) {
+        Agreement::So(0) => None,
+        Agreement::So(steps) if steps == all => Some(format!(
+            "The first cell agrees with the link's run in all {steps} steps."
+        )),
+        Agreement::So(steps) => Some(format!(
+            "The first cell agrees with the link's run so far: {steps} of {all} steps."
+        )),
+        Agreement::DiffersFrom(step) => Some(format!(
+            "The first cell differs from the link's run from step {step} of {all} on, by more than \
+             rounding: the sender's device, weights or version of this page compute otherwise."
+        )),
+    })
+}

@@ -1,0 +1,402 @@
+//! The runs that this browser remembers.
+
+use std::sync::Arc;
+
+use leptos::html::{Button, Canvas, Details, Input};
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use web_sys::{Element, HtmlElement};
+
+use super::grid::cell::draw;
+use crate::browser::globals::clock;
+use crate::history::{Entry, Listing, MAXIMUM_ENTRIES, Request};
+use crate::picture::image::Frame;
+use crate::recipe::saved_recipe::SavedRecipe;
+use crate::view::rows::mode_name;
+use crate::view::units::{self, size};
+
+/// How many runs are shown at first, and more at a press: the rest is found by searching, too.
+const SHOWN_AT_ONCE: usize = 20;
+
+/// A disclosure with the runs, the last one first. What is closed is not made, and the list is asked
+/// for when it is first opened.
+#[component]
+pub fn History(
+    /// None until it has come.
+    #[prop(into)]
+    listing: Signal<Option<Listing>>,
+    /// Why it can't be had, or a run not be deleted.
+    #[prop(into)]
+    problem: Signal<Option<String>>,
+    on_ask: Callback<Request>,
+    on_open: Callback<SavedRecipe>,
+) -> impl IntoView {
+    let disclosure = NodeRef::<Details>::new();
+    let is_open = RwSignal::new(false);
+    let toggle = move |_| {
+        let open = disclosure
+            .get_untracked()
+            .is_some_and(|details| details.open());
+        is_open.set(open);
+        if open && listing.with_untracked(Option::is_none) {
+            on_ask.run(Request::List);
+        }
+    };
+    let content = move || {
+        is_open.get().then(|| {
+            view! { <Runs listing=listing problem=problem on_ask=on_ask on_open=on_open /> }
+        })
+    };
+    view! {
+        <details node_ref=disclosure class="history" data-testid="history" on:toggle=toggle>
+            <summary>"History"</summary>
+            {content}
+        </details>
+    }
+}
+
+#[component]
+fn Runs(
+    listing: Signal<Option<Listing>>,
+    problem: Signal<Option<String>>,
+    on_ask: Callback<Request>,
+    on_open: Callback<SavedRecipe>,
+) -> impl IntoView {
+    let search = RwSignal::new(String::new());
+    let search_field = NodeRef::<Input>::new();
+    let shown = RwSignal::new(SHOWN_AT_ONCE);
+    let is_clearing = RwSignal::new(false);
+    // Which run was opened, in words.
+    let opened = RwSignal::new(None::<String>);
+
+    // Copied once per list, and not at each letter that is typed.
+    let runs = Memo::new(move |_| -> Vec<Arc<Entry>> {
+        listing.with(|listing| match listing {
+            Some(listing) => listing.entries.iter().cloned().map(Arc::new).collect(),
+            None => Vec::new(),
+        })
+    });
+    let found = Memo::new(move |_| -> Vec<Arc<Entry>> {
+        runs.with(|runs| {
+            search.with(|search| {
+                let found = runs.iter().filter(|run| run.matches(search));
+                found.cloned().collect()
+            })
+        })
+    });
+    let count = Memo::new(move |_| runs.with(Vec::len));
+    let size = move || {
+        listing.with(|listing| {
+            let listing = listing.as_ref()?;
+            Some(match listing.entries.len() {
+                0 => format!(
+                    "No runs yet. The last {MAXIMUM_ENTRIES} are kept in this browser, and nowhere \
+                     else."
+                ),
+                number => format!(
+                    "{}, {} of this browser's storage; the last {MAXIMUM_ENTRIES} are kept.",
+                    units::count(number, "run", "runs"),
+                    size(listing.bytes)
+                ),
+            })
+        })
+    };
+    let nothing_found = move || {
+        let is_waiting = listing.with(Option::is_none) && problem.with(Option::is_none);
+        if is_waiting {
+            Some("Reading the history…")
+        } else if count.get() > 0 && found.with(Vec::is_empty) {
+            Some("No run has all of these words in its prompts, its modes or its models' name.")
+        } else {
+            None
+        }
+    };
+
+    let search_keydown = move |event: web_sys::KeyboardEvent| match event.key().as_str() {
+        // The form around it would draw.
+        "Enter" => event.prevent_default(),
+        // It would cancel the run.
+        "Escape" if !search.with_untracked(String::is_empty) => {
+            event.prevent_default();
+            search.set(String::new());
+        }
+        _ => {}
+    };
+    let focus_search = move || {
+        if let Some(field) = search_field.get_untracked() {
+            // Where there is no list left there is no field either.
+            let _ = field.focus();
+        }
+    };
+    let open = Callback::new(move |run: Arc<Entry>| {
+        opened.set(Some(format!(
+            "“{}” is in the fields: press Generate to draw it.",
+            title(&run)
+        )));
+        on_open.run(run.recipe.clone());
+    });
+    let delete = Callback::new(move |run: Arc<Entry>| {
+        opened.set(None);
+        on_ask.run(Request::Delete(Box::new(run.recipe.clone())));
+    });
+    // The button that had the focus is gone when the question comes.
+    let keep = NodeRef::<Button>::new();
+    Effect::new(move |_| {
+        if let Some(keep) = keep.get() {
+            let _ = keep.focus();
+        }
+    });
+    let clear = move || {
+        let number = count.get();
+        if number == 0 {
+            return ().into_any();
+        }
+        if !is_clearing.get() {
+            return view! {
+                <button
+                    type="button"
+                    data-testid="history-clear"
+                    on:click=move |_| is_clearing.set(true)
+                >
+                    "Delete all"
+                </button>
+            }
+            .into_any();
+        }
+        view! {
+            <div
+                class="history-confirm"
+                role="group"
+                aria-label="Delete all runs?"
+                on:keydown=move |event| {
+                    if event.key() == "Escape" {
+                        event.prevent_default();
+                        is_clearing.set(false);
+                        focus_search();
+                    }
+                }
+            >
+                <span>{format!("Delete {} for good?", all_runs(number))}</span>
+                <button
+                    type="button"
+                    node_ref=keep
+                    data-testid="history-keep"
+                    on:click=move |_| {
+                        is_clearing.set(false);
+                        focus_search();
+                    }
+                >
+                    "Keep"
+                </button>
+                <button
+                    type="button"
+                    data-testid="history-clear-confirm"
+                    on:click=move |_| {
+                        is_clearing.set(false);
+                        opened.set(None);
+                        focus_search();
+                        on_ask.run(Request::Clear);
+                    }
+                >
+                    "Delete all"
+                </button>
+            </div>
+        }
+        .into_any()
+    };
+    let more = move || {
+        let left = found.with(Vec::len).saturating_sub(shown.get());
+        (left > 0).then(|| {
+            view! {
+                <button
+                    type="button"
+                    data-testid="history-more"
+                    on:click=move |_| shown.update(|shown| *shown += SHOWN_AT_ONCE)
+                >
+                    {format!("Show {} more", left.min(SHOWN_AT_ONCE))}
+                </button>
+            }
+        })
+    };
+    view! {
+        <div class="history-content">
+            <input
+                node_ref=search_field
+                type="search"
+                class="history-search"
+                data-testid="history-search"
+                aria-label="Search the history"
+                placeholder="Search the history"
+                prop:value=move || search.get()
+                on:input=move |event| {
+                    shown.set(SHOWN_AT_ONCE);
+                    search.set(event_target_value(&event));
+                }
+                on:keydown=search_keydown
+            />
+            <p class="help" role="status">
+                {opened}
+            </p>
+            {move || {
+                problem
+                    .get()
+                    .map(|text| view! { <p class="problem" role="alert" data-testid="history-problem">{text}</p> })
+            }}
+            {move || nothing_found().map(|text| view! { <p class="help" role="status">{text}</p> })}
+            <ul class="history-list" aria-label="Runs">
+                <For
+                    each=move || {
+                        let mut runs = found.get();
+                        runs.truncate(shown.get());
+                        runs
+                    }
+                    key=identity
+                    children=move |run| {
+                        view! { <RunView run=run on_open=open on_delete=delete on_last=Callback::new(move |()| focus_search()) /> }
+                    }
+                />
+            </ul>
+            {more}
+            <p class="help" role="status" data-testid="history-size">
+                {size}
+            </p>
+            {clear}
+        </div>
+    }
+}
+
+/// A run: what it drew, and what can be done with it.
+#[component]
+fn RunView(
+    run: Arc<Entry>,
+    on_open: Callback<Arc<Entry>>,
+    on_delete: Callback<Arc<Entry>>,
+    /// Called when the focus has no other run to go to.
+    on_last: Callback<()>,
+) -> impl IntoView {
+    let title = title(&run);
+    let recipe = &run.recipe.recipe;
+    let modes: Vec<&str> = recipe.modes.iter().map(|mode| mode_name(*mode)).collect();
+    let what = format!(
+        "{} × {}, {}",
+        modes.join(", "),
+        units::count(recipe.seed_count as usize, "seed", "seeds"),
+        run.recipe.pair_name
+    );
+    let (when, machine_when) = clock::date(run.drawn_at);
+    let images = units::count(run.images as usize, "image", "images");
+    let canvas = NodeRef::<Canvas>::new();
+    let strip = side_by_side(&run.thumbnails);
+    let has_strip = strip.is_some();
+    Effect::new(move |_| {
+        if let (Some(canvas), Some(strip)) = (canvas.get(), &strip) {
+            // A run without its pictures is still one to open.
+            let _ = draw(&canvas, strip);
+        }
+    });
+    let [open_label, delete_label] =
+        ["Open", "Delete"].map(|verb| format!("{verb} “{title}”, {when}"));
+    let opened = run.clone();
+    view! {
+        <li class="history-entry" data-testid="history-entry">
+            {has_strip.then(|| view! { <canvas node_ref=canvas aria-hidden="true"></canvas> })}
+            <p class="history-prompt">{title}</p>
+            <p class="help">{what}</p>
+            <p class="help">
+                {images} ", " <time datetime=machine_when>{when}</time>
+            </p>
+            <div class="history-buttons">
+                <button
+                    type="button"
+                    data-testid="history-open"
+                    aria-label=open_label
+                    on:click=move |_| on_open.run(opened.clone())
+                >
+                    "Open"
+                </button>
+                <button
+                    type="button"
+                    data-testid="history-delete"
+                    aria-label=delete_label
+                    on:click=move |event| {
+                        let button = event
+                            .current_target()
+                            .and_then(|button| button.dyn_into::<Element>().ok());
+                        if !button.is_some_and(|button| focus_neighbour(&button)) {
+                            on_last.run(());
+                        }
+                        on_delete.run(run.clone());
+                    }
+                >
+                    "Delete"
+                </button>
+            </div>
+        </li>
+    }
+}
+
+/// Moves the focus from the button of a run that goes to that of the next one, or the one before.
+fn focus_neighbour(button: &Element) -> bool {
+    let Ok(Some(entry)) = button.closest("li") else {
+        return false;
+    };
+    let neighbour = entry
+        .next_element_sibling()
+        .or_else(|| entry.previous_element_sibling());
+    let button = neighbour
+        .and_then(|entry| {
+            entry
+                .query_selector("[data-testid='history-delete']")
+                .ok()?
+        })
+        .and_then(|button| button.dyn_into::<HtmlElement>().ok());
+    button.is_some_and(|button| button.focus().is_ok())
+}
+
+/// What a run is called.
+fn title(run: &Entry) -> String {
+    let prompt = run.recipe.recipe.prompt.trim();
+    if prompt.is_empty() {
+        "(no prompt)".to_owned()
+    } else {
+        prompt.to_owned()
+    }
+}
+
+/// What tells a run from all others, and from itself when it was drawn again.
+fn identity(run: &Arc<Entry>) -> (String, u64, u32) {
+    let text = run.recipe.to_json().unwrap_or_default();
+    (text, run.drawn_at.to_bits(), run.images)
+}
+
+fn all_runs(number: usize) -> String {
+    if number == 1 {
+        "the run".to_owned()
+    } else {
+        format!("all {number} runs")
+    }
+}
+
+/// Pictures of one height next to each other; those of another are left out.
+fn side_by_side(frames: &[Frame]) -> Option<Frame> {
+    let height = frames.first()?.height;
+    let frames: Vec<&Frame> = frames
+        .iter()
+        .filter(|frame| frame.height == height && frame.width > 0)
+        .collect();
+    let rgba = (0..height as usize)
+        .flat_map(|row| {
+            frames.iter().flat_map(move |frame| {
+                let width = frame.width as usize * 4;
+                frame.rgba.get(row * width..(row + 1) * width)
+            })
+        })
+        .flatten()
+        .copied()
+        .collect();
+    Some(Frame {
+        width: frames.iter().map(|frame| frame.width).sum(),
+        height,
+        rgba,
+    })
+}

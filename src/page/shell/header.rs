@@ -1,0 +1,63 @@
+//! The page's name, the pair, and the device that it runs on.
+
+use leptos::prelude::*;
+
+use crate::page::library::Panel;
+use crate::protocol::engine::{DeviceInfo, DeviceKind, PairInfo};
+
+/// Name, what it is, pair and device; a sentence where WebGPU is not used.
+#[component]
+pub fn PageHeader(
+    #[prop(into)] pair: Signal<Option<PairInfo>>,
+    #[prop(into)] device: Signal<Option<DeviceInfo>>,
+    /// Opens at a press of the pair's name.
+    models: Panel,
+) -> impl IntoView {
+    let pair_name = move || pair.with(|pair| pair.as_ref().map(|pair| pair.name.clone()));
+    let key = move || device.with(|device| device.as_ref().map(|device| device.kind.key()));
+    let kind = move || {
+        device.with(|device| match device.as_ref().map(|device| device.kind) {
+            Some(DeviceKind::WebGpu) => "WebGPU",
+            Some(DeviceKind::Cpu) => "CPU",
+            None => "choosing…",
+        })
+    };
+    let description =
+        move || device.with(|device| device.as_ref().map(|device| device.description.clone()));
+    let notice = move || device.with(|device| device.as_ref()?.notice.clone());
+    view! {
+        <header class="page-header">
+            <div class="title">
+                <h1>"Firststep"</h1>
+                <p>
+                    "Fast, “distilled” image models draw nearly the same picture for every seed. Let "
+                    "the slow base model take the first step, and the variety comes back."
+                </p>
+            </div>
+            <dl class="facts">
+                <div>
+                    <dt>"Models"</dt>
+                    <dd>
+                        <button
+                            type="button"
+                            class="inline"
+                            title="All models and their storage"
+                            aria-haspopup="dialog"
+                            on:click=move |_| models.open()
+                        >
+                            {move || pair_name().unwrap_or_else(|| "loading…".to_owned())}
+                        </button>
+                    </dd>
+                </div>
+                <div>
+                    <dt>"Runs on"</dt>
+                    <dd data-testid="device" data-device=key>
+                        <span class="device-kind">{kind}</span>
+                        {move || description().map(|text| view! { <small>{text}</small> })}
+                    </dd>
+                </div>
+            </dl>
+            {move || notice().map(|text| view! { <p class="notice">{text}</p> })}
+        </header>
+    }
+}

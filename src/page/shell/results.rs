@@ -1,0 +1,132 @@
+//! The grid on show with all that can be done with it, or what stands in its place before the first
+//! run.
+
+use leptos::prelude::*;
+
+use crate::page::form::controls::Controls;
+use crate::page::grid::compare::Compare;
+use crate::page::grid::empty_state::EmptyState;
+use crate::page::grid::examples::Example;
+use crate::page::grid::save;
+use crate::page::grid::selection::Selection;
+use crate::page::grid::share_link::{self, Followed};
+use crate::page::grid::table::Grid;
+use crate::page::grid::toolbar::GridToolbar;
+use crate::page::strip::{StripPanel, StripToSave};
+use crate::page::workers::engine::EngineClient;
+
+/// The grid with its toolbar, the panes side by side and the strips.
+#[component]
+pub fn Results(
+    engine: EngineClient,
+    controls: Controls,
+    /// What the link that the page was opened with says of the run that it is of.
+    #[prop(into)]
+    followed: Signal<Option<Followed>>,
+    on_generate: Callback<()>,
+    on_example: Callback<Example>,
+    /// Takes a sentence about what couldn't be saved.
+    on_problem: Callback<String>,
+) -> impl IntoView {
+    let finish = Callback::new(move |cells| engine.resume(cells, None));
+    let resume = Callback::new(move |cells| {
+        let depth = engine
+            .job
+            .with_untracked(|job| job.as_ref().and_then(|job| job.extent().depth));
+        engine.resume(cells, depth);
+    });
+
+    let selection = Selection::new();
+    let (copied, set_copied) = signal(None::<String>);
+    Effect::new(move |_| {
+        // Another grid has other cells.
+        engine.job.track();
+        selection.strip.set(None);
+        selection.compared.set(None);
+        set_copied.set(None);
+    });
+    let copy_link = Callback::new(move |()| {
+        if let Some(job) = engine.job.get_untracked() {
+            share_link::copy(job, set_copied);
+        }
+    });
+    let settings_differ = Memo::new(move |_| {
+        let spelled = controls.recipe().ok();
+        engine.job.with(|job| {
+            job.as_ref()
+                .is_some_and(|job| Some(&job.recipe) != spelled.as_ref())
+        })
+    });
+    let agreement = Memo::new(move |_| {
+        engine.job.with(|job| {
+            let job = job.as_ref()?;
+            followed.with(|followed| share_link::agreement(job, followed.as_ref()?))
+        })
+    });
+    let save_grid = Callback::new(move |()| {
+        if let Some(job) = engine.job.get_untracked() {
+            save::save_grid(engine, &job, on_problem);
+        }
+    });
+    let save_image = Callback::new(move |cell| {
+        if let Some(job) = engine.job.get_untracked() {
+            save::save_image(engine, &job, cell, on_problem);
+        }
+    });
+    let save_strip = Callback::new(move |strip: StripToSave| {
+        if let Some(job) = engine.job.get_untracked() {
+            let (frames, delays) = (&strip.frames, &strip.delay_milliseconds);
+            save::save_strip(engine, &job, strip.cell, frames, delays, on_problem);
+        }
+    });
+    let save_strip_sheet = Callback::new(move |strip: StripToSave| {
+        if let Some(job) = engine.job.get_untracked() {
+            let StripToSave {
+                cell, view, frames, ..
+            } = strip;
+            save::save_strip_sheet(engine, &job, cell, &frames, view, on_problem);
+        }
+    });
+
+    view! {
+        {move || match engine.job.get() {
+            Some(job) => {
+                view! {
+                    <GridToolbar
+                        job=job.clone()
+                        busy=engine.busy()
+                        on_finish=finish
+                        on_resume=resume
+                        on_copy_link=copy_link
+                        on_save=save_grid
+                        copied=copied
+                        settings_differ=settings_differ
+                        agreement=agreement
+                    />
+                    <Grid job=job.clone() selection=selection />
+                    <Compare job=job column=selection.compared />
+                }
+                    .into_any()
+            }
+            None => {
+                view! {
+                    <EmptyState
+                        prompt=controls.prompt
+                        on_generate=on_generate
+                        on_example=on_example
+                    />
+                }
+                    .into_any()
+            }
+        }}
+        <StripPanel
+            engine=engine
+            selection=selection
+            on_save_image=save_image
+            on_save_strip=save_strip
+            on_save_strip_sheet=save_strip_sheet
+            on_compare=Callback::new(move |column| selection.compared.set(Some(column)))
+            on_redraw=Callback::new(move |cell| engine.resume(vec![cell], None))
+        />
+    }
+}

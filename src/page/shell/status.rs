@@ -1,0 +1,157 @@
+//! What the engine is doing, how long it still takes, and what went wrong: all errors of the page
+//! are shown here.
+
+use leptos::prelude::*;
+
+use crate::page::workers::engine::{Activity, Problem};
+use crate::protocol::engine::LoadingFrom;
+use crate::view::progress::Progress;
+use crate::view::units;
+
+/// The status line with its progress bar, and the problems below it.
+///
+/// Only the headline is a live region: it changes with the phase, while the numbers beside it
+/// change with every step, which nobody wants read out.
+#[component]
+pub fn Status(
+    #[prop(into)] activity: Signal<Activity>,
+    #[prop(into)] progress: Signal<Progress>,
+    #[prop(into)] queued: Signal<usize>,
+    /// Bytes that a first run fetches; none where it needs no mention.
+    #[prop(into)]
+    download_size: Signal<Option<u64>>,
+    #[prop(into)] notices: Signal<Vec<String>>,
+    #[prop(into)] problem: Signal<Option<Problem>>,
+    on_go_on: Callback<()>,
+) -> impl IntoView {
+    let headline = Memo::new(move |_| activity.with(headline));
+    let detail = move || match activity.get() {
+        Activity::Idle => download_size.get().map(|size| {
+            format!(
+                "The first run fetches {} and keeps them in this browser.",
+                units::size(size)
+            )
+        }),
+        Activity::Loading {
+            received, total, ..
+        } => Some(units::share(received, total)),
+        Activity::Drawing | Activity::Cancelling => Some(steps(progress.get())),
+        _ => None,
+    };
+    let queue = move || match queued.get() {
+        0 => None,
+        number => Some(format!("{} queued", units::count(number, "run", "runs"))),
+    };
+    let bar = move || match activity.get() {
+        Activity::Starting { .. } | Activity::Waiting | Activity::Compiling => {
+            Some(view! { <progress aria-label="Progress"></progress> }.into_any())
+        }
+        Activity::Loading {
+            received, total, ..
+        } => Some(
+            view! {
+                <progress
+                    aria-label="Loading"
+                    max=total.to_string()
+                    value=received.to_string()
+                ></progress>
+            }
+            .into_any(),
+        ),
+        Activity::Drawing | Activity::Cancelling => {
+            // Bound apart, so that a step moves the bar instead of making another.
+            Some(
+                view! {
+                    <progress
+                        aria-label="Drawing"
+                        max=move || progress.get().total.max(1).to_string()
+                        value=move || progress.get().done.to_string()
+                    ></progress>
+                }
+                .into_any(),
+            )
+        }
+        _ => None,
+    };
+    view! {
+        <div class="status" data-testid="status">
+            <p class="status-line">
+                <strong role="status" aria-live="polite">
+                    {headline}
+                </strong>
+                {move || detail().map(|text| view! { <span class="detail">{text}</span> })}
+                {move || queue().map(|text| view! { <span class="queued">{text}</span> })}
+            </p>
+            <div class="bar">{bar}</div>
+            <div role="alert">
+                {move || {
+                    notices
+                        .get()
+                        .into_iter()
+                        .map(|text| view! { <p class="problem">{text}</p> })
+                        .collect_view()
+                }}
+                {move || {
+                    problem
+                        .get()
+                        .map(|problem| {
+                            view! {
+                                <p class="problem">
+                                    <span>{problem.sentence}</span>
+                                    <button type="button" on:click=move |_| on_go_on.run(())>
+                                        {problem.remedy}
+                                    </button>
+                                </p>
+                            }
+                        })
+                }}
+            </div>
+        </div>
+    }
+}
+
+/// The phase in words, without any number that changes while it lasts.
+fn headline(activity: &Activity) -> String {
+    match activity {
+        Activity::Stopped => "The engine is stopped.".to_owned(),
+        Activity::Starting { draws_next: false } => "Starting the engine…".to_owned(),
+        Activity::Starting { draws_next: true } => {
+            "Starting the engine; drawing begins by itself…".to_owned()
+        }
+        Activity::Idle => "Ready.".to_owned(),
+        Activity::Waiting => "Waiting for the engine…".to_owned(),
+        Activity::Loading {
+            from: LoadingFrom::Network,
+            ..
+        } => "Downloading the models…".to_owned(),
+        Activity::Loading {
+            from: LoadingFrom::Store,
+            ..
+        } => "Reading the models from this browser's store…".to_owned(),
+        Activity::Compiling => "Preparing the models…".to_owned(),
+        Activity::Drawing => "Drawing…".to_owned(),
+        Activity::Cancelling => "Cancelling after this step…".to_owned(),
+        Activity::Done { images: 0, seconds } => {
+            format!("First look done in {}.", units::duration(*seconds))
+        }
+        Activity::Done { images, seconds } => format!(
+            "Done: {} in {}.",
+            units::count(*images, "image", "images"),
+            units::duration(*seconds)
+        ),
+        Activity::Cancelled => "Cancelled; finished images stay.".to_owned(),
+        Activity::Failed => "The run failed.".to_owned(),
+    }
+}
+
+/// The steps of the whole job and the time that is left.
+fn steps(progress: Progress) -> String {
+    let Progress { done, total, .. } = progress;
+    let steps = format!("step {done} of {total}");
+    match progress.seconds_left {
+        Some(seconds) if done < total => {
+            format!("{steps}, about {} left", units::duration(seconds))
+        }
+        _ => steps,
+    }
+}

@@ -1,0 +1,11 @@
+//! Pictures: one type for them, what files they are saved as, and what is read back from files.
+//!
+//! Pure bytes: this room knows neither burn nor the browser, so that what a file does can be tested
+//! natively.
+
+pub mod apng;
+pub mod contact_sheet;
+pub mod file;
+pub mod file_name;
+pub mod image;
+pub mod png_file;

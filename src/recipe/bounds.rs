@@ -1,0 +1,76 @@
+//! Which numbers a recipe's parameters take.
+
+use std::fmt::{self, Display};
+use std::str::FromStr;
+
+use super::{MAXIMUM_GUIDANCE_SCALE, MAXIMUM_SEED_COUNT, MAXIMUM_STEPS};
+
+/// The numbers that a parameter takes, its ends included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bounds<T> {
+    /// The smallest.
+    pub minimum: T,
+    /// The largest.
+    pub maximum: T,
+}
+
+impl<T: PartialOrd> Bounds<T> {
+    /// Whether a number is within the bounds. NaN never is.
+    pub fn contain(&self, number: &T) -> bool {
+        self.minimum <= *number && *number <= self.maximum
+    }
+}
+
+impl<T: FromStr + PartialOrd> Bounds<T> {
+    /// The number that a text spells, if it is one within the bounds.
+    pub fn parse(&self, text: &str) -> Option<T> {
+        let number = text.trim().parse().ok()?;
+        self.contain(&number).then_some(number)
+    }
+}
+
+impl Display for Bounds<u32> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "a whole number from {} to {}",
+            self.minimum, self.maximum
+        )
+    }
+}
+
+impl Display for Bounds<f32> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "a number from {} to {}",
+            self.minimum, self.maximum
+        )
+    }
+}
+
+/// Seeds: torch uses the low 32 bits alone.
+pub const SEED: Bounds<u32> = Bounds {
+    minimum: 0,
+    maximum: u32::MAX,
+};
+/// Columns of the grid.
+pub const SEED_COUNT: Bounds<u32> = Bounds {
+    minimum: 1,
+    maximum: MAXIMUM_SEED_COUNT,
+};
+/// Steps of the base or the distilled model, and k.
+pub const STEPS: Bounds<u32> = Bounds {
+    minimum: 1,
+    maximum: MAXIMUM_STEPS,
+};
+/// Base steps in place of each replaced step of the distilled model.
+pub const HYBRID_BASE_STEPS: Bounds<u32> = Bounds {
+    minimum: 1,
+    maximum: 25,
+};
+/// Guidance scales.
+pub const GUIDANCE_SCALE: Bounds<f32> = Bounds {
+    minimum: 0.0,
+    maximum: MAXIMUM_GUIDANCE_SCALE,
+};

@@ -1,0 +1,587 @@
+//! The `parameters` text that AUTOMATIC1111's web UI puts into its pictures, and that Civitai and
+//! many other programs read: prompt, negative prompt, and a line of `key: value` fields.
+//!
+//! The form follows `create_infotext` and `parse_generation_parameters` of that web UI. It can't
+//! hold every prompt: one with a line that begins with `Negative prompt:` reads back as two, and
+//! lines lose the blanks at their ends. The recipe beside it in a picture is exact.
+
+use std::fmt::{self, Display};
+
+use super::{CellAddress, Mode, Recipe};
+use crate::sampler::{ModelRole, SchedulerClass};
+
+/// What begins the negative prompt.
+const NEGATIVE_PROMPT: &str = "Negative prompt:";
+/// What begins the line of fields in texts of all programs.
+const FIRST_FIELD: &str = "Steps:";
+/// Fields that make the last line one of fields rather than a prompt's: the web UI's own rule.
+const MINIMUM_FIELDS: usize = 3;
+
+/// What one picture was made with; its [`Display`] is the text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GenerationParameters {
+    /// What to draw.
+    pub prompt: String,
+    /// What to keep away from; left out of the text where it is empty.
+    pub negative_prompt: String,
+    /// Sampling steps.
+    pub steps: u32,
+    /// The sampler by the web UI's name: `LCM`, `DDIM`, `Euler` or `Euler a`.
+    pub sampler: String,
+    /// Guidance scale; the web UI calls it `CFG scale`.
+    pub guidance_scale: f32,
+    /// Seed of the initial noise.
+    pub seed: u32,
+    /// Pixels of a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// The checkpoint's name.
+    pub model: String,
+    /// Further fields, in their order. A key is at least two letters, digits, blanks, hyphens or
+    /// slashes.
+    pub further: Vec<(&'static str, String)>,
+}
+
+impl GenerationParameters {
+    /// What the picture of a cell was made with, with the pair's own schedulers; none where the grid
+    /// has no such cell.
+    ///
+    /// The text knows one model and one sampler: they are those of the last step. Where the base
+    /// model begins, further fields say how.
+    pub fn of(
+        recipe: &Recipe,
+        cell: CellAddress,
+        base_scheduler: SchedulerClass,
+        distilled_scheduler: SchedulerClass,
+        image_size: (u32, u32),
+        pair_name: &str,
+    ) -> Option<GenerationParameters> {
+        if !recipe.has_cell(cell) {
+            return None;
+        }
+        let row = recipe.rows().into_iter().nth(cell.row as usize)?;
+        let base = recipe.base_scheduler.unwrap_or(base_scheduler);
+        let distilled = recipe.distilled_scheduler.unwrap_or(distilled_scheduler);
+        let distilled_steps = recipe.distilled_steps;
+        let (steps, last_model) = match row.mode {
+            Mode::Base => (recipe.base_steps, ModelRole::Base),
+            Mode::Distilled => (distilled_steps, ModelRole::Distilled),
+            Mode::SkipFirstStep => (distilled_steps.saturating_sub(1), ModelRole::Distilled),
+            Mode::Hybrid => {
+                let replaced = row.k.saturating_mul(recipe.hybrid_base_steps);
+                let left = distilled_steps.saturating_sub(row.k);
+                let last_model = if left == 0 {
+                    ModelRole::Base
+                } else {
+                    ModelRole::Distilled
+                };
+                (replaced.saturating_add(left), last_model)
+            }
+        };
+        let (scheduler, guidance_scale) = match (row.mode, last_model) {
+            (_, ModelRole::Distilled) => (distilled, recipe.distilled_guidance),
+            (Mode::Hybrid, ModelRole::Base) => {
+                // With one step for each that it replaces, the base model follows the distilled
+                // one's schedule, but never adds noise.
+                let scheduler = match (recipe.hybrid_base_steps, distilled) {
+                    (1, SchedulerClass::EulerAncestral) => SchedulerClass::EulerDiscrete,
+                    (1, distilled) => distilled,
+                    _ => base,
+                };
+                (scheduler, row.hybrid_base_guidance)
+            }
+            (_, ModelRole::Base) => (base, recipe.base_guidance),
+        };
+        let mut further = vec![("Firststep mode", row.mode.key().to_owned())];
+        if row.mode == Mode::Hybrid {
+            // A key of one letter would be none.
+            further.push(("Firststep k", row.k.to_string()));
+            further.push(("Base guidance", row.hybrid_base_guidance.to_string()));
+            further.push((
+                "Base steps per replaced step",
+                recipe.hybrid_base_steps.to_string(),
+            ));
+        }
+        let (width, height) = image_size;
+        Some(GenerationParameters {
+            prompt: row.prompt,
+            negative_prompt: recipe.negative_prompt.clone(),
+            steps,
+            sampler: sampler(scheduler).to_owned(),
+            guidance_scale,
+            seed: recipe.seed_of(cell.column),
+            width,
+            height,
+            model: pair_name.to_owned(),
+            further,
+        })
+    }
+}
+
+/// The web UI's name of a scheduler.
+fn sampler(class: SchedulerClass) -> &'static str {
+    match class {
+        SchedulerClass::Ddim => "DDIM",
+        SchedulerClass::EulerDiscrete => "Euler",
+        SchedulerClass::EulerAncestral => "Euler a",
+        SchedulerClass::Lcm => "LCM",
+    }
+}
+
+impl Display for GenerationParameters {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prompt = self.prompt.trim();
+        if !prompt.is_empty() {
+            writeln!(formatter, "{prompt}")?;
+        }
+        let negative_prompt = self.negative_prompt.trim();
+        if !negative_prompt.is_empty() {
+            writeln!(formatter, "{NEGATIVE_PROMPT} {negative_prompt}")?;
+        }
+        // Civitai knows the line by its beginning.
+        write!(
+            formatter,
+            "{FIRST_FIELD} {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}",
+            self.steps,
+            quoted(&self.sampler),
+            self.guidance_scale,
+            self.seed,
+            self.width,
+            self.height,
+            quoted(&self.model)
+        )?;
+        for (key, value) in &self.further {
+            write!(formatter, ", {key}: {}", quoted(value))?;
+        }
+        Ok(())
+    }
+}
+
+/// A value as it is, or as a JSON string where a reader would take it apart. The web UI quotes for
+/// comma, colon and newline alone; blanks at the ends and a leading quote would be lost too.
+fn quoted(value: &str) -> String {
+    if value.contains([',', ':', '\n']) || value.starts_with('"') || value.trim() != value {
+        serde_json::Value::from(value).to_string()
+    } else {
+        value.to_owned()
+    }
+}
+
+/// What could be read of such a text, by whatever program it was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadParameters {
+    /// What to draw, as long as the text has it: the page's own bound is yet to be applied.
+    pub prompt: String,
+    /// What to keep away from.
+    pub negative_prompt: String,
+    /// Seed; the web UI's may have more than 32 bits.
+    pub seed: Option<u64>,
+    /// Sampling steps.
+    pub steps: Option<u32>,
+    /// Width and height in pixels.
+    pub size: Option<(u32, u32)>,
+}
+
+impl ReadParameters {
+    /// Reads a text as far as it goes. A text without any field is a prompt.
+    pub fn parse(text: &str) -> ReadParameters {
+        let lines: Vec<&str> = text.trim().split('\n').map(str::trim).collect();
+        let last = lines.len() - 1;
+        let fields_at = if fields(lines[last]).len() >= MINIMUM_FIELDS {
+            Some(last)
+        } else {
+            // Some extensions of the web UI add lines of their own.
+            lines.iter().rposition(|line| line.starts_with(FIRST_FIELD))
+        };
+
+        let mut parameters = ReadParameters::default();
+        let mut is_negative = false;
+        for line in &lines[..fields_at.unwrap_or(lines.len())] {
+            let mut line = *line;
+            if let Some(negative) = line.strip_prefix(NEGATIVE_PROMPT) {
+                is_negative = true;
+                line = negative.trim();
+            }
+            let prompt = if is_negative {
+                &mut parameters.negative_prompt
+            } else {
+                &mut parameters.prompt
+            };
+            if !prompt.is_empty() {
+                prompt.push('\n');
+            }
+            prompt.push_str(line);
+        }
+        for (key, value) in fields_at.map_or_else(Vec::new, |at| fields(lines[at])) {
+            match key {
+                "Steps" => parameters.steps = value.parse().ok(),
+                "Seed" => parameters.seed = value.parse().ok(),
+                "Size" => {
+                    parameters.size = value.split_once('x').and_then(|(width, height)| {
+                        Some((width.parse().ok()?, height.parse().ok()?))
+                    });
+                }
+                _ => {}
+            }
+        }
+        parameters
+    }
+}
+
+/// The fields of a line. The time grows with its length alone: the search for a closing quote ends
+/// at the next field's opening one, which nothing before it can escape.
+fn fields(line: &str) -> Vec<(&str, String)> {
+    let mut fields = Vec::new();
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once(':') {
+        rest = after;
+        if let Some(key) = key_at_end(before) {
+            let (value, after) = value_at_start(after.trim_start());
+            fields.push((key, value));
+            rest = after;
+        }
+    }
+    fields
+}
+
+/// The key that a text ends with: at least two characters, the first a letter, digit or underscore,
+/// blanks, hyphens and slashes among the others.
+fn key_at_end(text: &str) -> Option<&str> {
+    let is_word = |character: char| character.is_alphanumeric() || character == '_';
+    let run = text
+        .char_indices()
+        .rev()
+        .take_while(|(_, character)| is_word(*character) || " -/".contains(*character))
+        .last()
+        .map_or("", |(start, _)| &text[start..]);
+    let key = run
+        .trim_start_matches(|character| !is_word(character))
+        .trim_end();
+    (key.chars().nth(1).is_some()).then_some(key)
+}
+
+/// The value that a text begins with, and what follows the comma after it.
+fn value_at_start(text: &str) -> (String, &str) {
+    if let Some(end) = quoted_end(text)
+        && (end == text.len() || text[end..].starts_with(','))
+    {
+        let value = &text[..end];
+        let rest = text.get(end + 1..).unwrap_or_default();
+        return (
+            serde_json::from_str(value).unwrap_or_else(|_| value.to_owned()),
+            rest,
+        );
+    }
+    let (value, rest) = text.split_once(',').unwrap_or((text, ""));
+    (value.trim_end().to_owned(), rest)
+}
+
+/// Where the quoted value ends that a text begins with, if it does so and the quote is closed.
+fn quoted_end(text: &str) -> Option<usize> {
+    let quoted = text.strip_prefix('"')?;
+    let mut is_escaped = false;
+    for (index, byte) in quoted.bytes().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            // Both quotes are one byte.
+            b'"' => return Some(index + 2),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::Axis;
+    use crate::recipe::random::Random;
+
+    fn parameters() -> GenerationParameters {
+        GenerationParameters {
+            prompt: "a red apple, (shiny:1.2)\non a table".into(),
+            negative_prompt: "worm, text: none".into(),
+            steps: 4,
+            sampler: "LCM".into(),
+            guidance_scale: 1.0,
+            seed: 7,
+            width: 64,
+            height: 48,
+            model: "emoji".into(),
+            further: vec![],
+        }
+    }
+
+    fn of(recipe: &Recipe, row: u32, column: u32) -> Option<GenerationParameters> {
+        GenerationParameters::of(
+            recipe,
+            CellAddress { row, column },
+            SchedulerClass::EulerDiscrete,
+            SchedulerClass::Lcm,
+            (64, 48),
+            "Emoji",
+        )
+    }
+
+    fn recipe() -> Recipe {
+        Recipe {
+            prompt: "apple".into(),
+            negative_prompt: "worm".into(),
+            seed: u32::MAX,
+            seed_count: 2,
+            modes: Mode::ALL.to_vec(),
+            axis: Axis::Modes,
+            k: 1,
+            hybrid_base_guidance: 0.5,
+            hybrid_base_steps: 6,
+            base_steps: 25,
+            base_guidance: 5.0,
+            base_scheduler: None,
+            distilled_steps: 4,
+            distilled_guidance: 0.0,
+            distilled_scheduler: None,
+        }
+    }
+
+    #[test]
+    fn each_mode_has_its_steps_and_its_sampler() {
+        let texts = [0, 1, 2, 3].map(|row| of(&recipe(), row, 1).unwrap().to_string());
+        let fields = texts
+            .each_ref()
+            .map(|text| text.strip_prefix("apple\nNegative prompt: worm\n").unwrap());
+        assert_eq!(
+            fields,
+            [
+                "Steps: 25, Sampler: Euler, CFG scale: 5, Seed: 0, Size: 64x48, Model: Emoji, \
+                 Firststep mode: base",
+                "Steps: 4, Sampler: LCM, CFG scale: 0, Seed: 0, Size: 64x48, Model: Emoji, \
+                 Firststep mode: distilled",
+                "Steps: 9, Sampler: LCM, CFG scale: 0, Seed: 0, Size: 64x48, Model: Emoji, \
+                 Firststep mode: hybrid, Firststep k: 1, Base guidance: 0.5, \
+                 Base steps per replaced step: 6",
+                "Steps: 3, Sampler: LCM, CFG scale: 0, Seed: 0, Size: 64x48, Model: Emoji, \
+                 Firststep mode: skip",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_hybrid_without_the_distilled_model_ends_with_the_base_models_sampler() {
+        let mut recipe = recipe();
+        recipe.axis = Axis::K(vec![2, 4]);
+        recipe.modes = vec![Mode::Hybrid];
+        recipe.distilled_scheduler = Some(SchedulerClass::EulerAncestral);
+        recipe.base_scheduler = Some(SchedulerClass::Ddim);
+        for (base_steps, row, steps, sampler, guidance_scale) in [
+            (6, 0, 14, "Euler a", 0.0),
+            (6, 1, 24, "DDIM", 0.5),
+            (1, 0, 4, "Euler a", 0.0),
+            (1, 1, 4, "Euler", 0.5),
+        ] {
+            recipe.hybrid_base_steps = base_steps;
+            let parameters = of(&recipe, row, 0).unwrap();
+            assert_eq!(
+                (parameters.steps, parameters.sampler.as_str()),
+                (steps, sampler)
+            );
+            assert_eq!(parameters.guidance_scale, guidance_scale);
+        }
+    }
+
+    #[test]
+    fn the_row_has_its_own_prompt() {
+        let mut recipe = recipe();
+        recipe.modes.truncate(2);
+        recipe.axis = Axis::Prompts(vec!["pear".into()]);
+        let prompts = [0, 1, 2, 3].map(|row| of(&recipe, row, 0).unwrap().prompt);
+        assert_eq!(prompts, ["apple", "apple", "pear", "pear"]);
+    }
+
+    #[test]
+    fn a_cell_outside_of_the_grid_has_no_parameters() {
+        for (row, column) in [(4, 0), (0, 2), (u32::MAX, u32::MAX)] {
+            assert_eq!(of(&recipe(), row, column), None);
+        }
+    }
+
+    #[test]
+    fn the_text_of_any_cell_is_read_again() {
+        let mut random = Random(8);
+        for _ in 0..300 {
+            let recipe = random.recipe();
+            for row in 0..recipe.rows().len() as u32 {
+                let parameters = of(&recipe, row, 0).unwrap();
+                // Prompts may hold what the form can't.
+                let text = GenerationParameters {
+                    prompt: "apple".into(),
+                    negative_prompt: String::new(),
+                    ..parameters.clone()
+                }
+                .to_string();
+                let read = ReadParameters::parse(&text);
+                assert_eq!(read.prompt, "apple");
+                assert_eq!(read.seed, Some(u64::from(recipe.seed)));
+                assert_eq!(read.steps, Some(parameters.steps));
+                let line = text.lines().last().unwrap();
+                assert_eq!(fields(line).len(), 6 + parameters.further.len());
+            }
+        }
+    }
+
+    #[test]
+    fn the_text_has_the_form_of_the_web_ui() {
+        let mut parameters = parameters();
+        parameters.guidance_scale = 7.5;
+        parameters.model = "emoji: small".into();
+        parameters.further = vec![("Version", "v1 \"a\", b".into()), ("RNG", "CPU".into())];
+        assert_eq!(
+            parameters.to_string(),
+            "a red apple, (shiny:1.2)\non a table\nNegative prompt: worm, text: none\n\
+             Steps: 4, Sampler: LCM, CFG scale: 7.5, Seed: 7, Size: 64x48, \
+             Model: \"emoji: small\", Version: \"v1 \\\"a\\\", b\", RNG: CPU"
+        );
+    }
+
+    #[test]
+    fn empty_prompts_leave_no_line() {
+        let mut parameters = parameters();
+        parameters.prompt = " \n".into();
+        parameters.negative_prompt.clear();
+        assert_eq!(
+            parameters.to_string(),
+            "Steps: 4, Sampler: LCM, CFG scale: 1, Seed: 7, Size: 64x48, Model: emoji"
+        );
+        assert_eq!(
+            ReadParameters::parse(&parameters.to_string()),
+            ReadParameters {
+                seed: Some(7),
+                steps: Some(4),
+                size: Some((64, 48)),
+                ..Default::default()
+            }
+        );
+    }
+
+    /// The example in the web UI's own description of its parser, shortened.
+    #[test]
+    fn a_text_of_the_web_ui_is_read() {
+        let read = ReadParameters::parse(
+            "girl with an artist's beret, desert scene, ((eyeshadow))\r\n\
+             Negative prompt: ugly, [blurry]\r\nbad anatomy\r\n\
+             Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 965400086123, Size: 512x768, \
+             Model hash: 45dee52b, Lora hashes: \"a: 1, Seed: 3\", Version: v1.9.4",
+        );
+        assert_eq!(
+            read,
+            ReadParameters {
+                prompt: "girl with an artist's beret, desert scene, ((eyeshadow))".into(),
+                negative_prompt: "ugly, [blurry]\nbad anatomy".into(),
+                seed: Some(965_400_086_123),
+                steps: Some(20),
+                size: Some((512, 768)),
+            }
+        );
+    }
+
+    #[test]
+    fn lines_after_the_fields_are_passed_over() {
+        let read = ReadParameters::parse("apple\nSteps: 20, Seed: 3\nTemplate: a, b");
+        assert_eq!((read.prompt.as_str(), read.seed), ("apple", Some(3)));
+    }
+
+    #[test]
+    fn a_prompt_alone_is_a_prompt() {
+        for text in [
+            "red apple",
+            "style: ink, a cat: sitting",
+            "a\n\nb",
+            ":::,,,\"\\",
+        ] {
+            let read = ReadParameters::parse(text);
+            assert_eq!(read.prompt, text);
+            assert_eq!(read.seed.or(read.steps.map(u64::from)), None);
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_none_are_left_out() {
+        let read = ReadParameters::parse(
+            "apple\nSteps: many, Sampler: \"open, Seed: 99999999999999999999, Size: 64xx64, CFG scale: 2",
+        );
+        assert_eq!(
+            read,
+            ReadParameters {
+                prompt: "apple".into(),
+                ..Default::default()
+            }
+        );
+    }
+
+    #[test]
+    fn values_survive_quoting() {
+        let alphabet: Vec<char> = "ab ,:\n\"\\/é漢🍎".chars().collect();
+        let mut random = Random(1);
+        for _ in 0..2000 {
+            let values = [random.text(&alphabet, 8), random.text(&alphabet, 8)];
+            let line = format!(
+                "Steps: 1, One: {}, Two: {}",
+                quoted(&values[0]),
+                quoted(&values[1])
+            );
+            assert!(!line.contains('\n'), "{line}");
+            let read = fields(&line);
+            assert_eq!(
+                read,
+                [
+                    ("Steps", "1".to_owned()),
+                    ("One", values[0].clone()),
+                    ("Two", values[1].clone())
+                ],
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn whole_texts_survive() {
+        // No colon, which could make a prompt's line one of fields or the negative prompt's.
+        let alphabet: Vec<char> = "abc, ()\n\"\\é漢🍎".chars().collect();
+        let mut random = Random(2);
+        let trimmed = |text: &str| {
+            let lines: Vec<&str> = text.trim().split('\n').map(str::trim).collect();
+            lines.join("\n")
+        };
+        for seed in 0..1000 {
+            let mut written = parameters();
+            written.prompt = trimmed(&random.text(&alphabet, 30));
+            written.negative_prompt = trimmed(&random.text(&alphabet, 30));
+            written.seed = seed;
+            written.model = random.text(&alphabet, 10);
+            assert_eq!(
+                ReadParameters::parse(&written.to_string()),
+                ReadParameters {
+                    prompt: written.prompt,
+                    negative_prompt: written.negative_prompt,
+                    seed: Some(u64::from(seed)),
+                    steps: Some(4),
+                    size: Some((64, 48)),
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn any_text_is_read() {
+        let alphabet: Vec<char> = "aS:,x1 \n\"\\-/漢".chars().collect();
+        let mut random = Random(3);
+        for _ in 0..2000 {
+            ReadParameters::parse(&random.text(&alphabet, 60));
+        }
+        // As long as a text can be: minutes, if it took time by the square of the length.
+        for pattern in ["aa:\"\\\",", "aa:\"", "aa: ", ":,", "Steps:\n", "\\\""] {
+            ReadParameters::parse(&pattern.repeat((1 << 20) / pattern.len()));
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! What a visitor asks for: everything that decides which pictures come out, and nothing else.
+
+pub mod bounds;
+pub mod device;
+pub mod digest;
+pub mod generation_parameters;
+pub mod link;
+pub mod pair_address;
+#[cfg(test)]
+pub(crate) mod random;
+pub mod saved_recipe;
+pub mod taken_over;
+
+use serde::{Deserialize, Serialize};
+
+use crate::sampler::SchedulerClass;
+
+/// The largest number of seeds in one run.
+pub const MAXIMUM_SEED_COUNT: u32 = 16;
+/// The largest number of rows in one run.
+pub const MAXIMUM_ROWS: usize = 8;
+/// The largest number of sampling steps of one image.
+pub const MAXIMUM_STEPS: u32 = 100;
+/// The largest guidance scale that the page offers.
+pub const MAXIMUM_GUIDANCE_SCALE: f32 = 20.0;
+/// The longest prompt, in characters; the text encoders read no more than 75 tokens of it.
+pub const MAXIMUM_PROMPT_CHARACTERS: usize = 2000;
+
+/// Which model takes which steps of an image: the rows of the grid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// The base model takes every step.
+    Base,
+    /// The distilled model takes every step.
+    Distilled,
+    /// Diversity distillation: the base model takes the first k steps, the distilled model the rest.
+    Hybrid,
+    /// No base model: the distilled model starts at its second step.
+    #[serde(rename = "skip")]
+    SkipFirstStep,
+}
+
+impl Mode {
+    /// Every mode, in the order of the grid's rows.
+    pub const ALL: [Mode; 4] = [
+        Mode::Base,
+        Mode::Distilled,
+        Mode::Hybrid,
+        Mode::SkipFirstStep,
+    ];
+
+    /// The mode's name in links, test handles and file names.
+    pub fn key(self) -> &'static str {
+        match self {
+            Mode::Base => "base",
+            Mode::Distilled => "distilled",
+            Mode::Hybrid => "hybrid",
+            Mode::SkipFirstStep => "skip",
+        }
+    }
+
+    /// The mode of a [`Mode::key`].
+    pub fn from_key(key: &str) -> Option<Mode> {
+        Mode::ALL.into_iter().find(|mode| mode.key() == key)
+    }
+
+    /// Whether the base UNet takes any step in this mode.
+    pub fn needs_base(self) -> bool {
+        matches!(self, Mode::Base | Mode::Hybrid)
+    }
+
+    /// Whether the distilled UNet takes any step in this mode.
+    pub fn needs_distilled(self) -> bool {
+        !matches!(self, Mode::Base)
+    }
+}
+
+/// What the rows differ in beside the mode.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Axis {
+    /// Nothing: a row per mode.
+    #[default]
+    Modes,
+    /// A row of [`Mode::Hybrid`] for each of these k, in place of [`Recipe::k`].
+    K(Vec<u32>),
+    /// A row of [`Mode::Hybrid`] for each of these guidance scales of the base model's steps, in
+    /// place of [`Recipe::hybrid_base_guidance`].
+    BaseGuidance(Vec<f32>),
+    /// A row per mode for [`Recipe::prompt`] and for each of these further prompts.
+    Prompts(Vec<String>),
+}
+
+/// A row of the grid: a mode, and what it takes from the axis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Which model takes which steps.
+    pub mode: Mode,
+    /// What to draw.
+    pub prompt: String,
+    /// See [`Recipe::k`].
+    pub k: u32,
+    /// See [`Recipe::hybrid_base_guidance`].
+    pub hybrid_base_guidance: f32,
+    /// What sets the row apart from others of its mode.
+    pub variant: Variant,
+}
+
+/// What sets a row apart from others of its mode.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Variant {
+    /// Nothing: it is the only one.
+    Only,
+    /// Its k.
+    K(u32),
+    /// Its guidance scale of the base model's steps.
+    BaseGuidance(f32),
+    /// Its prompt, counted from 1.
+    Prompt(u32),
+}
+
+impl Row {
+    /// The row's name in test handles and file names, such as `hybrid` or `hybrid-k2`.
+    pub fn key(&self) -> String {
+        let mode = self.mode.key();
+        match self.variant {
+            Variant::Only => mode.to_owned(),
+            Variant::K(k) => format!("{mode}-k{k}"),
+            Variant::BaseGuidance(scale) => format!("{mode}-g{scale}"),
+            Variant::Prompt(number) => format!("{mode}-p{number}"),
+        }
+    }
+}
+
+/// The place of a cell in a recipe's grid, both counted from 0.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+pub struct CellAddress {
+    /// Index into [`Recipe::rows`].
+    pub row: u32,
+    /// The column; see [`Recipe::seed_of`].
+    pub column: u32,
+}
+
+/// The whole recipe of a grid: a row per mode and what the axis makes of it, a column per seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// What to draw.
+    pub prompt: String,
+    /// What to keep away from; it acts only where classifier-free guidance does (scale above 1).
+    pub negative_prompt: String,
+    /// The first column's seed; the others count up from it. A seed here is a seed of
+    /// `torch.manual_seed`, which uses its low 32 bits alone.
+    pub seed: u32,
+    /// Number of columns, from 1 to [`MAXIMUM_SEED_COUNT`].
+    pub seed_count: u32,
+    /// The modes of the rows, at least one, in the order of [`Mode::ALL`].
+    pub modes: Vec<Mode>,
+    /// What the rows differ in beside the mode.
+    pub axis: Axis,
+    /// How many of the distilled model's steps the base model takes in [`Mode::Hybrid`].
+    pub k: u32,
+    /// Guidance scale of the base model's steps in [`Mode::Hybrid`]; at most 1 means one
+    /// conditional pass per step. The paper's best is 0.
+    pub hybrid_base_guidance: f32,
+    /// Steps that the base model makes in place of each replaced step of the distilled model in
+    /// [`Mode::Hybrid`]; with 1 the base model follows the distilled model's own schedule.
+    pub hybrid_base_steps: u32,
+    /// Steps of [`Mode::Base`].
+    pub base_steps: u32,
+    /// Guidance scale of [`Mode::Base`].
+    pub base_guidance: f32,
+    /// Scheduler of the base model; none means the pair's own.
+    pub base_scheduler: Option<SchedulerClass>,
+    /// Steps of the distilled model.
+    pub distilled_steps: u32,
+    /// Guidance scale of the distilled model's steps.
+    pub distilled_guidance: f32,
+    /// Scheduler of the distilled model; none means the pair's own.
+    pub distilled_scheduler: Option<SchedulerClass>,
+}
+
+impl Recipe {
+    /// The seed of a column, counting up from the first and starting over after the largest.
+    pub fn seed_of(&self, column: u32) -> u32 {
+        self.seed.wrapping_add(column)
+    }
+
+    /// The grid's rows, from the top: those of one prompt together, in the order of [`Mode::ALL`].
+    pub fn rows(&self) -> Vec<Row> {
+        let row = |mode, prompt: &String, variant| Row {
+            mode,
+            prompt: prompt.clone(),
+            k: match variant {
+                Variant::K(k) => k,
+                _ => self.k,
+            },
+            hybrid_base_guidance: match variant {
+                Variant::BaseGuidance(scale) => scale,
+                _ => self.hybrid_base_guidance,
+            },
+            variant,
+        };
+        let modes = Mode::ALL
+            .into_iter()
+            .filter(|mode| self.modes.contains(mode));
+        let variants = |mode| -> Vec<Variant> {
+            match (&self.axis, mode) {
+                (Axis::K(values), Mode::Hybrid) => values.iter().copied().map(Variant::K).collect(),
+                (Axis::BaseGuidance(values), Mode::Hybrid) => {
+                    values.iter().copied().map(Variant::BaseGuidance).collect()
+                }
+                _ => vec![Variant::Only],
+            }
+        };
+        match &self.axis {
+            Axis::Prompts(further) => [&self.prompt]
+                .into_iter()
+                .chain(further)
+                .zip(1..)
+                .flat_map(|(prompt, number)| {
+                    modes
+                        .clone()
+                        .map(move |mode| row(mode, prompt, Variant::Prompt(number)))
+                })
+                .collect(),
+            _ => modes
+                .flat_map(|mode| {
+                    variants(mode)
+                        .into_iter()
+                        .map(move |variant| row(mode, &self.prompt, variant))
+                })
+                .collect(),
+        }
+    }
+
+    /// The number of [`Recipe::rows`], without their prompts in memory: a recipe from outside may
+    /// have any number.
+    fn row_count(&self) -> usize {
+        let modes = Mode::ALL
+            .into_iter()
+            .filter(|mode| self.modes.contains(mode))
+            .count();
+        let hybrids = usize::from(self.modes.contains(&Mode::Hybrid));
+        match &self.axis {
+            Axis::Modes => modes,
+            Axis::K(values) => modes - hybrids + hybrids * values.len(),
+            Axis::BaseGuidance(values) => modes - hybrids + hybrids * values.len(),
+            Axis::Prompts(further) => modes * (1 + further.len()),
+        }
+    }
+
+    /// Whether the grid has a cell.
+    pub fn has_cell(&self, cell: CellAddress) -> bool {
+        (cell.row as usize) < self.row_count() && cell.column < self.seed_count
+    }
+
+    /// Whether every number is within its bounds; the engine refuses a recipe that is not.
+    ///
+    /// # Errors
+    /// The first bound that is broken, as a sentence.
+    pub fn validate(&self) -> Result<(), RecipeError> {
+        let bounds = |name, value: u32, minimum, maximum| {
+            if (minimum..=maximum).contains(&value) {
+                Ok(())
+            } else {
+                Err(RecipeError::OutOfBounds {
+                    name,
+                    value: value.to_string(),
+                    minimum: minimum.to_string(),
+                    maximum: maximum.to_string(),
+                })
+            }
+        };
+        let scale = |name, value: f32| {
+            if (0.0..=MAXIMUM_GUIDANCE_SCALE).contains(&value) {
+                Ok(())
+            } else {
+                Err(RecipeError::OutOfBounds {
+                    name,
+                    value: value.to_string(),
+                    minimum: "0".into(),
+                    maximum: MAXIMUM_GUIDANCE_SCALE.to_string(),
+                })
+            }
+        };
+        let further: &[String] = match &self.axis {
+            Axis::Prompts(further) => further,
+            _ => &[],
+        };
+        for prompt in [&self.prompt, &self.negative_prompt]
+            .into_iter()
+            .chain(further)
+        {
+            let characters = prompt.chars().count();
+            if characters > MAXIMUM_PROMPT_CHARACTERS {
+                return Err(RecipeError::PromptTooLong { characters });
+            }
+        }
+        if self.modes.is_empty() {
+            return Err(RecipeError::NoMode);
+        }
+        let spreads_hybrid = matches!(self.axis, Axis::K(_) | Axis::BaseGuidance(_));
+        if spreads_hybrid && !self.modes.contains(&Mode::Hybrid) {
+            return Err(RecipeError::NoHybrid);
+        }
+        let has_values = match &self.axis {
+            Axis::Modes => true,
+            Axis::K(values) => !values.is_empty(),
+            Axis::BaseGuidance(values) => !values.is_empty(),
+            Axis::Prompts(further) => !further.is_empty(),
+        };
+        if !has_values {
+            return Err(RecipeError::NoValues);
+        }
+        let row_count = self.row_count();
+        if row_count > MAXIMUM_ROWS {
+            return Err(RecipeError::TooManyRows { rows: row_count });
+        }
+        let rows = self.rows();
+        let repeated = (1..rows.len()).find(|index| {
+            rows[..*index]
+                .iter()
+                .any(|row| row.key() == rows[*index].key())
+        });
+        if let Some(index) = repeated {
+            return Err(RecipeError::RepeatedRow {
+                row: rows[index].key(),
+            });
+        }
+        bounds(
+            "The number of seeds",
+            self.seed_count,
+            1,
+            MAXIMUM_SEED_COUNT,
+        )?;
+        bounds(
+            "The number of base steps",
+            self.base_steps,
+            1,
+            MAXIMUM_STEPS,
+        )?;
+        bounds(
+            "The number of distilled steps",
+            self.distilled_steps,
+            1,
+            MAXIMUM_STEPS,
+        )?;
+        scale("The base guidance scale", self.base_guidance)?;
+        for row in &rows {
+            scale("The hybrid's base guidance scale", row.hybrid_base_guidance)?;
+        }
+        scale("The distilled guidance scale", self.distilled_guidance)?;
+        for row in rows.iter().filter(|row| row.mode == Mode::Hybrid) {
+            bounds("k", row.k, 1, self.distilled_steps)?;
+            bounds(
+                "The number of base steps per replaced step",
+                self.hybrid_base_steps,
+                1,
+                25,
+            )?;
+        }
+        if self.modes.contains(&Mode::SkipFirstStep) {
+            bounds(
+                "The number of distilled steps of skip-first-step",
+                self.distilled_steps,
+                2,
+                MAXIMUM_STEPS,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a recipe can't be run.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum RecipeError {
+    /// A number outside of its bounds.
+    #[error("{name} is {value}; it has to be between {minimum} and {maximum}.")]
+    OutOfBounds {
+        /// What the number is, as the beginning of a sentence.
+        name: &'static str,
+        /// The number that was given.
+        value: String,
+        /// The smallest that is allowed.
+        minimum: String,
+        /// The largest that is allowed.
+        maximum: String,
+    },
+    /// A prompt over [`MAXIMUM_PROMPT_CHARACTERS`].
+    #[error("A prompt has {characters} characters; {MAXIMUM_PROMPT_CHARACTERS} are the most.")]
+    PromptTooLong {
+        /// How many it has.
+        characters: usize,
+    },
+    /// No row to draw.
+    #[error("No mode is chosen: tick at least one of base, distilled, hybrid and skip-first-step.")]
+    NoMode,
+    /// An axis of the hybrid without the hybrid.
+    #[error(
+        "The rows differ in the hybrid's setting: tick the hybrid too, or let them differ in nothing else."
+    )]
+    NoHybrid,
+    /// An axis without a value.
+    #[error("The rows are to differ in a setting, but no value of it is given: give at least one.")]
+    NoValues,
+    /// More rows than [`MAXIMUM_ROWS`].
+    #[error("The grid would have {rows} rows; {MAXIMUM_ROWS} are the most.")]
+    TooManyRows {
+        /// How many it would have.
+        rows: usize,
+    },
+    /// Two rows of the same mode with the same value.
+    #[error("The row {row} is there twice: give each value once.")]
+    RepeatedRow {
+        /// [`Row::key`].
+        row: String,
+    },
+}

@@ -1,0 +1,7 @@
+//! How a file arrives: which bytes are asked for, what is committed when, and how fast it goes.
+
+pub mod content_range;
+#[cfg(target_family = "wasm")]
+pub mod network;
+pub mod plan;
+pub mod speed;

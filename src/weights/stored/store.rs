@@ -1,0 +1,554 @@
+//! Weights and manifests in IndexedDB. Beside it only `history::store` knows that, in a database of
+//! its own, so that either can change its form without the other.
+//!
+//! Files are known by their [`ManifestFile::id`](crate::weights::manifest::ManifestFile::id). Each tensor is a record of
+//! its own, so that no value is larger than a tensor, with a checksum that is looked at whenever it
+//! is read. A file's completion record is written last, in its own transaction, and without it the
+//! file counts as absent; until then [`Progress`] says how far it has come.
+//!
+//! But for those that read one record, the futures here must not be dropped before they are done:
+//! IndexedDB would call back into what is no longer there.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use futures::channel::oneshot;
+use idb::{Database, KeyRange, TransactionMode};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use twox_hash::XxHash3_64;
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::spawn_local;
+
+use crate::browser::globals::indexed_db::{self, OpenError};
+use crate::weights::download::plan::Progress;
+use crate::weights::format::tensor::{Encoding, StoredTensor};
+use crate::weights::manifest::Manifest;
+use crate::weights::manifest::verify::FileContent;
+
+const DATABASE: &str = "firststep";
+/// Raised when the records change their form: an older database is emptied, and its files are loaded
+/// again.
+const VERSION: u32 = 2;
+
+/// `"<id>/<tensor name>"` → [`TensorRecord`], or `"<id>/"` → [`BlobRecord`]: the file itself where it
+/// has no tensors, else its header.
+const TENSORS: &str = "tensors";
+/// `<id>` → [`FileRecord`].
+const FILES: &str = "files";
+/// `<id>` → [`Progress`] of a file that is not complete.
+const PROGRESS: &str = "progress";
+/// Address of a manifest → [`PairRecord`].
+const PAIRS: &str = "pairs";
+
+const STORES: [&str; 4] = [TENSORS, FILES, PROGRESS, PAIRS];
+
+/// Bytes of tensors that are written in one transaction: browsers hold all of it in memory.
+const TRANSACTION_LENGTH: usize = 32 * 1024 * 1024;
+
+/// Why the store can't do what it was asked to.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum StoreError {
+    /// No IndexedDB, or the browser denies it.
+    #[error(
+        "This browser doesn't let the page store models ({reason}), as private windows do: they \
+         stay in memory and will be downloaded again at the next visit."
+    )]
+    Unavailable {
+        /// The browser's own words.
+        reason: String,
+    },
+    /// Another tab runs an older version of the page, which knows the store in another form.
+    #[error(
+        "Another tab has an older version of this page open, which keeps the store of the models \
+         in its old form. Close that tab, then reload this one; what was stored in the old form is \
+         downloaded again."
+    )]
+    Blocked,
+    /// The disk or the page's share of it is full.
+    #[error(
+        "There is not enough room to store the models, so they stay in memory and will be \
+         downloaded again at the next visit. Free some space on the disk, or allow this page more."
+    )]
+    Quota,
+    /// A record is missing or not what was written.
+    #[error(
+        "The stored copy of the models is damaged (record {key}). It has been discarded: press \
+         Generate again to download it anew."
+    )]
+    Damaged {
+        /// The record's key.
+        key: String,
+    },
+    /// Anything else.
+    #[error("The browser's store failed while {action}: {reason}. Reload the page and try again.")]
+    Failed {
+        /// What was being done.
+        action: &'static str,
+        /// The browser's own words.
+        reason: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct TensorRecord {
+    encoding: Encoding,
+    shape: Vec<usize>,
+    /// A Uint8Array.
+    #[serde(with = "serde_bytes")]
+    bytes: Vec<u8>,
+    checksum: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BlobRecord {
+    #[serde(with = "serde_bytes")]
+    bytes: Vec<u8>,
+    checksum: String,
+}
+
+/// Says that all of a file is there.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// Names of its tensors; none for a blob.
+    pub tensors: Option<Vec<String>>,
+    /// Bytes of its records.
+    pub stored: u64,
+    /// What [`Progress`] had at the end; none for a file that is loaded as a whole.
+    pub progress: Option<Progress>,
+}
+
+/// A pair that this browser knows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PairRecord {
+    /// The manifest's text, resolved where [`PairRecord::is_kept`].
+    pub text: String,
+    /// Whether the loader brought the pair: the text is then as it was when it did, and the manifest is
+    /// not asked for anew.
+    pub is_kept: bool,
+    /// Whether the visitor gave the pair.
+    pub is_added: bool,
+    /// Whether the visitor accepted its licences.
+    pub is_accepted: bool,
+    /// When it was last drawn with or loaded, in milliseconds since 1970.
+    pub last_used: f64,
+}
+
+/// The page's database.
+pub struct Store {
+    database: Rc<Database>,
+    was_emptied: bool,
+}
+
+impl Store {
+    /// Opens the database, and makes it where it is not there yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Blocked`].
+    pub async fn open() -> Result<Self, StoreError> {
+        match indexed_db::open(DATABASE, VERSION, &STORES).await {
+            Ok((database, was_emptied)) => Ok(Store {
+                database: Rc::new(database),
+                was_emptied,
+            }),
+            Err(OpenError::Blocked) => Err(StoreError::Blocked),
+            Err(OpenError::Failed(error)) => Err(StoreError::Unavailable {
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    /// What the visitor should know of the store, as a sentence.
+    pub fn notice(&self) -> Option<&'static str> {
+        self.was_emptied.then_some(
+            "This version of the page keeps models in another form than the last one: what was \
+             stored is downloaded again.",
+        )
+    }
+
+    /// Whether all of a file is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub async fn is_complete(&self, id: &str) -> Result<bool, StoreError> {
+        Ok(self.file(id).await?.is_some())
+    }
+
+    /// A complete file's record.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub async fn file(&self, id: &str) -> Result<Option<FileRecord>, StoreError> {
+        self.get(FILES, id).await
+    }
+
+    /// How far a file has come that is not complete.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub async fn progress(&self, id: &str) -> Result<Option<Progress>, StoreError> {
+        self.get(PROGRESS, id).await
+    }
+
+    /// Writes records of a file and how far it has come with them, both or neither. `header` is kept
+    /// beside the records.
+    ///
+    /// # Errors
+    /// [`StoreError::Quota`] or [`StoreError::Failed`].
+    pub async fn commit(
+        &self,
+        id: &str,
+        header: Option<&[u8]>,
+        tensors: &[StoredTensor],
+        progress: &Progress,
+    ) -> Result<(), StoreError> {
+        let mut records = tensors
+            .iter()
+            .map(|tensor| Ok((tensor_key(id, &tensor.name), tensor_record(tensor)?)))
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        if let Some(header) = header {
+            records.push((tensor_key(id, ""), blob_record(header)?));
+        }
+        let progress = to_js(progress)?;
+        self.write(&[TENSORS, PROGRESS], "storing", |transaction| {
+            let tensors = transaction.object_store(TENSORS)?;
+            for (key, value) in &records {
+                tensors.put(value, Some(&JsValue::from_str(key)))?;
+            }
+            transaction
+                .object_store(PROGRESS)?
+                .put(&progress, Some(&JsValue::from_str(id)))
+                .map(drop)
+        })
+        .await
+    }
+
+    /// Says that all of a file is there: the last thing that is written of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Quota`] or [`StoreError::Failed`].
+    pub async fn complete(&self, id: &str, record: &FileRecord) -> Result<(), StoreError> {
+        let record = to_js(record)?;
+        self.write(&[FILES, PROGRESS], "storing", |transaction| {
+            let key = JsValue::from_str(id);
+            transaction.object_store(FILES)?.put(&record, Some(&key))?;
+            transaction.object_store(PROGRESS)?.delete(key).map(drop)
+        })
+        .await
+    }
+
+    /// Takes a completed file back, to load what is damaged of it again. Its progress says what.
+    ///
+    /// # Errors
+    /// [`StoreError::Quota`] or [`StoreError::Failed`].
+    pub async fn reopen(&self, id: &str, progress: &Progress) -> Result<(), StoreError> {
+        let progress = to_js(progress)?;
+        self.write(&[FILES, PROGRESS], "storing", |transaction| {
+            let key = JsValue::from_str(id);
+            transaction
+                .object_store(PROGRESS)?
+                .put(&progress, Some(&key))?;
+            transaction.object_store(FILES)?.delete(key).map(drop)
+        })
+        .await
+    }
+
+    /// Writes a file that has come as a whole, over what there may be of it, and then its completion
+    /// record.
+    ///
+    /// # Errors
+    /// [`StoreError::Quota`] or [`StoreError::Failed`]; the file then counts as absent.
+    pub async fn put_file(&self, id: &str, content: &FileContent) -> Result<(), StoreError> {
+        let record = match content {
+            FileContent::Tensors(tensors) => {
+                let mut batch = Vec::new();
+                let mut length = 0;
+                for tensor in tensors {
+                    batch.push((tensor_key(id, &tensor.name), tensor_record(tensor)?));
+                    length += tensor.bytes.len();
+                    if length >= TRANSACTION_LENGTH {
+                        self.put(TENSORS, &std::mem::take(&mut batch)).await?;
+                        length = 0;
+                    }
+                }
+                self.put(TENSORS, &batch).await?;
+                FileRecord {
+                    tensors: Some(tensors.iter().map(|t| t.name.clone()).collect()),
+                    stored: tensors.iter().map(|t| t.bytes.len() as u64).sum(),
+                    progress: None,
+                }
+            }
+            FileContent::Blob(bytes) => {
+                let record = blob_record(bytes)?;
+                self.put(TENSORS, &[(tensor_key(id, ""), record)]).await?;
+                FileRecord {
+                    stored: bytes.len() as u64,
+                    ..FileRecord::default()
+                }
+            }
+        };
+        self.complete(id, &record).await
+    }
+
+    /// The names of a complete file's tensors, in the order of the file; none for a blob.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] where the file is not complete, or [`StoreError::Failed`].
+    pub async fn tensor_names(&self, id: &str) -> Result<Vec<String>, StoreError> {
+        let record: FileRecord = self.get_existing(FILES, id).await?;
+        Ok(record.tensors.unwrap_or_default())
+    }
+
+    /// A tensor of a complete file.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] or [`StoreError::Failed`].
+    pub async fn read_tensor(&self, id: &str, name: &str) -> Result<StoredTensor, StoreError> {
+        let key = tensor_key(id, name);
+        let record: TensorRecord = self.get_existing(TENSORS, &key).await?;
+        if record.checksum != checksum(&record.bytes) {
+            return Err(StoreError::Damaged { key });
+        }
+        StoredTensor::new(name.into(), record.encoding, record.shape, record.bytes)
+            .map_err(|_| StoreError::Damaged { key })
+    }
+
+    /// The bytes of a file that has no tensors, or the header of one that has.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] or [`StoreError::Failed`].
+    pub async fn read_blob(&self, id: &str) -> Result<Vec<u8>, StoreError> {
+        let key = tensor_key(id, "");
+        let record: BlobRecord = self.get_existing(TENSORS, &key).await?;
+        if record.checksum != checksum(&record.bytes) {
+            return Err(StoreError::Damaged { key });
+        }
+        Ok(record.bytes)
+    }
+
+    /// Deletes a file, its completion record first.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub async fn remove_file(&self, id: &str) -> Result<(), StoreError> {
+        self.write(&[FILES, PROGRESS], "deleting a file", |transaction| {
+            for store in [FILES, PROGRESS] {
+                let store = transaction.object_store(store)?;
+                store.delete(JsValue::from_str(id))?;
+            }
+            Ok(())
+        })
+        .await?;
+        self.write(&[TENSORS], "deleting a file's tensors", |transaction| {
+            // "0" is the character after "/".
+            let range = KeyRange::bound(
+                &JsValue::from_str(&tensor_key(id, "")),
+                &JsValue::from_str(&format!("{id}0")),
+                None,
+                Some(true),
+            )?;
+            transaction.object_store(TENSORS)?.delete(range).map(drop)
+        })
+        .await
+    }
+
+    /// Keeps a pair, for visits without a network too.
+    ///
+    /// # Errors
+    /// [`StoreError::Quota`] or [`StoreError::Failed`].
+    pub async fn put_pair(&self, url: &str, pair: &PairRecord) -> Result<(), StoreError> {
+        self.put(PAIRS, &[(url.into(), to_js(pair)?)]).await
+    }
+
+    /// The pair of a manifest's address.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] or [`StoreError::Failed`].
+    pub async fn pair(&self, url: &str) -> Result<Option<PairRecord>, StoreError> {
+        self.get(PAIRS, url).await
+    }
+
+    /// Every pair with its manifest's address. Records that can't be read are left out.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub async fn pairs(&self) -> Result<Vec<(String, PairRecord)>, StoreError> {
+        self.all(PAIRS).await
+    }
+
+    /// Every complete file with its id.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub async fn files(&self) -> Result<Vec<(String, FileRecord)>, StoreError> {
+        self.all(FILES).await
+    }
+
+    /// Every file that has begun and is not complete, with its id.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub async fn begun(&self) -> Result<Vec<(String, Progress)>, StoreError> {
+        self.all(PROGRESS).await
+    }
+
+    /// Forgets a pair; its files stay until [`Store::remove_unnamed_files`].
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub async fn remove_pair(&self, url: &str) -> Result<(), StoreError> {
+        self.write(&[PAIRS], "deleting a pair", |transaction| {
+            let pairs = transaction.object_store(PAIRS)?;
+            pairs.delete(JsValue::from_str(url)).map(drop)
+        })
+        .await
+    }
+
+    /// Deletes every file that no kept manifest names: what an earlier version of a pair left.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub async fn remove_unnamed_files(&self) -> Result<(), StoreError> {
+        let mut named = BTreeSet::new();
+        for (_, pair) in self.pairs().await? {
+            // A manifest of a later format may name files that can't be known here.
+            let Ok(manifest) = Manifest::parse(&pair.text) else {
+                return Ok(());
+            };
+            named.extend(manifest.files().into_iter().map(|file| file.id.clone()));
+        }
+        let complete = self.files().await?.into_iter().map(|(id, _)| id);
+        let begun = self.begun().await?.into_iter().map(|(id, _)| id);
+        for id in complete.chain(begun).filter(|id| !named.contains(id)) {
+            self.remove_file(&id).await?;
+        }
+        Ok(())
+    }
+
+    async fn all<T: DeserializeOwned>(&self, store: &str) -> Result<Vec<(String, T)>, StoreError> {
+        let read = async {
+            let transaction = self
+                .database
+                .transaction(&[store], TransactionMode::ReadOnly)?;
+            let store = transaction.object_store(store)?;
+            // Both are asked for before either is awaited: a transaction ends when nothing is.
+            let (keys, values) = (store.get_all_keys(None, None)?, store.get_all(None, None)?);
+            Ok((keys.await?, values.await?))
+        };
+        let (keys, values) = read.await.map_err(|error: idb::Error| StoreError::Failed {
+            action: "reading",
+            reason: error.to_string(),
+        })?;
+        Ok(keys
+            .iter()
+            .zip(values)
+            .filter_map(|(key, value)| {
+                let value = serde_wasm_bindgen::from_value(value).ok()?;
+                Some((key.as_string()?, value))
+            })
+            .collect())
+    }
+
+    async fn get<T: DeserializeOwned>(
+        &self,
+        store: &str,
+        key: &str,
+    ) -> Result<Option<T>, StoreError> {
+        let (database, store, name) = (self.database.clone(), store.to_owned(), key.to_owned());
+        let (sender, read) = oneshot::channel();
+        // In a task of its own, which outlives a reader that goes away: several may read ahead.
+        spawn_local(async move {
+            let read = async {
+                database
+                    .transaction(&[&store], TransactionMode::ReadOnly)?
+                    .object_store(&store)?
+                    .get(JsValue::from_str(&name))?
+                    .await
+            };
+            let _ = sender.send(read.await);
+        });
+        // The task above always answers.
+        let value = read.await.unwrap_or(Err(idb::Error::DomExceptionNotFound));
+        let value = value.map_err(|error| StoreError::Failed {
+            action: "reading",
+            reason: error.to_string(),
+        })?;
+        value
+            .map(serde_wasm_bindgen::from_value)
+            .transpose()
+            .map_err(|_| StoreError::Damaged { key: key.into() })
+    }
+
+    async fn get_existing<T: DeserializeOwned>(
+        &self,
+        store: &str,
+        key: &str,
+    ) -> Result<T, StoreError> {
+        self.get(store, key)
+            .await?
+            .ok_or_else(|| StoreError::Damaged { key: key.into() })
+    }
+
+    async fn put(&self, store: &str, records: &[(String, JsValue)]) -> Result<(), StoreError> {
+        self.write(&[store], "storing", |transaction| {
+            let store = transaction.object_store(store)?;
+            for (key, value) in records {
+                store.put(value, Some(&JsValue::from_str(key)))?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Runs a transaction to its end; it holds or fails as a whole.
+    async fn write(
+        &self,
+        stores: &[&str],
+        action: &'static str,
+        requests: impl FnOnce(&idb::Transaction) -> Result<(), idb::Error>,
+    ) -> Result<(), StoreError> {
+        indexed_db::write(&self.database, stores, requests)
+            .await
+            .map_err(|error| {
+                let reason = error.to_string();
+                if reason.contains("QuotaExceededError") {
+                    StoreError::Quota
+                } else {
+                    StoreError::Failed { action, reason }
+                }
+            })
+    }
+}
+
+fn tensor_key(id: &str, name: &str) -> String {
+    format!("{id}/{name}")
+}
+
+/// Guards against what a disk or a browser does to a record, not against anybody's intent: whoever
+/// can write to the store can write to the page.
+fn checksum(bytes: &[u8]) -> String {
+    format!("{:016x}", XxHash3_64::oneshot(bytes))
+}
+
+fn tensor_record(tensor: &StoredTensor) -> Result<JsValue, StoreError> {
+    to_js(&TensorRecord {
+        encoding: tensor.encoding,
+        shape: tensor.shape.clone(),
+        bytes: tensor.bytes.clone(),
+        checksum: checksum(&tensor.bytes),
+    })
+}
+
+fn blob_record(bytes: &[u8]) -> Result<JsValue, StoreError> {
+    to_js(&BlobRecord {
+        bytes: bytes.into(),
+        checksum: checksum(bytes),
+    })
+}
+
+fn to_js(record: &impl Serialize) -> Result<JsValue, StoreError> {
+    serde_wasm_bindgen::to_value(record).map_err(|error| StoreError::Failed {
+        action: "storing",
+        reason: error.to_string(),
+    })
+}
