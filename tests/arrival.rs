@@ -6,8 +6,9 @@ use firststep::weights::download::plan::{
 };
 use firststep::weights::format::rules::EncodingRule;
 use firststep::weights::format::safetensors::{self, Header};
+use firststep::weights::format::sha256::sha256;
 use firststep::weights::format::tensor::{Encoding, StoredTensor};
-use firststep::weights::manifest::{Manifest, verify};
+use firststep::weights::manifest::Manifest;
 
 /// Values that differ from place to place.
 fn values(count: usize, seed: u32) -> Vec<f32> {
