@@ -29,7 +29,6 @@ use form::prompt_fields::PromptFields;
 use form::seed_fields::SeedFields;
 use form::settings::Settings;
 use grid::examples::Example;
-use grid::share_link::Followed;
 use history::History;
 use library::{LibraryDialog, LoadStatus, ModelsButton, Panel};
 use shell::footer::PageFooter;
@@ -37,7 +36,7 @@ use shell::header::PageHeader;
 use shell::results::Results;
 use shell::status::Status;
 use shell::update_offer::UpdateOffer;
-use workers::engine::{EngineClient, ErrandReply, OWN_PAIR_ADDRESS};
+use workers::engine::{EngineClient, ErrandReply};
 use workers::loader::LoaderClient;
 
 use crate::history::Request;
@@ -46,6 +45,7 @@ use crate::protocol::loader::Gift;
 use crate::recipe::generation_parameters::ReadParameters;
 use crate::recipe::pair_address::beside;
 use crate::recipe::taken_over::TakenOver;
+use crate::view::address::{Followed, OWN_PAIR_ADDRESS};
 use crate::vocabulary::Lookup;
 
 /// Whether the page is so wide that the grid stands beside the controls instead of below them. The

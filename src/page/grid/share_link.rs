@@ -5,21 +5,12 @@ use std::sync::Arc;
 use leptos::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use crate::page::workers::engine::OWN_PAIR_ADDRESS;
 use crate::page::workers::grid::Job;
+use crate::recipe::CellAddress;
 use crate::recipe::device::DevicePreference;
-use crate::recipe::digest::{Agreement, StepDigest, compare};
+use crate::recipe::digest::{Agreement, compare};
 use crate::recipe::link::Link;
-use crate::recipe::{CellAddress, Recipe};
-
-/// What a link says of the run that it was copied from.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Followed {
-    /// What that run drew.
-    pub recipe: Recipe,
-    /// Of the steps of its first cell.
-    pub digests: Vec<StepDigest>,
-}
+use crate::view::address::{Followed, on_page};
 
 /// The complete link of a grid, as an address of this page. It carries the digests of the first cell
 /// as far as that is drawn.
@@ -28,9 +19,14 @@ fn link_of(job: &Job) -> Option<String> {
         .cell(CellAddress::default())
         .map(|cell| cell.view.with_untracked(|view| view.digests.clone()))
         .unwrap_or_default();
-    let pair = (job.pair_address != OWN_PAIR_ADDRESS).then_some(job.pair_address.as_str());
+    let pair = on_page(job.pair_address.clone());
     // Which device draws is the receiver's own affair.
-    let link = Link::complete(&job.recipe, DevicePreference::Automatic, pair, &digests);
+    let link = Link::complete(
+        &job.recipe,
+        DevicePreference::Automatic,
+        pair.as_deref(),
+        &digests,
+    );
     let href = location().href().ok()?;
     let page = href.split('#').next().unwrap_or_default();
     Some(format!("{page}#{link}"))

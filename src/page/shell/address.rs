@@ -1,4 +1,5 @@
-//! Keeps the part of the address after `#` and the controls in step, both ways.
+//! Keeps the part of the address after `#` and the controls in step, both ways, as
+//! [`Address`](crate::view::address::Address) decides.
 
 use std::time::Duration;
 
@@ -6,12 +7,9 @@ use leptos::prelude::*;
 use wasm_bindgen::JsValue;
 
 use crate::page::form::controls::Controls;
-use crate::page::grid::share_link::Followed;
-use crate::page::workers::engine::{EngineClient, OWN_PAIR_ADDRESS};
-use crate::recipe::bounds::{SEED, SEED_COUNT};
-use crate::recipe::device::DevicePreference;
-use crate::recipe::link::Link;
+use crate::page::workers::engine::EngineClient;
 use crate::recipe::saved_recipe::SavedRecipe;
+use crate::view::address::{Address, Followed, Turn, Typed};
 
 /// Typing changes the address once in so long: browsers refuse to change it hundreds of times in
 /// half a minute.
@@ -37,158 +35,112 @@ pub fn keep_in_step(
     notices: RwSignal<Vec<String>>,
     followed: RwSignal<Option<Followed>>,
 ) -> Turns {
-    let (first, sentences) = read();
+    let (first, sentences) = Address::open(&location_hash().unwrap_or_default());
     notices.set(sentences);
-    // The prompts don't wait for the pair, and neither has the visitor to.
-    let prompts = [
-        (controls.prompt, first.prompt.clone()),
-        (controls.negative_prompt, first.negative_prompt.clone()),
-    ];
-    for (control, text) in prompts {
-        control.set(text.unwrap_or_default());
-    }
-    engine.connect(device(&first), first.pair.as_deref());
-    let link = RwSignal::new(first);
+    let [prompt, negative_prompt] = first.prompts();
+    controls.prompt.set(prompt);
+    controls.negative_prompt.set(negative_prompt);
+    connect(engine, &first.turn());
+    // Set where the link becomes another one, so that the controls are filled anew; what else changes
+    // of the address concerns nobody.
+    let address = RwSignal::new(first);
 
-    // What the controls spelled when they were filled or last written: only a change by the
-    // visitor is worth a new address.
-    let in_address = StoredValue::new(None::<String>);
-    // Whether the visitor has chosen what comes next on the page, instead of following a link.
-    let chosen = StoredValue::new(false);
     let spelled = move || {
         let recipe = controls.recipe().ok()?;
         engine.pair.with(|pair| {
             let defaults = &pair.as_ref()?.recipe;
-            link.with(|link| {
-                let link = Link::of(&recipe, defaults, device(link), link.pair.as_deref());
-                Some(link.to_string())
-            })
+            Some(address.with(|address| address.spell(&recipe, defaults)))
         })
     };
 
-    Effect::new(move |filled_before: Option<bool>| {
-        let filled_before = filled_before.unwrap_or(false);
+    Effect::new(move |_| {
+        address.track();
         let Some(defaults) = engine
             .pair
             .with(|pair| pair.as_ref().map(|pair| pair.recipe.clone()))
         else {
-            return filled_before;
+            return;
         };
-        let mut recipe = link.with(|link| link.applied_to(&defaults));
-        let by_choice = chosen.get_value();
-        chosen.set_value(false);
-        let mut typed_early = false;
-        if !filled_before || by_choice {
-            for (control, text) in [
-                (controls.prompt, &mut recipe.prompt),
-                (controls.negative_prompt, &mut recipe.negative_prompt),
-            ] {
-                let typed = control.get_untracked();
-                if !typed.is_empty() && typed != *text {
-                    *text = typed;
-                    typed_early = true;
-                }
-            }
+        let typed = [controls.prompt, controls.negative_prompt].map(|it| it.get_untracked());
+        let [prompt, negative_prompt] = &typed;
+        let filling = address
+            .try_update_untracked(|address| address.fill(&defaults, [prompt, negative_prompt]));
+        let Some(filling) = filling else { return };
+        followed.set(filling.followed);
+        if let Some(problem) = filling.problem {
+            notices.update(|notices| notices.push(problem));
         }
-        followed.set(link.with(|link| {
-            (!link.digests.is_empty()).then(|| Followed {
-                recipe: recipe.clone(),
-                digests: link.digests.clone(),
-            })
-        }));
-        if let Err(error) = recipe.validate() {
-            notices.update(|notices| notices.push(error.to_string()));
-        }
-        controls.fill(recipe);
-        in_address.set_value(if typed_early || by_choice {
-            None
-        } else {
-            untrack(spelled)
-        });
-        true
+        controls.fill(filling.recipe);
+        let spelled = untrack(spelled);
+        address.update_untracked(|address| address.filled(spelled));
     });
 
+    let is_news = move |hash: &str| address.with_untracked(|address| address.is_news(hash));
     let mut write_later = debounce(WRITE_DELAY, move |()| {
         // Read again: another link may have come since.
         if let Some(hash) = untrack(spelled)
-            && in_address.with_value(|known| known.as_ref() != Some(&hash))
+            && is_news(&hash)
         {
             write(&hash);
-            in_address.set_value(Some(hash));
+            address.update_untracked(|address| address.written(hash));
         }
     });
     Effect::new(move |_| {
         if let Some(hash) = spelled()
-            && in_address.with_value(|known| known.as_ref() != Some(&hash))
+            && is_news(&hash)
         {
             write_later(());
         }
     });
 
     let listener = window_event_listener(leptos::ev::hashchange, move |_| {
-        let (next, sentences) = read();
+        let hash = location_hash().unwrap_or_default();
+        let followed = address.try_update_untracked(|address| address.follow(&hash));
+        let Some((turn, sentences)) = followed else {
+            return;
+        };
         notices.set(sentences);
-        chosen.set_value(false);
-        let moved =
-            link.with_untracked(|link| (device(link), &link.pair) != (device(&next), &next.pair));
-        if moved {
-            engine.connect(device(&next), next.pair.as_deref());
+        if let Some(turn) = turn {
+            connect(engine, &turn);
         }
-        link.set(next);
+        address.notify();
     });
     on_cleanup(move || listener.remove());
 
-    let choose_pair = Callback::new(move |address: String| {
-        let next = Link {
-            pair: (address != OWN_PAIR_ADDRESS).then_some(address),
-            device: link.with_untracked(|link| link.device),
-            prompt: Some(controls.prompt.get_untracked()),
-            negative_prompt: Some(controls.negative_prompt.get_untracked()),
-            seed: controls.seed.with_untracked(|text| SEED.parse(text)),
-            seed_count: controls
-                .seed_count
-                .with_untracked(|text| SEED_COUNT.parse(text)),
-            modes: Some(controls.modes.get_untracked()).filter(|modes| !modes.is_empty()),
-            ..Link::default()
+    let choose_pair = Callback::new(move |pair: String| {
+        let typed = Typed {
+            prompt: controls.prompt.get_untracked(),
+            negative_prompt: controls.negative_prompt.get_untracked(),
+            seed: controls.seed.get_untracked(),
+            seed_count: controls.seed_count.get_untracked(),
+            modes: controls.modes.get_untracked(),
         };
+        let chosen = address.try_update_untracked(|address| address.choose_pair(pair, typed));
+        let Some((turn, hash)) = chosen else { return };
         notices.set(Vec::new());
-        // At once, so that a reload asks for the same pair, also where it can't be loaded.
-        write(&next.to_string());
-        chosen.set_value(true);
-        engine.connect(device(&next), next.pair.as_deref());
-        link.set(next);
+        write(&hash);
+        connect(engine, &turn);
+        address.notify();
     });
 
     let open = Callback::new(move |saved: SavedRecipe| {
-        let SavedRecipe { pair, recipe, .. } = saved;
-        let moved = engine.pair_address.with_untracked(|known| *known != pair);
-        let pair = (pair != OWN_PAIR_ADDRESS).then_some(pair);
-        let device = link.with_untracked(device);
-        // All of it is said, so that no default of the pair can change it.
-        let next = Link::complete(&recipe, device, pair.as_deref(), &[]);
+        let current = engine.pair_address.get_untracked();
+        let opened = address.try_update_untracked(|address| address.open_recipe(&saved, &current));
         notices.set(Vec::new());
         // What was typed before must not be taken for typed since.
-        controls.prompt.set(recipe.prompt);
-        controls.negative_prompt.set(recipe.negative_prompt);
-        chosen.set_value(true);
-        if moved {
-            // At once, as for a pair that is chosen.
-            write(&next.to_string());
-            engine.connect(device, next.pair.as_deref());
+        controls.prompt.set(saved.recipe.prompt);
+        controls.negative_prompt.set(saved.recipe.negative_prompt);
+        if let Some((turn, hash)) = opened.flatten() {
+            write(&hash);
+            connect(engine, &turn);
         }
-        link.set(next);
+        address.notify();
     });
     Turns { choose_pair, open }
 }
 
-fn device(link: &Link) -> DevicePreference {
-    link.device.unwrap_or_default()
-}
-
-/// The link in the address, and a sentence for each part that can't be read.
-fn read() -> (Link, Vec<String>) {
-    let (link, errors) = Link::parse(&location_hash().unwrap_or_default());
-    (link, errors.iter().map(ToString::to_string).collect())
+fn connect(engine: EngineClient, turn: &Turn) {
+    engine.connect(turn.device, turn.pair.clone());
 }
 
 /// Replaces the hash without a new entry in the browser's history.

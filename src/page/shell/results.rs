@@ -9,11 +9,12 @@ use crate::page::grid::empty_state::EmptyState;
 use crate::page::grid::examples::Example;
 use crate::page::grid::save;
 use crate::page::grid::selection::Selection;
-use crate::page::grid::share_link::{self, Followed};
+use crate::page::grid::share_link;
 use crate::page::grid::table::Grid;
 use crate::page::grid::toolbar::GridToolbar;
 use crate::page::strip::{StripPanel, StripToSave};
 use crate::page::workers::engine::EngineClient;
+use crate::view::address::Followed;
 
 /// The grid with its toolbar, the panes side by side and the strips.
 #[component]

@@ -19,13 +19,11 @@ use crate::protocol::engine::{
 };
 use crate::recipe::device::DevicePreference;
 use crate::recipe::{CellAddress, Recipe};
+use crate::view::address::OWN_PAIR_ADDRESS;
 use crate::view::progress::{Progress, StepClock};
 
 /// The worker's loader, relative to the page.
 const WORKER_ADDRESS: &str = "./worker_loader.js";
-
-/// The manifest of the pair that the page opens with, relative to the page.
-pub const OWN_PAIR_ADDRESS: &str = "pairs/emoji/manifest.json";
 
 /// What the engine is doing.
 #[derive(Clone, Debug, PartialEq)]
@@ -196,9 +194,9 @@ impl EngineClient {
         client
     }
 
-    /// Turns to this device and pair (none: the page's own). A worker that has nothing to do on that
+    /// Turns to this device and pair. A worker that has nothing to do on that
     /// device changes the pair; any other is replaced.
-    pub fn connect(&self, device: DevicePreference, pair: Option<&str>) {
+    pub fn connect(&self, device: DevicePreference, pair: String) {
         let has_idle_worker = self.connection.with_value(|connection| {
             connection.ready
                 && !connection.running
@@ -216,8 +214,7 @@ impl EngineClient {
             connection.undone.clear();
             connection.ready = false;
         });
-        self.pair_address
-            .set(pair.unwrap_or(OWN_PAIR_ADDRESS).to_owned());
+        self.pair_address.set(pair);
         self.pair.set(None);
         self.problem.set(None);
         if has_idle_worker {

@@ -283,7 +283,7 @@ pub struct Component {
     pub config: serde_json::Value,
     /// The weights in one or more safetensors files, or a tokenizer's `vocab.json` and `merges.txt`.
     pub files: Vec<ManifestFile>,
-    /// Set where the files hold an [`Adapter`](crate::adapters::Adapter): the weights are those of
+    /// Set where the files hold an `adapters::Adapter`: the weights are those of
     /// this component with the adapter merged in. Only [`Components::unet_distilled`] can be one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapter_on: Option<AdapterBase>,
