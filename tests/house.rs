@@ -143,7 +143,12 @@ fn arrows_only_go_down_and_every_folder_is_a_room() {
         .expect("the folder is there")
         .map(|entry| entry.expect("the folder can be read").path())
         .filter(|path| path.is_dir() && !path.ends_with("bin"))
-        .map(|path| path.file_name().unwrap_or_default().to_string_lossy().into())
+        .map(|path| {
+            path.file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into()
+        })
         .collect();
     folders.sort();
     let mut rooms: Vec<&str> = ROOMS.iter().map(|(room, _)| *room).collect();

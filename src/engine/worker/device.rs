@@ -15,7 +15,7 @@ pub async fn select(preference: DevicePreference) -> Result<(Device, DeviceInfo)
     let adapter = if preference == DevicePreference::Cpu {
         Err("the address asks for the CPU".to_owned())
     } else {
-        web_gpu::request_adapter().await
+        gpu::request_adapter().await
     };
     match (adapter, preference) {
         (Ok(adapter), DevicePreference::Automatic) if adapter.is_software => Ok(cpu(format!(
