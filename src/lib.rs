@@ -1,8 +1,8 @@
 //! Firststep: Stable Diffusion XL in the browser, with the diversity of the slow base model at the
 //! speed of a distilled one.
 //!
-//! Data flows one way: bytes → weights → models → sampler → engine → page. Each room knows only
-//! rooms that stand above it in this list; `docs/architecture.md` shows who knows whom.
+//! Data flows one way: bytes → weights → models → sampler → engine → page. The rooms stand below in
+//! three floors; who may know whom is in `docs/architecture.md`, and `tests/house.rs` holds it.
 
 // Ground: no device, no network, no page.
 pub mod browser;
