@@ -3,8 +3,9 @@
 
 use leptos::prelude::*;
 
-use crate::page::workers::engine::{Activity, Problem};
+use crate::page::workers::engine::Problem;
 use crate::protocol::engine::LoadingFrom;
+use crate::view::jobs::Activity;
 use crate::view::progress::Progress;
 use crate::view::units;
 

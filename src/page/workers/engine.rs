@@ -14,50 +14,16 @@ use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
 use super::grid::{CellState, Job, StepTaken, StripStep};
 use crate::history::Listing;
 use crate::protocol::engine::{
-    DeviceInfo, Errand, ErrandId, Event, Extent, JobId, LoadingFrom, PROTOCOL_VERSION, PairInfo,
-    Request,
+    DeviceInfo, Errand, ErrandId, Event, Extent, JobId, PROTOCOL_VERSION, PairInfo, Request,
 };
 use crate::recipe::device::DevicePreference;
 use crate::recipe::{CellAddress, Recipe};
 use crate::view::address::OWN_PAIR_ADDRESS;
+use crate::view::jobs::Activity;
 use crate::view::progress::{Progress, StepClock};
 
 /// The worker's loader, relative to the page.
 const WORKER_ADDRESS: &str = "./worker_loader.js";
-
-/// What the engine is doing.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Activity {
-    /// There is no worker; [`EngineClient::problem`] says why.
-    Stopped,
-    /// The worker loads, chooses its device and reads the pair's manifest.
-    Starting {
-        /// Whether drawing begins by itself afterwards.
-        draws_next: bool,
-    },
-    /// Nothing.
-    Idle,
-    /// A job has been sent and its turn has not come.
-    Waiting,
-    /// The weights come.
-    Loading {
-        received: u64,
-        total: u64,
-        from: LoadingFrom,
-    },
-    /// Weights go to the device, shaders compile.
-    Compiling,
-    /// Steps are being taken.
-    Drawing,
-    /// The running job ends after its current step.
-    Cancelling,
-    /// The last job is finished.
-    Done { images: usize, seconds: f64 },
-    /// The last job was cancelled.
-    Cancelled,
-    /// The last job failed; [`EngineClient::problem`] says why.
-    Failed,
-}
 
 /// What the visitor has to know, and perhaps to answer.
 #[derive(Clone, Debug, PartialEq)]
