@@ -7,7 +7,7 @@ fn main() {
     if wasm && std::env::var_os("CARGO_FEATURE_ENGINE").is_some() {
         // burn registers code in static constructors. Unless they are exported, the linker runs
         // all of them at the beginning of every call into the module, of which each step has
-        // thousands. www/worker_loader.js runs them, once.
+        // thousands. www/start_engine.js runs them, once.
         println!("cargo::rustc-link-arg-bin=worker=--export=__wasm_call_ctors");
         // Models are built by value, and SDXL's has many layers: the usual megabyte is too little.
         println!("cargo::rustc-link-arg-bin=worker=-zstack-size=8388608");

@@ -2,5 +2,6 @@
 //! and the scope of a worker.
 
 pub mod adapter_limits;
+pub mod from_worker;
 #[cfg(target_family = "wasm")]
 pub mod globals;

@@ -12,15 +12,17 @@ use super::grid_state::{Kept, distance, reduced_to_measure};
 use super::pair::{Pair, plan_for};
 use crate::models::{Conditioning, guidance_embedding};
 use crate::picture::image::Frame;
-use crate::protocol::engine::{ErrandId, Event, Extent, JobId, StripView};
+use crate::protocol::engine::{Extent, JobEvent, StripView, TaskEvent, TaskId};
 use crate::recipe::digest::StepDigest;
 use crate::recipe::{CellAddress, Mode, Recipe, Row};
 use crate::sampler::{ModelCall, Sampling, combine, is_guided};
 
 /// What the job loop needs from its surroundings.
 pub trait Host {
-    /// Takes an event for the page.
-    fn emit(&mut self, event: Event);
+    /// Takes an event of the job for the page.
+    fn emit(&mut self, event: JobEvent);
+    /// Takes an event of a task for the page.
+    fn emit_task(&mut self, id: TaskId, event: TaskEvent);
     /// Whether the job has been cancelled.
     fn is_cancelled(&self) -> bool;
     /// Lets messages in, so that a cancellation is seen.
@@ -31,11 +33,11 @@ pub trait Host {
     fn take_strip(&mut self) -> Option<StripRequest>;
 }
 
-/// A strip to decode: [`Errand::Strip`](crate::protocol::engine::Errand::Strip).
+/// A strip to decode: [`Task::Strip`](crate::protocol::engine::Task::Strip).
 #[derive(Clone, Debug, PartialEq)]
 pub struct StripRequest {
-    /// The errand.
-    pub errand: ErrandId,
+    /// The task that asks for it.
+    pub task: TaskId,
     /// The recipe of the cell.
     pub recipe: Recipe,
     /// The cell.
@@ -63,7 +65,6 @@ pub enum Outcome {
 /// The recipe doesn't fit the pair, or the device fails.
 pub async fn generate(
     pair: &Pair,
-    job: JobId,
     recipe: &Recipe,
     extent: &Extent,
     kept: &mut Kept,
@@ -96,7 +97,7 @@ pub async fn generate(
             let latent_length = pair.latent_shape().iter().product();
             Sampling::new(plan, latent_length, u64::from(seed))
         });
-        host.emit(Event::CellStarted { job, cell });
+        host.emit(JobEvent::CellStarted { cell });
         loop {
             host.pause().await;
             while let Some(request) = host.take_strip() {
@@ -121,8 +122,7 @@ pub async fn generate(
             let digest = StepDigest::of(&outcome.predicted_original);
             let target = latent(pair, outcome.predicted_original);
             let preview = frame(pair.decode_preview(target)).await?;
-            host.emit(Event::Step {
-                job,
+            host.emit(JobEvent::Step {
                 cell,
                 step: outcome.step as u32,
                 steps: outcome.steps as u32,
@@ -134,7 +134,7 @@ pub async fn generate(
         }
         let state = kept.cell(cell)?;
         if state.sampling.next().is_some() {
-            host.emit(Event::CellRests { job, cell });
+            host.emit(JobEvent::CellRests { cell });
             continue;
         }
         let start = host.milliseconds();
@@ -142,16 +142,13 @@ pub async fn generate(
         state.milliseconds += host.milliseconds() - start;
         let milliseconds = state.milliseconds;
         let diversity = kept.add_image(cell, &image)?;
-        host.emit(Event::Image {
-            job,
+        host.emit(JobEvent::Image {
             cell,
-            seed,
             frame: image,
             milliseconds,
         });
         if let Some(diversity) = diversity {
-            host.emit(Event::Diversity {
-                job,
+            host.emit(JobEvent::Diversity {
                 row: cell.row,
                 diversity,
             });
@@ -170,13 +167,11 @@ pub async fn strip(
     request: &StripRequest,
     host: &mut impl Host,
 ) -> Result<(), EngineError> {
-    let errand = request.errand;
+    let id = request.task;
     let cell = kept.cell_of(&request.recipe, request.cell);
     let Some((cell, trace)) = cell.and_then(|cell| Some((cell, cell.trace()?))) else {
-        host.emit(Event::ErrandFailed {
-            errand,
-            message: EngineError::NotKept.to_string(),
-        });
+        let message = EngineError::NotKept.to_string();
+        host.emit_task(id, TaskEvent::Failed { message });
         return Ok(());
     };
     let is_finished = cell.sampling.next().is_none();
@@ -189,14 +184,16 @@ pub async fn strip(
         if wants_distances {
             measured.push(reduced_to_measure(&frame));
         }
-        host.emit(Event::StripFrame {
-            errand,
-            step: number,
-            steps: steps as u32,
-            timestep: step.timestep,
-            model: step.model,
-            frame,
-        });
+        host.emit_task(
+            id,
+            TaskEvent::StripFrame {
+                step: number,
+                steps: steps as u32,
+                timestep: step.timestep,
+                model: step.model,
+                frame,
+            },
+        );
         host.pause().await;
     }
     if wants_distances {
@@ -208,9 +205,9 @@ pub async fn strip(
             .iter()
             .map(|frame| distance(frame, &last))
             .collect::<Result<_, _>>()?;
-        host.emit(Event::Convergence { errand, distances });
+        host.emit_task(id, TaskEvent::Convergence { distances });
     }
-    host.emit(Event::ErrandDone { errand });
+    host.emit_task(id, TaskEvent::Done);
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! The page: leptos components, one file each, and what they stand on.
 //!
-//! Only this folder touches the DOM. `engine_client` alone talks to the engine's worker,
-//! `loader_client` alone to the loader's, and `address` alone to the page's address; the components
-//! take signals and give callbacks, and none of them fetches, stores or computes. The folder knows nothing of tensors, weights and IndexedDB.
+//! Only this folder touches the DOM. `workers` alone talks to the two workers, and `shell::address`
+//! alone to the page's address; the components take signals and give callbacks, and none of them
+//! fetches, stores or computes. The folder knows nothing of tensors, weights and IndexedDB.
 
 mod form;
 mod grid;
@@ -36,12 +36,12 @@ use shell::header::PageHeader;
 use shell::results::Results;
 use shell::status::Status;
 use shell::update_offer::UpdateOffer;
-use workers::engine::{EngineClient, ErrandReply};
+use workers::engine::EngineClient;
 use workers::loader::LoaderClient;
 
 use crate::history::Request;
-use crate::protocol::engine::{Errand, Extent, PairChoice};
-use crate::protocol::loader::Gift;
+use crate::protocol::engine::{Extent, PairChoice, Task, TaskEvent};
+use crate::protocol::loader::PairSource;
 use crate::recipe::generation_parameters::ReadParameters;
 use crate::recipe::pair_address::beside;
 use crate::recipe::taken_over::TakenOver;
@@ -63,7 +63,7 @@ fn dialog_is_open() -> bool {
     matches!(document().query_selector("dialog[open]"), Ok(Some(_)))
 }
 
-/// Whether a pair lies beside the page's own, and is never the loader's business.
+/// Whether a pair lies beside the page's own, and is drawn with without a question.
 fn is_with_the_page(address: &str) -> bool {
     address.starts_with(&beside(OWN_PAIR_ADDRESS, ""))
 }
@@ -72,8 +72,8 @@ fn is_with_the_page(address: &str) -> bool {
 #[component]
 pub fn App() -> impl IntoView {
     let controls = Controls::new();
-    let engine = EngineClient::new();
     let loader = LoaderClient::new();
+    let engine = EngineClient::new(loader);
     let models = Panel::new(loader);
     // Sentences about what the visitor gave: the link's and the recipe's.
     let notices = RwSignal::new(Vec::<String>::new());
@@ -86,7 +86,7 @@ pub fn App() -> impl IntoView {
     let shows_results = StoredValue::new(false);
     let results = NodeRef::<leptos::html::Section>::new();
     Effect::new(move |_| {
-        if engine.job.with(Option::is_some) && shows_results.get_value() {
+        if engine.grid.with(Option::is_some) && shows_results.get_value() {
             shows_results.set_value(false);
             // The grid is laid out by then.
             request_animation_frame(move || {
@@ -186,12 +186,12 @@ pub fn App() -> impl IntoView {
     let history_problem = RwSignal::new(None::<String>);
     let ask_history = Callback::new(move |request: Request| {
         history_problem.set(None);
-        let reply = move |reply| {
-            if let ErrandReply::Failed(sentence) = reply {
-                history_problem.set(Some(sentence));
+        let reply = move |event| {
+            if let TaskEvent::Failed { message } = event {
+                history_problem.set(Some(message));
             }
         };
-        engine.run_errand(Errand::History(request), reply);
+        engine.run_task(Task::History(request), reply);
     });
     let complain = Callback::new(move |sentence: String| {
         notices.set(vec![sentence]);
@@ -221,14 +221,14 @@ pub fn App() -> impl IntoView {
     let download_size = Signal::derive(move || {
         let loads_itself = engine
             .pair_address
-            .with(|address| is_with_the_page(address) || loader.leaves_to_engine(address));
+            .with(|address| is_with_the_page(address) || loader.loads_at_once(address));
         if !loads_itself {
             return None;
         }
         let size = engine
             .pair
             .with(|pair| pair.as_ref().map(|pair| pair.download_size));
-        engine.job.with(Option::is_none).then_some(size).flatten()
+        engine.grid.with(Option::is_none).then_some(size).flatten()
     });
     // Both stay as they are while the next pair's manifest comes, or can't be had.
     let example_prompts = Memo::new(move |last: Option<&Vec<String>>| {
@@ -276,7 +276,7 @@ pub fn App() -> impl IntoView {
     });
 
     view! {
-        <UpdateOffer has_come=has_come busy=engine.busy() />
+        <UpdateOffer has_come=has_come busy=engine.is_busy />
         <PageHeader pair=engine.pair device=engine.device models=models />
         <main class="workbench">
             <form
@@ -297,7 +297,7 @@ pub fn App() -> impl IntoView {
                     on_generate=generate
                 />
                 <Actions
-                    busy=engine.busy()
+                    busy=engine.is_busy
                     on_first_look=first_look
                     on_cancel=cancel
                 />
@@ -325,7 +325,7 @@ pub fn App() -> impl IntoView {
                 <OpenPicture
                     on_open=turns.open
                     on_parameters=take_over
-                    on_manifest=Callback::new(move |text| models.open_with(Gift::Manifest(text)))
+                    on_manifest=Callback::new(move |text| models.open_with(PairSource::Manifest(text)))
                     on_problem=complain
                 />
                 <History

@@ -1,7 +1,5 @@
-//! The messages between the page and the worker: one enum each way, and nothing else is shared.
-//!
-//! The page starts a worker and sends [`Request::Start`] once the worker has said
-//! [`Event::Ready`]; messages sent before that would be lost while the worker's module loads.
+//! The messages between the page and the engine's worker: one enum each way, and nothing else is
+//! shared. The worker's come in the envelope [`FromWorker`](crate::browser::from_worker::FromWorker).
 
 use serde::{Deserialize, Serialize};
 
@@ -17,13 +15,13 @@ use crate::vocabulary::Vocabulary;
 
 /// Raised with every change of the messages: a page that was loaded before a deploy must not talk
 /// past a worker that was loaded after it.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// Numbers the jobs of one page, counting up.
 pub type JobId = u32;
 
-/// Numbers the errands of one page, counting up.
-pub type ErrandId = u32;
+/// Numbers the tasks of one page, counting up.
+pub type TaskId = u32;
 
 /// The kind of device that the models run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,9 +137,9 @@ pub enum StripView {
 
 /// Work beside the jobs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Errand {
-    /// Decode the steps that a cell has taken: an [`Event::StripFrame`] for each, and
-    /// [`Event::Convergence`] where the cell is finished and targets are asked for.
+pub enum Task {
+    /// Decode the steps that a cell has taken: a [`TaskEvent::StripFrame`] for each, and
+    /// [`TaskEvent::Convergence`] where the cell is finished and targets are asked for.
     Strip {
         /// The recipe of the cell.
         recipe: Recipe,
@@ -152,25 +150,23 @@ pub enum Errand {
         /// Steps to leave out at the beginning.
         skip: u32,
     },
-    /// Encode a file to save: [`Event::File`].
+    /// Encode a file to save: [`TaskEvent::File`].
     File(Box<FileRequest>),
-    /// What becomes of the history of runs: [`Event::History`].
+    /// Change or list the history of runs: [`Event::History`].
     History(history::Request),
 }
 
-/// From the page to the worker.
+/// From the page to the engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
-    /// Answers [`Event::Ready`]: choose the device and read the pair's manifest. Comes again, between
-    /// two jobs, to change the pair; what the device has compiled stays where it is the same.
+    /// Choose the device and read the pair's manifest. It may come again between two jobs, to change
+    /// the pair; what the device has compiled stays where the device is the same.
     Start {
-        /// [`PROTOCOL_VERSION`] of the page.
-        version: u32,
         /// The device that the visitor asked for.
         device: DevicePreference,
         /// Address of the pair's manifest, absolute.
         manifest_url: String,
-        /// The same as the page names it, relative to the page: so it goes into the history.
+        /// The same address relative to the page, for the history.
         pair_address: String,
     },
     /// Draw a grid, or a part of it. A job that comes while another runs waits for it.
@@ -182,12 +178,15 @@ pub enum Request {
         /// How much of it.
         extent: Extent,
     },
+    /// Hold the pair's weights in memory for as long as this worker lives, since they can't be
+    /// stored.
+    HoldWeights,
     /// A small piece of work, done between two steps of whatever job runs.
-    Errand {
+    Task {
         /// Chosen by the page.
-        errand: ErrandId,
+        id: TaskId,
         /// What to do.
-        task: Errand,
+        task: Task,
     },
     /// End a running or waiting job; the running one ends within a step.
     Cancel {
@@ -196,38 +195,49 @@ pub enum Request {
     },
 }
 
-/// From the worker to the page.
+/// From the engine to the page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
-    /// The worker's module runs and takes messages.
-    Ready {
-        /// [`PROTOCOL_VERSION`] of the worker.
-        version: u32,
-    },
     /// The device that the models will run on.
     Device(DeviceInfo),
     /// The pair's manifest has been read.
     Pair(Box<PairInfo>),
-    /// The engine can't go on: no manifest, no device, another protocol version.
-    Failed {
-        /// A sentence that says what is wrong and what to do.
-        message: String,
-    },
     /// Something that the visitor should know though the work goes on, such as a browser that
     /// stores nothing.
     Notice {
         /// A sentence that says what it means.
         message: String,
     },
-    /// The job's turn has come.
-    JobStarted {
+    /// The history as it is now.
+    History(Box<history::Listing>),
+    /// What becomes of a job.
+    Job {
         /// The job.
         job: JobId,
+        /// What happened.
+        event: JobEvent,
     },
+    /// What becomes of a task.
+    Task {
+        /// The task.
+        id: TaskId,
+        /// What happened.
+        event: TaskEvent,
+    },
+}
+
+/// What becomes of a job. The last event is [`Done`](JobEvent::Done),
+/// [`Cancelled`](JobEvent::Cancelled), [`Failed`](JobEvent::Failed) or
+/// [`LacksWeights`](JobEvent::LacksWeights).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum JobEvent {
+    /// Weights of the pair are not in the store, so the job was not begun. The loader can bring
+    /// them; then the job is to be sent again.
+    LacksWeights,
+    /// The job's turn has come.
+    Started,
     /// Weights arrive or are read.
     Loading {
-        /// The job that waits for them.
-        job: JobId,
         /// Bytes so far.
         received: u64,
         /// Bytes in all.
@@ -236,21 +246,14 @@ pub enum Event {
         from: LoadingFrom,
     },
     /// The weights go to the device and the first shaders compile.
-    Compiling {
-        /// The job that waits for it.
-        job: JobId,
-    },
+    Compiling,
     /// The work on a cell begins.
     CellStarted {
-        /// The job.
-        job: JobId,
         /// The cell.
         cell: CellAddress,
     },
     /// A step is done.
     Step {
-        /// The job.
-        job: JobId,
         /// The cell.
         cell: CellAddress,
         /// Steps done, from 1.
@@ -268,19 +271,13 @@ pub enum Event {
     },
     /// A cell has been taken as deep as the job's extent says and rests, its latent kept.
     CellRests {
-        /// The job.
-        job: JobId,
         /// The cell.
         cell: CellAddress,
     },
     /// A cell's image is done.
     Image {
-        /// The job.
-        job: JobId,
         /// The cell.
         cell: CellAddress,
-        /// The cell's seed.
-        seed: u32,
         /// The image.
         frame: Frame,
         /// Time of the model's steps and the last decode, without the previews' decodes.
@@ -288,34 +285,28 @@ pub enum Event {
     },
     /// How different the finished images of a row are, after another one.
     Diversity {
-        /// The job.
-        job: JobId,
         /// Index of the row.
         row: u32,
         /// Mean pairwise structural dissimilarity, with its interval.
         diversity: Diversity,
     },
     /// Every cell of the job is done.
-    JobDone {
-        /// The job.
-        job: JobId,
-    },
+    Done,
     /// The job was cancelled; what is finished stays.
-    JobCancelled {
-        /// The job.
-        job: JobId,
-    },
+    Cancelled,
     /// The job can't be finished.
-    JobFailed {
-        /// The job.
-        job: JobId,
+    Failed {
         /// A sentence that says what is wrong and what to do.
         message: String,
     },
+}
+
+/// What becomes of a task. The last event is [`Done`](TaskEvent::Done) or
+/// [`Failed`](TaskEvent::Failed).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum TaskEvent {
     /// A step of a strip.
     StripFrame {
-        /// The errand.
-        errand: ErrandId,
         /// The step, from 1.
         step: u32,
         /// Steps of this cell in all.
@@ -329,30 +320,19 @@ pub enum Event {
     },
     /// How far the Diffusion Target of each step is from the final image (the paper's Figure 5).
     Convergence {
-        /// The errand.
-        errand: ErrandId,
         /// Structural dissimilarity to the final image, a number per step.
         distances: Vec<f64>,
     },
     /// A file is encoded.
     File {
-        /// The errand.
-        errand: ErrandId,
         /// The file's bytes.
         #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
-    /// The history as it is now.
-    History(Box<history::Listing>),
-    /// An errand is done; what it brought came before.
-    ErrandDone {
-        /// The errand.
-        errand: ErrandId,
-    },
-    /// An errand can't be done.
-    ErrandFailed {
-        /// The errand.
-        errand: ErrandId,
+    /// All of it has come.
+    Done,
+    /// The task can't be done.
+    Failed {
         /// A sentence that says what is wrong and what to do.
         message: String,
     },

@@ -1,5 +1,5 @@
 //! The messages between the page and the loader's worker: one enum each way, and nothing else is
-//! shared.
+//! shared. The worker's come in the envelope [`FromWorker`](crate::browser::from_worker::FromWorker).
 //!
 //! A pair is named by the *address* of its manifest relative to the page, as the engine's
 //! [`Request::Start`](crate::protocol::engine::Request::Start) names it: `pairs/sdxl-dmd2.json`, or
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::browser::adapter_limits::AdapterLimits;
 
 /// Raised with every change of the messages.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// A licence that has to be accepted before a download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct Licence {
 /// Where a pair in the list is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
-    /// It lies beside the page and is fetched by the engine when it is first drawn with.
+    /// It lies beside the page and is loaded without a question when it is first drawn with.
     Bundled,
     /// The page knows it; its files are on other hosts.
     Offered,
@@ -66,7 +66,7 @@ pub struct PairEntry {
     pub missing: Option<u64>,
     /// Bytes that it takes in the store now.
     pub stored: u64,
-    /// Of these, the bytes that other pairs use too.
+    /// The part of the stored bytes that other pairs use too.
     pub shared: u64,
     /// The names of the pairs that use them.
     pub shared_with: Vec<String>,
@@ -97,13 +97,13 @@ pub struct Library {
     pub storage: Storage,
 }
 
-/// A pair that the visitor gives.
+/// Where a pair that the visitor adds comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Gift {
-    /// What was typed: a hub's `owner/name`, or an address with `https://`, of a manifest, of a
+pub enum PairSource {
+    /// What the visitor typed: a hub's `owner/name`, or an address with `https://`, of a manifest, of a
     /// folder in diffusers' layout, or of a single checkpoint file.
-    Text(String),
-    /// The text of a manifest file that was dropped.
+    Typed(String),
+    /// The text of a manifest file that was dropped on the page.
     Manifest(String),
 }
 
@@ -166,9 +166,9 @@ pub enum Phase {
     Searching,
 }
 
-/// How far a load is.
+/// How far a load of a pair is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct LoadProgress {
     /// The pair.
     pub address: String,
     /// What is being done.
@@ -186,17 +186,15 @@ pub struct Progress {
 /// From the page to the loader.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
-    /// Answers [`Event::Ready`]; [`Event::Library`] follows.
+    /// Open the store, before anything else is asked; [`Event::Library`] follows.
     Start {
-        /// [`PROTOCOL_VERSION`] of the page.
-        version: u32,
-        /// The page's own address, which the pairs' are relative to.
+        /// The page's own address, to which the pairs' addresses are relative.
         page_url: String,
     },
-    /// Look anew: [`Event::Library`].
+    /// List all pairs again: [`Event::Library`].
     List,
-    /// Take up a pair: [`Event::Added`], or [`Event::Failed`] without an address.
-    Add(Gift),
+    /// Add a pair: [`Event::Added`], or [`Event::Failed`] without an address.
+    Add(PairSource),
     /// Delete a pair's weights, but for what others use; one that was added is forgotten.
     Delete {
         /// The pair.
@@ -224,14 +222,9 @@ pub enum Request {
 /// From the loader to the page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
-    /// The worker's module runs and takes messages.
-    Ready {
-        /// [`PROTOCOL_VERSION`] of the worker.
-        version: u32,
-    },
     /// All pairs as they are now.
     Library(Library),
-    /// A pair was taken up.
+    /// A pair was added.
     Added {
         /// Its address.
         address: String,
@@ -239,8 +232,8 @@ pub enum Event {
     /// What a pair needs.
     Checked(Box<Preflight>),
     /// A load goes on. At most a few a second.
-    Progress(Progress),
-    /// Something that a load went through and got over: a sentence.
+    Progress(LoadProgress),
+    /// A mishap of a load that it has recovered from.
     Notice {
         /// The pair.
         address: String,

@@ -87,6 +87,18 @@ pub enum Cancelling {
     Nothing,
 }
 
+/// What follows where the engine lacks weights for a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lacking {
+    /// They are to be fetched.
+    Fetch,
+    /// They are being fetched, or the job is not wanted any more.
+    IsFetched,
+    /// They were fetched for this very job, and others are lacking now: fetching them once more
+    /// could go on for ever.
+    InVain,
+}
+
 /// Whether the engine takes jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Engine {
@@ -110,6 +122,8 @@ pub struct Jobs<Grid> {
     waiting: VecDeque<Order<Grid>>,
     /// What a dead worker or a failed job left undone.
     undone: Vec<Order<Grid>>,
+    /// The last job for which weights were fetched.
+    fetched_for: JobId,
     activity: Activity,
 }
 
@@ -121,6 +135,7 @@ impl<Grid> Default for Jobs<Grid> {
             running: None,
             waiting: VecDeque::new(),
             undone: Vec::new(),
+            fetched_for: 0,
             activity: Activity::Stopped,
         }
     }
@@ -252,12 +267,20 @@ impl<Grid> Jobs<Grid> {
         }
     }
 
-    /// The pair's weights are not all in the store: jobs wait until they are.
-    pub fn lacks_weights(&mut self) {
-        if self.engine == Engine::TakesJobs && self.running.is_none() && !self.waiting.is_empty() {
-            self.engine = Engine::LacksWeights;
-            self.activity = Activity::Waiting;
+    /// The engine lacks weights for a job that it was to begin, and begins none that waits.
+    pub fn lacks_weights(&mut self, id: JobId) -> Lacking {
+        if id <= self.fetched_for {
+            return Lacking::InVain;
         }
+        let is_next = self.engine == Engine::TakesJobs
+            && self.running.is_none()
+            && self.waiting.iter().any(|order| order.id == id);
+        if !is_next {
+            return Lacking::IsFetched;
+        }
+        self.engine = Engine::LacksWeights;
+        self.activity = Activity::Waiting;
+        Lacking::Fetch
     }
 
     /// Whether jobs wait for the pair's weights.
@@ -279,6 +302,8 @@ impl<Grid> Jobs<Grid> {
     /// The weights have come: the jobs that wait are to be posted.
     pub fn fetched(&mut self) -> Vec<Request> {
         if self.waits_for_weights() {
+            let last = self.waiting.back().map(|order| order.id);
+            self.fetched_for = last.unwrap_or(self.fetched_for);
             self.takes_jobs()
         } else {
             Vec::new()
@@ -620,8 +645,8 @@ mod tests {
         order(&mut jobs, 1);
         order(&mut jobs, 2);
         // The engine says so of each.
-        jobs.lacks_weights();
-        jobs.lacks_weights();
+        assert_eq!(jobs.lacks_weights(1), Lacking::Fetch);
+        assert_eq!(jobs.lacks_weights(2), Lacking::IsFetched);
         assert!(jobs.waits_for_weights());
         jobs.fetches(3, 10);
         assert!(jobs.is_busy());
@@ -648,11 +673,25 @@ mod tests {
     }
 
     #[test]
+    fn weights_are_not_fetched_for_the_same_job_again_and_again() {
+        let mut jobs = ready();
+        order(&mut jobs, 1);
+        assert_eq!(jobs.lacks_weights(1), Lacking::Fetch);
+        assert_eq!(jobs.fetched(), [request(1, 1)]);
+        assert_eq!(jobs.lacks_weights(1), Lacking::InVain);
+        assert!(!jobs.failed(1, no_rest));
+        assert_eq!(*jobs.activity(), Activity::Failed);
+        // Tried again, it is another job.
+        assert_eq!(jobs.go_on(), [Ordered::Post(request(2, 1))]);
+        assert_eq!(jobs.lacks_weights(2), Lacking::Fetch);
+    }
+
+    #[test]
     fn cancelling_the_last_job_stops_the_fetching() {
         let mut jobs = ready();
         order(&mut jobs, 1);
         order(&mut jobs, 2);
-        jobs.lacks_weights();
+        jobs.lacks_weights(1);
         assert_eq!(jobs.cancel(), Cancelling::Ended);
         assert_eq!(jobs.cancel(), Cancelling::StopFetching);
         assert_eq!(*jobs.activity(), Activity::Cancelled);
@@ -663,7 +702,7 @@ mod tests {
     fn weights_that_can_not_be_had_leave_the_jobs_undone() {
         let mut jobs = ready();
         order(&mut jobs, 1);
-        jobs.lacks_weights();
+        jobs.lacks_weights(1);
         jobs.fetch_failed();
         assert_eq!(*jobs.activity(), Activity::Failed);
         assert_eq!(jobs.go_on(), [Ordered::Post(request(2, 1))]);

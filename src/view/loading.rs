@@ -4,10 +4,12 @@
 //! tests reach them.
 
 use super::units::{percent, share, size};
-use crate::protocol::loader::{Origin, PairEntry, PairState, Phase, Preflight, Progress, Verdict};
+use crate::protocol::loader::{
+    LoadProgress, Origin, PairEntry, PairState, Phase, Preflight, Verdict,
+};
 
 /// The time that a load still takes; none where it can't be told.
-pub fn time_left(progress: &Progress) -> Option<String> {
+pub fn time_left(progress: &LoadProgress) -> Option<String> {
     let left = progress.total.saturating_sub(progress.received);
     let seconds = left as f64 / progress.speed;
     // A speed of nothing, and one that can't be a speed.
@@ -33,7 +35,7 @@ pub fn time_left(progress: &Progress) -> Option<String> {
 }
 
 /// Bytes, speed and time left of a load, as far as each is known.
-pub fn progress(progress: &Progress) -> String {
+pub fn progress(progress: &LoadProgress) -> String {
     let mut words = Vec::new();
     if progress.total > 0 {
         words.push(share(progress.received, progress.total));
@@ -240,8 +242,8 @@ mod tests {
         }
     }
 
-    fn load(received: u64, total: u64, speed: f64) -> Progress {
-        Progress {
+    fn load(received: u64, total: u64, speed: f64) -> LoadProgress {
+        LoadProgress {
             address: "pairs/two.json".to_owned(),
             phase: Phase::Loading,
             file: String::new(),
@@ -306,7 +308,7 @@ mod tests {
         );
         assert_eq!(progress(&load(0, 6_940_000_000, 0.0)), "0.00 of 6.94 GB");
         assert_eq!(progress(&load(0, 0, 0.0)), "");
-        let waits = Progress {
+        let waits = LoadProgress {
             phase: Phase::Offline,
             ..load(2_340_000_000, 6_940_000_000, 24.1e6)
         };

@@ -6,6 +6,7 @@ pub mod jobs;
 pub mod label;
 pub mod loading;
 pub mod progress;
+pub mod requested_loads;
 pub mod rows;
 pub mod stretches;
 pub mod strip;

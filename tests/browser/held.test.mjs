@@ -19,7 +19,7 @@ const REFERENCE = new URL("reference/", import.meta.url);
 // Bytes of all buffers that a run with the bundled pair may make on the device. As f32, the weights
 // alone take 115 MB; held, and with all that is computed, it is 48 MB, or 63 MB with an adapter.
 const MAXIMUM_BYTES = 80_000_000;
-const LOADER = "/worker_loader.js";
+const LOADER = "/start_engine.js";
 // Before the engine's own code: says how many bytes of buffers there have been.
 const COUNT_BYTES = `{
   const create = GPUDevice.prototype.createBuffer;

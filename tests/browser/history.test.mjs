@@ -224,7 +224,7 @@ test("a browser that stores nothing says so once and draws", { timeout: TIMEOUT 
     wasm.__wasm_call_ctors();
   `;
   const prepare = ({ server }) =>
-    server.fault("/worker_loader.js", { replaceBody: Buffer.from(loader) });
+    server.fault("/start_engine.js", { replaceBody: Buffer.from(loader) });
   await withPage({ parameters: QUICK, prepare }, async ({ page }) => {
     await draw(page);
     await page.waitForStatus([/^Done: 1 image/], 30_000);

@@ -16,7 +16,7 @@ const TIMEOUT = 3 * 60_000;
 const FILL_SERVICE_WORKER = fileURLToPath(
   new URL("../../tools/setup/fill-service-worker", import.meta.url),
 );
-const WORKER_FILES = ["/worker_loader.js", "/worker.js", "/worker_bg.wasm"];
+const WORKER_FILES = ["/start_engine.js", "/worker.js", "/worker_bg.wasm"];
 
 /** Waits until the page's function, which may be asynchronous, gives something that is true. */
 async function until({ page }, happens, argument) {
@@ -101,7 +101,7 @@ test(
       await drawing.waitUntilKept();
       const idle = new FirststepPage(await browser.newPage(), server.url);
       await idle.open(QUICK);
-      const oldLoader = await textOf(drawing, "worker_loader.js");
+      const oldLoader = await textOf(drawing, "start_engine.js");
       await drawing.pressGenerate();
       await drawing.page.locator('[data-state="running"]').waitFor({ timeout: TIMEOUT });
 
@@ -110,11 +110,11 @@ test(
       const newStyle = "style-of-the-next-build.css";
       await rename(join(folder, oldStyle), join(folder, newStyle));
       await appendFile(join(folder, newStyle), ":root { --build: next; }");
-      await appendFile(join(folder, "worker_loader.js"), "// of the next build\n");
+      await appendFile(join(folder, "start_engine.js"), "// of the next build\n");
       const index = await readFile(join(folder, "index.html"), "utf8");
       await writeFile(join(folder, "index.html"), index.replaceAll(oldStyle, newStyle));
       fillServiceWorker(folder);
-      const newLoader = await readFile(join(folder, "worker_loader.js"), "utf8");
+      const newLoader = await readFile(join(folder, "start_engine.js"), "utf8");
 
       await look(drawing);
       const offer = drawing.control("update-offer");
@@ -122,7 +122,7 @@ test(
       assert.ok(await drawing.control("update-now").isDisabled());
       // What the host has no more, and what it has another of.
       assert.ok((await textOf(drawing, oldStyle)).length > 0);
-      assert.equal(await textOf(drawing, "worker_loader.js"), oldLoader);
+      assert.equal(await textOf(drawing, "start_engine.js"), oldLoader);
 
       await idle.control("update-now").click();
       await idle.control("update-offer").getByText(/Another tab of this page is drawing/).waitFor();
@@ -151,7 +151,7 @@ test(
         );
         await page.waitForStatus([/^Ready/], 60_000);
         assert.match(page.page.url(), /prompt=/);
-        assert.equal(await textOf(page, "worker_loader.js"), newLoader);
+        assert.equal(await textOf(page, "start_engine.js"), newLoader);
         assert.equal(await page.control("update-now").count(), 0);
       }
       assert.equal((await cacheNames(idle)).length, 1, "the old build is gone");

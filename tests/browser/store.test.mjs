@@ -64,7 +64,7 @@ function startLoader(page) {
   return page.page.evaluate(
     (address) =>
       new Promise((resolve) => {
-        const worker = new Worker("./loader_loader.js", { type: "module" });
+        const worker = new Worker("./start_loader.js", { type: "module" });
         globalThis.testLoader = worker;
         globalThis.testEvents = [];
         worker.onmessage = ({ data }) => {

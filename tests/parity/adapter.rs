@@ -8,7 +8,7 @@ use firststep::engine::{Host, StripRequest, generate};
 use firststep::engine::{Pair, describe};
 use firststep::models::Conditioning;
 use firststep::picture::image::Frame;
-use firststep::protocol::engine::{Event, Extent};
+use firststep::protocol::engine::{Extent, JobEvent, TaskEvent, TaskId};
 use firststep::recipe::Mode;
 use firststep::sampler::ModelRole;
 use firststep::weights::format::tensor::{Encoding, StoredTensor};
@@ -506,11 +506,13 @@ fn a_branch_beside_a_held_layer_does_what_merging_does() {
 struct LastImage(Option<Frame>);
 
 impl Host for LastImage {
-    fn emit(&mut self, event: Event) {
-        if let Event::Image { frame, .. } = event {
+    fn emit(&mut self, event: JobEvent) {
+        if let JobEvent::Image { frame, .. } = event {
             self.0 = Some(frame);
         }
     }
+
+    fn emit_task(&mut self, _: TaskId, _: TaskEvent) {}
 
     fn is_cancelled(&self) -> bool {
         false
@@ -545,7 +547,6 @@ fn a_distilled_model_with_embedded_guidance_takes_it_from_the_recipe() {
         let mut host = LastImage::default();
         block_on(generate(
             &pair,
-            1,
             &recipe,
             &Extent::default(),
             &mut Kept::default(),

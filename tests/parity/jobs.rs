@@ -9,25 +9,25 @@ use firststep::engine::Kept;
 use firststep::engine::{Outcome, StripRequest, generate, strip};
 use firststep::engine::{Pair, describe};
 use firststep::picture::image::Frame;
-use firststep::protocol::engine::{Event, Extent, StripView};
+use firststep::protocol::engine::{Extent, JobEvent, StripView, TaskEvent, TaskId};
 use firststep::recipe::{Axis, CellAddress, Mode, Recipe};
 use firststep::sampler::ModelRole;
 
 use crate::support::{BundledPair, Recorder, block_on};
 
-/// What a test looks for in what a job said.
-trait Said {
+/// What a test looks for in the events of a job.
+trait RecordedJob {
     fn images(&self) -> BTreeMap<CellAddress, &Frame>;
     fn previews(&self, wanted: CellAddress) -> Vec<&Frame>;
     fn resting(&self) -> usize;
 }
 
-impl Said for Recorder {
+impl RecordedJob for Recorder {
     fn images(&self) -> BTreeMap<CellAddress, &Frame> {
         self.events
             .iter()
             .filter_map(|event| match event {
-                Event::Image { cell, frame, .. } => Some((*cell, frame)),
+                JobEvent::Image { cell, frame, .. } => Some((*cell, frame)),
                 _ => None,
             })
             .collect()
@@ -37,7 +37,7 @@ impl Said for Recorder {
         self.events
             .iter()
             .filter_map(|event| match event {
-                Event::Step { cell, preview, .. } if *cell == wanted => Some(preview),
+                JobEvent::Step { cell, preview, .. } if *cell == wanted => Some(preview),
                 _ => None,
             })
             .collect()
@@ -46,7 +46,7 @@ impl Said for Recorder {
     fn resting(&self) -> usize {
         self.events
             .iter()
-            .filter(|event| matches!(event, Event::CellRests { .. }))
+            .filter(|event| matches!(event, JobEvent::CellRests { .. }))
             .count()
     }
 }
@@ -71,7 +71,7 @@ fn run(
     kept: &mut Kept,
     recorder: &mut Recorder,
 ) -> Outcome {
-    block_on(generate(pair, 1, recipe, extent, kept, recorder)).expect("no failure")
+    block_on(generate(pair, recipe, extent, kept, recorder)).expect("no failure")
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn cells_that_rested_and_cells_that_were_cancelled_end_as_a_full_run_does() {
     let row = second
         .events
         .iter()
-        .any(|event| matches!(event, Event::Diversity { .. }));
+        .any(|event| matches!(event, JobEvent::Diversity { .. }));
     assert!(!row, "one image of a row has nothing to differ from");
 }
 
@@ -151,7 +151,7 @@ fn a_row_tells_its_diversity_from_the_second_image_on() {
         .events
         .iter()
         .filter_map(|event| match event {
-            Event::Diversity { row, diversity, .. } => Some((*row, diversity.pictures)),
+            JobEvent::Diversity { row, diversity } => Some((*row, diversity.pictures)),
             _ => None,
         })
         .collect();
@@ -195,11 +195,11 @@ fn rows_along_an_axis_are_the_runs_that_they_stand_for() {
 type Labelled<'a> = (u32, f32, ModelRole, &'a Frame);
 
 /// The frames of a strip and its distances.
-fn frames(events: &[Event]) -> (Vec<Labelled<'_>>, Option<&Vec<f64>>) {
+fn frames(events: &[(TaskId, TaskEvent)]) -> (Vec<Labelled<'_>>, Option<&Vec<f64>>) {
     let frames = events
         .iter()
-        .filter_map(|event| match event {
-            Event::StripFrame {
+        .filter_map(|(_, event)| match event {
+            TaskEvent::StripFrame {
                 step,
                 timestep,
                 model,
@@ -209,8 +209,8 @@ fn frames(events: &[Event]) -> (Vec<Labelled<'_>>, Option<&Vec<f64>>) {
             _ => None,
         })
         .collect();
-    let distances = events.iter().find_map(|event| match event {
-        Event::Convergence { distances, .. } => Some(distances),
+    let distances = events.iter().find_map(|(_, event)| match event {
+        TaskEvent::Convergence { distances } => Some(distances),
         _ => None,
     });
     (frames, distances)
@@ -223,7 +223,7 @@ fn a_strip_has_a_frame_per_step_and_ends_at_the_image() {
     recipe.seed_count = 1;
     let cell = CellAddress::default();
     let request = |view, skip| StripRequest {
-        errand: 5,
+        task: 5,
         recipe: recipe.clone(),
         cell,
         view,
@@ -235,7 +235,7 @@ fn a_strip_has_a_frame_per_step_and_ends_at_the_image() {
     recorder.strips.push_back(request(StripView::Target, 0));
     let all = Extent::default();
     run(&pair, &recipe, &all, &mut kept, &mut recorder);
-    let (early, no_distances) = frames(&recorder.events);
+    let (early, no_distances) = frames(&recorder.task_events);
     assert_eq!(early.len(), 1);
     assert!(no_distances.is_none(), "there is no image to be far from");
 
@@ -243,13 +243,13 @@ fn a_strip_has_a_frame_per_step_and_ends_at_the_image() {
         let mut host = Recorder::default();
         block_on(strip(&pair, &kept, &request, &mut host)).expect("a strip");
         assert!(matches!(
-            host.events.last(),
-            Some(Event::ErrandDone { errand: 5 })
+            host.task_events.last(),
+            Some((5, TaskEvent::Done))
         ));
         host
     };
     let targets = decode(request(StripView::Target, 0));
-    let (found, distances) = frames(&targets.events);
+    let (found, distances) = frames(&targets.task_events);
     let previews = recorder.previews(cell);
     let shown: Vec<_> = found.iter().map(|(.., frame)| *frame).collect();
     assert_eq!(shown, previews, "the targets of the steps themselves");
@@ -274,7 +274,7 @@ fn a_strip_has_a_frame_per_step_and_ends_at_the_image() {
     assert!(distances[3] < 1e-6, "{distances:?}");
 
     let samples = decode(request(StripView::Sample, 1));
-    let (found, distances) = frames(&samples.events);
+    let (found, distances) = frames(&samples.task_events);
     let steps: Vec<_> = found.iter().map(|(step, ..)| *step).collect();
     assert_eq!(steps, [2, 3, 4]);
     assert!(distances.is_none());
@@ -285,7 +285,7 @@ fn a_strip_has_a_frame_per_step_and_ends_at_the_image() {
 fn a_strip_of_another_recipe_is_a_sentence() {
     let (pair, recipe) = load();
     let request = StripRequest {
-        errand: 1,
+        task: 1,
         recipe,
         cell: CellAddress::default(),
         view: StripView::Target,
@@ -294,8 +294,8 @@ fn a_strip_of_another_recipe_is_a_sentence() {
     let mut host = Recorder::default();
     block_on(strip(&pair, &Kept::default(), &request, &mut host))
         .expect("no failure of the device");
-    match host.events.as_slice() {
-        [Event::ErrandFailed { errand: 1, message }] => {
+    match host.task_events.as_slice() {
+        [(1, TaskEvent::Failed { message })] => {
             assert!(message.contains("Draw it again"), "{message}");
         }
         events => panic!("{events:?}"),

@@ -9,7 +9,7 @@ use firststep::engine::Kept;
 use firststep::engine::{Outcome, generate};
 use firststep::engine::{Pair, describe, plan_for};
 use firststep::picture::image::Frame;
-use firststep::protocol::engine::{Event, Extent};
+use firststep::protocol::engine::{Extent, JobEvent};
 use firststep::recipe::link::Link;
 use firststep::recipe::{CellAddress, Mode};
 use firststep::sampler::ModelRole;
@@ -106,7 +106,6 @@ fn pictures_and_targets_are_those_of_diffusers() {
         let mut recorder = Recorder::default();
         let outcome = block_on(generate(
             pair,
-            1,
             &recipe,
             &Extent::default(),
             &mut Kept::default(),
@@ -114,8 +113,8 @@ fn pictures_and_targets_are_those_of_diffusers() {
         ));
         assert_eq!(outcome.expect("a picture"), Outcome::Done);
         let frame = recorder.events.iter().find_map(|event| match event {
-            Event::Step { step, preview, .. } if Some(*step) == picture.step => Some(preview),
-            Event::Image { frame, .. } if picture.step.is_none() => Some(frame),
+            JobEvent::Step { step, preview, .. } if Some(*step) == picture.step => Some(preview),
+            JobEvent::Image { frame, .. } if picture.step.is_none() => Some(frame),
             _ => None,
         });
         let error = root_mean_square_error(frame.expect("a picture"), &picture.file);
@@ -141,7 +140,6 @@ fn a_cancelled_job_ends_within_a_step_and_keeps_what_is_done() {
     };
     let outcome = block_on(generate(
         &pair,
-        1,
         &recipe,
         &Extent::default(),
         &mut Kept::default(),
@@ -151,7 +149,7 @@ fn a_cancelled_job_ends_within_a_step_and_keeps_what_is_done() {
     assert_eq!(recorder.events.len(), 7);
     assert!(matches!(
         recorder.events[4],
-        Event::Image {
+        JobEvent::Image {
             cell: CellAddress { row: 0, column: 0 },
             ..
         }

@@ -12,7 +12,7 @@ use firststep::engine::EngineError;
 use firststep::engine::PairFiles;
 use firststep::engine::{Host, StripRequest};
 use firststep::models::Weights;
-use firststep::protocol::engine::Event;
+use firststep::protocol::engine::{JobEvent, TaskEvent, TaskId};
 use firststep::weights::footprint::EXPANDED_LIMIT;
 use firststep::weights::format::safetensors;
 use firststep::weights::format::tensor::StoredTensor;
@@ -214,18 +214,23 @@ impl PairFiles for BundledPair {
     }
 }
 
-/// Keeps what a job says, and asks for strips between two steps.
+/// Keeps the events of a job, and asks for strips between two steps.
 #[derive(Default)]
 pub struct Recorder {
-    pub events: Vec<Event>,
+    pub events: Vec<JobEvent>,
+    pub task_events: Vec<(TaskId, TaskEvent)>,
     /// Events after which the job is cancelled.
     pub cancel_after: Option<usize>,
     pub strips: VecDeque<StripRequest>,
 }
 
 impl Host for Recorder {
-    fn emit(&mut self, event: Event) {
+    fn emit(&mut self, event: JobEvent) {
         self.events.push(event);
+    }
+
+    fn emit_task(&mut self, id: TaskId, event: TaskEvent) {
+        self.task_events.push((id, event));
     }
 
     fn is_cancelled(&self) -> bool {
@@ -244,7 +249,7 @@ impl Host for Recorder {
         let has_step = self
             .events
             .iter()
-            .any(|event| matches!(event, Event::Step { .. }));
+            .any(|event| matches!(event, JobEvent::Step { .. }));
         has_step.then(|| self.strips.pop_front()).flatten()
     }
 }

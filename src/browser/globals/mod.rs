@@ -4,3 +4,4 @@ pub mod clock;
 pub mod gpu;
 pub mod indexed_db;
 pub mod js;
+pub mod worker_scope;

@@ -1,13 +1,15 @@
-//! Work beside the jobs that needs neither the device nor the models: files to save, the history.
+//! Tasks that need neither the device nor the models, done while the worker waits for something
+//! else: files to save, the history.
 
 use std::{cell::Cell, rc::Rc};
 
-use web_sys::DedicatedWorkerGlobalScope;
+use wasm_bindgen_futures::spawn_local;
 
-use super::post;
+use crate::browser::globals::worker_scope::WorkerScope;
 use crate::history::store::{HistoryError, Store};
 use crate::history::{Entry, Request};
-use crate::protocol::engine::{Errand, ErrandId, Event};
+use crate::picture::file::FileRequest;
+use crate::protocol::engine::{Event, TaskEvent, TaskId};
 
 /// The history of runs, as the worker keeps it.
 #[derive(Default)]
@@ -18,37 +20,48 @@ pub(super) struct Runs {
     has_complained: Cell<bool>,
 }
 
-/// Does an errand while the worker waits for something else.
-pub(super) fn run(
-    scope: DedicatedWorkerGlobalScope,
-    runs: Rc<Runs>,
-    errand: ErrandId,
-    task: Errand,
-) {
-    wasm_bindgen_futures::spawn_local(async move {
-        let outcome = match task {
-            Errand::File(request) => request
-                .encode()
-                .map(|bytes| Event::File { errand, bytes })
-                .map_err(|error| error.to_string()),
-            Errand::History(request) => {
-                runs.is_listed.set(true);
-                answer(request).await.map_err(|error| error.to_string())
+/// Encodes a file to save.
+pub(super) fn encode(scope: WorkerScope<Event>, id: TaskId, request: FileRequest) {
+    spawn_local(async move {
+        match request.encode() {
+            Ok(bytes) => {
+                let event = TaskEvent::File { bytes };
+                scope.post(Event::Task { id, event });
+                end(&scope, id, Ok(()));
             }
-            // Needs the models: the worker's loop does it.
-            Errand::Strip { .. } => return,
-        };
-        match outcome {
-            Ok(event) => {
-                post(&scope, &event);
-                post(&scope, &Event::ErrandDone { errand });
-            }
-            Err(message) => post(&scope, &Event::ErrandFailed { errand, message }),
+            Err(error) => end(&scope, id, Err(error.to_string())),
         }
     });
 }
 
-async fn answer(request: Request) -> Result<Event, HistoryError> {
+/// Changes or lists the history.
+pub(super) fn change_history(
+    scope: WorkerScope<Event>,
+    runs: Rc<Runs>,
+    id: TaskId,
+    request: Request,
+) {
+    spawn_local(async move {
+        runs.is_listed.set(true);
+        match changed(request).await {
+            Ok(event) => {
+                scope.post(event);
+                end(&scope, id, Ok(()));
+            }
+            Err(error) => end(&scope, id, Err(error.to_string())),
+        }
+    });
+}
+
+fn end(scope: &WorkerScope<Event>, id: TaskId, outcome: Result<(), String>) {
+    let event = match outcome {
+        Ok(()) => TaskEvent::Done,
+        Err(message) => TaskEvent::Failed { message },
+    };
+    scope.post(Event::Task { id, event });
+}
+
+async fn changed(request: Request) -> Result<Event, HistoryError> {
     let store = Store::open().await?;
     match request {
         Request::List => {}
@@ -61,20 +74,20 @@ async fn answer(request: Request) -> Result<Event, HistoryError> {
 /// Keeps a run that has ended, while the worker goes on. Where that fails the visitor is told once,
 /// unless it has been said already that this browser stores nothing.
 pub(super) fn remember(
-    scope: DedicatedWorkerGlobalScope,
+    scope: WorkerScope<Event>,
     runs: Rc<Runs>,
     entry: Entry,
     stores_nothing: bool,
 ) {
-    wasm_bindgen_futures::spawn_local(async move {
+    spawn_local(async move {
         match keep(&entry, runs.is_listed.get()).await {
-            Ok(Some(event)) => post(&scope, &event),
+            Ok(Some(event)) => scope.post(event),
             Ok(None) => {}
             Err(error) => {
                 let is_known = stores_nothing && matches!(error, HistoryError::Unavailable { .. });
                 if !is_known && !runs.has_complained.replace(true) {
                     let message = error.to_string();
-                    post(&scope, &Event::Notice { message });
+                    scope.post(Event::Notice { message });
                 }
             }
         }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use web_sys::Url;
 
-use crate::protocol::loader::{Gift, Library, Origin, PairEntry, PairState, Storage};
+use crate::protocol::loader::{Library, Origin, PairEntry, PairSource, PairState, Storage};
 use crate::weights::download::network::source::{self, HeaderError, Probe, SourceError};
 use crate::weights::download::plan::Progress;
 use crate::weights::format::names;
@@ -180,8 +180,10 @@ impl Pairs {
             {
                 let origin = if record.is_added {
                     Origin::Added
+                } else if manifest.is_self_contained() {
+                    Origin::Bundled
                 } else {
-                    // Of the page's own, known from an earlier visit.
+                    // In the page's own index at an earlier visit.
                     Origin::Offered
                 };
                 pairs.push((address.clone(), origin, manifest, Some(record)));
@@ -235,7 +237,8 @@ impl Pairs {
         let manifest = Manifest::parse(&text)?;
         let record = PairRecord {
             text,
-            is_kept: true,
+            // What lies beside the page changes with the page.
+            is_kept: !manifest.is_self_contained(),
             ..stored.unwrap_or_default()
         };
         Ok(Resolved {
@@ -265,14 +268,15 @@ impl Pairs {
                 *place = done.clone();
                 continue;
             }
-            let file = self.asked(file, &address).await?;
+            let file = self.with_size_and_hash(file, &address).await?;
             *place = serde_json::to_value(&file).unwrap_or_default();
             known.insert(address, place.clone());
         }
         Ok(json.to_string())
     }
 
-    async fn asked(
+    /// A file with the size and the hash that its host tells of it.
+    async fn with_size_and_hash(
         &self,
         mut file: ManifestFile,
         address: &str,
@@ -310,12 +314,12 @@ impl Pairs {
         })
     }
 
-    /// Takes up what a visitor gives; its address.
-    pub async fn add(&mut self, gift: &Gift) -> Result<String, LibraryError> {
+    /// Adds a pair; its address.
+    pub async fn add(&mut self, source: &PairSource) -> Result<String, LibraryError> {
         self.read_own().await?;
-        let text = match gift {
-            Gift::Manifest(text) => text.clone(),
-            Gift::Text(text) => match Given::read(text)? {
+        let text = match source {
+            PairSource::Manifest(text) => text.clone(),
+            PairSource::Typed(text) => match Given::read(text)? {
                 Given::Manifest(url) => self.distant_manifest(&url).await?,
                 Given::Base(repository) => self.tuned_base(&Place::Hub(repository)).await?,
                 Given::Pair(base, distilled) => {
@@ -342,7 +346,7 @@ impl Pairs {
         if let Some(file) = manifest
             .files()
             .into_iter()
-            .find(|file| !file.is_elsewhere() && matches!(gift, Gift::Manifest(_)))
+            .find(|file| !file.is_elsewhere() && matches!(source, PairSource::Manifest(_)))
         {
             return Err(ManifestError::Malformed {
                 reason: format!(

@@ -9,16 +9,15 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures::lock::Mutex;
-use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
 use super::preflight;
 use crate::browser::globals::gpu;
+use crate::browser::globals::worker_scope::WorkerScope;
 use crate::protocol::loader::{
-    Event, Gift, Library, PROTOCOL_VERSION, Phase, Preflight, Progress, Request,
+    Event, Library, LoadProgress, PROTOCOL_VERSION, PairSource, Phase, Preflight, Request,
 };
-use crate::weights::download::network::run::{Arrival, ArriveError, Witness};
+use crate::weights::download::network::run::{Arrival, ArrivalObserver, ArriveError};
 use crate::weights::download::network::transfer::{Control, Report};
 use crate::weights::download::speed::Speed;
 use crate::weights::stored::store::{PairRecord, Store, StoreError};
@@ -30,60 +29,18 @@ const REPORT_MILLISECONDS: f64 = 200.0;
 
 /// Starts the loader; it lives as long as its worker.
 pub fn run() {
-    report_panics();
-    let loader = Rc::new(Loader::default());
-    let receive = {
-        let loader = loader.clone();
-        Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
-            match serde_wasm_bindgen::from_value(message.data()) {
-                Ok(request) => {
-                    let loader = loader.clone();
-                    spawn_local(async move { loader.answer(request).await });
-                }
-                Err(error) => post(&Event::Failed {
-                    address: None,
-                    message: format!(
-                        "The loader got a message that it can't read ({error}). Reload the page."
-                    ),
-                }),
-            }
-        })
-    };
-    scope().set_onmessage(Some(receive.as_ref().unchecked_ref()));
-    receive.forget();
-    post(&Event::Ready {
-        version: PROTOCOL_VERSION,
+    let running: RefCell<Option<Rc<Loader>>> = RefCell::default();
+    WorkerScope::open(PROTOCOL_VERSION, move |scope, request| {
+        let loader = running
+            .borrow_mut()
+            .get_or_insert_with(|| Rc::new(Loader::new(scope.clone())))
+            .clone();
+        spawn_local(async move { loader.answer(request).await });
     });
 }
 
-fn scope() -> DedicatedWorkerGlobalScope {
-    js_sys::global().unchecked_into()
-}
-
-fn report_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        console_error_panic_hook::hook(panic);
-        post(&Event::Failed {
-            address: None,
-            message: format!(
-                "The loader stopped by a mistake of its own ({panic}). What is stored stays: reload \
-                 the page to go on."
-            ),
-        });
-    }));
-}
-
-fn post(event: &Event) {
-    let posted = serde_wasm_bindgen::to_value(event)
-        .map_err(JsValue::from)
-        .and_then(|message| scope().post_message(&message));
-    if let Err(error) = posted {
-        web_sys::console::error_2(&"an event could not be posted".into(), &error);
-    }
-}
-
-#[derive(Default)]
 struct Loader {
+    scope: WorkerScope<Event>,
     /// None until the page has said where it is, or where there is no store. Held while the list of
     /// pairs is read or changed.
     pairs: Mutex<Option<Pairs>>,
@@ -108,22 +65,35 @@ impl<E: Into<LibraryError>> From<E> for Failure {
 }
 
 impl Loader {
+    fn new(scope: WorkerScope<Event>) -> Self {
+        Loader {
+            scope,
+            pairs: Mutex::default(),
+            channel: RefCell::default(),
+            loads: RefCell::default(),
+        }
+    }
+
+    fn post(&self, event: Event) {
+        self.scope.post(event);
+    }
+
     async fn answer(self: Rc<Self>, request: Request) {
         match request {
-            Request::Start { version, page_url } => self.start(version, page_url).await,
+            Request::Start { page_url } => self.start(page_url).await,
             Request::List => self.list().await,
-            Request::Add(gift) => {
-                let added = self.add(&gift).await;
+            Request::Add(source) => {
+                let added = self.add(&source).await;
                 match added {
                     Ok(address) => {
                         self.changed().await;
-                        post(&Event::Added { address });
+                        self.post(Event::Added { address });
                     }
                     Err(failure) => self.fail(None, failure).await,
                 }
             }
             Request::Check { address } => match self.check(&address).await {
-                Ok(preflight) => post(&Event::Checked(Box::new(preflight))),
+                Ok(preflight) => self.post(Event::Checked(Box::new(preflight))),
                 Err(failure) => self.fail(Some(address), failure).await,
             },
             Request::Pause { address } => {
@@ -170,15 +140,7 @@ impl Loader {
         self.changed().await;
     }
 
-    async fn start(self: &Rc<Self>, version: u32, page_url: String) {
-        if version != PROTOCOL_VERSION {
-            post(&Event::Failed {
-                address: None,
-                message: "The page and its loader are of different versions. Reload the page."
-                    .to_owned(),
-            });
-            return;
-        }
+    async fn start(self: &Rc<Self>, page_url: String) {
         let hear = {
             let loader = Rc::downgrade(self);
             move |message| {
@@ -193,7 +155,7 @@ impl Loader {
         match Store::open().await {
             Ok(store) => {
                 if let Some(notice) = store.notice() {
-                    post(&Event::Notice {
+                    self.post(Event::Notice {
                         address: String::new(),
                         message: notice.to_owned(),
                     });
@@ -202,7 +164,7 @@ impl Loader {
                 drop(pairs);
                 self.list().await;
             }
-            Err(error) => post(&Event::Failed {
+            Err(error) => self.post(Event::Failed {
                 address: None,
                 message: error.to_string(),
             }),
@@ -217,7 +179,7 @@ impl Loader {
                     Phase::Loading | Phase::Asking => Phase::ElsewhereLoading,
                     phase => phase,
                 };
-                post(&Event::Progress(Progress { phase, ..progress }));
+                self.post(Event::Progress(LoadProgress { phase, ..progress }));
             }
             Message::Event(event) => {
                 if let Event::Failed {
@@ -229,7 +191,7 @@ impl Loader {
                     // What failed there would fail here.
                     self.pause(address);
                 }
-                post(&event);
+                self.post(event);
             }
             Message::Pause { address } => self.pause(&address),
             Message::Changed => {
@@ -255,7 +217,7 @@ impl Loader {
 
     /// To this page and to those of the other tabs.
     fn announce(&self, event: Event) {
-        post(&event);
+        self.post(event.clone());
         self.tell(&Message::Event(event));
     }
 
@@ -265,11 +227,11 @@ impl Loader {
             return;
         };
         match pairs.list().await {
-            Ok(library) => post(&Event::Library(Library {
+            Ok(library) => self.post(Event::Library(Library {
                 storage: storage::storage().await,
                 ..library
             })),
-            Err(error) => post(&Event::Failed {
+            Err(error) => self.post(Event::Failed {
                 address: None,
                 message: error.to_string(),
             }),
@@ -299,9 +261,9 @@ impl Loader {
         self.announce(Event::Failed { address, message });
     }
 
-    async fn add(&self, gift: &Gift) -> Result<String, Failure> {
+    async fn add(&self, source: &PairSource) -> Result<String, Failure> {
         let mut pairs = self.pairs.lock().await;
-        Ok(started(&mut pairs)?.add(gift).await?)
+        Ok(started(&mut pairs)?.add(source).await?)
     }
 
     async fn resolve(&self, address: &str) -> Result<(Resolved, Rc<Store>), Failure> {
@@ -359,7 +321,7 @@ impl Loader {
         accepts_licences: bool,
         control: &Rc<Control>,
     ) -> Result<(), Failure> {
-        let progress = |phase| Progress {
+        let progress = |phase| LoadProgress {
             address: address.to_owned(),
             phase,
             file: String::new(),
@@ -369,7 +331,7 @@ impl Loader {
         };
         let lock = Lock::take_now().await;
         let follows = lock.is_none();
-        post(&Event::Progress(progress(if follows {
+        self.post(Event::Progress(progress(if follows {
             Phase::ElsewhereLoading
         } else {
             Phase::Asking
@@ -444,15 +406,15 @@ impl Loader {
         }
         if let Some(record) = store.pair(&url).await? {
             let last_used = js_sys::Date::now();
-            store
-                .put_pair(
-                    &url,
-                    &PairRecord {
-                        last_used,
-                        ..record
-                    },
-                )
-                .await?;
+            let record = PairRecord {
+                last_used,
+                ..record
+            };
+            store.put_pair(&url, &record).await?;
+            if !record.is_kept {
+                // The manifest follows the page's: what an earlier version named may be left.
+                store.remove_unnamed_files().await?;
+            }
         }
         Ok(())
     }
@@ -494,7 +456,7 @@ impl Load {
         self.reported.set(now);
         *self.phase.borrow_mut() = phase.clone();
         let received = self.received.get();
-        self.loader.announce(Event::Progress(Progress {
+        self.loader.announce(Event::Progress(LoadProgress {
             address: self.address.clone(),
             phase,
             file: self.file.clone(),
@@ -505,7 +467,7 @@ impl Load {
     }
 }
 
-impl Witness for Load {
+impl ArrivalObserver for Load {
     fn progress(&self, received: u64) {
         self.received.set(received);
         let phase = match &*self.phase.borrow() {

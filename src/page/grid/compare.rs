@@ -8,7 +8,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, KeyboardEvent, PointerEvent, WheelEvent};
 
 use super::cell::draw;
-use crate::page::workers::grid::Job;
+use crate::page::workers::grid::Grid;
 use crate::view::rows::row_name;
 
 /// The largest magnification.
@@ -70,7 +70,7 @@ impl Look {
 /// A dialog over the page, open while a column is chosen.
 #[component]
 pub fn Compare(
-    job: Arc<Job>,
+    grid: Arc<Grid>,
     /// The column on show.
     column: RwSignal<Option<u32>>,
 ) -> impl IntoView {
@@ -88,7 +88,7 @@ pub fn Compare(
             }
         }
     });
-    let columns = job.recipe.seed_count;
+    let columns = grid.recipe.seed_count;
     let go = move |step: i64| {
         if let Some(shown) = column.get_untracked() {
             let next = (i64::from(shown) + step).rem_euclid(i64::from(columns.max(1)));
@@ -154,12 +154,12 @@ pub fn Compare(
         )
     };
     let seed = {
-        let job = job.clone();
-        Memo::new(move |_| column.get().map(|column| job.recipe.seed_of(column)))
+        let grid = grid.clone();
+        Memo::new(move |_| column.get().map(|column| grid.recipe.seed_of(column)))
     };
     let panes = move || {
         let shown = column.get()?;
-        let panes = job
+        let panes = grid
             .rows
             .iter()
             .filter_map(|row| {
@@ -189,8 +189,8 @@ pub fn Compare(
                             <canvas
                                 node_ref=canvas
                                 style=transform
-                                width=job.image_size.0.to_string()
-                                height=job.image_size.1.to_string()
+                                width=grid.image_size.0.to_string()
+                                height=grid.image_size.1.to_string()
                                 role="img"
                                 aria-label=label
                             ></canvas>

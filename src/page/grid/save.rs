@@ -10,12 +10,12 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
 use super::label_painter::LabelPainter;
-use crate::page::workers::engine::{EngineClient, ErrandReply};
-use crate::page::workers::grid::{CellState, Job, StripStep};
+use crate::page::workers::engine::EngineClient;
+use crate::page::workers::grid::{CellState, Grid, StripStep};
 use crate::picture::file::FileRequest;
 use crate::picture::file_name::{Content, file_name};
 use crate::picture::image::Frame;
-use crate::protocol::engine::{Errand, StripView};
+use crate::protocol::engine::{StripView, Task, TaskEvent};
 use crate::recipe::generation_parameters::GenerationParameters;
 use crate::recipe::saved_recipe::SavedRecipe;
 use crate::recipe::{CellAddress, Row, Variant};
@@ -34,73 +34,73 @@ const NOT_FINISHED: &str = "This picture is not finished yet: save it once it is
 /// Saves the image of a cell as PNG, with its recipe and the `parameters` of other programs.
 pub fn save_image(
     engine: EngineClient,
-    job: &Arc<Job>,
+    grid: &Arc<Grid>,
     cell: CellAddress,
     on_problem: Callback<String>,
 ) {
     let request = || {
-        let frame = finished_frame(job, cell).ok_or(NOT_FINISHED)?;
-        let (base_scheduler, distilled_scheduler) = job.schedulers;
+        let frame = finished_frame(grid, cell).ok_or(NOT_FINISHED)?;
+        let (base_scheduler, distilled_scheduler) = grid.schedulers;
         let parameters = GenerationParameters::of(
-            &job.recipe,
+            &grid.recipe,
             cell,
             base_scheduler,
             distilled_scheduler,
-            job.image_size,
-            &job.pair_name,
+            grid.image_size,
+            &grid.pair_name,
         )
         .ok_or(NOT_FINISHED)?;
         Ok(FileRequest::Picture {
             frame: Frame::clone(&frame),
-            recipe: recipe_text(job, Some(cell))?,
+            recipe: recipe_text(grid, Some(cell))?,
             parameters: parameters.to_string(),
         })
     };
-    encode(engine, job, Content::Image(cell), request(), on_problem);
+    encode(engine, grid, Content::Image(cell), request(), on_problem);
 }
 
 /// Saves the grid as one PNG: its rows' names, its seeds, and the images that are finished.
-pub fn save_grid(engine: EngineClient, job: &Arc<Job>, on_problem: Callback<String>) {
+pub fn save_grid(engine: EngineClient, grid: &Arc<Grid>, on_problem: Callback<String>) {
     let request = || {
-        let frames: Vec<Option<Frame>> = job
+        let frames: Vec<Option<Frame>> = grid
             .cells()
-            .map(|cell| finished_frame(job, cell.address).map(|frame| Frame::clone(&frame)))
+            .map(|cell| finished_frame(grid, cell.address).map(|frame| Frame::clone(&frame)))
             .collect();
         if frames.iter().all(Option::is_none) {
             return Err("No image of this grid is finished yet: save it once one is.".to_owned());
         }
-        let painter = LabelPainter::for_frames(job.image_size.0);
-        let columns = job.recipe.seed_count;
+        let painter = LabelPainter::for_frames(grid.image_size.0);
+        let columns = grid.recipe.seed_count;
         Ok(FileRequest::Sheet {
             columns,
             frames,
             captions: Vec::new(),
             column_headers: (0..columns)
-                .map(|column| paint(&painter, &[seed_words(job, column)]))
+                .map(|column| paint(&painter, &[seed_words(grid, column)]))
                 .collect::<Result<_, _>>()?,
-            row_headers: job
+            row_headers: grid
                 .rows
                 .iter()
                 .map(|row| paint(&painter, &row_words(&row.row)))
                 .collect::<Result<_, _>>()?,
             padding: painter.padding(),
             background: WHITE,
-            recipe: recipe_text(job, None)?,
+            recipe: recipe_text(grid, None)?,
         })
     };
-    encode(engine, job, Content::Grid, request(), on_problem);
+    encode(engine, grid, Content::Grid, request(), on_problem);
 }
 
 /// Saves the steps of a cell as animated PNG. `delays` says how long each is shown, in milliseconds.
 pub fn save_strip(
     engine: EngineClient,
-    job: &Arc<Job>,
+    grid: &Arc<Grid>,
     cell: CellAddress,
     frames: &[StripStep],
     delays: &[u16],
     on_problem: Callback<String>,
 ) {
-    let request = recipe_text(job, Some(cell)).map(|recipe| FileRequest::Animation {
+    let request = recipe_text(grid, Some(cell)).map(|recipe| FileRequest::Animation {
         frames: frames
             .iter()
             .map(|step| Frame::clone(&step.frame))
@@ -108,14 +108,14 @@ pub fn save_strip(
         delays: delays.to_vec(),
         recipe,
     });
-    encode(engine, job, Content::Strip(cell), request, on_problem);
+    encode(engine, grid, Content::Strip(cell), request, on_problem);
 }
 
 /// Saves the steps of a cell as one PNG: under each picture its step, its timestep and the model that
 /// took it.
 pub fn save_strip_sheet(
     engine: EngineClient,
-    job: &Arc<Job>,
+    grid: &Arc<Grid>,
     cell: CellAddress,
     steps: &[StripStep],
     view: StripView,
@@ -126,9 +126,9 @@ pub fn save_strip_sheet(
     };
     let request = || {
         let painter = LabelPainter::for_frames(first.frame.width);
-        let row = job.rows.get(cell.row as usize);
+        let row = grid.rows.get(cell.row as usize);
         let mut words = row.map_or_else(Vec::new, |row| row_words(&row.row));
-        words.push(seed_words(job, cell.column));
+        words.push(seed_words(grid, cell.column));
         words.push(view_words(view).to_owned());
         Ok(FileRequest::Sheet {
             columns: u32::try_from(steps.len()).unwrap_or(u32::MAX),
@@ -144,12 +144,12 @@ pub fn save_strip_sheet(
             row_headers: vec![paint(&painter, &words)?],
             padding: painter.padding(),
             background: WHITE,
-            recipe: recipe_text(job, Some(cell))?,
+            recipe: recipe_text(grid, Some(cell))?,
         })
     };
     encode(
         engine,
-        job,
+        grid,
         Content::StripSheet(cell),
         request(),
         on_problem,
@@ -157,17 +157,22 @@ pub fn save_strip_sheet(
 }
 
 /// The image of a cell, once it is done.
-fn finished_frame(job: &Job, cell: CellAddress) -> Option<Arc<Frame>> {
-    job.cell(cell)?.view.with_untracked(|view| {
+fn finished_frame(grid: &Grid, cell: CellAddress) -> Option<Arc<Frame>> {
+    grid.cell(cell)?.view.with_untracked(|view| {
         let is_done = view.state == CellState::Done;
         view.frame.clone().filter(|_| is_done)
     })
 }
 
-fn recipe_text(job: &Job, cell: Option<CellAddress>) -> Result<String, String> {
-    SavedRecipe::new(&job.pair_address, &job.pair_name, job.recipe.clone(), cell)
-        .to_json()
-        .map_err(|error| error.to_string())
+fn recipe_text(grid: &Grid, cell: Option<CellAddress>) -> Result<String, String> {
+    SavedRecipe::new(
+        &grid.pair_address,
+        &grid.pair_name,
+        grid.recipe.clone(),
+        cell,
+    )
+    .to_json()
+    .map_err(|error| error.to_string())
 }
 
 /// What a row is, in lines.
@@ -179,8 +184,8 @@ fn row_words(row: &Row) -> Vec<String> {
     words
 }
 
-fn seed_words(job: &Job, column: u32) -> String {
-    format!("seed {}", job.recipe.seed_of(column))
+fn seed_words(grid: &Grid, column: u32) -> String {
+    format!("seed {}", grid.recipe.seed_of(column))
 }
 
 /// What the pictures of a strip show.
@@ -207,7 +212,7 @@ fn paint(painter: &LabelPainter, lines: &[String]) -> Result<Frame, String> {
 /// Has a file encoded and saved.
 fn encode(
     engine: EngineClient,
-    job: &Job,
+    grid: &Grid,
     content: Content,
     request: Result<FileRequest, String>,
     on_problem: Callback<String>,
@@ -216,9 +221,9 @@ fn encode(
         Ok(request) => request,
         Err(sentence) => return on_problem.run(sentence),
     };
-    let name = file_name(&job.recipe, content);
-    let reply = move |reply| match reply {
-        ErrandReply::File(bytes) => {
+    let name = file_name(&grid.recipe, content);
+    let reply = move |event| match event {
+        TaskEvent::File { bytes } => {
             let saved = download(&bytes, &name, "image/png");
             if saved.is_err() {
                 on_problem.run(
@@ -228,10 +233,10 @@ fn encode(
                 );
             }
         }
-        ErrandReply::Failed(sentence) => on_problem.run(sentence),
+        TaskEvent::Failed { message } => on_problem.run(message),
         _ => {}
     };
-    engine.run_errand(Errand::File(Box::new(request)), reply);
+    engine.run_task(Task::File(Box::new(request)), reply);
 }
 
 /// Lets the browser store a file by this name.

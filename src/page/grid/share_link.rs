@@ -5,7 +5,7 @@ use std::sync::Arc;
 use leptos::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use crate::page::workers::grid::Job;
+use crate::page::workers::grid::Grid;
 use crate::recipe::CellAddress;
 use crate::recipe::device::DevicePreference;
 use crate::recipe::digest::{Agreement, compare};
@@ -14,15 +14,15 @@ use crate::view::address::{Followed, on_page};
 
 /// The complete link of a grid, as an address of this page. It carries the digests of the first cell
 /// as far as that is drawn.
-fn link_of(job: &Job) -> Option<String> {
-    let digests = job
+fn link_of(grid: &Grid) -> Option<String> {
+    let digests = grid
         .cell(CellAddress::default())
         .map(|cell| cell.view.with_untracked(|view| view.digests.clone()))
         .unwrap_or_default();
-    let pair = on_page(job.pair_address.clone());
+    let pair = on_page(grid.pair_address.clone());
     // Which device draws is the receiver's own affair.
     let link = Link::complete(
-        &job.recipe,
+        &grid.recipe,
         DevicePreference::Automatic,
         pair.as_deref(),
         &digests,
@@ -33,8 +33,8 @@ fn link_of(job: &Job) -> Option<String> {
 }
 
 /// Copies the grid's link, and tells what became of it.
-pub fn copy(job: Arc<Job>, told: WriteSignal<Option<String>>) {
-    let Some(link) = link_of(&job) else {
+pub fn copy(grid: Arc<Grid>, told: WriteSignal<Option<String>>) {
+    let Some(link) = link_of(&grid) else {
         told.set(Some(
             "The page's own address can't be read: reload the page and try again.".to_owned(),
         ));
@@ -57,11 +57,11 @@ pub fn copy(job: Arc<Job>, told: WriteSignal<Option<String>>) {
 }
 
 /// What a link's digests say of a grid; none where the link is of another recipe, or has none.
-pub fn agreement(job: &Job, followed: &Followed) -> Option<String> {
-    if followed.digests.is_empty() || followed.recipe != job.recipe {
+pub fn agreement(grid: &Grid, followed: &Followed) -> Option<String> {
+    if followed.digests.is_empty() || followed.recipe != grid.recipe {
         return None;
     }
-    let cell = job.cell(CellAddress::default())?;
+    let cell = grid.cell(CellAddress::default())?;
     let all = followed.digests.len();
     cell.view.with(|view| match compare(&view.digests, &followed.digests) {
         Agreement::So(0) => None,

@@ -1,4 +1,4 @@
-//! The grid of a job: a row per mode, a column per seed.
+//! The table of a grid: a row per mode, a column per seed.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::cell::GridCell;
 use super::model_bar::ModelStrip;
 use super::selection::Selection;
 use super::visibility::Visibility;
-use crate::page::workers::grid::{CellState, GridRow, Job};
+use crate::page::workers::grid::{CellState, Grid, GridRow};
 use crate::recipe::{CellAddress, Variant};
 use crate::view::rows::{row_explanation, row_name};
 use crate::view::units;
@@ -22,23 +22,23 @@ const DENSE_FROM: usize = 3;
 /// keys go from cell to cell. The roles are spelled out also because the stylesheet lays the table
 /// out as a grid, which takes a table's meaning away in some browsers.
 #[component]
-pub fn Grid(job: Arc<Job>, selection: Selection) -> impl IntoView {
-    let columns = format!("--columns:{}", job.recipe.seed_count);
-    let caption = format!("{}: images of “{}”", job.pair_name, job.recipe.prompt);
-    let image_size = job.image_size;
-    let headers = (0..job.recipe.seed_count)
+pub fn GridTable(grid: Arc<Grid>, selection: Selection) -> impl IntoView {
+    let columns = format!("--columns:{}", grid.recipe.seed_count);
+    let caption = format!("{}: images of “{}”", grid.pair_name, grid.recipe.prompt);
+    let image_size = grid.image_size;
+    let headers = (0..grid.recipe.seed_count)
         .map(|column| {
             view! {
                 <th role="columnheader" scope="col">
                     <span class="seed-word">"seed "</span>
-                    {job.recipe.seed_of(column)}
+                    {grid.recipe.seed_of(column)}
                 </th>
             }
         })
         .collect_view();
     let current = RwSignal::new(CellAddress::default());
     let visibility = Visibility::new();
-    let rows = job
+    let rows = grid
         .rows
         .iter()
         .cloned()
@@ -54,7 +54,7 @@ pub fn Grid(job: Arc<Job>, selection: Selection) -> impl IntoView {
             }
         })
         .collect_view();
-    let is_dense = job.rows.len() > DENSE_FROM;
+    let is_dense = grid.rows.len() > DENSE_FROM;
     let table = NodeRef::<leptos::html::Table>::new();
     let keydown = move |event: KeyboardEvent| {
         if event.alt_key() || event.meta_key() {
@@ -71,7 +71,7 @@ pub fn Grid(job: Arc<Job>, selection: Selection) -> impl IntoView {
                 None
             }
             " " => {
-                if let Some(cell) = job.cell(address)
+                if let Some(cell) = grid.cell(address)
                     && cell.view.with_untracked(|view| view.state) == CellState::Resting
                 {
                     cell.ticked.update(|ticked| *ticked = !*ticked);
@@ -80,8 +80,8 @@ pub fn Grid(job: Arc<Job>, selection: Selection) -> impl IntoView {
             }
             key => {
                 let last = CellAddress {
-                    row: u32::try_from(job.rows.len().saturating_sub(1)).unwrap_or(0),
-                    column: job.recipe.seed_count.saturating_sub(1),
+                    row: u32::try_from(grid.rows.len().saturating_sub(1)).unwrap_or(0),
+                    column: grid.recipe.seed_count.saturating_sub(1),
                 };
                 match moved(address, last, key, event.ctrl_key()) {
                     Some(target) => Some(target),

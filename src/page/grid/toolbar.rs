@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use crate::page::workers::grid::{Cell, CellState, Job};
+use crate::page::workers::grid::{Cell, CellState, Grid};
 use crate::recipe::CellAddress;
 use crate::view::units;
 
 /// Finishing what rests after a first look or a cancellation, copying the grid's link, saving it.
 #[component]
 pub fn GridToolbar(
-    job: Arc<Job>,
+    grid: Arc<Grid>,
     #[prop(into)] busy: Signal<bool>,
     /// Takes cells to finish.
     on_finish: Callback<Vec<CellAddress>>,
@@ -31,8 +31,8 @@ pub fn GridToolbar(
 ) -> impl IntoView {
     let state = |cell: &Cell| cell.view.with(|view| view.state);
     let in_state = {
-        let job = job.clone();
-        move |wanted: CellState| job.cells_that(|cell| state(cell) == wanted)
+        let grid = grid.clone();
+        move |wanted: CellState| grid.cells_that(|cell| state(cell) == wanted)
     };
     let resting = Memo::new({
         let in_state = in_state.clone();
@@ -44,13 +44,13 @@ pub fn GridToolbar(
     });
     let any_done = Memo::new(move |_| !in_state(CellState::Done).is_empty());
     let ticked = Memo::new({
-        let job = job.clone();
-        move |_| job.cells_that(|cell| cell.ticked.get() && state(cell) == CellState::Resting)
+        let grid = grid.clone();
+        move |_| grid.cells_that(|cell| cell.ticked.get() && state(cell) == CellState::Resting)
     });
     let tick_all = {
-        let job = job.clone();
+        let grid = grid.clone();
         move |on: bool| {
-            for cell in job.cells() {
+            for cell in grid.cells() {
                 if cell.view.with_untracked(|view| view.state) == CellState::Resting {
                     cell.ticked.set(on);
                 }

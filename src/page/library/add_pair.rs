@@ -6,7 +6,7 @@ use wasm_bindgen_futures::spawn_local;
 
 use crate::page::form::open_picture::read_manifest;
 use crate::page::workers::loader::LoaderClient;
-use crate::protocol::loader::Gift;
+use crate::protocol::loader::PairSource;
 
 /// A field for a hub's repository or an address, and a button for a manifest's file.
 #[component]
@@ -19,15 +19,15 @@ pub fn AddPair(loader: LoaderClient) -> impl IntoView {
         let given = text.with_untracked(|text| text.trim().to_owned());
         if !given.is_empty() && !is_adding.get_untracked() {
             file_problem.set(None);
-            loader.add(Gift::Text(given));
+            loader.add(PairSource::Typed(given));
         }
     };
     // What was taken up is in the list now; what wasn't can be mended.
     Effect::new(move |was_adding: Option<bool>| {
         let is_adding = is_adding.get();
         let is_refused = loader
-            .troubles
-            .with_untracked(|troubles| troubles.contains_key(&None));
+            .problems
+            .with_untracked(|problems| problems.contains_key(&None));
         if was_adding == Some(true) && !is_adding && !is_refused {
             text.set(String::new());
         }
@@ -44,7 +44,7 @@ pub fn AddPair(loader: LoaderClient) -> impl IntoView {
             file_problem.set(None);
             spawn_local(async move {
                 match read_manifest(&file).await {
-                    Ok(manifest) => loader.add(Gift::Manifest(manifest)),
+                    Ok(manifest) => loader.add(PairSource::Manifest(manifest)),
                     // The panel may have been closed meanwhile.
                     Err(sentence) => drop(file_problem.try_set(Some(sentence))),
                 }

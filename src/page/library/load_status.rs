@@ -8,7 +8,7 @@ use crate::page::workers::loader::LoaderClient;
 use crate::protocol::loader::PairState;
 use crate::view::{loading, units};
 
-/// A line for each load that runs, is in trouble or was left unfinished on an earlier visit, and one
+/// A line for each load that runs, has failed or was left unfinished on an earlier visit, and one
 /// for a pair that has just got complete; nothing where there is none.
 #[component]
 pub fn LoadStatus(
@@ -26,7 +26,14 @@ pub fn LoadStatus(
             .map_or_else(|| address.to_owned(), |pair| pair.name)
     };
     let addresses = Memo::new(move |_| -> Vec<String> {
-        loader.loads.with(|loads| loads.keys().cloned().collect())
+        // What the engine waits for is in its own status.
+        let awaited = loader.awaited.get();
+        loader.loads.with(|loads| {
+            let addresses = loads
+                .keys()
+                .filter(|address| Some(*address) != awaited.as_ref());
+            addresses.cloned().collect()
+        })
     });
     let running = move |address: String| {
         let own = address.clone();
@@ -64,18 +71,18 @@ pub fn LoadStatus(
             </div>
         }
     };
-    let troubles = Memo::new(move |_| -> Vec<String> {
-        loader.troubles.with(|troubles| {
-            let sentences = troubles.iter().map(|(address, trouble)| match address {
-                Some(address) => format!("{}: {}", name(address), trouble.sentence),
-                None => trouble.sentence.clone(),
+    let problems = Memo::new(move |_| -> Vec<String> {
+        loader.problems.with(|problems| {
+            let sentences = problems.iter().map(|(address, problem)| match address {
+                Some(address) => format!("{}: {}", name(address), problem.sentence),
+                None => problem.sentence.clone(),
             });
             sentences.collect()
         })
     });
-    let in_trouble = move || {
-        let troubles = troubles.get();
-        troubles
+    let failed = move || {
+        let problems = problems.get();
+        problems
             .into_iter()
             .map(|sentence| {
                 view! {
@@ -95,8 +102,8 @@ pub fn LoadStatus(
             let idle = unfinished.iter().filter(|address| {
                 let is_loading = loader.loads.with(|loads| loads.contains_key(*address));
                 let is_told = loader
-                    .troubles
-                    .with(|troubles| troubles.contains_key(&Some(address.to_string())));
+                    .problems
+                    .with(|problems| problems.contains_key(&Some(address.to_string())));
                 !is_loading && !is_told
             });
             idle.filter_map(|address| {
@@ -169,7 +176,7 @@ pub fn LoadStatus(
     view! {
         <div class="load-statuses">
             <For each=move || addresses.get() key=String::clone children=running />
-            <div role="alert">{in_trouble}</div>
+            <div role="alert">{failed}</div>
             <For each=move || left.get() key=|left| left.clone() children=left_over />
             <div role="status" data-testid="load-done">
                 {done}

@@ -16,7 +16,7 @@ use leptos::html;
 use leptos::prelude::*;
 
 use super::workers::loader::LoaderClient;
-use crate::protocol::loader::{Gift, Origin, PairEntry};
+use crate::protocol::loader::{Origin, PairEntry, PairSource};
 use add_pair::AddPair;
 use pair_row::PairRow;
 use storage_view::StorageView;
@@ -51,19 +51,19 @@ impl Panel {
             .loads
             .with_untracked(|loads| loads.contains_key(&address));
         if !loads {
-            self.loader.look_at(address);
+            self.loader.check(address);
         }
     }
 
     /// Opens it at what a pair needs that the visitor gives.
-    pub fn open_with(&self, gift: Gift) {
+    pub fn open_with(&self, source: PairSource) {
         self.open();
-        self.loader.add(gift);
+        self.loader.add(source);
     }
 
     /// Closes it. What was refused in it has been read.
     pub fn close(&self) {
-        self.loader.dismiss_trouble();
+        self.loader.dismiss_problem();
         self.is_open.set(false);
     }
 }
@@ -117,10 +117,10 @@ pub fn LibraryDialog(
             let _ = heading.focus();
         }
     });
-    let trouble = move || {
+    let problem = move || {
         loader
-            .troubles
-            .with(|troubles| troubles.get(&None).map(|trouble| trouble.sentence.clone()))
+            .problems
+            .with(|problems| problems.get(&None).map(|problem| problem.sentence.clone()))
     };
     let group = move |title: &'static str, origin: Origin| {
         let pairs = Memo::new(move |_| -> Vec<PairEntry> {
@@ -164,7 +164,7 @@ pub fn LibraryDialog(
     let waiting = move || {
         let is_waiting = loader.library.with(Option::is_none);
         is_waiting.then(|| {
-            if trouble().is_none() {
+            if problem().is_none() {
                 view! { <p class="help" role="status">"Looking at what is here…"</p> }.into_any()
             } else {
                 view! {
@@ -205,7 +205,7 @@ pub fn LibraryDialog(
                 </button>
                 <div class="library-trouble" role="alert">
                     {move || {
-                        trouble()
+                        problem()
                             .map(|sentence| {
                                 view! {
                                     <p class="problem" data-testid="library-problem">

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::protocol::loader::{PairEntry, Phase, Progress};
+use crate::protocol::loader::{LoadProgress, PairEntry, Phase};
 use crate::view::{loading, units};
 
 /// The state in words, and of a load its bytes, its speed, the time left and a bar.
@@ -13,7 +13,7 @@ use crate::view::{loading, units};
 pub fn PairLoad(
     entry: Memo<PairEntry>,
     /// None where no load runs.
-    load: Memo<Option<Progress>>,
+    load: Memo<Option<LoadProgress>>,
     phase: Memo<Option<Phase>>,
 ) -> impl IntoView {
     let headline = Memo::new(move |_| match phase.get() {
@@ -75,7 +75,7 @@ pub fn PairLoad(
 
 /// A load's bar; nothing where none runs.
 #[component]
-pub fn LoadBar(#[prop(into)] load: Signal<Option<Progress>>) -> impl IntoView {
+pub fn LoadBar(#[prop(into)] load: Signal<Option<LoadProgress>>) -> impl IntoView {
     // None: no load; else whether its end is known.
     let has_end = Memo::new(move |_| {
         load.with(|load| {

@@ -16,7 +16,7 @@ use crate::view::loading;
 #[derive(Clone, Copy, PartialEq)]
 enum MainAction {
     /// Shows what the pair needs.
-    Look,
+    Check,
     GoOn,
     Pause,
 }
@@ -24,7 +24,7 @@ enum MainAction {
 impl MainAction {
     fn label(self) -> &'static str {
         match self {
-            MainAction::Look => "Download…",
+            MainAction::Check => "Download…",
             MainAction::GoOn => "Go on",
             MainAction::Pause => "Pause",
         }
@@ -73,7 +73,7 @@ pub fn PairRow(
         } else if entry.with(|entry| entry.begun) {
             Some(MainAction::GoOn)
         } else {
-            Some(MainAction::Look)
+            Some(MainAction::Check)
         }
     });
     let can_use = Memo::new(move |_| {
@@ -86,22 +86,22 @@ pub fn PairRow(
         // A load is paused first.
         has_something && phase.with(Option::is_none)
     });
-    let look = Memo::new(move |_| {
-        loader.look.with(|look| {
-            let look = look.as_ref()?;
+    let open_preflight = Memo::new(move |_| {
+        loader.preflight.with(|open| {
+            let open = open.as_ref()?;
             address
-                .with_value(|address| look.address == *address)
-                .then(|| look.preflight.clone())
+                .with_value(|address| open.address == *address)
+                .then(|| open.preflight.clone())
         })
     });
-    let trouble = Memo::new(move |_| {
+    let problem = Memo::new(move |_| {
         let address = Some(address.get_value());
         loader
-            .troubles
-            .with(|troubles| troubles.get(&address).cloned())
+            .problems
+            .with(|problems| problems.get(&address).cloned())
     });
     let is_full = Memo::new(move |_| {
-        trouble.with(|trouble| trouble.as_ref().is_some_and(|trouble| trouble.is_full))
+        problem.with(|problem| problem.as_ref().is_some_and(|problem| problem.is_full))
     });
     let notices = Memo::new(move |_| {
         loader.notices.with(|notices| {
@@ -129,7 +129,7 @@ pub fn PairRow(
     let act = move |_| {
         let address = address.get_value();
         match main.get_untracked() {
-            Some(MainAction::Look) => loader.look_at(address),
+            Some(MainAction::Check) => loader.check(address),
             // The licences have been accepted: the loader knows of it.
             Some(MainAction::GoOn) => loader.load(address, false),
             Some(MainAction::Pause) => loader.pause(address),
@@ -170,14 +170,14 @@ pub fn PairRow(
     };
     let labelled = move |label: &str| entry.with(|entry| format!("{label}: {}", entry.name));
     let preflight = move || {
-        Some(match look.get()? {
+        Some(match open_preflight.get()? {
             None => view! { <Asking /> }.into_any(),
             Some(preflight) => view! {
                 <PreflightView
                     preflight=preflight
                     on_start=start
                     on_close=Callback::new(move |()| {
-                        loader.look_away();
+                        loader.dismiss_preflight();
                         focus_main.run(());
                     })
                 />
@@ -253,12 +253,12 @@ pub fn PairRow(
             }}
             <div role="alert">
                 {move || {
-                    trouble
+                    problem
                         .get()
-                        .map(|trouble| {
+                        .map(|problem| {
                             view! {
                                 <p class="problem" data-testid="library-problem">
-                                    {trouble.sentence}
+                                    {problem.sentence}
                                 </p>
                             }
                         })

@@ -10,7 +10,7 @@ use crate::page::grid::examples::Example;
 use crate::page::grid::save;
 use crate::page::grid::selection::Selection;
 use crate::page::grid::share_link;
-use crate::page::grid::table::Grid;
+use crate::page::grid::table::GridTable;
 use crate::page::grid::toolbar::GridToolbar;
 use crate::page::strip::{StripPanel, StripToSave};
 use crate::page::workers::engine::EngineClient;
@@ -32,8 +32,8 @@ pub fn Results(
     let finish = Callback::new(move |cells| engine.resume(cells, None));
     let resume = Callback::new(move |cells| {
         let depth = engine
-            .job
-            .with_untracked(|job| job.as_ref().and_then(|job| job.extent().depth));
+            .grid
+            .with_untracked(|grid| grid.as_ref().and_then(|grid| grid.extent().depth));
         engine.resume(cells, depth);
     });
 
@@ -41,61 +41,61 @@ pub fn Results(
     let (copied, set_copied) = signal(None::<String>);
     Effect::new(move |_| {
         // Another grid has other cells.
-        engine.job.track();
+        engine.grid.track();
         selection.strip.set(None);
         selection.compared.set(None);
         set_copied.set(None);
     });
     let copy_link = Callback::new(move |()| {
-        if let Some(job) = engine.job.get_untracked() {
-            share_link::copy(job, set_copied);
+        if let Some(grid) = engine.grid.get_untracked() {
+            share_link::copy(grid, set_copied);
         }
     });
     let settings_differ = Memo::new(move |_| {
         let spelled = controls.recipe().ok();
-        engine.job.with(|job| {
-            job.as_ref()
-                .is_some_and(|job| Some(&job.recipe) != spelled.as_ref())
+        engine.grid.with(|grid| {
+            grid.as_ref()
+                .is_some_and(|grid| Some(&grid.recipe) != spelled.as_ref())
         })
     });
     let agreement = Memo::new(move |_| {
-        engine.job.with(|job| {
-            let job = job.as_ref()?;
-            followed.with(|followed| share_link::agreement(job, followed.as_ref()?))
+        engine.grid.with(|grid| {
+            let grid = grid.as_ref()?;
+            followed.with(|followed| share_link::agreement(grid, followed.as_ref()?))
         })
     });
     let save_grid = Callback::new(move |()| {
-        if let Some(job) = engine.job.get_untracked() {
-            save::save_grid(engine, &job, on_problem);
+        if let Some(grid) = engine.grid.get_untracked() {
+            save::save_grid(engine, &grid, on_problem);
         }
     });
     let save_image = Callback::new(move |cell| {
-        if let Some(job) = engine.job.get_untracked() {
-            save::save_image(engine, &job, cell, on_problem);
+        if let Some(grid) = engine.grid.get_untracked() {
+            save::save_image(engine, &grid, cell, on_problem);
         }
     });
     let save_strip = Callback::new(move |strip: StripToSave| {
-        if let Some(job) = engine.job.get_untracked() {
+        if let Some(grid) = engine.grid.get_untracked() {
             let (frames, delays) = (&strip.frames, &strip.delay_milliseconds);
-            save::save_strip(engine, &job, strip.cell, frames, delays, on_problem);
+            save::save_strip(engine, &grid, strip.cell, frames, delays, on_problem);
         }
     });
     let save_strip_sheet = Callback::new(move |strip: StripToSave| {
-        if let Some(job) = engine.job.get_untracked() {
+        if let Some(grid) = engine.grid.get_untracked() {
             let StripToSave {
                 cell, view, frames, ..
             } = strip;
-            save::save_strip_sheet(engine, &job, cell, &frames, view, on_problem);
+            save::save_strip_sheet(engine, &grid, cell, &frames, view, on_problem);
         }
     });
 
     view! {
-        {move || match engine.job.get() {
-            Some(job) => {
+        {move || match engine.grid.get() {
+            Some(grid) => {
                 view! {
                     <GridToolbar
-                        job=job.clone()
-                        busy=engine.busy()
+                        grid=grid.clone()
+                        busy=engine.is_busy
                         on_finish=finish
                         on_resume=resume
                         on_copy_link=copy_link
@@ -104,8 +104,8 @@ pub fn Results(
                         settings_differ=settings_differ
                         agreement=agreement
                     />
-                    <Grid job=job.clone() selection=selection />
-                    <Compare job=job column=selection.compared />
+                    <GridTable grid=grid.clone() selection=selection />
+                    <Compare grid=grid column=selection.compared />
                 }
                     .into_any()
             }

@@ -36,8 +36,9 @@ impl Newer {
 #[component]
 pub fn UpdateOffer(
     /// Whether all that the page begins with has come, or can't be had.
+    #[prop(into)]
     has_come: Signal<bool>,
-    busy: Signal<bool>,
+    #[prop(into)] busy: Signal<bool>,
 ) -> impl IntoView {
     // It may have been found before this is here.
     let newer = RwSignal::new(Newer::read());

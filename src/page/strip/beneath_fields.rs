@@ -18,12 +18,12 @@ pub fn BeneathFields(
 ) -> impl IntoView {
     move || {
         let opened = opened.get()?;
-        let (own, recipe) = (opened.address(), opened.job.recipe.clone());
+        let (own, recipe) = (opened.address(), opened.grid.recipe.clone());
         let seed_count = recipe.seed_count;
         let choose = move |row: u32, column: u32| {
             on_choose.run(other_than(own, CellAddress { row, column }, seed_count));
         };
-        let rows = opened.job.rows.iter().zip(0u32..).map(|(row, index)| {
+        let rows = opened.grid.rows.iter().zip(0u32..).map(|(row, index)| {
             let is_chosen = move || beneath.get().is_some_and(|it| it.row == index);
             // A strip under itself says nothing: its own row has to have another seed.
             let is_own = index == own.row && seed_count == 1;

@@ -87,12 +87,12 @@ pub fn StripPanel(
     };
     let opened = Memo::new(move |_| {
         let address = selection.strip.get()?;
-        OpenCell::find(&engine.job.get()?, address)
+        OpenCell::find(&engine.grid.get()?, address)
     });
     let beneath = Memo::new(move |_| {
         let opened = opened.get()?;
         let address = selection.beneath.get()?;
-        OpenCell::find(&opened.job, address).filter(|cell| *cell != opened)
+        OpenCell::find(&opened.grid, address).filter(|cell| *cell != opened)
     });
     let runs = [("strip-a", opened), ("strip-b", beneath)]
         .map(|(handle, cell)| Run::new(handle, engine, cell.into(), showing.sample, transport));
@@ -110,7 +110,7 @@ pub fn StripPanel(
                 // Whoever opens a strip may have said what is to lie beneath it.
                 let beneath = beneath.get_untracked().filter(|_| before.is_none());
                 if beneath.is_none() {
-                    let rows: Vec<_> = now.job.rows.iter().map(|row| row.row.clone()).collect();
+                    let rows: Vec<_> = now.grid.rows.iter().map(|row| row.row.clone()).collect();
                     selection.beneath.set(partner(&rows, now.address()));
                 }
                 transport.turn_to(runs[0].is_done());

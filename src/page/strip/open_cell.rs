@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::page::workers::grid::{Cell, Job};
+use crate::page::workers::grid::{Cell, Grid};
 use crate::recipe::CellAddress;
 use crate::view::rows::row_name;
 
 /// A cell of the grid on show.
 #[derive(Clone)]
 pub struct OpenCell {
-    pub job: Arc<Job>,
+    pub grid: Arc<Grid>,
     pub cell: Cell,
     /// The row's name.
     pub row: String,
@@ -20,17 +20,17 @@ pub struct OpenCell {
 /// One is another if both are the same place of the same grid.
 impl PartialEq for OpenCell {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.job, &other.job) && self.cell.address == other.cell.address
+        Arc::ptr_eq(&self.grid, &other.grid) && self.cell.address == other.cell.address
     }
 }
 
 impl OpenCell {
     /// The cell at a place of a grid, if the grid has it.
-    pub fn find(job: &Arc<Job>, address: CellAddress) -> Option<OpenCell> {
-        let cell = job.cell(address)?.clone();
-        let row = &job.rows.get(usize::try_from(address.row).ok()?)?.row;
+    pub fn find(grid: &Arc<Grid>, address: CellAddress) -> Option<OpenCell> {
+        let cell = grid.cell(address)?.clone();
+        let row = &grid.rows.get(usize::try_from(address.row).ok()?)?.row;
         Some(OpenCell {
-            job: job.clone(),
+            grid: grid.clone(),
             cell,
             row: row_name(row),
             prompt: row.prompt.clone(),

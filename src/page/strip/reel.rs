@@ -5,9 +5,9 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use super::open_cell::OpenCell;
-use crate::page::workers::engine::{EngineClient, ErrandReply};
+use crate::page::workers::engine::EngineClient;
 use crate::page::workers::grid::{CellState, StripStep};
-use crate::protocol::engine::{Errand, ErrandId, StripView};
+use crate::protocol::engine::{StripView, Task, TaskEvent, TaskId};
 
 /// What has come of a strip. It empties itself when its cell goes or starts over.
 #[derive(Clone, Copy)]
@@ -39,7 +39,7 @@ impl Reel {
         let distances = RwSignal::new(None);
         let problem = RwSignal::new(None);
         let is_under_way = RwSignal::new(false);
-        let errand = StoredValue::new(None::<ErrandId>);
+        let running_task = StoredValue::new(None::<TaskId>);
         let reel = Reel {
             frames,
             distances,
@@ -54,24 +54,36 @@ impl Reel {
                 })
             }),
         };
-        let reply = Callback::new(move |reply| match reply {
-            ErrandReply::Step(step) => {
+        let reply = Callback::new(move |event| match event {
+            TaskEvent::StripFrame {
+                step,
+                steps,
+                timestep,
+                model,
+                frame,
+            } => {
                 frames.maybe_update(|frames| {
                     // Steps that are known come again where all of them were asked for.
-                    let is_next = step.step as usize == frames.len() + 1;
+                    let is_next = step as usize == frames.len() + 1;
                     if is_next {
-                        frames.push(step);
+                        frames.push(StripStep {
+                            step,
+                            steps,
+                            timestep,
+                            model,
+                            frame: Arc::new(frame),
+                        });
                     }
                     is_next
                 });
             }
-            ErrandReply::Convergence(numbers) => distances.set(Some(numbers)),
-            ErrandReply::Failed(sentence) => {
-                problem.set(Some(sentence));
+            TaskEvent::Convergence { distances: numbers } => distances.set(Some(numbers)),
+            TaskEvent::Failed { message } => {
+                problem.set(Some(message));
                 is_under_way.set(false);
             }
-            ErrandReply::Done => is_under_way.set(false),
-            ErrandReply::File(_) => {}
+            TaskEvent::Done => is_under_way.set(false),
+            TaskEvent::File { .. } => {}
         });
         let standing = Memo::new(move |_| {
             let cell = cell.get()?;
@@ -82,10 +94,10 @@ impl Reel {
             Some(Standing { cell, state, taken })
         });
         let forget = move || {
-            if let Some(errand) = errand.get_value() {
-                engine.forget_errand(errand);
+            if let Some(task) = running_task.get_value() {
+                engine.forget_task(task);
             }
-            errand.set_value(None);
+            running_task.set_value(None);
             is_under_way.set(false);
         };
         // What was asked last, and how much was known then: nothing is asked for twice in vain.
@@ -130,13 +142,13 @@ impl Reel {
                     } else {
                         u32::try_from(known).unwrap_or(u32::MAX)
                     };
-                    let task = Errand::Strip {
-                        recipe: now.cell.job.recipe.clone(),
+                    let task = Task::Strip {
+                        recipe: now.cell.grid.recipe.clone(),
                         cell: now.cell.address(),
                         view,
                         skip,
                     };
-                    errand.set_value(Some(engine.run_errand(task, move |it| reply.run(it))));
+                    running_task.set_value(Some(engine.run_task(task, move |it| reply.run(it))));
                 }
             }
             now

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 
 use crate::metrics::Diversity;
 use crate::picture::image::Frame;
-use crate::protocol::engine::{Extent, JobId, PairInfo};
+use crate::protocol::engine::{Extent, JobEvent, JobId, PairInfo};
 use crate::recipe::digest::StepDigest;
 use crate::recipe::{CellAddress, Mode, Recipe, Row};
 use crate::sampler::{ModelRole, SchedulerClass, is_guided};
@@ -14,7 +14,7 @@ use crate::view::progress::StepCount;
 use crate::view::stretches::{Stretch, planned_steps, stretches};
 
 /// A grid that the engine has begun, whatever number of jobs it takes to finish it.
-pub struct Job {
+pub struct Grid {
     run: ArcRwSignal<Run>,
     pub recipe: Recipe,
     /// Address of the manifest of the pair that draws, relative to the page.
@@ -139,7 +139,7 @@ pub struct StepTaken {
     pub model: ModelRole,
 }
 
-impl Job {
+impl Grid {
     /// A grid with every cell waiting.
     pub fn new(recipe: Recipe, pair: &PairInfo, pair_address: String) -> Self {
         let cells = |row: &Row, index: u32| {
@@ -164,7 +164,7 @@ impl Job {
                 row,
             })
             .collect();
-        Job {
+        Grid {
             run: ArcRwSignal::new(Run {
                 id: 0,
                 extent: Extent::default(),
@@ -225,6 +225,68 @@ impl Job {
             if unfinished {
                 cell.view.update(|view| view.state = state);
             }
+        }
+    }
+
+    /// Shows what the running job says of a cell or a row; its other events change no cell.
+    pub fn show(&self, event: JobEvent) {
+        match event {
+            JobEvent::CellStarted { cell } => {
+                self.change(cell, |view| view.state = CellState::Running);
+            }
+            JobEvent::Step {
+                cell,
+                step,
+                steps,
+                timestep,
+                model,
+                preview,
+                digest,
+            } => self.change(cell, |view| {
+                // The steps of a cell that starts over come once more.
+                let before = usize::try_from(step.saturating_sub(1)).unwrap_or(usize::MAX);
+                view.digests.truncate(before);
+                view.digests.push(digest);
+                view.state = CellState::Running;
+                view.step = Some(StepTaken {
+                    step,
+                    steps,
+                    timestep,
+                    model,
+                });
+                view.frame = Some(Arc::new(preview));
+            }),
+            JobEvent::CellRests { cell } => {
+                self.change(cell, |view| view.state = CellState::Resting);
+            }
+            JobEvent::Image {
+                cell,
+                frame,
+                milliseconds,
+            } => self.change(cell, |view| {
+                view.state = CellState::Done;
+                view.frame = Some(Arc::new(frame));
+                view.milliseconds = Some(milliseconds);
+            }),
+            JobEvent::Diversity { row, diversity } => {
+                let row = usize::try_from(row).ok();
+                if let Some(row) = row.and_then(|row| self.rows.get(row)) {
+                    row.diversity.set(Some(diversity));
+                }
+            }
+            JobEvent::LacksWeights
+            | JobEvent::Started
+            | JobEvent::Loading { .. }
+            | JobEvent::Compiling
+            | JobEvent::Done
+            | JobEvent::Cancelled
+            | JobEvent::Failed { .. } => {}
+        }
+    }
+
+    fn change(&self, address: CellAddress, change: impl FnOnce(&mut CellView)) {
+        if let Some(cell) = self.cell(address) {
+            cell.view.update(change);
         }
     }
 

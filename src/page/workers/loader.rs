@@ -1,38 +1,40 @@
-//! The page's end of the loader's worker: starts it when something is first asked of it, talks to it,
-//! replaces it when it dies, and turns its events into signals. Nothing else on the page posts to it.
+//! The loader as the page sees it: turns what comes over its [`WorkerLink`] into signals, and has the
+//! loads that a dead worker leaves go on. The worker is started when something is first asked of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
+use std::rc::Rc;
 use std::time::Duration;
 
 use leptos::leptos_dom::helpers::IntervalHandle;
 use leptos::prelude::*;
-use wasm_bindgen::prelude::*;
-use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
 
+use super::link::{FromLink, Program, WorkerLink};
 use super::unfinished;
 use crate::protocol::loader::{
-    Event, Gift, Library, Origin, PROTOCOL_VERSION, PairEntry, PairState, Phase, Preflight,
-    Progress, Request,
+    Event, Library, LoadProgress, Origin, PROTOCOL_VERSION, PairEntry, PairSource, PairState,
+    Phase, Preflight, Request,
 };
 use crate::view::loading;
+use crate::view::requested_loads::{AfterDeath, RequestedLoads};
+use crate::view::worker_link::{Silence, Watch};
 
-/// The worker's loader, relative to the page.
-const WORKER_ADDRESS: &str = "./loader_loader.js";
+const LOADER: Program = Program {
+    script: "./start_loader.js",
+    name: "the loader",
+    version: PROTOCOL_VERSION,
+};
 
 /// A worker that was ended from outside raises no event. While a load runs it is heard at least so
 /// often; after that it is asked for a sign of life, and after that again it is taken for dead.
 const SILENCE: Duration = Duration::from_secs(10);
-
-/// So many workers may die in the same place of a load before it is given up.
-const MAXIMUM_DEATHS: u32 = 2;
 
 /// So many sentences about a load are kept, the last ones.
 const MAXIMUM_NOTICES: usize = 20;
 
 /// The pre-flight that the visitor has asked for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Look {
+pub struct OpenPreflight {
     /// The pair's address.
     pub address: String,
     /// None until the hosts have answered.
@@ -41,11 +43,25 @@ pub struct Look {
 
 /// What keeps a pair from being loaded.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Trouble {
+pub struct LoadProblem {
     /// What is wrong and what to do.
     pub sentence: String,
     /// Whether deleting another pair would help: there is no room.
     pub is_full: bool,
+}
+
+/// What becomes of a load that the engine waits for.
+pub enum Bringing {
+    /// Bytes that are there, of so many.
+    Progress { received: u64, total: u64 },
+    /// All of the pair is here.
+    Loaded,
+    /// There is no room to store it.
+    NotStored,
+    /// It was paused.
+    Paused,
+    /// It can't be loaded: a sentence that says what is wrong and what to do.
+    Failed(String),
 }
 
 /// The loader as the page sees it. Pairs are named by their addresses.
@@ -54,53 +70,35 @@ pub struct LoaderClient {
     /// None until it has come.
     pub library: RwSignal<Option<Library>>,
     /// The pre-flight on show.
-    pub look: RwSignal<Option<Look>>,
+    pub preflight: RwSignal<Option<OpenPreflight>>,
     /// The loads that run.
-    pub loads: RwSignal<BTreeMap<String, Progress>>,
-    /// What each load went through and got over, in sentences.
+    pub loads: RwSignal<BTreeMap<String, LoadProgress>>,
+    /// The pair whose load the engine waits for: its status says how far that is.
+    pub awaited: RwSignal<Option<String>>,
+    /// What each load went through and recovered from, in sentences.
     pub notices: RwSignal<BTreeMap<String, Vec<String>>>,
     /// What went wrong with each pair, and with none of them.
-    pub troubles: RwSignal<BTreeMap<Option<String>, Trouble>>,
+    pub problems: RwSignal<BTreeMap<Option<String>, LoadProblem>>,
     /// The pair that got complete last, until the visitor has been told.
     pub loaded: RwSignal<Option<String>>,
     /// The pairs whose load was begun, here or on an earlier visit, and neither ended nor paused.
     pub unfinished: RwSignal<BTreeSet<String>>,
-    /// Whether a pair is being taken up.
+    /// Whether a pair is being added.
     pub is_adding: RwSignal<bool>,
-    connection: StoredValue<Connection, LocalStorage>,
+    link: WorkerLink<Request, Event>,
+    inner: StoredValue<Inner, LocalStorage>,
 }
 
 /// What lies behind the signals.
-struct Connection {
-    worker: Option<Worker>,
-    /// Kept for as long as the page lives: every worker gets the same.
-    handlers: Option<Handlers>,
-    /// Whether the worker hears messages: its module runs.
-    hears: bool,
-    /// Requests that it has not heard of.
-    unheard: Vec<Request>,
-    /// The loads that this page has asked for and that have not ended.
-    wanted: BTreeMap<String, Wanted>,
+#[derive(Default)]
+struct Inner {
+    requested: RequestedLoads,
+    /// Who waits for the awaited pair.
+    bringing: Option<Rc<dyn Fn(Bringing)>>,
     /// Called once the library is known, or can't be had.
     when_listed: Vec<Box<dyn FnOnce()>>,
-    watch: Option<IntervalHandle>,
-    /// Times that the watch has found nothing heard, on end.
-    silences: u32,
-}
-
-/// A load that this page has asked for.
-#[derive(Clone, Copy, Default)]
-struct Wanted {
-    accepts_licences: bool,
-    /// The most bytes that it has had.
-    received: u64,
-    /// Workers that have died since it had more than ever before.
-    deaths: u32,
-}
-
-struct Handlers {
-    message: Closure<dyn FnMut(MessageEvent)>,
-    error: Closure<dyn FnMut(web_sys::Event)>,
+    watch: Watch,
+    interval: Option<IntervalHandle>,
 }
 
 impl LoaderClient {
@@ -111,39 +109,34 @@ impl LoaderClient {
         let is_left = !left.is_empty();
         let client = LoaderClient {
             library: RwSignal::new(None),
-            look: RwSignal::new(None),
+            preflight: RwSignal::new(None),
             loads: RwSignal::default(),
+            awaited: RwSignal::new(None),
             notices: RwSignal::default(),
-            troubles: RwSignal::default(),
+            problems: RwSignal::default(),
             loaded: RwSignal::new(None),
             unfinished: RwSignal::new(left),
             is_adding: RwSignal::new(false),
-            connection: StoredValue::new_local(Connection {
-                worker: None,
-                handlers: None,
-                hears: false,
-                unheard: Vec::new(),
-                wanted: BTreeMap::new(),
-                when_listed: Vec::new(),
-                watch: None,
-                silences: 0,
-            }),
+            link: WorkerLink::new(LOADER),
+            inner: StoredValue::new_local(Inner::default()),
         };
-        let handlers = Handlers {
-            message: Closure::new(move |message: MessageEvent| client.take_message(message)),
-            error: Closure::new(move |event: web_sys::Event| {
-                let reason = event.dyn_ref::<ErrorEvent>().map(ErrorEvent::message);
-                client.worker_died(reason.as_deref().unwrap_or_default());
-            }),
-        };
-        client.with_connection(|connection| connection.handlers = Some(handlers));
+        client.link.listen(move |from_link| match from_link {
+            FromLink::Event(event) => {
+                client.with(|inner| inner.watch.heard());
+                client.link.prove();
+                client.take(event);
+            }
+            FromLink::Stopped(sentence) => client.stopped(sentence),
+            FromLink::Panicked(words) => client.died(&format!(" ({words})")),
+            FromLink::Died(reason) => client.died(&reason),
+        });
         if is_left {
             client.list();
         }
         client
     }
 
-    /// Looks anew at all pairs and the storage.
+    /// Lists all pairs and the storage again.
     pub fn list(&self) {
         self.request(Request::List);
     }
@@ -153,22 +146,22 @@ impl LoaderClient {
         if self.library.with_untracked(Option::is_some) {
             act();
         } else {
-            self.with_connection(|connection| connection.when_listed.push(Box::new(act)));
+            self.with(|inner| inner.when_listed.push(Box::new(act)));
             self.list();
         }
     }
 
-    /// Takes up a pair that the visitor gives; its pre-flight follows.
-    pub fn add(&self, gift: Gift) {
-        self.clear_trouble(None);
+    /// Adds a pair; its pre-flight follows.
+    pub fn add(&self, source: PairSource) {
+        self.clear_problem(None);
         self.is_adding.set(true);
-        self.request(Request::Add(gift));
+        self.request(Request::Add(source));
     }
 
     /// Finds out what a pair needs.
-    pub fn look_at(&self, address: String) {
-        self.clear_trouble(Some(&address));
-        self.look.set(Some(Look {
+    pub fn check(&self, address: String) {
+        self.clear_problem(Some(&address));
+        self.preflight.set(Some(OpenPreflight {
             address: address.clone(),
             preflight: None,
         }));
@@ -176,19 +169,15 @@ impl LoaderClient {
     }
 
     /// Puts the pre-flight away.
-    pub fn look_away(&self) {
-        self.look.set(None);
+    pub fn dismiss_preflight(&self) {
+        self.preflight.set(None);
     }
 
     /// Loads a pair, or goes on with it.
     pub fn load(&self, address: String, accepts_licences: bool) {
-        self.clear_trouble(Some(&address));
-        self.look.set(None);
-        self.with_connection(|connection| {
-            let wanted = connection.wanted.entry(address.clone()).or_default();
-            wanted.accepts_licences |= accepts_licences;
-            wanted.deaths = 0;
-        });
+        self.clear_problem(Some(&address));
+        self.preflight.set(None);
+        self.with(|inner| inner.requested.request(&address, accepts_licences));
         self.begin(&address);
         self.remember(&address, true);
         self.request(Request::Load {
@@ -199,14 +188,14 @@ impl LoaderClient {
 
     /// Stops a load, here or in another tab.
     pub fn pause(&self, address: String) {
-        self.with_connection(|connection| connection.wanted.remove(&address));
+        self.with(|inner| inner.requested.end(&address));
         self.remember(&address, false);
         self.request(Request::Pause { address });
     }
 
     /// Deletes a pair's weights, but for what others use.
     pub fn delete(&self, address: String) {
-        self.clear_trouble(Some(&address));
+        self.clear_problem(Some(&address));
         self.notices.update(|notices| {
             notices.remove(&address);
         });
@@ -216,14 +205,14 @@ impl LoaderClient {
         {
             self.loaded.set(None);
         }
-        self.with_connection(|connection| connection.wanted.remove(&address));
+        self.with(|inner| inner.requested.end(&address));
         self.remember(&address, false);
         self.request(Request::Delete { address });
     }
 
     /// Forgets what went wrong with none of the pairs.
-    pub fn dismiss_trouble(&self) {
-        self.clear_trouble(None);
+    pub fn dismiss_problem(&self) {
+        self.clear_problem(None);
     }
 
     /// A pair of the library.
@@ -232,23 +221,60 @@ impl LoaderClient {
             .with(|library| find(library.as_ref()?, address).cloned())
     }
 
-    /// Whether the engine fetches a pair by itself, as far as is known.
-    pub fn leaves_to_engine(&self, address: &str) -> bool {
+    /// Whether a pair is loaded without a question when it is drawn with, as far as is known.
+    pub fn loads_at_once(&self, address: &str) -> bool {
         self.library.with(Option::is_some)
             && self
                 .entry(address)
                 .is_none_or(|pair| pair.origin == Origin::Bundled)
     }
 
-    /// Whether a pair is one that this loader would have to load before it can be drawn with. What
-    /// the library doesn't know is fetched by the engine.
+    /// Whether the visitor has to be asked before a pair is loaded and drawn with.
     pub fn lacks(&self, address: &str) -> bool {
         self.entry(address)
             .is_some_and(|pair| pair.origin != Origin::Bundled && pair.state != PairState::Complete)
     }
 
-    fn with_connection<T>(&self, act: impl FnOnce(&mut Connection) -> T) -> T {
-        self.connection
+    /// Loads a pair for the engine, whose status shows how far that is; `tell` is called until the
+    /// load has ended. A load that runs already is joined.
+    pub fn bring(&self, address: String, tell: impl Fn(Bringing) + 'static) {
+        self.with(|inner| inner.bringing = Some(Rc::new(tell)));
+        self.awaited.set(Some(address.clone()));
+        self.load(address, false);
+    }
+
+    /// Ends the load that the engine waits for, without telling.
+    pub fn stop_bringing(&self) {
+        self.with(|inner| inner.bringing = None);
+        if let Some(address) = self.awaited.get_untracked() {
+            self.awaited.set(None);
+            self.pause(address);
+        }
+    }
+
+    /// Tells who waits for a pair, if somebody does. Whether the load of the pair concerns nobody
+    /// else.
+    fn tell_engine(&self, address: &str, bringing: Bringing) -> bool {
+        let is_awaited = self
+            .awaited
+            .with_untracked(|awaited| awaited.as_deref() == Some(address));
+        if !is_awaited {
+            return false;
+        }
+        let tell = if matches!(bringing, Bringing::Progress { .. }) {
+            self.with(|inner| inner.bringing.clone())
+        } else {
+            self.awaited.set(None);
+            self.with(|inner| inner.bringing.take())
+        };
+        if let Some(tell) = tell {
+            tell(bringing);
+        }
+        true
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
+        self.inner
             .try_update_value(act)
             .unwrap_or_else(|| unreachable!("the client lives as long as the page"))
     }
@@ -270,21 +296,21 @@ impl LoaderClient {
         }
     }
 
-    fn clear_trouble(&self, address: Option<&String>) {
+    fn clear_problem(&self, address: Option<&String>) {
         let address = address.cloned();
         if self
-            .troubles
-            .with_untracked(|troubles| troubles.contains_key(&address))
+            .problems
+            .with_untracked(|problems| problems.contains_key(&address))
         {
-            self.troubles.update(|troubles| {
-                troubles.remove(&address);
+            self.problems.update(|problems| {
+                problems.remove(&address);
             });
         }
     }
 
-    fn set_trouble(&self, address: Option<String>, sentence: String, is_full: bool) {
-        self.troubles.update(|troubles| {
-            troubles.insert(address, Trouble { sentence, is_full });
+    fn set_problem(&self, address: Option<String>, sentence: String, is_full: bool) {
+        self.problems.update(|problems| {
+            problems.insert(address, LoadProblem { sentence, is_full });
         });
     }
 
@@ -297,7 +323,7 @@ impl LoaderClient {
                 Some((total.saturating_sub(pair.missing.unwrap_or(total)), total))
             })
             .unwrap_or_default();
-        let progress = Progress {
+        let progress = LoadProgress {
             address: address.to_owned(),
             phase: Phase::Asking,
             file: String::new(),
@@ -316,145 +342,107 @@ impl LoaderClient {
 
     /// A load has ended, one way or another.
     fn end(&self, address: &str) {
-        self.with_connection(|connection| connection.wanted.remove(address));
+        self.with(|inner| inner.requested.end(address));
         self.loads.update(|loads| {
             loads.remove(address);
         });
     }
 
-    /// Has the worker do something, as soon as it hears.
+    /// Sends a request, to a new worker where there is none.
     fn request(&self, request: Request) {
-        let (has_worker, hears) = self
-            .connection
-            .with_value(|connection| (connection.worker.is_some(), connection.hears));
-        if hears {
-            self.post(&request);
-            return;
-        }
-        self.with_connection(|connection| connection.unheard.push(request));
-        if !has_worker {
-            self.clear_trouble(None);
-            self.start_worker();
-        }
-    }
-
-    fn start_worker(&self) {
-        let options = WorkerOptions::new();
-        options.set_type(WorkerType::Module);
-        let worker = match Worker::new_with_options(WORKER_ADDRESS, &options) {
-            Ok(worker) => worker,
-            Err(_) => {
-                self.stop(
-                    "This browser can't start the loader's worker. Use a current version of \
-                     Chrome, Edge, Firefox or Safari."
-                        .to_owned(),
-                );
+        if !self.link.has_worker() {
+            self.clear_problem(None);
+            if !self.start_worker() {
                 return;
             }
-        };
+        }
+        // The library follows the start by itself.
+        if request != Request::List || self.link.hears() {
+            self.link.send(request);
+        }
+    }
+
+    fn start_worker(&self) -> bool {
+        if !self.link.start() {
+            return false;
+        }
+        self.link.send(Request::Start {
+            page_url: document().base_uri().ok().flatten().unwrap_or_default(),
+        });
         let client = *self;
-        let watch = set_interval_with_handle(move || client.listen(), SILENCE);
-        self.with_connection(|connection| {
-            if let Some(handlers) = &connection.handlers {
-                let message = handlers.message.as_ref().unchecked_ref();
-                worker.set_onmessage(Some(message));
-                let error = handlers.error.as_ref().unchecked_ref();
-                worker.set_onerror(Some(error));
-                // A message that can't be deserialized is as bad as none.
-                if worker
-                    .add_event_listener_with_callback("messageerror", error)
-                    .is_err()
-                {
-                    leptos::logging::warn!("The loader's messageerror event can't be heard.");
-                }
-            }
-            connection.worker = Some(worker);
-            connection.silences = 0;
-            // Without a watch a worker that ends itself is still noticed.
-            connection.watch = watch.ok();
+        let interval = set_interval_with_handle(move || client.listen(), SILENCE);
+        self.with(|inner| {
+            inner.watch.heard();
+            // Without an interval a worker that ends itself is still noticed.
+            inner.interval = interval.ok();
         });
+        true
     }
 
-    fn disconnect(&self) {
-        let (worker, watch) = self.with_connection(|connection| {
-            connection.hears = false;
-            connection.unheard.clear();
-            (connection.worker.take(), connection.watch.take())
-        });
-        if let Some(watch) = watch {
-            watch.clear();
-        }
-        if let Some(worker) = worker {
-            worker.set_onmessage(None);
-            worker.set_onerror(None);
-            worker.terminate();
+    fn stop_watching(&self) {
+        if let Some(interval) = self.with(|inner| inner.interval.take()) {
+            interval.clear();
         }
     }
 
-    /// Ends the worker until the visitor asks for something else.
-    fn stop(&self, sentence: String) {
-        self.disconnect();
-        self.with_connection(|connection| connection.wanted.clear());
+    /// The worker has ended, until the visitor asks for something else.
+    fn stopped(&self, sentence: String) {
+        self.stop_watching();
+        self.with(|inner| inner.requested.clear());
         self.loads.update(BTreeMap::clear);
         self.forget_questions();
-        self.set_trouble(None, sentence, false);
+        let awaited = self.awaited.get_untracked();
+        let concerns_engine = awaited
+            .is_some_and(|address| self.tell_engine(&address, Bringing::Failed(sentence.clone())));
+        if !concerns_engine {
+            self.set_problem(None, sentence, false);
+        }
         self.tell_listed();
     }
 
-    /// What was asked and will have no answer.
+    /// Forgets what was asked and will have no answer.
     fn forget_questions(&self) {
         self.is_adding.set(false);
-        let unanswered =
-            |look: &Option<Look>| look.as_ref().is_some_and(|look| look.preflight.is_none());
-        if self.look.with_untracked(unanswered) {
-            self.look.set(None);
+        let unanswered = |open: &Option<OpenPreflight>| {
+            open.as_ref().is_some_and(|open| open.preflight.is_none())
+        };
+        if self.preflight.with_untracked(unanswered) {
+            self.preflight.set(None);
         }
     }
 
     fn tell_listed(&self) {
-        let waiting = self.with_connection(|connection| mem::take(&mut connection.when_listed));
+        let waiting = self.with(|inner| mem::take(&mut inner.when_listed));
         for act in waiting {
             act();
         }
     }
 
-    /// A trap in the worker, a worker that is heard no more, or a module that can't be loaded. Who
-    /// had heard messages is replaced at once, and goes on with the loads; who never came so far
-    /// would only die again, and so would one that dies in the same place each time.
-    fn worker_died(&self, reason: &str) {
-        let reason = reason.trim().trim_end_matches('.');
-        let reason = if reason.is_empty() {
-            String::new()
-        } else {
-            format!(" ({reason})")
-        };
-        if !self.connection.with_value(|connection| connection.hears) {
-            self.stop(format!(
-                "The loader could not be started{reason}. Check the connection and try again."
-            ));
-            return;
-        }
-        self.disconnect();
-        let wanted = self.with_connection(|connection| mem::take(&mut connection.wanted));
+    /// The worker died. Its loads go on in another one, but for those that made workers die in the
+    /// same place again and again. Where nothing is loaded, the next request starts the next worker.
+    fn died(&self, reason: &str) {
+        self.stop_watching();
+        let requested = self.with(|inner| inner.requested.worker_died());
         // Those of other tabs will be heard of again.
         self.loads.update(BTreeMap::clear);
-        if wanted.is_empty() && (self.is_adding.get_untracked() || self.look_is_open()) {
+        if requested.is_empty() {
             let sentence = format!("The loader stopped unexpectedly{reason}: try again.");
-            self.set_trouble(None, sentence, false);
+            self.set_problem(None, sentence, false);
         }
         self.forget_questions();
-        self.start_worker();
-        for (address, mut load) in wanted {
-            load.deaths += 1;
-            if load.deaths > MAXIMUM_DEATHS {
-                let sentence = format!(
-                    "The loader stopped {} times without coming any further{reason}. What has come \
-                     stays: go on to try again.",
-                    load.deaths
-                );
-                self.set_trouble(Some(address), sentence, false);
-                continue;
-            }
+        self.tell_listed();
+        for (address, outcome) in requested {
+            let accepts_licences = match outcome {
+                AfterDeath::GoesOn { accepts_licences } => accepts_licences,
+                AfterDeath::GivenUp { deaths } => {
+                    let sentence = format!(
+                        "The loader stopped {deaths} times without coming any further{reason}. What \
+                         has come stays: go on to try again."
+                    );
+                    self.load_failed(&address, sentence);
+                    continue;
+                }
+            };
             self.take_notice(
                 &address,
                 format!(
@@ -463,78 +451,41 @@ impl LoaderClient {
                 ),
             );
             self.begin(&address);
-            self.with_connection(|connection| connection.wanted.insert(address.clone(), load));
             self.request(Request::Load {
                 address,
-                accepts_licences: load.accepts_licences,
+                accepts_licences,
             });
         }
-    }
-
-    fn look_is_open(&self) -> bool {
-        self.look.with_untracked(Option::is_some)
     }
 
     /// Notices a worker that was ended from outside.
     fn listen(&self) {
-        let silences = self.with_connection(|connection| {
-            if connection.hears && !connection.wanted.is_empty() {
-                connection.silences += 1;
-            }
-            connection.silences
+        let is_expected = self.link.hears();
+        let silence = self.with(|inner| {
+            let is_expected = is_expected && !inner.requested.is_empty();
+            inner.watch.passed(is_expected)
         });
-        match silences {
-            // It may just have been heard, or have had nothing to say.
-            0 | 1 => {}
-            2 => self.post(&Request::List),
-            _ => self.worker_died("it was not heard any more"),
-        }
-    }
-
-    fn post(&self, request: &Request) {
-        let posted = serde_wasm_bindgen::to_value(request)
-            .map_err(JsValue::from)
-            .and_then(|message| {
-                self.connection
-                    .with_value(|connection| match &connection.worker {
-                        Some(worker) => worker.post_message(&message),
-                        None => Ok(()),
-                    })
-            });
-        if posted.is_err() {
-            self.stop("The loader can't be reached. Reload the page.".to_owned());
-        }
-    }
-
-    fn take_message(&self, message: MessageEvent) {
-        self.with_connection(|connection| connection.silences = 0);
-        match serde_wasm_bindgen::from_value(message.data()) {
-            Ok(event) => self.take(event),
-            Err(_) => self.stop(
-                "The loader sent a message that this page doesn't understand. Reload the page."
-                    .to_owned(),
-            ),
+        match silence {
+            Silence::Natural => {}
+            Silence::Ask => self.link.send(Request::List),
+            Silence::Dead => self.link.died("it was not heard any more"),
         }
     }
 
     fn take(&self, event: Event) {
         match event {
-            Event::Ready { version } => self.worker_ready(version),
-            Event::Library(library) => {
-                self.library.set(Some(library));
-                self.tell_listed();
-            }
+            Event::Library(library) => self.take_library(library),
             Event::Added { address } => {
                 self.is_adding.set(false);
-                self.look_at(address);
+                self.check(address);
             }
             Event::Checked(preflight) => {
-                let is_wanted = self.look.with_untracked(|look| {
-                    look.as_ref()
-                        .is_some_and(|look| look.address == preflight.address)
+                let is_open = self.preflight.with_untracked(|open| {
+                    open.as_ref()
+                        .is_some_and(|open| open.address == preflight.address)
                 });
-                if is_wanted {
-                    self.look.set(Some(Look {
+                if is_open {
+                    self.preflight.set(Some(OpenPreflight {
                         address: preflight.address.clone(),
                         preflight: Some(*preflight),
                     }));
@@ -542,63 +493,100 @@ impl LoaderClient {
             }
             Event::Progress(progress) => self.take_progress(progress),
             Event::Notice { address, message } => self.take_notice(&address, message),
-            Event::Loaded { address } => {
-                self.end(&address);
-                self.clear_trouble(Some(&address));
-                self.remember(&address, false);
-                // Before the list comes anew, so that nothing is said to be missing meanwhile.
-                self.library.update(|library| {
-                    let pairs = library.iter_mut().flat_map(|library| &mut library.pairs);
-                    for pair in pairs.filter(|pair| pair.address == address) {
-                        pair.state = PairState::Complete;
-                        pair.missing = Some(0);
-                    }
-                });
-                self.loaded.set(Some(address));
-                self.list();
-            }
+            Event::Loaded { address } => self.take_loaded(address),
             Event::Paused { address } => {
                 self.end(&address);
                 self.remember(&address, false);
+                self.tell_engine(&address, Bringing::Paused);
                 self.list();
             }
             Event::Full { address, missing } => {
                 self.end(&address);
-                self.set_trouble(Some(address), loading::full(missing), true);
+                if self.tell_engine(&address, Bringing::NotStored) {
+                    self.remember(&address, false);
+                } else {
+                    self.set_problem(Some(address), loading::full(missing), true);
+                }
                 self.list();
             }
-            Event::Failed { address, message } => {
-                match &address {
-                    Some(address) => {
-                        self.end(address);
-                        if self.look.with_untracked(|look| {
-                            look.as_ref().is_some_and(|look| look.address == *address)
-                        }) {
-                            self.look.set(None);
-                        }
-                        self.list();
-                    }
-                    None => {
-                        self.is_adding.set(false);
-                        self.tell_listed();
-                    }
+            Event::Failed {
+                address: Some(address),
+                message,
+            } => {
+                self.end(&address);
+                if self.preflight.with_untracked(|open| {
+                    open.as_ref().is_some_and(|open| open.address == address)
+                }) {
+                    self.preflight.set(None);
                 }
-                self.set_trouble(address, message, false);
+                self.list();
+                self.load_failed(&address, message);
+            }
+            Event::Failed {
+                address: None,
+                message,
+            } => {
+                self.is_adding.set(false);
+                self.tell_listed();
+                self.set_problem(None, message, false);
             }
         }
     }
 
-    fn take_progress(&self, progress: Progress) {
-        let address = progress.address.clone();
-        self.with_connection(|connection| {
-            if let Some(wanted) = connection.wanted.get_mut(&address)
-                && progress.received > wanted.received
-            {
-                wanted.received = progress.received;
-                wanted.deaths = 0;
+    fn take_library(&self, library: Library) {
+        // What lies beside the page was loaded without a question, and so it goes on.
+        let goes_on: Vec<String> = self.unfinished.with_untracked(|unfinished| {
+            let of_page = library.pairs.iter().filter(|pair| {
+                pair.origin == Origin::Bundled && unfinished.contains(&pair.address)
+            });
+            of_page.map(|pair| pair.address.clone()).collect()
+        });
+        self.library.set(Some(library));
+        self.tell_listed();
+        for address in goes_on {
+            let is_loading = self.with(|inner| inner.requested.contains(&address));
+            let has_failed = self
+                .problems
+                .with_untracked(|problems| problems.contains_key(&Some(address.clone())));
+            if !is_loading && !has_failed {
+                self.load(address, false);
+            }
+        }
+    }
+
+    fn take_loaded(&self, address: String) {
+        self.end(&address);
+        self.clear_problem(Some(&address));
+        self.remember(&address, false);
+        // Before the list comes anew, so that nothing is said to be missing meanwhile.
+        self.library.update(|library| {
+            let pairs = library.iter_mut().flat_map(|library| &mut library.pairs);
+            for pair in pairs.filter(|pair| pair.address == address) {
+                pair.state = PairState::Complete;
+                pair.missing = Some(0);
             }
         });
-        self.clear_trouble(Some(&address));
+        if !self.tell_engine(&address, Bringing::Loaded) {
+            self.loaded.set(Some(address));
+        }
+        self.list();
+    }
+
+    /// Shows what went wrong with a pair where the visitor looks for it.
+    fn load_failed(&self, address: &str, sentence: String) {
+        if !self.tell_engine(address, Bringing::Failed(sentence.clone())) {
+            self.set_problem(Some(address.to_owned()), sentence, false);
+        }
+    }
+
+    fn take_progress(&self, progress: LoadProgress) {
+        let address = progress.address.clone();
+        self.with(|inner| inner.requested.progress(&address, progress.received));
+        self.clear_problem(Some(&address));
+        let LoadProgress {
+            received, total, ..
+        } = progress;
+        self.tell_engine(&address, Bringing::Progress { received, total });
         self.loads.update(|loads| {
             loads.insert(address, progress);
         });
@@ -614,30 +602,6 @@ impl LoaderClient {
             let surplus = sentences.len().saturating_sub(MAXIMUM_NOTICES);
             sentences.drain(..surplus);
         });
-    }
-
-    fn worker_ready(&self, version: u32) {
-        if version != PROTOCOL_VERSION {
-            self.stop(
-                "The page and its loader are of different versions. Reload the page.".to_owned(),
-            );
-            return;
-        }
-        let page_url = document().base_uri().ok().flatten().unwrap_or_default();
-        let unheard = self.with_connection(|connection| {
-            connection.hears = true;
-            mem::take(&mut connection.unheard)
-        });
-        self.post(&Request::Start {
-            version: PROTOCOL_VERSION,
-            page_url,
-        });
-        for request in unheard {
-            // The library follows the start by itself.
-            if request != Request::List {
-                self.post(&request);
-            }
-        }
     }
 }
 

@@ -502,6 +502,14 @@ impl Manifest {
             .collect()
     }
 
+    /// Whether all files lie beside the manifest, in the form in which they are stored: a pack on the
+    /// page's own host, which is loaded without a question.
+    pub fn is_self_contained(&self) -> bool {
+        self.files()
+            .into_iter()
+            .all(|file| !file.is_elsewhere() && self.rules_of(file).is_empty())
+    }
+
     /// How the tensors of a file are stored, of all components that share it: their names with the
     /// component's [`Component::prefix`] before them. Empty: as they are in the file.
     pub fn rules_of(&self, file: &ManifestFile) -> Vec<EncodingRule> {

@@ -1,5 +1,5 @@
-//! A pair's files, wherever they are: asked for here, they come from the store or the network, and
-//! stay in memory where the browser stores nothing.
+//! A pair's files as the engine reads them: from the store, where the loader has put them, or from
+//! memory where they can't be stored.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -37,7 +37,7 @@ pub enum FilesError {
         /// Bytes that are missing.
         missing: u64,
     },
-    /// A file was read that [`Files::ensure`] was not asked for.
+    /// A file was read that is neither in the store nor in memory.
     #[error("The models are not loaded: {what} is missing. Reload the page and try again.")]
     NotLoaded {
         /// The hash of a file, or a tensor's name.
@@ -52,9 +52,23 @@ impl FilesError {
     }
 }
 
+/// Where the files of a pair are that a job needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// All can be read.
+    Complete,
+    /// Some are missing, and the loader can store them.
+    Storable,
+    /// Some are missing and can't be stored, so they are to be held in memory.
+    Unstorable,
+}
+
 /// The files of pairs, in the browser's store or in memory.
 pub struct Files {
+    /// None where the browser has none, or where it was given up.
     store: Option<Store>,
+    /// Whether files that are missing can be stored.
+    can_store: bool,
     memory: BTreeMap<String, FileContent>,
     notice: Option<String>,
 }
@@ -67,6 +81,7 @@ impl Files {
             Err(error) => (None, Some(error.to_string())),
         };
         Files {
+            can_store: store.is_some(),
             store,
             memory: BTreeMap::new(),
             notice,
@@ -83,26 +98,24 @@ impl Files {
         self.notice.as_deref()
     }
 
-    /// Reads a manifest: of a pair that the loader brought as it was then, of any other from the
-    /// network, or, where that can't be reached, as it was at the last visit.
+    /// Has missing files held in memory from now on: the loader found no room to store them.
+    pub fn give_up_storing(&mut self) {
+        self.can_store = false;
+        self.notice = Some(StoreError::Quota.to_string());
+    }
+
+    /// Reads a manifest: of a pair that the loader keeps as it was then, of any other from the
+    /// network, or, where that can't be reached, as it was when the pair was loaded.
     ///
     /// # Errors
     /// The manifest can't be loaded, or it can't be used.
-    pub async fn manifest(&mut self, url: &str) -> Result<Manifest, FilesError> {
-        let stored = match &self.store {
-            Some(store) => store.pair(url).await?,
-            None => None,
-        };
+    pub async fn manifest(&self, url: &str) -> Result<Manifest, FilesError> {
+        let stored = self.record(url).await?;
         if let Some(record) = stored.as_ref().filter(|it| it.is_kept || it.is_added) {
             return Ok(Manifest::parse(&record.text)?);
         }
         match (source::fetch_text(url).await, stored) {
-            (Ok(text), stored) => {
-                let manifest = Manifest::parse(&text)?;
-                let stored = stored.unwrap_or_default();
-                self.put_pair(url, PairRecord { text, ..stored }).await;
-                Ok(manifest)
-            }
+            (Ok(text), _) => Ok(Manifest::parse(&text)?),
             (Err(SourceError::Unreachable { .. }), Some(record)) => {
                 Ok(Manifest::parse(&record.text)?)
             }
@@ -110,39 +123,44 @@ impl Files {
         }
     }
 
-    async fn put_pair(&mut self, url: &str, record: PairRecord) {
-        if let Some(store) = &self.store
-            && let Err(error) = store.put_pair(url, &record).await
-        {
-            self.notice = Some(error.to_string());
+    async fn record(&self, url: &str) -> Result<Option<PairRecord>, StoreError> {
+        match &self.store {
+            Some(store) => store.pair(url).await,
+            None => Ok(None),
         }
     }
 
-    /// Notes that a pair was drawn with.
-    async fn touch(&mut self, url: &str) {
-        let record = match &self.store {
-            // That it can't be read shows where it matters.
-            Some(store) => store.pair(url).await.ok().flatten(),
-            None => None,
-        };
-        if let Some(record) = record {
-            let last_used = js_sys::Date::now();
-            self.put_pair(
-                url,
-                PairRecord {
-                    last_used,
-                    ..record
-                },
-            )
-            .await;
-        }
-    }
-
-    /// The files of the manifest that would have to be loaded from the network.
+    /// Whether all files of the manifest can be read. A pair that the store doesn't know by this
+    /// manifest is one for the loader, even where all its files are there: without its record it
+    /// could not be drawn with offline, and its files would be taken for an older version's.
     ///
     /// # Errors
-    /// The store fails.
-    pub async fn missing<'a>(
+    /// The store fails, or files are missing that are loaded on the visitor's word alone.
+    pub async fn presence(&self, manifest: &Manifest, url: &str) -> Result<Presence, FilesError> {
+        let missing = self.missing(manifest).await?;
+        if !missing.is_empty() && !manifest.is_self_contained() {
+            return Err(FilesError::Incomplete {
+                name: manifest.name.clone(),
+                missing: missing.iter().map(|file| file.size).sum(),
+            });
+        }
+        if !self.can_store {
+            return Ok(if missing.is_empty() {
+                Presence::Complete
+            } else {
+                Presence::Unstorable
+            });
+        }
+        let record = self.record(url).await?;
+        let known = record.and_then(|record| Manifest::parse(&record.text).ok());
+        Ok(if missing.is_empty() && known.as_ref() == Some(manifest) {
+            Presence::Complete
+        } else {
+            Presence::Storable
+        })
+    }
+
+    async fn missing<'a>(
         &self,
         manifest: &'a Manifest,
     ) -> Result<Vec<&'a ManifestFile>, FilesError> {
@@ -159,32 +177,19 @@ impl Files {
         Ok(missing)
     }
 
-    /// Loads, checks and stores every file that is missing, one after the other. `on_progress` gets
-    /// the bytes so far and the bytes in all of the missing files; when it breaks, loading ends and
-    /// what is complete stays.
-    ///
-    /// The future must be awaited to its end, see [`store`](crate::weights::stored::store).
+    /// Loads and checks every file that is missing, one after the other, and holds it in memory.
+    /// `on_progress` gets the bytes so far and the bytes in all of the missing files; when it breaks,
+    /// loading ends and what is complete stays.
     ///
     /// # Errors
-    /// A file can't be loaded or is not sound, or it is one that only the loader fetches: it lies on
-    /// another host, or its tensors are stored in another form than they arrive in. That a sound file
-    /// can't be stored is no error but a [`Files::notice`].
-    pub async fn ensure(
+    /// A file can't be loaded or is not sound.
+    pub async fn hold(
         &mut self,
         manifest: &Manifest,
         manifest_url: &str,
         mut on_progress: impl FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<(), FilesError> {
         let missing = self.missing(manifest).await?;
-        let is_for_loader =
-            |file: &&ManifestFile| file.is_elsewhere() || !manifest.rules_of(file).is_empty();
-        if missing.iter().any(is_for_loader) {
-            return Err(FilesError::Incomplete {
-                name: manifest.name.clone(),
-                missing: missing.iter().map(|file| file.size).sum(),
-            });
-        }
-        let is_new = !missing.is_empty();
         let total = missing.iter().map(|file| file.size).sum();
         let mut done = 0;
         for file in missing {
@@ -192,22 +197,31 @@ impl Files {
             let bytes =
                 source::fetch_file(&url, file, |received| on_progress(done + received, total))
                     .await?;
-            let content = verify::split(file, bytes)?;
-            self.keep(&file.id, content).await;
+            self.memory
+                .insert(file.id.clone(), verify::split(file, bytes)?);
             done += file.size;
         }
-        // What doesn't fit the store is kept for the pair in use alone.
+        // For the pair in use alone: memory is scarcer than the store.
         let named = manifest.files();
         self.memory
             .retain(|id, _| named.iter().any(|file| file.id == *id));
-        if is_new
-            && let Some(store) = &self.store
-            && let Err(error) = store.remove_unnamed_files().await
-        {
-            self.notice = Some(error.to_string());
-        }
-        self.touch(manifest_url).await;
         Ok(())
+    }
+
+    /// Notes that a pair is drawn with now; the list of models shows when. A browser that doesn't
+    /// store it loses that alone.
+    pub async fn note_use(&self, url: &str) {
+        if let Some(store) = &self.store
+            && let Ok(Some(record)) = store.pair(url).await
+        {
+            let last_used = js_sys::Date::now();
+            let record = PairRecord {
+                last_used,
+                ..record
+            };
+            // What can't be written shows where it matters.
+            let _ = store.put_pair(url, &record).await;
+        }
     }
 
     /// Bytes of a file's records; none of a file that is not there.
@@ -274,21 +288,6 @@ impl Files {
                 self.discard_damaged(id, bytes).await
             }
             _ => Err(not_loaded(id)),
-        }
-    }
-
-    async fn keep(&mut self, id: &str, content: FileContent) {
-        let stored = match &self.store {
-            Some(store) => store.put_file(id, &content).await,
-            // Why there is no store was noticed when it was opened.
-            None => {
-                self.memory.insert(id.into(), content);
-                return;
-            }
-        };
-        if let Err(error) = stored {
-            self.notice = Some(error.to_string());
-            self.memory.insert(id.into(), content);
         }
     }
 

@@ -58,15 +58,15 @@ pub enum ArriveError {
     },
 }
 
-/// What an arrival tells of itself.
-pub trait Witness {
+/// Who is told how a file arrives.
+pub trait ArrivalObserver {
     /// `received` bytes of the file have come.
     fn progress(&self, received: u64);
     /// What the network does.
     fn report(&self, report: Report);
     /// The file is read once more.
     fn searches(&self);
-    /// Something was got over: a sentence.
+    /// A mishap that the arrival has recovered from: a sentence.
     fn notice(&self, message: String);
 }
 
@@ -104,11 +104,11 @@ impl Arrival {
     ///
     /// # Errors
     /// Everything that [`ArriveError`] lists. What is committed stays.
-    pub async fn run<W: Witness + 'static>(
+    pub async fn run<O: ArrivalObserver + 'static>(
         &self,
         store: &Rc<Store>,
         control: &Rc<Control>,
-        witness: &Rc<W>,
+        observer: &Rc<O>,
     ) -> Result<(), ArriveError> {
         let id = &self.file.id;
         if store.is_complete(id).await? {
@@ -122,9 +122,9 @@ impl Arrival {
         // A host that sends the whole file for a part twice doesn't know parts.
         let mut wholes = 0;
         loop {
-            let transfer = self.transfer(&progress, control, witness);
+            let transfer = self.transfer(&progress, control, observer);
             let outcome = self
-                .advance(store, &mut progress, &transfer, wholes > 1, witness)
+                .advance(store, &mut progress, &transfer, wholes > 1, observer)
                 .await;
             transfer.give_up();
             if transfer.was_sent_whole() {
@@ -139,7 +139,7 @@ impl Arrival {
             if starts >= STARTS {
                 return Err(ArriveError::Unsteady(reason));
             }
-            witness.notice(reason);
+            observer.notice(reason);
             store.remove_file(id).await?;
             progress = self.beginning();
         }
@@ -152,15 +152,15 @@ impl Arrival {
         }
     }
 
-    fn transfer<W: Witness + 'static>(
+    fn transfer<O: ArrivalObserver + 'static>(
         &self,
         progress: &Progress,
         control: &Rc<Control>,
-        witness: &Rc<W>,
+        observer: &Rc<O>,
     ) -> Rc<Transfer> {
         let report = {
-            let witness = witness.clone();
-            Rc::new(move |report| witness.report(report))
+            let observer = observer.clone();
+            Rc::new(move |report| observer.report(report))
         };
         Rc::new(Transfer::new(
             self.name(),
@@ -172,23 +172,23 @@ impl Arrival {
         ))
     }
 
-    async fn advance<W: Witness + 'static>(
+    async fn advance<O: ArrivalObserver + 'static>(
         &self,
         store: &Rc<Store>,
         progress: &mut Progress,
         transfer: &Rc<Transfer>,
         in_one_body: bool,
-        witness: &Rc<W>,
+        observer: &Rc<O>,
     ) -> Result<(), Interruption> {
         if self.file.compression.is_some() || !self.file.holds_tensors() {
-            return self.take_whole(store, transfer, witness).await;
+            return self.take_whole(store, transfer, observer).await;
         }
         if !progress.damaged.is_empty() {
-            return self.repair(store, progress, transfer, witness).await;
+            return self.repair(store, progress, transfer, observer).await;
         }
         loop {
             let commits = self
-                .stream(store, progress, transfer, in_one_body, witness)
+                .stream(store, progress, transfer, in_one_body, observer)
                 .await?;
             let hash = progress.hash().map(RunningHash::finish).unwrap_or_default();
             if self.file.sha256.is_empty() || hash == self.file.sha256 {
@@ -199,8 +199,8 @@ impl Arrival {
                 let path = self.name().to_owned();
                 return Err(ArriveError::from(VerifyError::Hash { path }).into());
             }
-            witness.searches();
-            witness.notice(format!(
+            observer.searches();
+            observer.notice(format!(
                 "{} arrived with other bytes than its published SHA-256 says, so it is read once \
                  more to find where; only what differs is stored anew.",
                 self.name()
@@ -231,11 +231,11 @@ impl Arrival {
     }
 
     /// A file without tensors, or a packed one.
-    async fn take_whole<W: Witness + 'static>(
+    async fn take_whole<O: ArrivalObserver + 'static>(
         &self,
         store: &Store,
         transfer: &Rc<Transfer>,
-        witness: &Rc<W>,
+        observer: &Rc<O>,
     ) -> Result<(), Interruption> {
         if self.file.size > LONGEST_WHOLE {
             let file = self.name().to_owned();
@@ -249,7 +249,7 @@ impl Arrival {
             while let Some(part) = parts.next(0, self.file.size).await? {
                 verifier.update(&part).map_err(ArriveError::from)?;
                 bytes.extend_from_slice(&part);
-                witness.progress(bytes.len() as u64);
+                observer.progress(bytes.len() as u64);
             }
             let verified = if self.file.is_proven() {
                 verifier.finish()
@@ -264,7 +264,7 @@ impl Arrival {
                 Err(error) if has_failed => return Err(ArriveError::from(error).into()),
                 Err(_) => {
                     has_failed = true;
-                    witness.notice(format!(
+                    observer.notice(format!(
                         "{} arrived with other bytes than its SHA-256 says; nothing of it was \
                          stored, and it is loaded once more.",
                         self.name()
@@ -275,13 +275,13 @@ impl Arrival {
     }
 
     /// Brings what is missing of a safetensors file; its commits.
-    async fn stream<W: Witness + 'static>(
+    async fn stream<O: ArrivalObserver + 'static>(
         &self,
         store: &Rc<Store>,
         progress: &mut Progress,
         transfer: &Rc<Transfer>,
         in_one_body: bool,
-        witness: &Rc<W>,
+        observer: &Rc<O>,
     ) -> Result<Vec<Commit>, Interruption> {
         let mut bytes = if in_one_body {
             Bytes::Whole(Box::new(transfer.clone().whole().await?))
@@ -317,13 +317,13 @@ impl Arrival {
                 carry.drain(..taken);
                 left -= taken as u64;
                 let received = commit.range.end - left + carry.len() as u64 + transfer.arrived();
-                witness.progress(received.min(self.file.size));
+                observer.progress(received.min(self.file.size));
             }
             let state = hash.state();
             let writes = progress.writes(&state);
             if progress.differs_first(&state) {
                 progress.is_found = true;
-                witness.notice(format!(
+                observer.notice(format!(
                     "The wrong bytes of {} were found: they lie between {} and {}. They have been \
                      loaded again.",
                     self.name(),
@@ -390,12 +390,12 @@ impl Arrival {
     }
 
     /// Loads again the commits of records that were damaged after the file was complete.
-    async fn repair<W: Witness + 'static>(
+    async fn repair<O: ArrivalObserver + 'static>(
         &self,
         store: &Rc<Store>,
         progress: &mut Progress,
         transfer: &Rc<Transfer>,
-        witness: &Rc<W>,
+        observer: &Rc<O>,
     ) -> Result<(), Interruption> {
         let header = store.read_blob(&self.file.id).await;
         let commits = self.commits(&header.map_err(|_| self.lost())?)?;
@@ -422,7 +422,7 @@ impl Arrival {
             store
                 .commit(&self.file.id, None, &encoder.finish(), progress)
                 .await?;
-            witness.notice(format!(
+            observer.notice(format!(
                 "A damaged record of {} was found in this browser's store; bytes {} to {} were \
                  loaded again.",
                 self.name(),

@@ -1,0 +1,97 @@
+//! A worker's own scope: the side of the program that runs in it.
+
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
+use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
+
+use crate::browser::from_worker::FromWorker;
+
+/// The scope of the worker that this program runs in; `Event` is what the program says to its page.
+pub struct WorkerScope<Event> {
+    scope: DedicatedWorkerGlobalScope,
+    event: PhantomData<fn(Event)>,
+}
+
+impl<Event> Clone for WorkerScope<Event> {
+    fn clone(&self) -> Self {
+        WorkerScope {
+            scope: self.scope.clone(),
+            event: PhantomData,
+        }
+    }
+}
+
+impl<Event: Serialize + 'static> WorkerScope<Event> {
+    /// Takes messages from now on, and tells the page so.
+    ///
+    /// A panic ends the program in the middle of a promise, of which the page hears nothing by
+    /// itself, so it is told of that too.
+    pub fn open<Request: DeserializeOwned + 'static>(
+        version: u32,
+        take: impl Fn(&Self, Request) + 'static,
+    ) {
+        let scope = WorkerScope {
+            scope: js_sys::global().unchecked_into(),
+            event: PhantomData,
+        };
+        report_panics();
+        let receive = {
+            let scope = scope.clone();
+            Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
+                match serde_wasm_bindgen::from_value(message.data()) {
+                    Ok(request) => take(&scope, request),
+                    Err(error) => scope.stop(format!(
+                        "A message of the page could not be read ({error}). Reload the page."
+                    )),
+                }
+            })
+        };
+        scope
+            .scope
+            .set_onmessage(Some(receive.as_ref().unchecked_ref()));
+        // It is called for as long as the worker lives.
+        receive.forget();
+        post::<Event>(&scope.scope, &FromWorker::Ready { version });
+    }
+
+    /// Tells the page something.
+    pub fn post(&self, event: Event) {
+        post(&self.scope, &FromWorker::Event(event));
+    }
+
+    /// Tells the page that this program can't go on: a sentence that says what is wrong and what to
+    /// do.
+    pub fn stop(&self, message: String) {
+        post::<Event>(&self.scope, &FromWorker::Stopped { message });
+    }
+
+    /// A clock that never goes back, in milliseconds.
+    pub fn milliseconds(&self) -> f64 {
+        self.scope
+            .performance()
+            .map_or_else(js_sys::Date::now, |performance| performance.now())
+    }
+}
+
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        console_error_panic_hook::hook(panic);
+        let message = panic.to_string();
+        post::<()>(
+            &js_sys::global().unchecked_into(),
+            &FromWorker::Panicked { message },
+        );
+    }));
+}
+
+fn post<Event: Serialize>(scope: &DedicatedWorkerGlobalScope, message: &FromWorker<Event>) {
+    let posted = serde_wasm_bindgen::to_value(message)
+        .map_err(JsValue::from)
+        .and_then(|message| scope.post_message(&message));
+    if let Err(error) = posted {
+        web_sys::console::error_2(&"a message could not be posted".into(), &error);
+    }
+}

@@ -1,0 +1,237 @@
+//! A started engine: a device, a manifest with its files, and the pair once a job has needed it.
+
+use std::ops::ControlFlow;
+
+use super::device;
+use super::host::{JobFiles, Reading, WorkerHost};
+use crate::browser::globals::worker_scope::WorkerScope;
+use crate::engine::error::EngineError;
+use crate::engine::generate::{Host, Outcome, StripRequest, generate, strip};
+use crate::engine::grid_state::Kept;
+use crate::engine::pair::{Pair, describe};
+use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
+use crate::protocol::engine::{Event, Extent, JobEvent, LoadingFrom};
+use crate::recipe::device::DevicePreference;
+use crate::recipe::saved_recipe::SavedRecipe;
+use crate::recipe::{Mode, Recipe};
+use crate::sampler::ModelRole;
+use crate::weights::manifest::Manifest;
+use crate::weights::stored::files::{Files, Presence};
+
+/// Where a pair's manifest is.
+pub(super) struct PairAddress {
+    pub manifest_url: String,
+    /// Relative to the page.
+    pub on_page: String,
+}
+
+/// What became of a job.
+pub(super) enum Run {
+    /// It was begun, and has ended.
+    Ended(Outcome),
+    /// It was not begun: the loader is to bring weights first.
+    LacksWeights,
+}
+
+pub(super) struct StartedEngine {
+    /// What the device was chosen by.
+    preference: DevicePreference,
+    device: burn::tensor::Device,
+    files: Files,
+    manifest: Manifest,
+    address: PairAddress,
+    /// Apart: moved by value, the models take a third of a megabyte of a stack that has one.
+    pair: Option<Box<Pair>>,
+    kept: Kept,
+}
+
+impl StartedEngine {
+    pub async fn start(
+        scope: &WorkerScope<Event>,
+        preference: DevicePreference,
+        address: PairAddress,
+    ) -> Result<Self, EngineError> {
+        let (device, info) = device::select(preference).await?;
+        scope.post(Event::Device(info));
+        let files = Files::open().await;
+        if let Some(message) = files.renewal() {
+            scope.post(Event::Notice {
+                message: message.into(),
+            });
+        }
+        let manifest = files.manifest(&address.manifest_url).await?;
+        scope.post(Event::Pair(Box::new(describe(&manifest)?)));
+        Ok(Self {
+            preference,
+            device,
+            files,
+            manifest,
+            address,
+            pair: None,
+            kept: Kept::default(),
+        })
+    }
+
+    pub fn preference(&self) -> DevicePreference {
+        self.preference
+    }
+
+    /// Whether the visitor knows that this browser stores nothing.
+    pub fn stores_nothing(&self) -> bool {
+        self.files.notice().is_some()
+    }
+
+    pub fn hold_weights(&mut self) {
+        self.files.give_up_storing();
+    }
+
+    /// The same device and files with another pair, whose models take the place of this one's.
+    pub async fn change_pair(
+        mut self,
+        scope: &WorkerScope<Event>,
+        address: PairAddress,
+    ) -> Result<Self, EngineError> {
+        self.pair = None;
+        self.kept.clear();
+        self.manifest = self.files.manifest(&address.manifest_url).await?;
+        self.address = address;
+        scope.post(Event::Pair(Box::new(describe(&self.manifest)?)));
+        Ok(self)
+    }
+
+    pub async fn run(
+        &mut self,
+        recipe: &Recipe,
+        extent: &Extent,
+        host: &mut WorkerHost<'_>,
+    ) -> Result<Run, EngineError> {
+        if host.is_cancelled() {
+            return Ok(Run::Ended(Outcome::Cancelled));
+        }
+        recipe.validate()?;
+        let url = &self.address.manifest_url;
+        let presence = match self.pair {
+            Some(_) => Presence::Complete,
+            None => self.files.presence(&self.manifest, url).await?,
+        };
+        if presence == Presence::Storable {
+            return Ok(Run::LacksWeights);
+        }
+        host.post(JobEvent::Started);
+        let drawn = self.draw(recipe, extent, presence, host).await;
+        match drawn {
+            // Cancelling while files are read or loaded is an outcome, and no failure.
+            Err(EngineError::Files(error)) if error.is_cancelled() => {
+                Ok(Run::Ended(Outcome::Cancelled))
+            }
+            drawn => drawn.map(Run::Ended),
+        }
+    }
+
+    async fn draw(
+        &mut self,
+        recipe: &Recipe,
+        extent: &Extent,
+        presence: Presence,
+        host: &mut WorkerHost<'_>,
+    ) -> Result<Outcome, EngineError> {
+        if presence == Presence::Unstorable {
+            self.hold(host).await?;
+        }
+        let reading = self.reading(&recipe.modes).await?;
+        let files = JobFiles {
+            files: &self.files,
+            host,
+            reading: &reading,
+        };
+        let pair = match self.pair.take() {
+            Some(pair) => pair,
+            None => {
+                self.files.note_use(&self.address.manifest_url).await;
+                Box::new(Pair::load(self.manifest.clone(), self.device.clone(), &files).await?)
+            }
+        };
+        let pair = self.pair.insert(pair);
+        match pair.load_unets(&recipe.modes, &files).await {
+            Ok(true) => host.post(JobEvent::Compiling),
+            Ok(false) => {}
+            Err(error) => {
+                // The next job asks for all files anew: a damaged record has been discarded.
+                self.pair = None;
+                return Err(error);
+            }
+        }
+        generate(pair, recipe, extent, &mut self.kept, host).await
+    }
+
+    /// Loads into memory what can't be stored.
+    async fn hold(&mut self, host: &WorkerHost<'_>) -> Result<(), EngineError> {
+        let on_progress = |received, total| {
+            host.post(JobEvent::Loading {
+                received,
+                total,
+                from: LoadingFrom::Network,
+            });
+            if host.is_cancelled() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        let url = &self.address.manifest_url;
+        self.files.hold(&self.manifest, url, on_progress).await?;
+        if let Some(message) = self.files.notice() {
+            host.notice(message);
+        }
+        Ok(())
+    }
+
+    pub async fn decode_strip(
+        &self,
+        request: &StripRequest,
+        host: &mut WorkerHost<'_>,
+    ) -> Result<(), EngineError> {
+        let pair = self.pair.as_deref().ok_or(EngineError::NotKept)?;
+        strip(pair, &self.kept, request, host).await
+    }
+
+    /// A run as the history keeps it; none where no image of it is finished.
+    pub fn history_entry(&self, recipe: &Recipe) -> Option<history::Entry> {
+        let images = u32::try_from(self.kept.images()).ok()?;
+        if images == 0 || !self.kept.is_of(recipe) {
+            return None;
+        }
+        let (address, name) = (&self.address.on_page, &self.manifest.name);
+        Some(history::Entry {
+            recipe: SavedRecipe::new(address, name, recipe.clone(), None),
+            drawn_at: js_sys::Date::now(),
+            images,
+            thumbnails: self.kept.thumbnails(MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE),
+        })
+    }
+
+    /// What a job with these modes reads from the store: nothing of what is loaded.
+    async fn reading(&self, modes: &[Mode]) -> Result<Reading, EngineError> {
+        let components = &self.manifest.components;
+        let lacks = |role| {
+            let pair = self.pair.as_ref();
+            pair.is_none_or(|pair| pair.unet(role).is_err())
+        };
+        let distilled =
+            modes.iter().any(|mode| mode.needs_distilled()) && lacks(ModelRole::Distilled);
+        let adapts = distilled && components.unet_distilled.adapter_on.is_some();
+        let base = modes.iter().any(|mode| mode.needs_base()) || adapts;
+        let mut total = 0;
+        for (name, component) in components.iter() {
+            let is_read = match name {
+                "unet" => base && lacks(ModelRole::Base),
+                "unet_distilled" => distilled,
+                _ => self.pair.is_none(),
+            };
+            for file in component.files.iter().filter(|_| is_read) {
+                total += self.files.stored_size(&file.id).await?;
+            }
+        }
+        Ok(Reading::of(total))
+    }
+}

@@ -1,0 +1,251 @@
+//! The page's end of a worker: carries out what [`WorkerLinkState`] decides. Only here is a worker
+//! started, and only here is a message posted.
+
+use std::rc::Rc;
+
+use leptos::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wasm_bindgen::prelude::*;
+use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
+
+use crate::browser::from_worker::FromWorker;
+use crate::view::worker_link::{Death, Sending, WorkerLinkState, in_brackets};
+
+/// What a worker is.
+#[derive(Clone, Copy)]
+pub struct Program {
+    /// The script that starts its module, relative to the page.
+    pub script: &'static str,
+    /// What sentences call it, with its article.
+    pub name: &'static str,
+    /// The version of its messages that the page speaks.
+    pub version: u32,
+}
+
+/// What a worker's owner is told.
+pub enum FromLink<Event> {
+    /// The worker says something.
+    Event(Event),
+    /// There is no worker any more, and another one would fare no better: a sentence that says what
+    /// is wrong and what to do.
+    Stopped(String),
+    /// The program panicked, and is stopped: its own words.
+    Panicked(String),
+    /// A worker that had shown that it works died, and is stopped: why, in brackets and with a blank
+    /// before them, or nothing.
+    Died(String),
+}
+
+/// The link to one worker and its successors. A handle, as leptos' signals are.
+pub struct WorkerLink<Request: 'static, Event: 'static> {
+    inner: StoredValue<Inner<Request, Event>, LocalStorage>,
+}
+
+impl<Request, Event> Clone for WorkerLink<Request, Event> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<Request, Event> Copy for WorkerLink<Request, Event> {}
+
+struct Inner<Request, Event> {
+    program: Program,
+    state: WorkerLinkState<Request>,
+    worker: Option<Worker>,
+    /// Every worker gets the same, for as long as the page lives.
+    handlers: Option<Handlers>,
+    /// Who is told; none until [`WorkerLink::listen`].
+    owner: Option<Owner<Event>>,
+}
+
+type Owner<Event> = Rc<dyn Fn(FromLink<Event>)>;
+
+struct Handlers {
+    message: Closure<dyn FnMut(MessageEvent)>,
+    error: Closure<dyn FnMut(web_sys::Event)>,
+}
+
+impl<Request: Serialize, Event: DeserializeOwned> WorkerLink<Request, Event> {
+    /// A link without a worker.
+    pub fn new(program: Program) -> Self {
+        let link = WorkerLink {
+            inner: StoredValue::new_local(Inner {
+                program,
+                state: WorkerLinkState::new(program.version),
+                worker: None,
+                handlers: None,
+                owner: None,
+            }),
+        };
+        let handlers = Handlers {
+            message: Closure::new(move |message: MessageEvent| link.receive(&message)),
+            error: Closure::new(move |event: web_sys::Event| {
+                let reason = event.dyn_ref::<ErrorEvent>().map(ErrorEvent::message);
+                link.died(reason.as_deref().unwrap_or_default());
+            }),
+        };
+        link.with(|inner| inner.handlers = Some(handlers));
+        link
+    }
+
+    /// Has the owner told of everything that comes.
+    pub fn listen(&self, owner: impl Fn(FromLink<Event>) + 'static) {
+        self.with(|inner| inner.owner = Some(Rc::new(owner)));
+    }
+
+    /// Whether there is a worker, be it one that still loads.
+    pub fn has_worker(&self) -> bool {
+        self.inner.with_value(|inner| inner.state.has_worker())
+    }
+
+    /// Whether the worker takes messages.
+    pub fn hears(&self) -> bool {
+        self.inner.with_value(|inner| inner.state.hears())
+    }
+
+    /// Starts a worker where there is none. Whether there is one now: otherwise the owner has been
+    /// told.
+    pub fn start(&self) -> bool {
+        if self.has_worker() {
+            return true;
+        }
+        let Program { script, name, .. } = self.program();
+        let options = WorkerOptions::new();
+        options.set_type(WorkerType::Module);
+        let Ok(worker) = Worker::new_with_options(script, &options) else {
+            self.stop(format!(
+                "This browser can't start {name}'s worker. Use a current version of Chrome, Edge, \
+                 Firefox or Safari."
+            ));
+            return false;
+        };
+        self.with(|inner| {
+            if let Some(handlers) = &inner.handlers {
+                let error = handlers.error.as_ref().unchecked_ref();
+                worker.set_onmessage(Some(handlers.message.as_ref().unchecked_ref()));
+                worker.set_onerror(Some(error));
+                // A message that can't be deserialized is as bad as none.
+                if worker
+                    .add_event_listener_with_callback("messageerror", error)
+                    .is_err()
+                {
+                    leptos::logging::warn!("The worker's messageerror event can't be heard.");
+                }
+            }
+            inner.worker = Some(worker);
+            inner.state.started();
+        });
+        true
+    }
+
+    /// Sends a request, as soon as the worker takes messages. Without a worker it is lost.
+    pub fn send(&self, request: Request) {
+        match self.with(|inner| inner.state.send(request)) {
+            Sending::Post(request) => self.post(&request),
+            Sending::Kept | Sending::StartWorker => {}
+        }
+    }
+
+    /// The worker has shown that it works: should it die, another one is worth starting.
+    pub fn prove(&self) {
+        self.with(|inner| inner.state.prove());
+    }
+
+    /// Ends the worker. Nothing more is heard of it, and what was not posted yet is forgotten.
+    pub fn end(&self) {
+        let worker = self.with(|inner| {
+            inner.state.stopped();
+            inner.worker.take()
+        });
+        if let Some(worker) = worker {
+            worker.set_onmessage(None);
+            worker.set_onerror(None);
+            worker.terminate();
+        }
+    }
+
+    /// The worker died by itself, or is taken for dead.
+    pub fn died(&self, reason: &str) {
+        let death = self.with(|inner| inner.state.died());
+        self.end();
+        let reason = in_brackets(reason);
+        match death {
+            Death::Restart => self.tell(FromLink::Died(reason)),
+            Death::GiveUp => self.tell(FromLink::Stopped(format!(
+                "{} could not be started{reason}. Check the connection and try again.",
+                capitalized(self.program().name)
+            ))),
+        }
+    }
+
+    fn program(&self) -> Program {
+        self.inner.with_value(|inner| inner.program)
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Inner<Request, Event>) -> T) -> T {
+        self.inner
+            .try_update_value(act)
+            .unwrap_or_else(|| unreachable!("the link lives as long as the page"))
+    }
+
+    fn stop(&self, sentence: String) {
+        self.end();
+        self.tell(FromLink::Stopped(sentence));
+    }
+
+    fn tell(&self, what: FromLink<Event>) {
+        // Called after the value has been given back: the owner may use the link.
+        if let Some(owner) = self.with(|inner| inner.owner.clone()) {
+            owner(what);
+        }
+    }
+
+    fn post(&self, request: &Request) {
+        let posted = serde_wasm_bindgen::to_value(request)
+            .map_err(JsValue::from)
+            .and_then(|message| {
+                self.inner.with_value(|inner| match &inner.worker {
+                    Some(worker) => worker.post_message(&message),
+                    None => Ok(()),
+                })
+            });
+        if posted.is_err() {
+            let name = capitalized(self.program().name);
+            self.stop(format!("{name} can't be reached. Reload the page."));
+        }
+    }
+
+    fn receive(&self, message: &MessageEvent) {
+        match serde_wasm_bindgen::from_value(message.data()) {
+            Ok(FromWorker::Event(event)) => self.tell(FromLink::Event(event)),
+            Ok(FromWorker::Ready { version }) => {
+                match self.with(|inner| inner.state.ready(version)) {
+                    Ok(kept) => kept.iter().for_each(|request| self.post(request)),
+                    Err(_) => self.stop(format!(
+                        "The page and {} are of different versions. Reload the page.",
+                        self.program().name
+                    )),
+                }
+            }
+            Ok(FromWorker::Panicked { message }) => {
+                self.end();
+                self.tell(FromLink::Panicked(message));
+            }
+            Ok(FromWorker::Stopped { message }) => self.stop(message),
+            Err(_) => self.stop(format!(
+                "{} sent a message that this page doesn't understand. Reload the page.",
+                capitalized(self.program().name)
+            )),
+        }
+    }
+}
+
+fn capitalized(name: &str) -> String {
+    let mut characters = name.chars();
+    match characters.next() {
+        Some(first) => first.to_uppercase().chain(characters).collect(),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,154 @@
+//! The loads that a page has asked for, and which of them go on when the loader's worker dies.
+
+use std::collections::BTreeMap;
+
+/// So many workers may die in the same place of a load before it is given up.
+const MAXIMUM_DEATHS: u32 = 2;
+
+/// The loads that have not ended, by the addresses of their pairs.
+#[derive(Debug, Default)]
+pub struct RequestedLoads(BTreeMap<String, RequestedLoad>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct RequestedLoad {
+    accepts_licences: bool,
+    /// The most bytes that it has had.
+    received: u64,
+    /// Workers that have died since it had more than ever before.
+    deaths: u32,
+}
+
+/// What becomes of a load when its worker has died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterDeath {
+    /// It is asked of the next worker.
+    GoesOn {
+        /// Whether the visitor has accepted the pair's licences.
+        accepts_licences: bool,
+    },
+    /// The next worker would die in the same place.
+    GivenUp {
+        /// Workers that have died there.
+        deaths: u32,
+    },
+}
+
+impl RequestedLoads {
+    /// The visitor asks for a load, perhaps once more.
+    pub fn request(&mut self, address: &str, accepts_licences: bool) {
+        let load = self.0.entry(address.to_owned()).or_default();
+        load.accepts_licences |= accepts_licences;
+        load.deaths = 0;
+    }
+
+    /// A load has ended, or is not wanted any more.
+    pub fn end(&mut self, address: &str) {
+        self.0.remove(address);
+    }
+
+    /// None is wanted any more.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Whether a load was asked for and has not ended.
+    pub fn contains(&self, address: &str) -> bool {
+        self.0.contains_key(address)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// So many bytes of a pair are there.
+    pub fn progress(&mut self, address: &str, received: u64) {
+        if let Some(load) = self.0.get_mut(address)
+            && received > load.received
+        {
+            load.received = received;
+            load.deaths = 0;
+        }
+    }
+
+    /// The worker died: what becomes of each load. Those that are given up are forgotten.
+    pub fn worker_died(&mut self) -> Vec<(String, AfterDeath)> {
+        let mut outcomes = Vec::new();
+        self.0.retain(|address, load| {
+            load.deaths += 1;
+            let goes_on = load.deaths <= MAXIMUM_DEATHS;
+            let outcome = if goes_on {
+                AfterDeath::GoesOn {
+                    accepts_licences: load.accepts_licences,
+                }
+            } else {
+                AfterDeath::GivenUp {
+                    deaths: load.deaths,
+                }
+            };
+            outcomes.push((address.clone(), outcome));
+            goes_on
+        });
+        outcomes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOES_ON: AfterDeath = AfterDeath::GoesOn {
+        accepts_licences: false,
+    };
+
+    fn outcomes(loads: &mut RequestedLoads) -> Vec<AfterDeath> {
+        let outcomes = loads.worker_died();
+        outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+    }
+
+    #[test]
+    fn a_load_that_kills_workers_in_the_same_place_is_given_up() {
+        let mut loads = RequestedLoads::default();
+        loads.request("a", false);
+        loads.progress("a", 10);
+        assert_eq!(outcomes(&mut loads), [GOES_ON]);
+        // It only came as far as before.
+        loads.progress("a", 10);
+        assert_eq!(outcomes(&mut loads), [GOES_ON]);
+        assert_eq!(outcomes(&mut loads), [AfterDeath::GivenUp { deaths: 3 }]);
+        assert!(loads.is_empty());
+    }
+
+    #[test]
+    fn a_load_that_comes_further_each_time_goes_on() {
+        let mut loads = RequestedLoads::default();
+        loads.request("a", false);
+        for received in 1..10 {
+            loads.progress("a", received);
+            assert_eq!(outcomes(&mut loads), [GOES_ON]);
+        }
+    }
+
+    #[test]
+    fn a_load_that_is_asked_for_again_has_new_tries_and_keeps_its_licences() {
+        let mut loads = RequestedLoads::default();
+        loads.request("a", true);
+        loads.worker_died();
+        loads.worker_died();
+        loads.request("a", false);
+        let accepted = AfterDeath::GoesOn {
+            accepts_licences: true,
+        };
+        assert_eq!(loads.worker_died(), [("a".to_owned(), accepted)]);
+    }
+
+    #[test]
+    fn what_has_ended_does_not_go_on() {
+        let mut loads = RequestedLoads::default();
+        loads.request("a", false);
+        loads.request("b", false);
+        loads.end("a");
+        assert!(!loads.contains("a"));
+        assert_eq!(loads.worker_died(), [("b".to_owned(), GOES_ON)]);
+    }
+}
