@@ -22,7 +22,7 @@ help:
 	@echo "make test    unit and parity tests, then the page in headless Chromium"
 	@echo "make build   the optimized page for a static host, in dist/"
 	@echo "make check   formatting, lints and documentation"
-	@echo "make bench   step times in headless Chromium, beside another engine's"
+	@echo "make bench   step times in headless Chromium beside another engine's, and the page's long tasks"
 	@echo "make bench-load  how fast full-size files of SDXL arrive in the page's store (needs 20 GB of disk)"
 	@echo "make diversity  how different the seeds of a prompt are, by mode"
 

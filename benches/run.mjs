@@ -6,10 +6,13 @@
 // The page runs its own worker on the base model without guidance. Its time of a step is the
 // difference of two runs that differ in the number of steps alone, so that text encoders and the
 // decoding of the image drop out.
+//
+// Then how long the page's own thread is busy at a stretch meanwhile.
 
 import { Browser } from "../tests/browser/browser.mjs";
 import { cellNames, DIST, FirststepPage } from "../tests/browser/page.mjs";
 import { StaticServer } from "../tests/browser/server.mjs";
+import { measureLongTasks } from "./long_tasks.mjs";
 import { preparePeer } from "./prepare.mjs";
 
 const ROUNDS = Number(process.argv[2] ?? 2);
@@ -129,6 +132,12 @@ try {
     if (device === "webgpu") {
       console.log(`        adapter: ${result.adapter}`);
     }
+  }
+  const heading = ["tasks over 50 ms".padStart(18), "longest, ms".padStart(14)];
+  console.log(`\n${"the page's thread".padEnd(30)}${heading.join("")}`);
+  for (const { what, tasks } of await measureLongTasks(browser, pageServer)) {
+    const longest = tasks.length === 0 ? "" : Math.max(...tasks).toFixed(0);
+    console.log(what.padEnd(30) + String(tasks.length).padStart(18) + longest.padStart(14));
   }
   browser.assertNoProblems();
 } finally {

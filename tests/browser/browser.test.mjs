@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { test } from "node:test";
 
 import { Browser, hasAdapter } from "./browser.mjs";
+import { eventually } from "./page.mjs";
 import { StaticServer } from "./server.mjs";
 
 const IN_THE_WORKER = {
@@ -38,8 +39,7 @@ for (const [name, code] of Object.entries(IN_THE_WORKER)) {
         code,
       );
       // The message about the worker takes another way than the one from it.
-      await page.waitForTimeout(500);
-      assert.throws(() => browser.assertNoProblems(), /heard/);
+      await eventually(() => assert.throws(() => browser.assertNoProblems(), /heard/));
     } finally {
       await browser.close();
       await server.close();

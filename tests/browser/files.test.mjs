@@ -5,12 +5,11 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { isDeepStrictEqual, promisify } from "node:util";
+import { promisify } from "node:util";
 import { deflateSync } from "node:zlib";
 
-import { QUICK, cellNames, withPage } from "./page.mjs";
+import { QUICK, cellNames, eventually, withPage } from "./page.mjs";
 
 const TIMEOUT = 5 * 60_000;
 const READER = fileURLToPath(new URL("read_png.py", import.meta.url));
@@ -51,9 +50,9 @@ async function drop(page, name, bytes, type = "image/png") {
     { name, base64: Buffer.from(bytes).toString("base64"), type },
   );
   await page.page.dispatchEvent("main", "dragover", { dataTransfer });
-  await page.control("drop-target").waitFor({ timeout: 10_000 });
+  await page.control("drop-target").waitFor({ timeout: 30_000 });
   await page.page.dispatchEvent("main", "drop", { dataTransfer });
-  await page.control("drop-target").waitFor({ state: "detached", timeout: 10_000 });
+  await page.control("drop-target").waitFor({ state: "detached", timeout: 30_000 });
 }
 
 /** What the page would draw: every control. */
@@ -71,16 +70,11 @@ async function settings(page) {
 
 /** Waits until the controls say this, and the address too. */
 async function waitForSettings(page, expected) {
-  const deadline = Date.now() + 30_000;
-  const isThere = async () => isDeepStrictEqual(await settings(page), expected);
-  while (!(await isThere()) && Date.now() < deadline) {
-    await delay(100);
-  }
-  assert.deepEqual(await settings(page), expected);
+  await eventually(async () => assert.deepEqual(await settings(page), expected));
   await page.page.waitForFunction(
     (pair) => location.hash.includes(`pair=${pair}`) && location.hash.includes("seed-count=2"),
     LIGHTNING,
-    { timeout: 10_000 },
+    { timeout: 30_000 },
   );
 }
 
@@ -214,7 +208,7 @@ test(
       ];
       for (const [name, bytes, sentence] of wrong) {
         await drop(page, name, bytes, name.endsWith(".txt") ? "text/plain" : "image/png");
-        await page.waitForStatus([sentence], 10_000);
+        await page.waitForStatus([sentence], 30_000);
         assert.deepEqual(await settings(page), saved.settings, name);
         assert.equal(await hash(), before, name);
       }
@@ -225,7 +219,7 @@ test(
         "a kitten on a blue background\nNegative prompt: worm\n" +
         "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 965400086123, Size: 512x768";
       await drop(page, "other.png", png({ parameters: text }));
-      await page.waitForStatus([/another program's/, /seed 965400086123, since/], 10_000);
+      await page.waitForStatus([/another program's/, /seed 965400086123, since/], 30_000);
       assert.equal(await page.control("prompt").inputValue(), "a kitten on a blue background");
       assert.equal(await page.control("negative-prompt").inputValue(), "worm");
       assert.equal(await page.control("base-steps").inputValue(), "20");

@@ -118,7 +118,7 @@ test("rows differ in k, base guidance or the prompt", { timeout: TIMEOUT }, asyn
 
     await page.control("k-values").fill("1, 9");
     await page.pressGenerate();
-    await page.waitForStatus([/k is 9; it has to be between 1 and 3/], 10_000);
+    await page.waitForStatus([/k is 9; it has to be between 1 and 3/], 30_000);
 
     await page.control("axis").selectOption("prompts");
     await page.control("further-prompts").fill("a blue fish\n\n a green apple ");
@@ -126,7 +126,7 @@ test("rows differ in k, base guidance or the prompt", { timeout: TIMEOUT }, asyn
     await page.waitForDone(["cell-hybrid-p1-0", "cell-distilled-p2-0", "cell-hybrid-p3-0"], TIMEOUT);
     await page.control("further-prompts").fill("a\nb\nc\nd");
     await page.pressGenerate();
-    await page.waitForStatus([/10 rows; 8 are the most/], 10_000);
+    await page.waitForStatus([/10 rows; 8 are the most/], 30_000);
   });
 });
 
@@ -160,7 +160,7 @@ test("the grid is one stop of the tab key, and arrows go through it", { timeout:
     await keyboard.press("Enter");
     await page.page
       .locator('[data-testid="cell-distilled-1"][aria-selected="true"]')
-      .waitFor({ timeout: 10_000 });
+      .waitFor({ timeout: 30_000 });
 
     await page.control("finish-all").click();
     await page.waitForDone(cellNames(["distilled", "hybrid"], 2), TIMEOUT);
@@ -193,7 +193,7 @@ test("cells that are out of sight have no canvas", { timeout: TIMEOUT }, async (
     const canvases = page.page.locator('[data-testid^="cell-"] canvas');
     assert.ok((await canvases.count()) < 16, `${await canvases.count()} canvases of 16`);
     await page.cell("distilled", 15).scrollIntoViewIfNeeded();
-    await page.cell("distilled", 15).locator("canvas").waitFor({ timeout: 10_000 });
+    await page.cell("distilled", 15).locator("canvas").waitFor({ timeout: 30_000 });
     const image = await page.image("distilled", 15);
     assert.ok(new Set(image.rgba).size > 10, "it is drawn when it comes into sight");
   });

@@ -38,7 +38,7 @@ async function waitForPrompts(page, prompts) {
         return JSON.stringify(shown) === JSON.stringify(prompts);
       },
       prompts,
-      { timeout: 15_000 },
+      { timeout: 30_000 },
     )
     .catch(async (error) => {
       const shown = await page.page.locator(".history-prompt").allInnerTexts();
@@ -55,7 +55,7 @@ const waitForSize = (page, pattern) =>
         document.querySelector('[data-testid="history-size"]')?.innerText ?? "",
       ),
     { source: pattern.source },
-    { timeout: 15_000 },
+    { timeout: 30_000 },
   );
 
 test(
@@ -230,7 +230,7 @@ test("a browser that stores nothing says so once and draws", { timeout: TIMEOUT 
     await page.waitForStatus([/^Done: 1 image/], 30_000);
     assert.equal((await page.statusText()).match(/private windows/g)?.length, 1);
     await openHistory(page);
-    await page.control("history-problem").waitFor({ timeout: 15_000 });
+    await page.control("history-problem").waitFor({ timeout: 30_000 });
     assert.match(
       await page.control("history-problem").innerText(),
       /doesn't let the page keep a history/,

@@ -21,12 +21,12 @@ async function copied() {
     await page.waitForDone(["cell-distilled-0", "cell-hybrid-0"], TIMEOUT);
     await page.control("copy-link").click();
     const status = page.control("link-status");
-    await status.getByText(/Link copied/).waitFor({ timeout: 10_000 });
+    await status.getByText(/Link copied/).waitFor({ timeout: 30_000 });
     const link = await page.page.evaluate(() => navigator.clipboard.readText());
     found = { hash: new URL(link).hash, image: await page.image("distilled", 0) };
 
     await page.control("seed").fill("5");
-    await status.getByText(/settings have changed/).waitFor({ timeout: 10_000 });
+    await status.getByText(/settings have changed/).waitFor({ timeout: 30_000 });
   });
   return found;
 }
@@ -96,7 +96,7 @@ test("a damaged, newer or boundless link is a sentence on a page that works", { 
   await withPage({ parameters: QUICK }, async ({ page }) => {
     for (const [bad, sentence] of cases) {
       await follow(page, bad);
-      await page.waitForStatus([sentence], 10_000);
+      await page.waitForStatus([sentence], 30_000);
       assert.equal(await page.control("generate").isEnabled(), true);
     }
   });

@@ -97,13 +97,14 @@ test(
   async () => {
     await withCopy(async ({ folder, server, browser }) => {
       const drawing = new FirststepPage(await browser.newPage(), server.url);
-      await drawing.open({ ...QUICK, modes: "base", "base-steps": 100 });
+      // More than is drawn before it is cancelled, however long the deploy takes.
+      await drawing.open({ ...QUICK, modes: "base", "seed-count": 16, "base-steps": 100 });
       await drawing.waitUntilKept();
       const idle = new FirststepPage(await browser.newPage(), server.url);
       await idle.open(QUICK);
       const oldLoader = await textOf(drawing, "start_engine.js");
       await drawing.pressGenerate();
-      await drawing.page.locator('[data-state="running"]').waitFor({ timeout: TIMEOUT });
+      await drawing.page.locator('[data-state="running"]').first().waitFor({ timeout: TIMEOUT });
 
       // A deploy: a stylesheet of another name, a changed worker.
       const oldStyle = (await readdir(folder)).find((name) => /^style-\w+\.css$/.test(name));
@@ -126,7 +127,7 @@ test(
 
       await idle.control("update-now").click();
       await idle.control("update-offer").getByText(/Another tab of this page is drawing/).waitFor();
-      assert.deepEqual(await drawing.cellStates(), { "cell-base-0": "running" });
+      assert.ok(Object.values(await drawing.cellStates()).includes("running"));
 
       await drawing.control("cancel").click();
       await drawing.waitForStatus([/cancelled/i], 30_000);

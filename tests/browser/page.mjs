@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 
 import { Browser } from "./browser.mjs";
 import { StaticServer } from "./server.mjs";
@@ -203,6 +204,24 @@ export async function withPage({ parameters, prepare, ...launchOptions }, run) {
     }
   } finally {
     await server.close();
+  }
+}
+
+/**
+ * Waits until `check` throws no more, and gives what it gives. After `timeout` its own error is the
+ * test's.
+ */
+export async function eventually(check, timeout = 60_000) {
+  const end = performance.now() + timeout;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (performance.now() > end) {
+        throw error;
+      }
+    }
+    await delay(100);
   }
 }
 

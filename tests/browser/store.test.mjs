@@ -15,7 +15,7 @@ import {
   readStore,
   withLibrary,
 } from "./library.mjs";
-import { FirststepPage } from "./page.mjs";
+import { FirststepPage, eventually } from "./page.mjs";
 
 const TIMEOUT = 6 * 60_000;
 const UNET = `${SHARED.unet.repository}/${SHARED.unet.path}`;
@@ -43,6 +43,12 @@ before(async () => {
 after(() => rm(models, { recursive: true, force: true }));
 
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** Waits until a load is about half done, and lets it get hardly any further. */
+async function untilHalfArrived(hub) {
+  await eventually(() => assert.ok(hub.bytesSent >= size / 2, "half of the load has arrived"));
+  hub.throttle(100_000);
+}
 
 /** Lets a test end the page's workers. */
 function keepWorkers() {
@@ -122,8 +128,7 @@ test("a worker that dies is replaced, and the load goes on", { timeout: TIMEOUT 
   await withLibrary({ models, prepare }, async ({ hub, page, library, browser }) => {
     browser.expectProblem(/ended by a test/);
     await library.start(SMALL);
-    await library.waitFor(SMALL, { phase: "loading" });
-    await sleep(1000);
+    await untilHalfArrived(hub);
     // As a trap in the module does: the worker's error event, and silence.
     await page.page.evaluate(() => {
       const worker = loaders.at(-1);
@@ -140,16 +145,17 @@ test("a paused load goes on where it was, also after the page was closed", { tim
   const prepare = ({ hub }) => hub.throttle(3_000_000);
   await withLibrary({ models, prepare }, async ({ hub, page, library }) => {
     await library.start(SMALL);
-    await library.waitFor(SMALL, { phase: "loading" });
-    await sleep(1500);
+    await untilHalfArrived(hub);
     await library.row(SMALL).getByTestId("pause").click();
     await library.waitFor(SMALL, { state: "partial", phase: "idle" });
-    await sleep(300);
-    const paused = hub.bytesSent;
-    await sleep(700);
-    assert.equal(hub.bytesSent, paused, "nothing arrives while it is paused");
-    await page.reload();
     hub.throttle(Infinity);
+    await eventually(async () => {
+      const sent = hub.bytesSent;
+      await sleep(700);
+      assert.equal(hub.bytesSent, sent, "nothing arrives while it is paused");
+    });
+    assert.ok(hub.bytesSent < size, "it was paused before its end");
+    await page.reload();
     await library.load(SMALL);
     assert.deepEqual(await readStore(page), reference);
     assert.ok(hub.bytesSent <= size + 2 * Math.max(CHUNK, LONGEST_TENSOR));
@@ -209,7 +215,7 @@ test("one tab loads, another follows, and takes over when it is closed", { timeo
   const prepare = ({ hub }) => hub.throttle(2_000_000);
   await withLibrary({ models, prepare }, async ({ hub, server, browser, page, library }) => {
     await library.start(SMALL);
-    await library.waitFor(SMALL, { phase: "loading" });
+    await untilHalfArrived(hub);
     const other = new FirststepPage(await browser.newPage(), server.url);
     await other.open({ device: "cpu" });
     const following = new LibraryPanel(other);
