@@ -11,7 +11,7 @@ use super::error::EngineError;
 use super::grid_state::{Kept, distance, reduced_to_measure};
 use super::pair::{Pair, plan_for};
 use crate::models::{Conditioning, guidance_embedding};
-use crate::picture::image::Frame;
+use crate::picture::image::Image;
 use crate::protocol::engine::{ErrandId, Event, Extent, JobId, StripView};
 use crate::recipe::digest::StepDigest;
 use crate::recipe::{CellAddress, Mode, Recipe, Row};
@@ -285,7 +285,7 @@ async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, EngineError
 }
 
 /// A picture `[1, 3, height, width]` in −1…1 as 8-bit RGBA, rounded as diffusers does.
-async fn frame(picture: Tensor<4>) -> Result<Frame, EngineError> {
+async fn frame(picture: Tensor<4>) -> Result<Image, EngineError> {
     let [_, _, height, width] = picture.dims();
     let values = read(picture).await?;
     let plane = height * width;
@@ -296,7 +296,7 @@ async fn frame(picture: Tensor<4>) -> Result<Frame, EngineError> {
             [channel(0), channel(1), channel(2), u8::MAX]
         })
         .collect();
-    Ok(Frame {
+    Ok(Image {
         width: width as u32,
         height: height as u32,
         rgba,

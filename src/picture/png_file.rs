@@ -7,7 +7,7 @@ use std::io::Write;
 
 use png::{DecodeOptions, Decoded, StreamingDecoder, chunk};
 
-use super::image::{Picture, PixelFormat};
+use super::image::{ImageView, PixelFormat};
 use crate::recipe::generation_parameters::ReadParameters;
 
 /// The keyword of our recipe's text chunk.
@@ -38,7 +38,7 @@ pub struct Texts<'a> {
 ///
 /// # Errors
 /// When a text is too long, or the picture too large for a PNG.
-pub fn encode(picture: Picture<'_>, texts: Texts<'_>) -> Result<Vec<u8>, EncodeError> {
+pub fn encode(picture: ImageView<'_>, texts: Texts<'_>) -> Result<Vec<u8>, EncodeError> {
     let mut file = Vec::new();
     let mut writer = encoder(&mut file, picture, texts)?.write_header()?;
     writer.write_image_data(picture.pixels())?;
@@ -49,7 +49,7 @@ pub fn encode(picture: Picture<'_>, texts: Texts<'_>) -> Result<Vec<u8>, EncodeE
 /// An encoder for pictures of one's size and format, with the texts in its header.
 pub(super) fn encoder<'a, W: Write>(
     file: W,
-    picture: Picture<'_>,
+    picture: ImageView<'_>,
     texts: Texts<'_>,
 ) -> Result<png::Encoder<'a, W>, EncodeError> {
     let (width, height) = picture.size();
@@ -296,7 +296,7 @@ mod tests {
 
     fn encoded(recipe: &str, parameters: Option<&str>) -> Vec<u8> {
         let pixels: Vec<u8> = (0..24).map(|value| value * 10).collect();
-        let picture = Picture::new(3, 2, PixelFormat::Rgba, &pixels).unwrap();
+        let picture = ImageView::new(3, 2, PixelFormat::Rgba, &pixels).unwrap();
         encode(picture, Texts { recipe, parameters }).unwrap()
     }
 
@@ -341,7 +341,7 @@ mod tests {
             let format = [PixelFormat::Rgb, PixelFormat::Rgba][random.below(2)];
             let (width, height) = (1 + random.below(40), 1 + random.below(40));
             let pixels = random.bytes(width * height * format.channels());
-            let picture = Picture::new(width as u32, height as u32, format, &pixels).unwrap();
+            let picture = ImageView::new(width as u32, height as u32, format, &pixels).unwrap();
             let file = encode(
                 picture,
                 Texts {
@@ -565,7 +565,7 @@ mod tests {
         let error = find_recipe(&bomb).unwrap_err();
         assert!(error.to_string().contains("too long"), "{error}");
 
-        let pixel = Picture::new(1, 1, PixelFormat::Rgb, &[1, 2, 3]).unwrap();
+        let pixel = ImageView::new(1, 1, PixelFormat::Rgb, &[1, 2, 3]).unwrap();
         let texts = Texts {
             recipe: &longer,
             parameters: None,

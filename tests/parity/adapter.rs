@@ -7,7 +7,7 @@ use firststep::engine::Kept;
 use firststep::engine::{Host, StripRequest, generate};
 use firststep::engine::{Pair, describe};
 use firststep::models::Conditioning;
-use firststep::picture::image::Frame;
+use firststep::picture::image::Image;
 use firststep::protocol::engine::{Event, Extent};
 use firststep::recipe::Mode;
 use firststep::sampler::ModelRole;
@@ -503,7 +503,7 @@ fn a_branch_beside_a_held_layer_does_what_merging_does() {
 
 /// Draws and keeps the last image.
 #[derive(Default)]
-struct LastImage(Option<Frame>);
+struct LastImage(Option<Image>);
 
 impl Host for LastImage {
     fn emit(&mut self, event: Event) {

@@ -8,7 +8,7 @@ use firststep::engine::EngineError;
 use firststep::engine::Kept;
 use firststep::engine::{Outcome, generate};
 use firststep::engine::{Pair, describe, plan_for};
-use firststep::picture::image::Frame;
+use firststep::picture::image::Image;
 use firststep::protocol::engine::{Event, Extent};
 use firststep::recipe::link::Link;
 use firststep::recipe::{CellAddress, Mode};
@@ -53,7 +53,7 @@ fn load_relative(manifest: &str) -> (BundledPair, Pair) {
     (bundled, pair.expect("the bundled pair loads"))
 }
 
-fn root_mean_square_error(frame: &Frame, file: &str) -> f64 {
+fn root_mean_square_error(frame: &Image, file: &str) -> f64 {
     let path = repository("tests/browser/reference").join(file);
     let file = std::io::BufReader::new(File::open(path).expect(file));
     let mut reader = png::Decoder::new(file).read_info().expect("a PNG");

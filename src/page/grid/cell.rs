@@ -7,7 +7,7 @@ use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
 
 use super::visibility::Visibility;
 use crate::page::workers::grid::{Cell, CellState, CellView, StepTaken};
-use crate::picture::image::Frame;
+use crate::picture::image::Image;
 use crate::recipe::CellAddress;
 use crate::view::rows::model_key;
 
@@ -167,7 +167,7 @@ fn step_words(step: StepTaken) -> impl IntoView {
 }
 
 /// Puts a frame on the canvas, pixel for pixel.
-pub fn draw(canvas: &HtmlCanvasElement, frame: &Frame) -> Result<(), JsValue> {
+pub fn draw(canvas: &HtmlCanvasElement, frame: &Image) -> Result<(), JsValue> {
     // Setting the size clears the canvas, even to the same size: a flash at every step.
     if canvas.width() != frame.width || canvas.height() != frame.height {
         canvas.set_width(frame.width);

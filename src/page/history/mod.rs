@@ -10,7 +10,7 @@ use web_sys::{Element, HtmlElement};
 use super::grid::cell::draw;
 use crate::browser::globals::clock;
 use crate::history::{Entry, Listing, MAXIMUM_ENTRIES, Request};
-use crate::picture::image::Frame;
+use crate::picture::image::Image;
 use crate::recipe::saved_recipe::SavedRecipe;
 use crate::view::rows::mode_name;
 use crate::view::units::{self, size};
@@ -378,9 +378,9 @@ fn all_runs(number: usize) -> String {
 }
 
 /// Pictures of one height next to each other; those of another are left out.
-fn side_by_side(frames: &[Frame]) -> Option<Frame> {
+fn side_by_side(frames: &[Image]) -> Option<Image> {
     let height = frames.first()?.height;
-    let frames: Vec<&Frame> = frames
+    let frames: Vec<&Image> = frames
         .iter()
         .filter(|frame| frame.height == height && frame.width > 0)
         .collect();
@@ -394,7 +394,7 @@ fn side_by_side(frames: &[Frame]) -> Option<Frame> {
         .flatten()
         .copied()
         .collect();
-    Some(Frame {
+    Some(Image {
         width: frames.iter().map(|frame| frame.width).sum(),
         height,
         rgba,

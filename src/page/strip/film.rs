@@ -13,7 +13,7 @@ use super::reel::Reel;
 use super::region_tool::RegionTool;
 use super::transport::Transport;
 use crate::page::workers::grid::StripStep;
-use crate::picture::image::Frame;
+use crate::picture::image::Image;
 use crate::protocol::engine::StripView;
 
 /// The filmstrip: scrolls by itself, the frame on show always in sight.
@@ -27,7 +27,7 @@ pub fn Film(
     view: StripView,
     /// Index of the frame on show.
     current: Memo<usize>,
-    #[prop(into)] differs_from: Signal<Option<Arc<Frame>>>,
+    #[prop(into)] differs_from: Signal<Option<Arc<Image>>>,
     region: RegionTool,
     paint: PaintQueue,
     transport: Transport,

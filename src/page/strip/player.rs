@@ -9,7 +9,7 @@ use super::frame::{show, step_words, view_key};
 use super::picture::Picture;
 use super::reel::Reel;
 use super::region_tool::RegionTool;
-use crate::picture::image::Frame;
+use crate::picture::image::Image;
 use crate::protocol::engine::StripView;
 use crate::view::rows::model_key;
 use crate::view::strip::{Blend, mix};
@@ -25,7 +25,7 @@ pub fn Player(
     reel: Reel,
     view: StripView,
     blend: Memo<Blend>,
-    #[prop(into)] differs_from: Signal<Option<Arc<Frame>>>,
+    #[prop(into)] differs_from: Signal<Option<Arc<Image>>>,
     region: RegionTool,
 ) -> impl IntoView {
     let canvas = NodeRef::<html::Canvas>::new();
@@ -97,9 +97,9 @@ pub fn Player(
 /// What is on the canvas.
 #[derive(Clone)]
 struct Shown {
-    frame: Arc<Frame>,
-    over: Option<(Arc<Frame>, f32)>,
-    last: Option<Arc<Frame>>,
+    frame: Arc<Image>,
+    over: Option<(Arc<Image>, f32)>,
+    last: Option<Arc<Image>>,
 }
 
 /// Frames are compared by where they lie: their pixels are many and never change.

@@ -155,7 +155,7 @@ impl Reel {
     }
 
     /// The frame of the last step, where every step is there: the picture that the run ends in.
-    pub fn last(&self) -> Option<Arc<crate::picture::image::Frame>> {
+    pub fn last(&self) -> Option<Arc<crate::picture::image::Image>> {
         if !self.is_complete.get() {
             return None;
         }

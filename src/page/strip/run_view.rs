@@ -12,7 +12,7 @@ use super::region_tool::RegionTool;
 use super::run::Run;
 use super::transport::Transport;
 use crate::page::workers::grid::CellState;
-use crate::picture::image::Frame;
+use crate::picture::image::Image;
 use crate::protocol::engine::StripView;
 use crate::recipe::CellAddress;
 use crate::view::strip::delays;
@@ -56,8 +56,8 @@ pub fn RunView(
             let last = || run.target.last();
             showing.difference.get().then(last).flatten()
         },
-        |before: Option<&Option<Arc<Frame>>>, now: Option<&Option<Arc<Frame>>>| {
-            let place = |frame: Option<&Option<Arc<Frame>>>| {
+        |before: Option<&Option<Arc<Image>>>, now: Option<&Option<Arc<Image>>>| {
+            let place = |frame: Option<&Option<Arc<Image>>>| {
                 frame.and_then(Option::as_ref).map(Arc::as_ptr)
             };
             before.is_none() || place(before) != place(now)
