@@ -90,11 +90,10 @@ pub async fn generate(
             Entry::Vacant(entry) => entry.insert(pair.encode_prompt(&row.prompt)?),
         };
         let plan = Arc::new(plan_for(row, recipe, pair.manifest())?);
-        let seed = recipe.seed_of(cell.column);
         kept.forget_finished(cell);
         kept.start_unless_kept(cell, || {
             let latent_length = pair.latent_shape().iter().product();
-            Sampling::new(plan, latent_length, u64::from(seed))
+            Sampling::new(plan, latent_length, u64::from(recipe.seed_of(cell.column)))
         });
         host.emit(Event::CellStarted { job, cell });
         loop {
@@ -145,8 +144,7 @@ pub async fn generate(
         host.emit(Event::Image {
             job,
             cell,
-            seed,
-            frame: image,
+            image,
             milliseconds,
         });
         if let Some(diversity) = diversity {

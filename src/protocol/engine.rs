@@ -17,7 +17,7 @@ use crate::vocabulary::Vocabulary;
 
 /// Raised with every change of the messages: a page that was loaded before a deploy must not talk
 /// past a worker that was loaded after it.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// Numbers the jobs of one page, counting up.
 pub type JobId = u32;
@@ -279,10 +279,8 @@ pub enum Event {
         job: JobId,
         /// The cell.
         cell: CellAddress,
-        /// The cell's seed.
-        seed: u32,
         /// The image.
-        frame: Image,
+        image: Image,
         /// Time of the model's steps and the last decode, without the previews' decodes.
         milliseconds: f64,
     },

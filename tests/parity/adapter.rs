@@ -507,8 +507,8 @@ struct LastImage(Option<Image>);
 
 impl Host for LastImage {
     fn emit(&mut self, event: Event) {
-        if let Event::Image { frame, .. } = event {
-            self.0 = Some(frame);
+        if let Event::Image { image, .. } = event {
+            self.0 = Some(image);
         }
     }
 

@@ -27,7 +27,7 @@ impl Said for Recorder {
         self.events
             .iter()
             .filter_map(|event| match event {
-                Event::Image { cell, frame, .. } => Some((*cell, frame)),
+                Event::Image { cell, image, .. } => Some((*cell, image)),
                 _ => None,
             })
             .collect()

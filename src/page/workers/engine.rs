@@ -554,14 +554,13 @@ impl EngineClient {
             Event::Image {
                 job,
                 cell,
-                seed: _,
-                frame,
+                image,
                 milliseconds,
             } => self.while_running(job, |shown| {
                 if let Some(cell) = shown.cell(cell) {
                     cell.view.update(|view| {
                         view.state = CellState::Done;
-                        view.frame = Some(Arc::new(frame));
+                        view.frame = Some(Arc::new(image));
                         view.milliseconds = Some(milliseconds);
                     });
                 }
