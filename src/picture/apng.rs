@@ -81,8 +81,8 @@ pub enum ApngError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::picture::find_recipe::{FoundRecipe, find_recipe};
     use crate::picture::image::PixelFormat;
-    use crate::picture::png_file::{FoundRecipe, find_recipe};
     use crate::recipe::random::Random;
 
     const TEXTS: Texts = Texts {

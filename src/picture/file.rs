@@ -189,7 +189,8 @@ pub enum FileError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::png_file::{FoundRecipe, PARAMETERS_KEY, find_recipe};
+    use crate::picture::find_recipe::{FoundRecipe, find_recipe};
+    use crate::picture::png_text::{MAXIMUM_TEXT_BYTES, PARAMETERS_KEY};
     use crate::recipe::random::Random;
 
     const RECIPE: &str = r#"{"prompt":"🍎"}"#;
@@ -329,7 +330,7 @@ mod tests {
             recipe,
             parameters: String::new(),
         };
-        let too_long = "a".repeat(png_file::MAXIMUM_TEXT_BYTES + 1);
+        let too_long = "a".repeat(MAXIMUM_TEXT_BYTES + 1);
         let error = |request: FileRequest| request.encode().unwrap_err();
         for (error, is_expected) in [
             (
