@@ -6,8 +6,8 @@ use leptos::html;
 use leptos::prelude::*;
 
 use super::paint::PaintQueue;
-use super::picture::Picture;
 use super::region_tool::RegionTool;
+use super::strip_canvas::StripCanvas;
 use crate::page::grid::cell::draw;
 use crate::page::workers::grid::StripStep;
 use crate::picture::image::Image;
@@ -80,7 +80,7 @@ pub fn FilmFrame(
                     }
                 }
             >
-                <Picture canvas=canvas region=region />
+                <StripCanvas canvas=canvas region=region />
                 <span class="strip-caption">
                     <b>
                         <span class="visually-hidden">"Step "</span>
