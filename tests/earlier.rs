@@ -1,7 +1,7 @@
 //! What an earlier version of the page has written is still read. `tests/earlier/` holds a picture
 //! that it saved and the link that it copied, both of one grid.
 
-use firststep::picture::png_file::{FoundRecipe, find_recipe};
+use firststep::picture::find_recipe::{FoundRecipe, find_recipe};
 use firststep::recipe::link::Link;
 use firststep::recipe::saved_recipe::SavedRecipe;
 use firststep::recipe::{CellAddress, Mode};

@@ -11,7 +11,7 @@ use super::error::EngineError;
 use super::grid_state::{Kept, distance, reduced_to_measure};
 use super::pair::{Pair, plan_for};
 use crate::models::{Conditioning, guidance_embedding};
-use crate::picture::image::Frame;
+use crate::picture::image::Image;
 use crate::protocol::engine::{Extent, JobEvent, StripView, TaskEvent, TaskId};
 use crate::recipe::digest::StepDigest;
 use crate::recipe::{CellAddress, Mode, Recipe, Row};
@@ -91,11 +91,10 @@ pub async fn generate(
             Entry::Vacant(entry) => entry.insert(pair.encode_prompt(&row.prompt)?),
         };
         let plan = Arc::new(plan_for(row, recipe, pair.manifest())?);
-        let seed = recipe.seed_of(cell.column);
         kept.forget_finished(cell);
         kept.start_unless_kept(cell, || {
             let latent_length = pair.latent_shape().iter().product();
-            Sampling::new(plan, latent_length, u64::from(seed))
+            Sampling::new(plan, latent_length, u64::from(recipe.seed_of(cell.column)))
         });
         host.emit(JobEvent::CellStarted { cell });
         loop {
@@ -144,7 +143,7 @@ pub async fn generate(
         let diversity = kept.add_image(cell, &image)?;
         host.emit(JobEvent::Image {
             cell,
-            frame: image,
+            image,
             milliseconds,
         });
         if let Some(diversity) = diversity {
@@ -282,7 +281,7 @@ async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, EngineError
 }
 
 /// A picture `[1, 3, height, width]` in −1…1 as 8-bit RGBA, rounded as diffusers does.
-async fn frame(picture: Tensor<4>) -> Result<Frame, EngineError> {
+async fn frame(picture: Tensor<4>) -> Result<Image, EngineError> {
     let [_, _, height, width] = picture.dims();
     let values = read(picture).await?;
     let plane = height * width;
@@ -293,7 +292,7 @@ async fn frame(picture: Tensor<4>) -> Result<Frame, EngineError> {
             [channel(0), channel(1), channel(2), u8::MAX]
         })
         .collect();
-    Ok(Frame {
+    Ok(Image {
         width: width as u32,
         height: height as u32,
         rgba,

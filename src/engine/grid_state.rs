@@ -5,10 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::error::EngineError;
-use crate::metrics::{
-    Diversity, MetricsError, PairwiseDistances, RgbaImage, structural_dissimilarity,
-};
-use crate::picture::image::Frame;
+use crate::metrics::{Diversity, MetricsError, PairwiseDistances, structural_dissimilarity};
+use crate::picture::image::Image;
 use crate::protocol::engine::StripView;
 use crate::recipe::{CellAddress, Recipe};
 use crate::sampler::{ModelCall, ModelRole, Sampling, StepOutcome};
@@ -67,7 +65,7 @@ impl TraceStep {
 #[derive(Default)]
 struct RowImages {
     columns: Vec<u32>,
-    images: Vec<Frame>,
+    images: Vec<Image>,
     distances: PairwiseDistances,
 }
 
@@ -167,7 +165,7 @@ impl Kept {
     pub(super) fn add_image(
         &mut self,
         address: CellAddress,
-        image: &Frame,
+        image: &Image,
     ) -> Result<Option<Diversity>, EngineError> {
         let row = self.rows.entry(address.row).or_default();
         if row.columns.contains(&address.column) {
@@ -187,7 +185,7 @@ impl Kept {
     }
 
     /// Finished images, at most so many, small: the first of each row, then the second of each.
-    pub fn thumbnails(&self, most: usize, side: u32) -> Vec<Frame> {
+    pub fn thumbnails(&self, most: usize, side: u32) -> Vec<Image> {
         let longest = self.rows.values().map(|row| row.images.len()).max();
         (0..longest.unwrap_or(0))
             .flat_map(|place| {
@@ -196,7 +194,7 @@ impl Kept {
                     .filter_map(move |row| row.images.get(place))
             })
             .take(most)
-            .map(|image| reduced(image, side))
+            .map(|image| image.shrunk_to(side))
             .collect()
     }
 
@@ -213,78 +211,30 @@ impl KeptCell {
     }
 }
 
-/// A picture as it is measured.
-fn measurable(frame: &Frame) -> Result<RgbaImage<'_>, MetricsError> {
-    RgbaImage::new(frame.width, frame.height, &frame.rgba)
-}
-
 /// The picture at the size at which pictures are measured.
-pub(super) fn reduced_to_measure(frame: &Frame) -> Frame {
-    reduced(frame, MEASURED_SIDE)
+pub(super) fn reduced_to_measure(frame: &Image) -> Image {
+    frame.shrunk_to(MEASURED_SIDE)
 }
 
 /// How far two pictures of [`reduced_to_measure`] are apart.
-pub(super) fn distance(frame: &Frame, other: &Frame) -> Result<f64, MetricsError> {
-    structural_dissimilarity(&measurable(frame)?, &measurable(other)?)
-}
-
-/// The picture with its longer side at most this long: means of whole squares of pixels. Rows and
-/// columns that fill no square at the right and the bottom are left out.
-fn reduced(frame: &Frame, side: u32) -> Frame {
-    let factor = frame.width.max(frame.height).div_ceil(side.max(1)).max(1);
-    if factor == 1 {
-        return frame.clone();
-    }
-    let (width, height) = (
-        (frame.width / factor).max(1),
-        (frame.height / factor).max(1),
-    );
-    let mean = |x: u32, y: u32, channel: usize| {
-        let (mut sum, mut count) = (0u64, 0u64);
-        for row in y * factor..((y + 1) * factor).min(frame.height) {
-            for column in x * factor..((x + 1) * factor).min(frame.width) {
-                let pixel = (row as usize * frame.width as usize + column as usize) * 4;
-                sum += u64::from(frame.rgba[pixel + channel]);
-                count += 1;
-            }
-        }
-        ((sum + count / 2) / count.max(1)) as u8
-    };
-    let rgba = (0..height)
-        .flat_map(|y| (0..width).map(move |x| (x, y)))
-        .flat_map(|(x, y)| [0, 1, 2, 3].map(|channel| mean(x, y, channel)))
-        .collect();
-    Frame {
-        width,
-        height,
-        rgba,
-    }
+pub(super) fn distance(frame: &Image, other: &Image) -> Result<f64, MetricsError> {
+    structural_dissimilarity(frame.view()?, other.view()?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn frame(width: u32, height: u32, value: impl Fn(u32, u32) -> u8) -> Frame {
+    fn frame(width: u32, height: u32, value: impl Fn(u32, u32) -> u8) -> Image {
         let rgba = (0..height)
             .flat_map(|y| (0..width).map(move |x| (x, y)))
             .flat_map(|(x, y)| [value(x, y), 0, 0, 255])
             .collect();
-        Frame {
+        Image {
             width,
             height,
             rgba,
         }
-    }
-
-    #[test]
-    fn a_large_picture_is_averaged_down_and_a_small_one_stays() {
-        let board = frame(8, 4, |x, y| if (x + y) % 2 == 0 { 200 } else { 100 });
-        assert_eq!(reduced(&board, 8), board);
-        assert_eq!(reduced(&board, 4), frame(4, 2, |_, _| 150));
-        // 7 is not a multiple of 4: a narrow last column is left out.
-        assert_eq!(reduced(&frame(7, 3, |_, _| 9), 3).width, 2);
-        assert_eq!(reduced(&frame(9, 1, |_, _| 9), 2), frame(1, 1, |_, _| 9));
     }
 
     #[test]
@@ -298,6 +248,6 @@ mod tests {
         assert!(two.is_some_and(|it| it.pictures == 2 && it.mean > 0.1));
         assert_eq!(kept.add_image(place(3), &plain).expect("measured"), two);
         assert_eq!(kept.images(), 2);
-        assert_eq!(kept.thumbnails(1, 8), [reduced(&stripes, 8)]);
+        assert_eq!(kept.thumbnails(1, 8), [stripes.shrunk_to(8)]);
     }
 }

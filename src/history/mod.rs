@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use crate::picture::image::Frame;
+use crate::picture::image::Image;
 use crate::recipe::saved_recipe::{SavedRecipe, SavedRecipeError};
 use crate::recipe::{Axis, Mode};
 
@@ -34,7 +34,7 @@ pub struct Entry {
     /// Images that were finished.
     pub images: u32,
     /// The first images of the rows, small.
-    pub thumbnails: Vec<Frame>,
+    pub thumbnails: Vec<Image>,
 }
 
 impl Entry {
@@ -86,7 +86,7 @@ pub fn key(recipe: &SavedRecipe) -> Result<String, SavedRecipeError> {
 }
 
 /// Whether a small picture is one, so that it can be drawn.
-pub fn is_thumbnail(frame: &Frame) -> bool {
+pub fn is_thumbnail(frame: &Image) -> bool {
     let sides = 1..=THUMBNAIL_SIDE;
     sides.contains(&frame.width)
         && sides.contains(&frame.height)
@@ -154,7 +154,7 @@ mod tests {
             recipe: SavedRecipe::new("pairs/emoji/manifest.json", "Emoji DMD", recipe, None),
             drawn_at,
             images: 3,
-            thumbnails: vec![Frame {
+            thumbnails: vec![Image {
                 width: 2,
                 height: 3,
                 rgba: vec![9; 24],
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn only_small_pictures_are_thumbnails() {
-        let frame = |width, height, bytes| Frame {
+        let frame = |width, height, bytes| Image {
             width,
             height,
             rgba: vec![0; bytes],

@@ -15,7 +15,7 @@ use wasm_bindgen::JsValue;
 
 use super::{Entry, Listing, MAXIMUM_THUMBNAILS, is_thumbnail, key, surplus};
 use crate::browser::globals::indexed_db;
-use crate::picture::image::Frame;
+use crate::picture::image::Image;
 use crate::recipe::saved_recipe::{SavedRecipe, SavedRecipeError};
 
 const DATABASE: &str = "firststep-history";
@@ -23,7 +23,7 @@ const VERSION: u32 = 1;
 
 /// The recipe's text → [`RunRecord`].
 const RUNS: &str = "runs";
-/// The recipe's text → a list of [`Frame`].
+/// The recipe's text → a list of [`Image`].
 const THUMBNAILS: &str = "thumbnails";
 
 /// Why the history can't be kept or read.
@@ -248,7 +248,7 @@ impl Store {
 fn entry(text: &str, record: JsValue, thumbnails: JsValue) -> Option<Entry> {
     let recipe = SavedRecipe::from_json(text).ok()?;
     let RunRecord { drawn_at, images } = serde_wasm_bindgen::from_value(record).ok()?;
-    let thumbnails: Vec<Frame> = serde_wasm_bindgen::from_value(thumbnails).ok()?;
+    let thumbnails: Vec<Image> = serde_wasm_bindgen::from_value(thumbnails).ok()?;
     let is_sound = drawn_at.is_finite()
         && thumbnails.len() <= MAXIMUM_THUMBNAILS
         && thumbnails.iter().all(is_thumbnail)

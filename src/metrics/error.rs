@@ -1,20 +1,13 @@
 //! Why pictures can't be measured, as sentences for the visitor.
 
+use crate::picture::image::ImageError;
+
 /// Pictures that don't fit the measure or each other.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MetricsError {
-    /// The bytes are not those of a picture of this size.
-    #[error(
-        "A picture of {width} × {height} pixels can't have {length} bytes of red, green, blue and alpha. Draw it again."
-    )]
-    Length {
-        /// Pixels per row.
-        width: u32,
-        /// Rows.
-        height: u32,
-        /// Bytes that were given.
-        length: usize,
-    },
+    /// The bytes are not those of a picture.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// Only pictures of one size can be compared.
     #[error(
         "A picture of {first_width} × {first_height} pixels can't be compared with one of {second_width} × {second_height}. Draw both at the same size."

@@ -25,7 +25,8 @@
 //! - A mean that is negative (structure inverted) counts as 0, as it has no real power.
 
 use super::error::MetricsError;
-use super::image::{Channel, Plane, RgbaImage};
+use super::plane::{Channel, Plane, check_same_size};
+use crate::picture::image::ImageView;
 
 /// Taps of the window along each axis, and so the least width and height of a picture.
 pub const WINDOW: usize = 11;
@@ -61,8 +62,8 @@ pub struct ScaleSimilarity {
 /// # Errors
 /// If the sizes differ, or a side is shorter than [`WINDOW`].
 pub fn structural_dissimilarity(
-    first: &RgbaImage,
-    second: &RgbaImage,
+    first: ImageView<'_>,
+    second: ImageView<'_>,
 ) -> Result<f64, MetricsError> {
     let similarities = scale_similarities(first, second)?;
     Ok(similarities
@@ -77,10 +78,10 @@ pub fn structural_dissimilarity(
 /// # Errors
 /// If the sizes differ, or a side is shorter than [`WINDOW`].
 pub fn scale_similarities(
-    first: &RgbaImage,
-    second: &RgbaImage,
+    first: ImageView<'_>,
+    second: ImageView<'_>,
 ) -> Result<[Vec<ScaleSimilarity>; 3], MetricsError> {
-    first.check_same_size(second)?;
+    check_same_size(first, second)?;
     let (width, height) = (first.width(), first.height());
     let scales = scale_count(width.min(height));
     if scales == 0 {
@@ -92,7 +93,7 @@ pub fn scale_similarities(
     }
     let window = gaussian_window();
     Ok(Channel::ALL.map(|channel| {
-        let (mut first, mut second) = (first.plane(channel), second.plane(channel));
+        let (mut first, mut second) = (Plane::of(first, channel), Plane::of(second, channel));
         let mut similarities = vec![similarity(&first, &second, &window)];
         for _ in 1..scales {
             (first, second) = (first.halved(), second.halved());
@@ -229,6 +230,7 @@ fn average_across(recent: &[f64], oldest: usize, window: &[f64; WINDOW], output:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::picture::image::PixelFormat;
     use crate::sampler::TorchGenerator;
 
     const SIDE: u32 = 64;
@@ -268,8 +270,8 @@ mod tests {
 
     fn distance(first: &[[f64; 3]], second: &[[f64; 3]]) -> f64 {
         let (first, second) = (bytes(first), bytes(second));
-        let image = |rgba| RgbaImage::new(SIDE, SIDE, rgba).expect("a square");
-        structural_dissimilarity(&image(&first), &image(&second)).expect("a distance")
+        let image = |rgba| ImageView::new(SIDE, SIDE, PixelFormat::Rgba, rgba).expect("a square");
+        structural_dissimilarity(image(&first), image(&second)).expect("a distance")
     }
 
     #[test]
@@ -390,11 +392,11 @@ mod tests {
     fn pictures_that_can_not_be_compared_are_refused_in_a_sentence() {
         let bytes = vec![0; 4 * 64 * 64];
         let image = |width: u32, height: u32| {
-            RgbaImage::new(width, height, &bytes[..(4 * width * height) as usize])
-                .expect("enough bytes")
+            let bytes = &bytes[..(4 * width * height) as usize];
+            ImageView::new(width, height, PixelFormat::Rgba, bytes).expect("enough bytes")
         };
         let refusal = |first, second| {
-            structural_dissimilarity(&first, &second)
+            structural_dissimilarity(first, second)
                 .expect_err("not comparable")
                 .to_string()
         };
@@ -408,6 +410,6 @@ mod tests {
             "Pictures of 64 × 10 pixels are too small to compare: each side needs at least 11. \
              Draw them larger."
         );
-        assert!(structural_dissimilarity(&image(11, 11), &image(11, 11)).is_ok());
+        assert!(structural_dissimilarity(image(11, 11), image(11, 11)).is_ok());
     }
 }

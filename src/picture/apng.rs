@@ -1,7 +1,7 @@
 //! Strips as animated PNG: every frame whole, the first also the picture that a program shows which
 //! knows PNG alone. The form is that of the PNG specification, third edition.
 
-use super::image::Picture;
+use super::image::ImageView;
 use super::png_file::{self, EncodeError, Texts};
 
 /// The most frames of an animation.
@@ -11,7 +11,7 @@ pub const MAXIMUM_FRAMES: usize = 1000;
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
     /// What is shown.
-    pub picture: Picture<'a>,
+    pub image: ImageView<'a>,
     /// How long, in milliseconds: a PNG counts in fractions of 16 bits, and n/1000 seconds is exact
     /// for each of these. Zero means as short as the viewer can.
     pub delay_milliseconds: u16,
@@ -25,12 +25,12 @@ pub struct Frame<'a> {
 pub fn encode(frames: &[Frame<'_>], plays: u32, texts: Texts<'_>) -> Result<Vec<u8>, ApngError> {
     let count = frames.len();
     let first = match frames.first() {
-        Some(frame) if count <= MAXIMUM_FRAMES => frame.picture,
+        Some(frame) if count <= MAXIMUM_FRAMES => frame.image,
         _ => return Err(ApngError::FrameCount { count }),
     };
     for (index, frame) in frames.iter().enumerate() {
-        let picture = frame.picture;
-        if picture.size() != first.size() || picture.format() != first.format() {
+        let image = frame.image;
+        if image.size() != first.size() || image.format() != first.format() {
             return Err(ApngError::FramesDiffer { frame: index + 1 });
         }
     }
@@ -51,7 +51,7 @@ fn write_frames(
     let mut writer = encoder.write_header()?;
     for frame in frames {
         writer.set_frame_delay(frame.delay_milliseconds, 1000)?;
-        writer.write_image_data(frame.picture.pixels())?;
+        writer.write_image_data(frame.image.pixels())?;
     }
     writer.finish()
 }
@@ -81,8 +81,8 @@ pub enum ApngError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::picture::find_recipe::{FoundRecipe, find_recipe};
     use crate::picture::image::PixelFormat;
-    use crate::picture::png_file::{FoundRecipe, find_recipe};
     use crate::recipe::random::Random;
 
     const TEXTS: Texts = Texts {
@@ -102,7 +102,7 @@ mod tests {
             let frames: Vec<Frame> = pixels
                 .iter()
                 .map(|pixels| Frame {
-                    picture: Picture::new(width as u32, height as u32, format, pixels).unwrap(),
+                    image: ImageView::new(width as u32, height as u32, format, pixels).unwrap(),
                     delay_milliseconds: random.next() as u16,
                 })
                 .collect();
@@ -137,7 +137,7 @@ mod tests {
     fn the_first_frame_is_the_still_picture() {
         let pixels = [[10, 20, 30], [40, 50, 60]];
         let frames = pixels.each_ref().map(|pixel| Frame {
-            picture: Picture::new(1, 1, PixelFormat::Rgb, pixel).unwrap(),
+            image: ImageView::new(1, 1, PixelFormat::Rgb, pixel).unwrap(),
             delay_milliseconds: 100,
         });
         let animation = encode(&frames, 0, TEXTS).unwrap();
@@ -154,7 +154,7 @@ mod tests {
             }
             data
         };
-        let still = png_file::encode(frames[0].picture, TEXTS).unwrap();
+        let still = png_file::encode(frames[0].image, TEXTS).unwrap();
         assert!(!image_data(&still).is_empty());
         assert_eq!(image_data(&animation), image_data(&still));
     }
@@ -167,7 +167,7 @@ mod tests {
         );
         let bytes = [0; 12];
         let frame = |width, height, format| Frame {
-            picture: Picture::new(width, height, format, &bytes).unwrap(),
+            image: ImageView::new(width, height, format, &bytes).unwrap(),
             delay_milliseconds: 1,
         };
         let first = frame(2, 2, PixelFormat::Rgb);

@@ -13,7 +13,7 @@
 //! whatever the labels say. Frames, column headers and captions are centred in their column, row
 //! headers begin at the left and are centred on their frames.
 
-use super::image::{Picture, PixelFormat};
+use super::image::{ImageView, PixelFormat};
 
 /// The longest side of a sheet, in pixels: what browsers' canvases and most viewers still take.
 pub const MAXIMUM_SIDE: u32 = 16_384;
@@ -24,9 +24,9 @@ pub const MAXIMUM_BYTES: u64 = 256 << 20;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cell<'a> {
     /// The frame; none leaves its place empty.
-    pub frame: Option<Picture<'a>>,
+    pub frame: Option<ImageView<'a>>,
     /// A label under the frame.
-    pub caption: Option<Picture<'a>>,
+    pub caption: Option<ImageView<'a>>,
 }
 
 /// What a sheet is made of.
@@ -37,9 +37,9 @@ pub struct ContactSheet<'a> {
     /// The cells row by row, as many as fill the last row.
     pub cells: &'a [Cell<'a>],
     /// A label above each column, or none at all.
-    pub column_headers: &'a [Picture<'a>],
+    pub column_headers: &'a [ImageView<'a>],
     /// A label before each row, or none at all.
-    pub row_headers: &'a [Picture<'a>],
+    pub row_headers: &'a [ImageView<'a>],
     /// Pixels around the sheet and between its parts; half as many between a frame and its caption,
     /// which shows whose it is.
     pub padding: u32,
@@ -57,8 +57,8 @@ pub struct Sheet {
 
 impl Sheet {
     /// The sheet, to be encoded.
-    pub fn picture(&self) -> Picture<'_> {
-        Picture {
+    pub fn view(&self) -> ImageView<'_> {
+        ImageView {
             width: self.width,
             height: self.height,
             format: PixelFormat::Rgb,
@@ -68,7 +68,7 @@ impl Sheet {
 
     /// Draws a picture over what is there, its upper left corner at `x` and `y`. Each colour becomes
     /// alpha · picture + (1 − alpha) · sheet, rounded.
-    fn draw(&mut self, picture: Picture<'_>, x: u32, y: u32) {
+    fn draw(&mut self, picture: ImageView<'_>, x: u32, y: u32) {
         let channels = picture.format().channels();
         let row_bytes = self.width as usize * 3;
         let start = y as usize * row_bytes + x as usize * 3;
@@ -123,7 +123,7 @@ impl ContactSheet<'_> {
         let column_left =
             |column: usize| layout.left + column as u32 * (layout.column_width + self.padding);
         let row_top = |row: usize| layout.top + row as u32 * (layout.row_height + self.padding);
-        let centred_in_column = |column: usize, picture: Picture<'_>| {
+        let centred_in_column = |column: usize, picture: ImageView<'_>| {
             column_left(column) + centred(layout.column_width, picture.width())
         };
 
@@ -173,10 +173,10 @@ impl ContactSheet<'_> {
             return Err(SheetError::FramesDiffer);
         }
 
-        let widest = |pictures: &mut dyn Iterator<Item = Picture<'_>>| {
+        let widest = |pictures: &mut dyn Iterator<Item = ImageView<'_>>| {
             pictures.map(|picture| picture.width()).max().unwrap_or(0)
         };
-        let highest = |pictures: &mut dyn Iterator<Item = Picture<'_>>| {
+        let highest = |pictures: &mut dyn Iterator<Item = ImageView<'_>>| {
             pictures.map(|picture| picture.height()).max().unwrap_or(0)
         };
         let captions = || self.cells.iter().filter_map(|cell| cell.caption);
@@ -266,35 +266,28 @@ pub enum SheetError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::picture::image::Image;
     use crate::recipe::random::Random;
 
     const BACKGROUND: [u8; 3] = [7, 8, 9];
 
     /// A picture of one colour.
-    struct Plain {
-        width: u32,
-        height: u32,
-        pixels: Vec<u8>,
+    fn plain(width: u32, height: u32, colour: [u8; 4]) -> Image {
+        Image {
+            width,
+            height,
+            rgba: colour.repeat((width * height) as usize),
+        }
     }
 
-    impl Plain {
-        fn new(width: u32, height: u32, colour: [u8; 4]) -> Plain {
-            Plain {
-                width,
-                height,
-                pixels: colour.repeat((width * height) as usize),
-            }
-        }
+    fn view(image: &Image) -> ImageView<'_> {
+        image.view().unwrap()
+    }
 
-        fn picture(&self) -> Picture<'_> {
-            Picture::new(self.width, self.height, PixelFormat::Rgba, &self.pixels).unwrap()
-        }
-
-        fn cell(&self) -> Cell<'_> {
-            Cell {
-                frame: Some(self.picture()),
-                caption: None,
-            }
+    fn cell(image: &Image) -> Cell<'_> {
+        Cell {
+            frame: Some(view(image)),
+            caption: None,
         }
     }
 
@@ -330,10 +323,10 @@ mod tests {
 
     #[test]
     fn bare_frames_lie_in_rows_with_padding() {
-        let frames: Vec<Plain> = (0..6)
-            .map(|index| Plain::new(5, 4, [100 + index, 0, 0, 255]))
+        let frames: Vec<Image> = (0..6)
+            .map(|index| plain(5, 4, [100 + index, 0, 0, 255]))
             .collect();
-        let cells: Vec<Cell> = frames.iter().map(Plain::cell).collect();
+        let cells: Vec<Cell> = frames.iter().map(cell).collect();
         let sheet = sheet(3, &cells).compose().unwrap();
         assert_eq!((sheet.width, sheet.height), (2 + 3 * 7, 2 + 2 * 6));
         for index in 0..6 {
@@ -353,22 +346,16 @@ mod tests {
 
     #[test]
     fn labels_have_their_places() {
-        let frames: Vec<Plain> = (0..4)
-            .map(|index| Plain::new(10, 8, [100 + index, 0, 0, 255]))
+        let frames: Vec<Image> = (0..4)
+            .map(|index| plain(10, 8, [100 + index, 0, 0, 255]))
             .collect();
-        let above = [
-            Plain::new(14, 3, [0, 1, 0, 255]),
-            Plain::new(4, 5, [0, 2, 0, 255]),
-        ];
-        let before = [
-            Plain::new(9, 4, [0, 0, 1, 255]),
-            Plain::new(20, 6, [0, 0, 2, 255]),
-        ];
-        let caption = Plain::new(6, 3, [1, 1, 1, 255]);
-        let mut cells: Vec<Cell> = frames.iter().map(Plain::cell).collect();
-        cells[3].caption = Some(caption.picture());
-        let column_headers = above.each_ref().map(Plain::picture);
-        let row_headers = before.each_ref().map(Plain::picture);
+        let above = [plain(14, 3, [0, 1, 0, 255]), plain(4, 5, [0, 2, 0, 255])];
+        let before = [plain(9, 4, [0, 0, 1, 255]), plain(20, 6, [0, 0, 2, 255])];
+        let caption = plain(6, 3, [1, 1, 1, 255]);
+        let mut cells: Vec<Cell> = frames.iter().map(cell).collect();
+        cells[3].caption = Some(view(&caption));
+        let column_headers = above.each_ref().map(view);
+        let row_headers = before.each_ref().map(view);
         let sheet = ContactSheet {
             column_headers: &column_headers,
             row_headers: &row_headers,
@@ -393,10 +380,10 @@ mod tests {
 
     #[test]
     fn a_row_header_higher_than_the_frames_makes_rows_higher() {
-        let frame = Plain::new(3, 3, [200, 0, 0, 255]);
-        let header = Plain::new(4, 9, [0, 0, 1, 255]);
-        let cells = [frame.cell()];
-        let row_headers = [header.picture()];
+        let frame = plain(3, 3, [200, 0, 0, 255]);
+        let header = plain(4, 9, [0, 0, 1, 255]);
+        let cells = [cell(&frame)];
+        let row_headers = [view(&header)];
         let sheet = ContactSheet {
             row_headers: &row_headers,
             ..sheet(1, &cells)
@@ -411,15 +398,15 @@ mod tests {
     #[test]
     fn alpha_mixes_with_the_background() {
         // The mean of 255 and 7, 0 and 8, 100 and 9, at alpha 128/255: computed by hand, rounded.
-        let half = Plain::new(1, 1, [255, 0, 100, 128]);
-        let clear = Plain::new(1, 1, [255, 0, 100, 0]);
-        let opaque = Plain::new(1, 1, [255, 0, 100, 255]);
+        let half = plain(1, 1, [255, 0, 100, 128]);
+        let clear = plain(1, 1, [255, 0, 100, 0]);
+        let opaque = plain(1, 1, [255, 0, 100, 255]);
         for (frame, expected) in [
             (half, [131, 4, 55]),
             (clear, BACKGROUND),
             (opaque, [255, 0, 100]),
         ] {
-            let cells = [frame.cell()];
+            let cells = [cell(&frame)];
             let sheet = sheet(1, &cells).compose().unwrap();
             assert_eq!(sheet.pixels[3 * (2 * 5 + 2)..][..3], expected);
         }
@@ -431,21 +418,21 @@ mod tests {
         let cells = [
             Cell::default(),
             Cell {
-                frame: Some(Picture::new(2, 2, PixelFormat::Rgb, &pixels).unwrap()),
+                frame: Some(ImageView::new(2, 2, PixelFormat::Rgb, &pixels).unwrap()),
                 caption: None,
             },
         ];
         let sheet = sheet(2, &cells).compose().unwrap();
         assert_eq!((sheet.width, sheet.height), (10, 6));
         assert_eq!(place(&sheet, [9, 99, 199]), (6, 2, 2, 2));
-        assert_eq!(sheet.picture().size(), (10, 6));
+        assert_eq!(sheet.view().size(), (10, 6));
     }
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        let frame = Plain::new(2, 2, [1, 1, 1, 255]);
-        let other = Plain::new(2, 3, [1, 1, 1, 255]);
-        let cells = [frame.cell(), frame.cell(), frame.cell()];
+        let frame = plain(2, 2, [1, 1, 1, 255]);
+        let other = plain(2, 3, [1, 1, 1, 255]);
+        let cells = [cell(&frame), cell(&frame), cell(&frame)];
         for (columns, cells) in [(2, &cells[..]), (0, &cells[..]), (4, &cells[..]), (1, &[])] {
             assert_eq!(
                 sheet(columns, cells).compose(),
@@ -455,7 +442,7 @@ mod tests {
                 })
             );
         }
-        let headers = [frame.picture(); 2];
+        let headers = [view(&frame); 2];
         let with_headers = ContactSheet {
             row_headers: &headers,
             ..sheet(1, &cells)
@@ -472,7 +459,7 @@ mod tests {
             Err(SheetError::NoFrame)
         );
         assert_eq!(
-            sheet(2, &[frame.cell(), other.cell()]).compose(),
+            sheet(2, &[cell(&frame), cell(&other)]).compose(),
             Err(SheetError::FramesDiffer)
         );
     }
@@ -480,7 +467,7 @@ mod tests {
     #[test]
     fn sheets_are_bounded() {
         let pixels = vec![0; 1024 * 1024 * 3];
-        let frame = Picture::new(1024, 1024, PixelFormat::Rgb, &pixels).unwrap();
+        let frame = ImageView::new(1024, 1024, PixelFormat::Rgb, &pixels).unwrap();
         let cell = Cell {
             frame: Some(frame),
             caption: None,
@@ -522,28 +509,28 @@ mod tests {
             let (rows, columns) = (1 + random.below(4), 1 + random.below(4));
             let (width, height) = (1 + random.below(9) as u32, 1 + random.below(9) as u32);
             let mut label = |kind: u8, index: usize| {
-                Plain::new(
+                plain(
                     1 + random.below(14) as u32,
                     1 + random.below(14) as u32,
                     [kind, index as u8, 50, 255],
                 )
             };
-            let frames: Vec<Plain> = (0..rows * columns)
-                .map(|index| Plain::new(width, height, [10, index as u8, 50, 255]))
+            let frames: Vec<Image> = (0..rows * columns)
+                .map(|index| plain(width, height, [10, index as u8, 50, 255]))
                 .collect();
-            let captions: Vec<Plain> = (0..rows * columns).map(|index| label(20, index)).collect();
-            let above: Vec<Plain> = (0..columns).map(|index| label(30, index)).collect();
-            let before: Vec<Plain> = (0..rows).map(|index| label(40, index)).collect();
+            let captions: Vec<Image> = (0..rows * columns).map(|index| label(20, index)).collect();
+            let above: Vec<Image> = (0..columns).map(|index| label(30, index)).collect();
+            let before: Vec<Image> = (0..rows).map(|index| label(40, index)).collect();
             let cells: Vec<Cell> = frames
                 .iter()
                 .zip(&captions)
                 .map(|(frame, caption)| Cell {
-                    frame: Some(frame.picture()),
-                    caption: Some(caption.picture()),
+                    frame: Some(view(frame)),
+                    caption: Some(view(caption)),
                 })
                 .collect();
-            let column_headers: Vec<Picture> = above.iter().map(Plain::picture).collect();
-            let row_headers: Vec<Picture> = before.iter().map(Plain::picture).collect();
+            let column_headers: Vec<ImageView> = above.iter().map(view).collect();
+            let row_headers: Vec<ImageView> = before.iter().map(view).collect();
             let sheet = ContactSheet {
                 columns,
                 cells: &cells,
@@ -555,7 +542,7 @@ mod tests {
             .compose()
             .unwrap();
             for part in frames.iter().chain(&captions).chain(&above).chain(&before) {
-                let colour = [part.pixels[0], part.pixels[1], part.pixels[2]];
+                let colour = [part.rgba[0], part.rgba[1], part.rgba[2]];
                 let (_, _, width, height) = place(&sheet, colour);
                 assert_eq!((width, height), (part.width, part.height));
             }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apng::{self, ApngError};
 use super::contact_sheet::{Cell, ContactSheet, SheetError};
-use super::image::{Frame, Picture, PictureError, PixelFormat};
+use super::image::{Image, ImageError, ImageView};
 use super::png_file::{self, EncodeError, Texts};
 
 /// Strips are played until somebody looks away.
@@ -15,9 +15,9 @@ const ENDLESSLY: u32 = 0;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum FileRequest {
     /// A picture as PNG.
-    Picture {
+    Image {
         /// The picture.
-        frame: Frame,
+        image: Image,
         /// The recipe's text.
         recipe: String,
         /// The `parameters` text that other programs read.
@@ -26,7 +26,7 @@ pub enum FileRequest {
     /// A strip as animated PNG.
     Animation {
         /// The frames, all of one size.
-        frames: Vec<Frame>,
+        frames: Vec<Image>,
         /// How long each is shown, in milliseconds.
         delays: Vec<u16>,
         /// The recipe's text.
@@ -38,13 +38,13 @@ pub enum FileRequest {
         /// Number of columns.
         columns: u32,
         /// The frames row by row; none leaves its place empty.
-        frames: Vec<Option<Frame>>,
+        frames: Vec<Option<Image>>,
         /// A label under each frame; as many as frames, or none at all.
-        captions: Vec<Frame>,
+        captions: Vec<Image>,
         /// A label above each column, or none at all.
-        column_headers: Vec<Frame>,
+        column_headers: Vec<Image>,
         /// A label before each row, or none at all.
-        row_headers: Vec<Frame>,
+        row_headers: Vec<Image>,
         /// Pixels around the sheet and between its parts.
         padding: u32,
         /// Red, green and blue of the background.
@@ -61,8 +61,8 @@ impl FileRequest {
     /// When frames are no pictures, don't fit together or are too large, or a text is too long.
     pub fn encode(&self) -> Result<Vec<u8>, FileError> {
         match self {
-            FileRequest::Picture {
-                frame,
+            FileRequest::Image {
+                image,
                 recipe,
                 parameters,
             } => {
@@ -70,7 +70,7 @@ impl FileRequest {
                     recipe,
                     parameters: Some(parameters),
                 };
-                Ok(png_file::encode(picture(frame)?, texts)?)
+                Ok(png_file::encode(image.view()?, texts)?)
             }
             FileRequest::Animation {
                 frames,
@@ -88,7 +88,7 @@ impl FileRequest {
                     .zip(delays)
                     .map(|(frame, delay)| {
                         Ok(apng::Frame {
-                            picture: picture(frame)?,
+                            image: frame.view()?,
                             delay_milliseconds: *delay,
                         })
                     })
@@ -115,13 +115,13 @@ impl FileRequest {
                         frames: frames.len(),
                     });
                 }
-                let captions = pictures(captions)?;
+                let captions = views(captions)?;
                 let cells = frames
                     .iter()
                     .enumerate()
                     .map(|(index, frame)| {
                         Ok(Cell {
-                            frame: frame.as_ref().map(picture).transpose()?,
+                            frame: frame.as_ref().map(Image::view).transpose()?,
                             caption: captions.get(index).copied(),
                         })
                     })
@@ -129,32 +129,20 @@ impl FileRequest {
                 let sheet = ContactSheet {
                     columns: *columns as usize,
                     cells: &cells,
-                    column_headers: &pictures(column_headers)?,
-                    row_headers: &pictures(row_headers)?,
+                    column_headers: &views(column_headers)?,
+                    row_headers: &views(row_headers)?,
                     padding: *padding,
                     background: *background,
                 }
                 .compose()?;
-                Ok(png_file::encode(
-                    sheet.picture(),
-                    without_parameters(recipe),
-                )?)
+                Ok(png_file::encode(sheet.view(), without_parameters(recipe))?)
             }
         }
     }
 }
 
-fn picture(frame: &Frame) -> Result<Picture<'_>, FileError> {
-    Ok(Picture::new(
-        frame.width,
-        frame.height,
-        PixelFormat::Rgba,
-        &frame.rgba,
-    )?)
-}
-
-fn pictures(frames: &[Frame]) -> Result<Vec<Picture<'_>>, FileError> {
-    frames.iter().map(picture).collect()
+fn views(images: &[Image]) -> Result<Vec<ImageView<'_>>, ImageError> {
+    images.iter().map(Image::view).collect()
 }
 
 /// The texts of a file of several pictures, which no one prompt and seed stand for.
@@ -170,7 +158,7 @@ fn without_parameters(recipe: &str) -> Texts<'_> {
 pub enum FileError {
     /// A frame is no picture.
     #[error(transparent)]
-    Picture(#[from] PictureError),
+    Image(#[from] ImageError),
     /// The PNG can't be written.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -201,17 +189,18 @@ pub enum FileError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::png_file::{FoundRecipe, PARAMETERS_KEY, find_recipe};
+    use crate::picture::find_recipe::{FoundRecipe, find_recipe};
+    use crate::picture::png_text::{MAXIMUM_TEXT_BYTES, PARAMETERS_KEY};
     use crate::recipe::random::Random;
 
     const RECIPE: &str = r#"{"prompt":"🍎"}"#;
 
-    fn frame(random: &mut Random, width: u32, height: u32) -> Frame {
+    fn frame(random: &mut Random, width: u32, height: u32) -> Image {
         let mut rgba = random.bytes(width as usize * height as usize * 4);
         for alpha in rgba.iter_mut().skip(3).step_by(4) {
             *alpha = 255;
         }
-        Frame {
+        Image {
             width,
             height,
             rgba,
@@ -237,8 +226,8 @@ mod tests {
     #[test]
     fn a_picture_comes_back_with_its_texts() {
         let frame = frame(&mut Random(1), 5, 3);
-        let request = FileRequest::Picture {
-            frame: frame.clone(),
+        let request = FileRequest::Image {
+            image: frame.clone(),
             recipe: RECIPE.into(),
             parameters: "apple\nSteps: 4, Seed: 7, Size: 5x3".into(),
         };
@@ -254,7 +243,7 @@ mod tests {
     #[test]
     fn a_strip_comes_back_as_an_endless_animation() {
         let mut random = Random(2);
-        let frames: Vec<Frame> = (0..4).map(|_| frame(&mut random, 4, 2)).collect();
+        let frames: Vec<Image> = (0..4).map(|_| frame(&mut random, 4, 2)).collect();
         let request = FileRequest::Animation {
             frames: frames.clone(),
             delays: vec![100, 0, 65_535, 1],
@@ -277,7 +266,7 @@ mod tests {
         let mut random = Random(3);
         let first = frame(&mut random, 4, 3);
         let last = frame(&mut random, 4, 3);
-        let captions: Vec<Frame> = (0..4).map(|_| frame(&mut random, 2, 1)).collect();
+        let captions: Vec<Image> = (0..4).map(|_| frame(&mut random, 2, 1)).collect();
         let request = FileRequest::Sheet {
             columns: 2,
             frames: vec![Some(first.clone()), None, None, Some(last.clone())],
@@ -297,7 +286,7 @@ mod tests {
         );
         let width = reader.info().width as usize;
         let sheet = next_pixels(&mut reader);
-        let lies_at = |frame: &Frame, x: usize, y: usize| {
+        let lies_at = |frame: &Image, x: usize, y: usize| {
             (0..frame.height as usize).all(|row| {
                 (0..frame.width as usize).all(|column| {
                     let at = ((y + row) * width + x + column) * 3;
@@ -317,16 +306,16 @@ mod tests {
         let mut random = Random(4);
         let small = frame(&mut random, 2, 2);
         let large = frame(&mut random, 3, 2);
-        let broken = Frame {
+        let broken = Image {
             width: 3,
             ..small.clone()
         };
-        let animation = |frames: &[&Frame], delays: &[u16]| FileRequest::Animation {
+        let animation = |frames: &[&Image], delays: &[u16]| FileRequest::Animation {
             frames: frames.iter().copied().cloned().collect(),
             delays: delays.to_vec(),
             recipe: RECIPE.into(),
         };
-        let sheet = |frames: &[Option<&Frame>], captions: &[&Frame]| FileRequest::Sheet {
+        let sheet = |frames: &[Option<&Image>], captions: &[&Image]| FileRequest::Sheet {
             columns: 2,
             frames: frames.iter().map(|frame| frame.cloned()).collect(),
             captions: captions.iter().copied().cloned().collect(),
@@ -336,23 +325,23 @@ mod tests {
             background: [0; 3],
             recipe: RECIPE.into(),
         };
-        let picture = |frame: &Frame, recipe: String| FileRequest::Picture {
-            frame: frame.clone(),
+        let picture = |frame: &Image, recipe: String| FileRequest::Image {
+            image: frame.clone(),
             recipe,
             parameters: String::new(),
         };
-        let too_long = "a".repeat(png_file::MAXIMUM_TEXT_BYTES + 1);
+        let too_long = "a".repeat(MAXIMUM_TEXT_BYTES + 1);
         let error = |request: FileRequest| request.encode().unwrap_err();
         for (error, is_expected) in [
             (
                 error(picture(&broken, RECIPE.into())),
-                (|error| matches!(error, FileError::Picture(_))) as fn(&FileError) -> bool,
+                (|error| matches!(error, FileError::Image(_))) as fn(&FileError) -> bool,
             ),
             (error(picture(&small, too_long)), |error| {
                 matches!(error, FileError::Encode(_))
             }),
             (error(animation(&[&small, &broken], &[1, 1])), |error| {
-                matches!(error, FileError::Picture(_))
+                matches!(error, FileError::Image(_))
             }),
             (error(animation(&[&small, &large], &[1, 1])), |error| {
                 matches!(error, FileError::Animation(_))
@@ -373,7 +362,7 @@ mod tests {
                 matches!(error, FileError::CaptionCount { .. })
             }),
             (error(sheet(&[Some(&broken), None], &[])), |error| {
-                matches!(error, FileError::Picture(_))
+                matches!(error, FileError::Image(_))
             }),
         ] {
             assert!(is_expected(&error), "{error}");

@@ -7,5 +7,7 @@ pub mod apng;
 pub mod contact_sheet;
 pub mod file;
 pub mod file_name;
+pub mod find_recipe;
 pub mod image;
 pub mod png_file;
+pub mod png_text;

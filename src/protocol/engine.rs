@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::history;
 use crate::metrics::Diversity;
 use crate::picture::file::FileRequest;
-use crate::picture::image::Frame;
+use crate::picture::image::Image;
 use crate::recipe::device::DevicePreference;
 use crate::recipe::digest::StepDigest;
 use crate::recipe::{CellAddress, Recipe};
@@ -265,7 +265,7 @@ pub enum JobEvent {
         /// The model that took the step.
         model: ModelRole,
         /// The decoded Diffusion Target (equation 2 of the paper).
-        preview: Frame,
+        preview: Image,
         /// What another machine's same step can be compared by.
         digest: StepDigest,
     },
@@ -279,7 +279,7 @@ pub enum JobEvent {
         /// The cell.
         cell: CellAddress,
         /// The image.
-        frame: Frame,
+        image: Image,
         /// Time of the model's steps and the last decode, without the previews' decodes.
         milliseconds: f64,
     },
@@ -316,7 +316,7 @@ pub enum TaskEvent {
         /// The model that took the step.
         model: ModelRole,
         /// The decoded latent.
-        frame: Frame,
+        frame: Image,
     },
     /// How far the Diffusion Target of each step is from the final image (the paper's Figure 5).
     Convergence {

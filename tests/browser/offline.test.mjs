@@ -106,14 +106,15 @@ test(
       await drawing.pressGenerate();
       await drawing.page.locator('[data-state="running"]').first().waitFor({ timeout: TIMEOUT });
 
-      // A deploy: a stylesheet of another name, a changed worker.
-      const oldStyle = (await readdir(folder)).find((name) => /^style-\w+\.css$/.test(name));
-      const newStyle = "style-of-the-next-build.css";
-      await rename(join(folder, oldStyle), join(folder, newStyle));
-      await appendFile(join(folder, newStyle), ":root { --build: next; }");
+      // A deploy: another page, a file of another name, a changed worker.
+      const oldIcon = (await readdir(folder)).find((name) => /^icon-\w+\.svg$/.test(name));
+      const newIcon = "icon-of-the-next-build.svg";
+      await rename(join(folder, oldIcon), join(folder, newIcon));
       await appendFile(join(folder, "start_engine.js"), "// of the next build\n");
-      const index = await readFile(join(folder, "index.html"), "utf8");
-      await writeFile(join(folder, "index.html"), index.replaceAll(oldStyle, newStyle));
+      const index = (await readFile(join(folder, "index.html"), "utf8"))
+        .replaceAll(oldIcon, newIcon)
+        .replace("</head>", "<style>:root { --build: next; }</style></head>");
+      await writeFile(join(folder, "index.html"), index);
       fillServiceWorker(folder);
       const newLoader = await readFile(join(folder, "start_engine.js"), "utf8");
 
@@ -122,7 +123,7 @@ test(
       await offer.getByText(/waits until the run is over/).waitFor();
       assert.ok(await drawing.control("update-now").isDisabled());
       // What the host has no more, and what it has another of.
-      assert.ok((await textOf(drawing, oldStyle)).length > 0);
+      assert.ok((await textOf(drawing, oldIcon)).length > 0);
       assert.equal(await textOf(drawing, "start_engine.js"), oldLoader);
 
       await idle.control("update-now").click();
@@ -156,7 +157,7 @@ test(
         assert.equal(await page.control("update-now").count(), 0);
       }
       assert.equal((await cacheNames(idle)).length, 1, "the old build is gone");
-      const kept = await idle.page.evaluate((name) => caches.match(name).then(Boolean), oldStyle);
+      const kept = await idle.page.evaluate((name) => caches.match(name).then(Boolean), oldIcon);
       assert.equal(kept, false);
     });
   },

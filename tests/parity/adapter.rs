@@ -7,7 +7,7 @@ use firststep::engine::Kept;
 use firststep::engine::{Host, StripRequest, generate};
 use firststep::engine::{Pair, describe};
 use firststep::models::Conditioning;
-use firststep::picture::image::Frame;
+use firststep::picture::image::Image;
 use firststep::protocol::engine::{Extent, JobEvent, TaskEvent, TaskId};
 use firststep::recipe::Mode;
 use firststep::sampler::ModelRole;
@@ -503,12 +503,12 @@ fn a_branch_beside_a_held_layer_does_what_merging_does() {
 
 /// Draws and keeps the last image.
 #[derive(Default)]
-struct LastImage(Option<Frame>);
+struct LastImage(Option<Image>);
 
 impl Host for LastImage {
     fn emit(&mut self, event: JobEvent) {
-        if let JobEvent::Image { frame, .. } = event {
-            self.0 = Some(frame);
+        if let JobEvent::Image { image, .. } = event {
+            self.0 = Some(image);
         }
     }
 

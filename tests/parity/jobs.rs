@@ -8,7 +8,7 @@ use firststep::engine::EngineError;
 use firststep::engine::Kept;
 use firststep::engine::{Outcome, StripRequest, generate, strip};
 use firststep::engine::{Pair, describe};
-use firststep::picture::image::Frame;
+use firststep::picture::image::Image;
 use firststep::protocol::engine::{Extent, JobEvent, StripView, TaskEvent, TaskId};
 use firststep::recipe::{Axis, CellAddress, Mode, Recipe};
 use firststep::sampler::ModelRole;
@@ -17,23 +17,23 @@ use crate::support::{BundledPair, Recorder, block_on};
 
 /// What a test looks for in the events of a job.
 trait RecordedJob {
-    fn images(&self) -> BTreeMap<CellAddress, &Frame>;
-    fn previews(&self, wanted: CellAddress) -> Vec<&Frame>;
+    fn images(&self) -> BTreeMap<CellAddress, &Image>;
+    fn previews(&self, wanted: CellAddress) -> Vec<&Image>;
     fn resting(&self) -> usize;
 }
 
 impl RecordedJob for Recorder {
-    fn images(&self) -> BTreeMap<CellAddress, &Frame> {
+    fn images(&self) -> BTreeMap<CellAddress, &Image> {
         self.events
             .iter()
             .filter_map(|event| match event {
-                JobEvent::Image { cell, frame, .. } => Some((*cell, frame)),
+                JobEvent::Image { cell, image, .. } => Some((*cell, image)),
                 _ => None,
             })
             .collect()
     }
 
-    fn previews(&self, wanted: CellAddress) -> Vec<&Frame> {
+    fn previews(&self, wanted: CellAddress) -> Vec<&Image> {
         self.events
             .iter()
             .filter_map(|event| match event {
@@ -192,7 +192,7 @@ fn rows_along_an_axis_are_the_runs_that_they_stand_for() {
 }
 
 /// A frame of a strip: its step, timestep and model, and the picture.
-type Labelled<'a> = (u32, f32, ModelRole, &'a Frame);
+type Labelled<'a> = (u32, f32, ModelRole, &'a Image);
 
 /// The frames of a strip and its distances.
 fn frames(events: &[(TaskId, TaskEvent)]) -> (Vec<Labelled<'_>>, Option<&Vec<f64>>) {

@@ -1,9 +1,8 @@
 //! Structural similarity against scikit-image, on the pairs of pictures that
 //! `tools/reference/metrics.py` also draws.
 
-use firststep::metrics::{
-    RgbaImage, ScaleSimilarity, ms_ssim, scale_similarities, structural_dissimilarity,
-};
+use firststep::metrics::{ScaleSimilarity, ms_ssim, scale_similarities, structural_dissimilarity};
+use firststep::picture::image::{ImageView, PixelFormat};
 use serde::Deserialize;
 
 /// Absolute, of values up to 1. Both sides compute in double precision; the difference of a mean
@@ -78,7 +77,8 @@ fn similarities_are_scikit_images() {
         let [first, second] =
             [&case.first, &case.second].map(|drawing| drawing.draw(case.width, case.height));
         let [first, second] = [&first, &second].map(|rgba| {
-            RgbaImage::new(case.width, case.height, rgba).expect("the bytes of the size")
+            ImageView::new(case.width, case.height, PixelFormat::Rgba, rgba)
+                .expect("the bytes of the size")
         });
         let mut compare = |what: &str, found: f64, expected: f64| {
             let difference = (found - expected).abs();
@@ -89,7 +89,7 @@ fn similarities_are_scikit_images() {
             );
             largest = f64::max(largest, difference);
         };
-        let channels = scale_similarities(&first, &second).expect("comparable pictures");
+        let channels = scale_similarities(first, second).expect("comparable pictures");
         for (channel, scales) in channels.iter().enumerate() {
             let column = |value: fn(&ScaleSimilarity) -> f64| scales.iter().map(value);
             for (what, found, expected) in [
@@ -114,7 +114,7 @@ fn similarities_are_scikit_images() {
             compare("MS-SSIM", ms_ssim(scales), case.ms_ssim[channel]);
             scale_counts.push(scales.len());
         }
-        let found = structural_dissimilarity(&first, &second).expect("comparable pictures");
+        let found = structural_dissimilarity(first, second).expect("comparable pictures");
         compare("the dissimilarity", found, case.dissimilarity);
     }
     println!("similarities differ by at most {largest:e}");

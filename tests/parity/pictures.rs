@@ -8,7 +8,7 @@ use firststep::engine::EngineError;
 use firststep::engine::Kept;
 use firststep::engine::{Outcome, generate};
 use firststep::engine::{Pair, describe, plan_for};
-use firststep::picture::image::Frame;
+use firststep::picture::image::Image;
 use firststep::protocol::engine::{Extent, JobEvent};
 use firststep::recipe::link::Link;
 use firststep::recipe::{CellAddress, Mode};
@@ -53,15 +53,15 @@ fn load_relative(manifest: &str) -> (BundledPair, Pair) {
     (bundled, pair.expect("the bundled pair loads"))
 }
 
-fn root_mean_square_error(frame: &Frame, file: &str) -> f64 {
+fn root_mean_square_error(image: &Image, file: &str) -> f64 {
     let path = repository("tests/browser/reference").join(file);
     let file = std::io::BufReader::new(File::open(path).expect(file));
     let mut reader = png::Decoder::new(file).read_info().expect("a PNG");
     let mut pixels = vec![0; reader.output_buffer_size().expect("a size")];
     let info = reader.next_frame(&mut pixels).expect("a PNG");
-    assert_eq!((info.width, info.height), (frame.width, frame.height));
+    assert_eq!((info.width, info.height), (image.width, image.height));
     let channels = info.color_type.samples();
-    let colours = frame.rgba.chunks(4).zip(pixels.chunks(channels));
+    let colours = image.rgba.chunks(4).zip(pixels.chunks(channels));
     let squares: f64 = colours
         .flat_map(|(ours, theirs)| (0..3).map(move |i| f64::from(ours[i]) - f64::from(theirs[i])))
         .map(|difference| difference * difference)
@@ -112,12 +112,12 @@ fn pictures_and_targets_are_those_of_diffusers() {
             &mut recorder,
         ));
         assert_eq!(outcome.expect("a picture"), Outcome::Done);
-        let frame = recorder.events.iter().find_map(|event| match event {
+        let image = recorder.events.iter().find_map(|event| match event {
             JobEvent::Step { step, preview, .. } if Some(*step) == picture.step => Some(preview),
-            JobEvent::Image { frame, .. } if picture.step.is_none() => Some(frame),
+            JobEvent::Image { image, .. } if picture.step.is_none() => Some(image),
             _ => None,
         });
-        let error = root_mean_square_error(frame.expect("a picture"), &picture.file);
+        let error = root_mean_square_error(image.expect("a picture"), &picture.file);
         println!("{}: {error:.2} of 255", picture.file);
         if error > TOLERANCE {
             failures.push((&picture.file, error));

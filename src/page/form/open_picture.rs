@@ -10,7 +10,7 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DataTransfer, File};
 
-use crate::picture::png_file::{FoundRecipe, find_recipe};
+use crate::picture::find_recipe::{FoundRecipe, find_recipe};
 use crate::recipe::generation_parameters::ReadParameters;
 use crate::recipe::saved_recipe::SavedRecipe;
 

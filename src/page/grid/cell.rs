@@ -7,7 +7,7 @@ use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
 
 use super::visibility::Visibility;
 use crate::page::workers::grid::{Cell, CellState, CellView, StepTaken};
-use crate::picture::image::Frame;
+use crate::picture::image::Image;
 use crate::recipe::CellAddress;
 use crate::view::rows::model_key;
 
@@ -66,7 +66,7 @@ pub fn GridCell(
     let picture = move || {
         in_sight.get().then(|| {
             let shown = shown.clone();
-            view! { <Picture shown=shown image_size=image_size /> }
+            view! { <CellCanvas shown=shown image_size=image_size /> }
         })
     };
     let tick = {
@@ -123,9 +123,9 @@ pub fn GridCell(
     }
 }
 
-/// The canvas, which draws itself anew with each frame.
+/// The canvas, drawn anew with each preview and with the image.
 #[component]
-fn Picture(shown: ArcRwSignal<CellView>, image_size: (u32, u32)) -> impl IntoView {
+fn CellCanvas(shown: ArcRwSignal<CellView>, image_size: (u32, u32)) -> impl IntoView {
     let canvas = NodeRef::<html::Canvas>::new();
     Effect::new(move |_| {
         let frame = shown.with(|view| view.frame.clone());
@@ -148,7 +148,7 @@ fn Picture(shown: ArcRwSignal<CellView>, image_size: (u32, u32)) -> impl IntoVie
     }
 }
 
-/// The state for those who can't see the picture.
+/// The state in words, for screen readers.
 fn describe(view: &CellView) -> String {
     match (view.state, view.step) {
         (CellState::Running, Some(step)) => {
@@ -167,7 +167,7 @@ fn step_words(step: StepTaken) -> impl IntoView {
 }
 
 /// Puts a frame on the canvas, pixel for pixel.
-pub fn draw(canvas: &HtmlCanvasElement, frame: &Frame) -> Result<(), JsValue> {
+pub fn draw(canvas: &HtmlCanvasElement, frame: &Image) -> Result<(), JsValue> {
     // Setting the size clears the canvas, even to the same size: a flash at every step.
     if canvas.width() != frame.width || canvas.height() != frame.height {
         canvas.set_width(frame.width);

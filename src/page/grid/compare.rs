@@ -18,9 +18,9 @@ const ZOOM_STEP: f64 = 1.25;
 /// What one press of an arrow key moves by, as a share of a pane.
 const PAN_STEP: f64 = 0.1;
 
-/// Where the panes look.
+/// The part of their image that all panes show.
 #[derive(Clone, Copy, PartialEq)]
-struct Look {
+struct Viewport {
     zoom: f64,
     /// How far the image's centre is from the pane's, in widths of a pane.
     x: f64,
@@ -28,18 +28,18 @@ struct Look {
     y: f64,
 }
 
-impl Look {
-    const WHOLE: Look = Look {
+impl Viewport {
+    const WHOLE: Viewport = Viewport {
         zoom: 1.0,
         x: 0.0,
         y: 0.0,
     };
 
     /// Magnified by a factor around the middle.
-    fn zoomed(self, factor: f64) -> Look {
+    fn zoomed(self, factor: f64) -> Viewport {
         let zoom = (self.zoom * factor).clamp(1.0, MAXIMUM_ZOOM);
         let scale = zoom / self.zoom;
-        Look {
+        Viewport {
             zoom,
             x: self.x * scale,
             y: self.y * scale,
@@ -47,8 +47,8 @@ impl Look {
         .within()
     }
 
-    fn moved(self, x: f64, y: f64) -> Look {
-        Look {
+    fn moved(self, x: f64, y: f64) -> Viewport {
+        Viewport {
             x: self.x + x,
             y: self.y + y,
             ..self
@@ -57,9 +57,9 @@ impl Look {
     }
 
     /// No further than the image's own edge.
-    fn within(self) -> Look {
+    fn within(self) -> Viewport {
         let most = (self.zoom - 1.0) / 2.0;
-        Look {
+        Viewport {
             zoom: self.zoom,
             x: self.x.clamp(-most, most),
             y: self.y.clamp(-most, most),
@@ -75,12 +75,12 @@ pub fn Compare(
     column: RwSignal<Option<u32>>,
 ) -> impl IntoView {
     let dialog = NodeRef::<html::Dialog>::new();
-    let look = RwSignal::new(Look::WHOLE);
+    let viewport = RwSignal::new(Viewport::WHOLE);
     Effect::new(move |_| {
         let is_open = column.get().is_some();
         if let Some(dialog) = dialog.get() {
             if is_open && !dialog.open() {
-                look.set(Look::WHOLE);
+                viewport.set(Viewport::WHOLE);
                 // Fails for a dialog that is out of the document alone.
                 let _ = dialog.show_modal();
             } else if !is_open && dialog.open() {
@@ -97,13 +97,13 @@ pub fn Compare(
     };
     let keydown = move |event: KeyboardEvent| {
         match event.key().as_str() {
-            "+" | "=" => look.update(|it| *it = it.zoomed(ZOOM_STEP)),
-            "-" => look.update(|it| *it = it.zoomed(1.0 / ZOOM_STEP)),
-            "0" => look.set(Look::WHOLE),
-            "ArrowLeft" => look.update(|it| *it = it.moved(PAN_STEP, 0.0)),
-            "ArrowRight" => look.update(|it| *it = it.moved(-PAN_STEP, 0.0)),
-            "ArrowUp" => look.update(|it| *it = it.moved(0.0, PAN_STEP)),
-            "ArrowDown" => look.update(|it| *it = it.moved(0.0, -PAN_STEP)),
+            "+" | "=" => viewport.update(|it| *it = it.zoomed(ZOOM_STEP)),
+            "-" => viewport.update(|it| *it = it.zoomed(1.0 / ZOOM_STEP)),
+            "0" => viewport.set(Viewport::WHOLE),
+            "ArrowLeft" => viewport.update(|it| *it = it.moved(PAN_STEP, 0.0)),
+            "ArrowRight" => viewport.update(|it| *it = it.moved(-PAN_STEP, 0.0)),
+            "ArrowUp" => viewport.update(|it| *it = it.moved(0.0, PAN_STEP)),
+            "ArrowDown" => viewport.update(|it| *it = it.moved(0.0, -PAN_STEP)),
             "PageUp" => go(-1),
             "PageDown" => go(1),
             _ => return,
@@ -131,7 +131,7 @@ pub fn Compare(
             && let Some((_, width, height)) = pane_size(&event)
         {
             let at = (f64::from(event.client_x()), f64::from(event.client_y()));
-            look.update(|it| *it = it.moved((at.0 - x) / width, (at.1 - y) / height));
+            viewport.update(|it| *it = it.moved((at.0 - x) / width, (at.1 - y) / height));
             dragged.set_value(Some(at));
         }
     };
@@ -143,10 +143,10 @@ pub fn Compare(
         } else {
             1.0 / ZOOM_STEP
         };
-        look.update(|it| *it = it.zoomed(factor));
+        viewport.update(|it| *it = it.zoomed(factor));
     };
     let transform = move || {
-        let Look { zoom, x, y } = look.get();
+        let Viewport { zoom, x, y } = viewport.get();
         format!(
             "transform:translate({:.3}%,{:.3}%) scale({zoom:.4})",
             x * 100.0,
@@ -223,22 +223,22 @@ pub fn Compare(
                     <button
                         type="button"
                         aria-label="Zoom out"
-                        on:click=move |_| look.update(|it| *it = it.zoomed(1.0 / ZOOM_STEP))
+                        on:click=move |_| viewport.update(|it| *it = it.zoomed(1.0 / ZOOM_STEP))
                     >
                         "−"
                     </button>
                     <output data-testid="compare-zoom">
-                        {move || format!("{:.0} %", look.get().zoom * 100.0)}
+                        {move || format!("{:.0} %", viewport.get().zoom * 100.0)}
                     </output>
                     <button
                         type="button"
                         aria-label="Zoom in"
                         data-testid="compare-zoom-in"
-                        on:click=move |_| look.update(|it| *it = it.zoomed(ZOOM_STEP))
+                        on:click=move |_| viewport.update(|it| *it = it.zoomed(ZOOM_STEP))
                     >
                         "+"
                     </button>
-                    <button type="button" on:click=move |_| look.set(Look::WHOLE)>
+                    <button type="button" on:click=move |_| viewport.set(Viewport::WHOLE)>
                         "Fit"
                     </button>
                     <button

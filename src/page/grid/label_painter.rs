@@ -7,7 +7,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
 use crate::browser::globals::js;
-use crate::picture::image::Frame;
+use crate::picture::image::Image;
 use crate::view::label::ellipsized;
 
 /// The smallest letters, in pixels.
@@ -44,7 +44,7 @@ impl LabelPainter {
     ///
     /// # Errors
     /// The browser gives no canvas.
-    pub fn paint(&self, lines: &[String]) -> Result<Frame, JsValue> {
+    pub fn paint(&self, lines: &[String]) -> Result<Image, JsValue> {
         let canvas = document()
             .create_element("canvas")?
             .dyn_into::<HtmlCanvasElement>()?;
@@ -86,7 +86,7 @@ impl LabelPainter {
             context.fill_text(line, left.max(0.0), middle)?;
         }
         let pixels = context.get_image_data(0.0, 0.0, f64::from(width), f64::from(height))?;
-        Ok(Frame {
+        Ok(Image {
             width,
             height,
             rgba: pixels.data().0,

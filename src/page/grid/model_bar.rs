@@ -10,7 +10,7 @@ const BLOCKS: u32 = 8;
 
 /// A block per step, and the same in words: "1 base ▸ 3 distilled".
 #[component]
-pub fn ModelStrip(stretches: Vec<Stretch>) -> impl IntoView {
+pub fn ModelBar(stretches: Vec<Stretch>) -> impl IntoView {
     let words: Vec<_> = stretches
         .iter()
         .map(|stretch| format!("{} {}", stretch.steps, key(stretch.taken_by)))

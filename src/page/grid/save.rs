@@ -14,7 +14,7 @@ use crate::page::workers::engine::EngineClient;
 use crate::page::workers::grid::{CellState, Grid, StripStep};
 use crate::picture::file::FileRequest;
 use crate::picture::file_name::{Content, file_name};
-use crate::picture::image::Frame;
+use crate::picture::image::Image;
 use crate::protocol::engine::{StripView, Task, TaskEvent};
 use crate::recipe::generation_parameters::GenerationParameters;
 use crate::recipe::saved_recipe::SavedRecipe;
@@ -50,8 +50,8 @@ pub fn save_image(
             &grid.pair_name,
         )
         .ok_or(NOT_FINISHED)?;
-        Ok(FileRequest::Picture {
-            frame: Frame::clone(&frame),
+        Ok(FileRequest::Image {
+            image: Image::clone(&frame),
             recipe: recipe_text(grid, Some(cell))?,
             parameters: parameters.to_string(),
         })
@@ -62,9 +62,9 @@ pub fn save_image(
 /// Saves the grid as one PNG: its rows' names, its seeds, and the images that are finished.
 pub fn save_grid(engine: EngineClient, grid: &Arc<Grid>, on_problem: Callback<String>) {
     let request = || {
-        let frames: Vec<Option<Frame>> = grid
+        let frames: Vec<Option<Image>> = grid
             .cells()
-            .map(|cell| finished_frame(grid, cell.address).map(|frame| Frame::clone(&frame)))
+            .map(|cell| finished_frame(grid, cell.address).map(|frame| Image::clone(&frame)))
             .collect();
         if frames.iter().all(Option::is_none) {
             return Err("No image of this grid is finished yet: save it once one is.".to_owned());
@@ -103,7 +103,7 @@ pub fn save_strip(
     let request = recipe_text(grid, Some(cell)).map(|recipe| FileRequest::Animation {
         frames: frames
             .iter()
-            .map(|step| Frame::clone(&step.frame))
+            .map(|step| Image::clone(&step.frame))
             .collect(),
         delays: delays.to_vec(),
         recipe,
@@ -134,7 +134,7 @@ pub fn save_strip_sheet(
             columns: u32::try_from(steps.len()).unwrap_or(u32::MAX),
             frames: steps
                 .iter()
-                .map(|step| Some(Frame::clone(&step.frame)))
+                .map(|step| Some(Image::clone(&step.frame)))
                 .collect(),
             captions: steps
                 .iter()
@@ -157,7 +157,7 @@ pub fn save_strip_sheet(
 }
 
 /// The image of a cell, once it is done.
-fn finished_frame(grid: &Grid, cell: CellAddress) -> Option<Arc<Frame>> {
+fn finished_frame(grid: &Grid, cell: CellAddress) -> Option<Arc<Image>> {
     grid.cell(cell)?.view.with_untracked(|view| {
         let is_done = view.state == CellState::Done;
         view.frame.clone().filter(|_| is_done)
@@ -205,7 +205,7 @@ fn step_words(step: &StripStep) -> Vec<String> {
     ]
 }
 
-fn paint(painter: &LabelPainter, lines: &[String]) -> Result<Frame, String> {
+fn paint(painter: &LabelPainter, lines: &[String]) -> Result<Image, String> {
     painter.paint(lines).map_err(|_| NO_CANVAS.to_owned())
 }
 

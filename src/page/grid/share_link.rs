@@ -32,10 +32,10 @@ fn link_of(grid: &Grid) -> Option<String> {
     Some(format!("{page}#{link}"))
 }
 
-/// Copies the grid's link, and tells what became of it.
-pub fn copy(grid: Arc<Grid>, told: WriteSignal<Option<String>>) {
+/// Copies the grid's link; `status` gets a sentence that says whether that worked.
+pub fn copy(grid: Arc<Grid>, status: WriteSignal<Option<String>>) {
     let Some(link) = link_of(&grid) else {
-        told.set(Some(
+        status.set(Some(
             "The page's own address can't be read: reload the page and try again.".to_owned(),
         ));
         return;
@@ -48,7 +48,7 @@ pub fn copy(grid: Arc<Grid>, told: WriteSignal<Option<String>>) {
         } else {
             JsFuture::from(clipboard.write_text(&link)).await.is_ok()
         };
-        told.set(Some(if copied {
+        status.set(Some(if copied {
             format!("Link copied ({} characters).", link.chars().count())
         } else {
             format!("This browser doesn't let the page copy. The link is: {link}")

@@ -7,7 +7,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, KeyboardEvent};
 
 use super::cell::GridCell;
-use super::model_bar::ModelStrip;
+use super::model_bar::ModelBar;
 use super::selection::Selection;
 use super::visibility::Visibility;
 use crate::page::workers::grid::{CellState, Grid, GridRow};
@@ -229,7 +229,7 @@ fn GridRowView(
                 <div class="row-header-content">
                     <span class="row-name">{name.clone()}</span>
                     {prompt}
-                    <ModelStrip stretches=row.stretches />
+                    <ModelBar stretches=row.stretches />
                     <span class="row-time">{mean_time}</span>
                     {diversity}
                     <span class="row-explanation">{row_explanation(&row.row)}</span>

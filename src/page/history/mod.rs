@@ -10,7 +10,7 @@ use web_sys::{Element, HtmlElement};
 use super::grid::cell::draw;
 use crate::browser::globals::clock;
 use crate::history::{Entry, Listing, MAXIMUM_ENTRIES, Request};
-use crate::picture::image::Frame;
+use crate::picture::image::Image;
 use crate::recipe::saved_recipe::SavedRecipe;
 use crate::view::rows::mode_name;
 use crate::view::units::{self, size};
@@ -44,7 +44,7 @@ pub fn History(
     };
     let content = move || {
         is_open.get().then(|| {
-            view! { <Runs listing=listing problem=problem on_ask=on_ask on_open=on_open /> }
+            view! { <EntryList listing=listing problem=problem on_ask=on_ask on_open=on_open /> }
         })
     };
     view! {
@@ -56,7 +56,7 @@ pub fn History(
 }
 
 #[component]
-fn Runs(
+fn EntryList(
     listing: Signal<Option<Listing>>,
     problem: Signal<Option<String>>,
     on_ask: Callback<Request>,
@@ -251,8 +251,8 @@ fn Runs(
                         runs
                     }
                     key=identity
-                    children=move |run| {
-                        view! { <RunView run=run on_open=open on_delete=delete on_last=Callback::new(move |()| focus_search()) /> }
+                    children=move |entry| {
+                        view! { <EntryView entry=entry on_open=open on_delete=delete on_last=Callback::new(move |()| focus_search()) /> }
                     }
                 />
             </ul>
@@ -267,26 +267,26 @@ fn Runs(
 
 /// A run: what it drew, and what can be done with it.
 #[component]
-fn RunView(
-    run: Arc<Entry>,
+fn EntryView(
+    entry: Arc<Entry>,
     on_open: Callback<Arc<Entry>>,
     on_delete: Callback<Arc<Entry>>,
     /// Called when the focus has no other run to go to.
     on_last: Callback<()>,
 ) -> impl IntoView {
-    let title = title(&run);
-    let recipe = &run.recipe.recipe;
+    let title = title(&entry);
+    let recipe = &entry.recipe.recipe;
     let modes: Vec<&str> = recipe.modes.iter().map(|mode| mode_name(*mode)).collect();
     let what = format!(
         "{} × {}, {}",
         modes.join(", "),
         units::count(recipe.seed_count as usize, "seed", "seeds"),
-        run.recipe.pair_name
+        entry.recipe.pair_name
     );
-    let (when, machine_when) = clock::date(run.drawn_at);
-    let images = units::count(run.images as usize, "image", "images");
+    let (when, machine_when) = clock::date(entry.drawn_at);
+    let images = units::count(entry.images as usize, "image", "images");
     let canvas = NodeRef::<Canvas>::new();
-    let strip = side_by_side(&run.thumbnails);
+    let strip = side_by_side(&entry.thumbnails);
     let has_strip = strip.is_some();
     Effect::new(move |_| {
         if let (Some(canvas), Some(strip)) = (canvas.get(), &strip) {
@@ -296,7 +296,7 @@ fn RunView(
     });
     let [open_label, delete_label] =
         ["Open", "Delete"].map(|verb| format!("{verb} “{title}”, {when}"));
-    let opened = run.clone();
+    let opened = entry.clone();
     view! {
         <li class="history-entry" data-testid="history-entry">
             {has_strip.then(|| view! { <canvas node_ref=canvas aria-hidden="true"></canvas> })}
@@ -325,7 +325,7 @@ fn RunView(
                         if !button.is_some_and(|button| focus_neighbour(&button)) {
                             on_last.run(());
                         }
-                        on_delete.run(run.clone());
+                        on_delete.run(entry.clone());
                     }
                 >
                     "Delete"
@@ -354,8 +354,8 @@ fn focus_neighbour(button: &Element) -> bool {
 }
 
 /// What a run is called.
-fn title(run: &Entry) -> String {
-    let prompt = run.recipe.recipe.prompt.trim();
+fn title(entry: &Entry) -> String {
+    let prompt = entry.recipe.recipe.prompt.trim();
     if prompt.is_empty() {
         "(no prompt)".to_owned()
     } else {
@@ -364,9 +364,9 @@ fn title(run: &Entry) -> String {
 }
 
 /// What tells a run from all others, and from itself when it was drawn again.
-fn identity(run: &Arc<Entry>) -> (String, u64, u32) {
-    let text = run.recipe.to_json().unwrap_or_default();
-    (text, run.drawn_at.to_bits(), run.images)
+fn identity(entry: &Arc<Entry>) -> (String, u64, u32) {
+    let text = entry.recipe.to_json().unwrap_or_default();
+    (text, entry.drawn_at.to_bits(), entry.images)
 }
 
 fn all_runs(number: usize) -> String {
@@ -377,25 +377,25 @@ fn all_runs(number: usize) -> String {
     }
 }
 
-/// Pictures of one height next to each other; those of another are left out.
-fn side_by_side(frames: &[Frame]) -> Option<Frame> {
-    let height = frames.first()?.height;
-    let frames: Vec<&Frame> = frames
+/// Pictures of the first one's height next to each other; those of another height are left out.
+fn side_by_side(images: &[Image]) -> Option<Image> {
+    let height = images.first()?.height;
+    let images: Vec<&Image> = images
         .iter()
-        .filter(|frame| frame.height == height && frame.width > 0)
+        .filter(|image| image.height == height && image.width > 0)
         .collect();
     let rgba = (0..height as usize)
         .flat_map(|row| {
-            frames.iter().flat_map(move |frame| {
-                let width = frame.width as usize * 4;
-                frame.rgba.get(row * width..(row + 1) * width)
+            images.iter().flat_map(move |image| {
+                let width = image.width as usize * 4;
+                image.rgba.get(row * width..(row + 1) * width)
             })
         })
         .flatten()
         .copied()
         .collect();
-    Some(Frame {
-        width: frames.iter().map(|frame| frame.width).sum(),
+    Some(Image {
+        width: images.iter().map(|image| image.width).sum(),
         height,
         rgba,
     })

@@ -12,7 +12,8 @@ use crate::page::grid::selection::Selection;
 use crate::page::grid::share_link;
 use crate::page::grid::table::GridTable;
 use crate::page::grid::toolbar::GridToolbar;
-use crate::page::strip::{StripPanel, StripToSave};
+use crate::page::strip::StripPanel;
+use crate::page::strip::strip_to_save::StripToSave;
 use crate::page::workers::engine::EngineClient;
 use crate::view::address::Followed;
 

@@ -3,9 +3,9 @@
 use leptos::html;
 use leptos::prelude::*;
 
+use super::cell_strip::CellStrip;
 use super::download::{FileKind, download};
 use super::figure_table::FigureTable;
-use super::run::Run;
 use crate::sampler::ModelRole;
 use crate::view::rows::model_key;
 use crate::view::strip::{Curve, MEASURE, axis_top, csv, json};
@@ -22,9 +22,9 @@ const BOTTOM: f64 = 34.0;
 #[component]
 pub fn Figure(
     /// The upper strip and the lower one.
-    runs: [Run; 2],
+    strips: [CellStrip; 2],
 ) -> impl IntoView {
-    let curves = Memo::new(move |_| runs.map(|run| run.curve()));
+    let curves = Memo::new(move |_| strips.map(|strip| strip.curve()));
     let has_any = Memo::new(move |_| curves.with(|curves| curves.iter().any(Option::is_some)));
     let listed = move || {
         curves.with_untracked(|curves| curves.iter().flatten().cloned().collect::<Vec<_>>())
@@ -34,9 +34,9 @@ pub fn Figure(
             FileKind::Csv => Ok(csv(&listed())),
             FileKind::Json => json(&listed()),
         };
-        let keys: Vec<String> = runs
+        let keys: Vec<String> = strips
             .iter()
-            .filter_map(|run| run.cell.get_untracked())
+            .filter_map(|strip| strip.cell.get_untracked())
             .map(|cell| format!("{}-{}", cell.cell.key, cell.cell.seed))
             .collect();
         let saved = text.is_ok_and(|text| {
@@ -68,8 +68,8 @@ pub fn Figure(
                     }
                 }
             >
-                <Legend runs=runs curves=curves />
-                <Chart runs=runs curves=curves />
+                <Legend strips=strips curves=curves />
+                <Chart strips=strips curves=curves />
                 <div class="figure-5-actions">
                     <button
                         type="button"
@@ -105,11 +105,11 @@ pub fn Figure(
 
 /// Which line is which strip's: by its dashes and marks as well as by its place here.
 #[component]
-fn Legend(runs: [Run; 2], curves: Memo<[Option<Curve>; 2]>) -> impl IntoView {
+fn Legend(strips: [CellStrip; 2], curves: Memo<[Option<Curve>; 2]>) -> impl IntoView {
     let entry = move |index: usize| {
         let name = move || {
             let is_drawn = curves.with(|curves| curves[index].is_some());
-            runs[index].cell.get().filter(|_| is_drawn)
+            strips[index].cell.get().filter(|_| is_drawn)
         };
         move || {
             name().map(|cell| {
@@ -139,7 +139,7 @@ fn Legend(runs: [Run; 2], curves: Memo<[Option<Curve>; 2]>) -> impl IntoView {
 
 /// The axes and a line per strip.
 #[component]
-fn Chart(runs: [Run; 2], curves: Memo<[Option<Curve>; 2]>) -> impl IntoView {
+fn Chart(strips: [CellStrip; 2], curves: Memo<[Option<Curve>; 2]>) -> impl IntoView {
     let top = Memo::new(move |_| {
         curves.with(|curves| {
             let all: Vec<Curve> = curves.iter().flatten().cloned().collect();
@@ -185,7 +185,7 @@ fn Chart(runs: [Run; 2], curves: Memo<[Option<Curve>; 2]>) -> impl IntoView {
         curves.with(|curves| {
             let lines = curves.iter().enumerate().filter_map(|(index, curve)| {
                 let curve = curve.as_ref()?;
-                Some(line(index, curve, top.get(), runs[index]))
+                Some(line(index, curve, top.get(), strips[index]))
             });
             lines.collect_view()
         })
@@ -209,7 +209,7 @@ fn Chart(runs: [Run; 2], curves: Memo<[Option<Curve>; 2]>) -> impl IntoView {
 }
 
 /// A strip's line: each stretch in the colour of the model that took the step.
-fn line(index: usize, curve: &Curve, top: f64, run: Run) -> impl IntoView + use<> {
+fn line(index: usize, curve: &Curve, top: f64, strip: CellStrip) -> impl IntoView + use<> {
     let places: Vec<(f64, f64, ModelRole)> = curve
         .points()
         .enumerate()
@@ -225,7 +225,7 @@ fn line(index: usize, curve: &Curve, top: f64, run: Run) -> impl IntoView + use<
     let stretches = stretches.collect_view();
     let marks = places.into_iter().enumerate().map(|(step, (x, y, model))| {
         let class = move || {
-            let is_shown = run.blend.with(|blend| blend.step == step);
+            let is_shown = strip.blend.with(|blend| blend.step == step);
             format!(
                 "figure-mark model-{}{}",
                 model_key(model),

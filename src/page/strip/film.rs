@@ -7,13 +7,13 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::HtmlElement;
 
+use super::decoded_strip::DecodedStrip;
 use super::frame::FilmFrame;
 use super::paint::PaintQueue;
-use super::reel::Reel;
 use super::region_tool::RegionTool;
 use super::transport::Transport;
 use crate::page::workers::grid::StripStep;
-use crate::picture::image::Frame;
+use crate::picture::image::Image;
 use crate::protocol::engine::StripView;
 
 /// The filmstrip: scrolls by itself, the frame on show always in sight.
@@ -23,17 +23,17 @@ pub fn Film(
     /// What the strip is called.
     #[prop(into)]
     label: Signal<String>,
-    reel: Reel,
+    decoded: DecodedStrip,
     view: StripView,
     /// Index of the frame on show.
     current: Memo<usize>,
-    #[prop(into)] differs_from: Signal<Option<Arc<Frame>>>,
+    #[prop(into)] differs_from: Signal<Option<Arc<Image>>>,
     region: RegionTool,
     paint: PaintQueue,
     transport: Transport,
 ) -> impl IntoView {
     let list = NodeRef::<html::Ol>::new();
-    let count = Memo::new(move |_| reel.frames.with(Vec::len));
+    let count = Memo::new(move |_| decoded.frames.with(Vec::len));
     Effect::new(move |_| {
         let (index, _) = (current.get(), count.get());
         // Where a frame stands is known only once the page has been laid out anew.
@@ -55,7 +55,7 @@ pub fn Film(
             _ => return,
         };
         event.prevent_default();
-        let timestep = reel
+        let timestep = decoded
             .frames
             .with_untracked(|frames| frames.get(index).map(|frame| frame.timestep));
         if let Some(timestep) = timestep {
@@ -83,7 +83,8 @@ pub fn Film(
         }
     };
     let frames = move || {
-        reel.frames
+        decoded
+            .frames
             .with(|frames| frames.iter().cloned().enumerate().collect::<Vec<_>>())
     };
     view! {

@@ -6,11 +6,11 @@ use leptos::html;
 use leptos::prelude::*;
 
 use super::paint::PaintQueue;
-use super::picture::Picture;
 use super::region_tool::RegionTool;
+use super::strip_canvas::StripCanvas;
 use crate::page::grid::cell::draw;
 use crate::page::workers::grid::StripStep;
-use crate::picture::image::Frame;
+use crate::picture::image::Image;
 use crate::protocol::engine::StripView;
 use crate::view::rows::model_key;
 use crate::view::strip::difference_frame;
@@ -46,7 +46,7 @@ pub fn FilmFrame(
     is_current: Signal<bool>,
     /// The picture that differences are to; none: the frame itself is shown.
     #[prop(into)]
-    differs_from: Signal<Option<Arc<Frame>>>,
+    differs_from: Signal<Option<Arc<Image>>>,
     region: RegionTool,
     paint: PaintQueue,
     on_choose: Callback<f32>,
@@ -80,7 +80,7 @@ pub fn FilmFrame(
                     }
                 }
             >
-                <Picture canvas=canvas region=region />
+                <StripCanvas canvas=canvas region=region />
                 <span class="strip-caption">
                     <b>
                         <span class="visually-hidden">"Step "</span>
@@ -98,7 +98,7 @@ pub fn FilmFrame(
 
 /// Draws a frame, or how it differs. A canvas that can't be drawn on stays as it is: the step's
 /// words stand beside it.
-pub fn show(canvas: &web_sys::HtmlCanvasElement, frame: &Frame, last: Option<&Frame>) {
+pub fn show(canvas: &web_sys::HtmlCanvasElement, frame: &Image, last: Option<&Image>) {
     let difference = last.and_then(|last| difference_frame(frame, last).ok());
     if draw(canvas, difference.as_ref().unwrap_or(frame)).is_err() {
         leptos::logging::warn!("A frame of the strip can't be drawn.");

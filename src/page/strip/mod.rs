@@ -1,11 +1,14 @@
 //! The strip panel: what the model was aiming at in each step of a cell, and beneath it of another
 //! one, both moving along the timestep.
 //!
-//! [`Reel`](reel::Reel) asks the engine for frames, [`Transport`](transport::Transport) says where
-//! the strips stand, [`RegionTool`](region_tool::RegionTool) which part of the picture is followed;
-//! the components show them. What they compute is `src/view/strip`.
+//! [`DecodedStrip`](decoded_strip::DecodedStrip) asks the engine for frames,
+//! [`Transport`](transport::Transport) says where the strips stand,
+//! [`RegionTool`](region_tool::RegionTool) which part of the picture is followed, and the components
+//! show them. `src/view/strip` computes what they show.
 
 mod beneath_fields;
+mod cell_strip;
+mod decoded_strip;
 mod download;
 mod figure;
 mod figure_table;
@@ -13,12 +16,11 @@ mod film;
 mod frame;
 mod open_cell;
 mod paint;
-mod picture;
 mod player;
-mod reel;
 mod region_tool;
-mod run;
-mod run_view;
+mod strip_canvas;
+mod strip_section;
+pub mod strip_to_save;
 mod transport;
 mod transport_bar;
 
@@ -28,34 +30,20 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement, KeyboardEvent};
 
 use beneath_fields::BeneathFields;
+use cell_strip::CellStrip;
 use figure::Figure;
 use open_cell::OpenCell;
 use paint::PaintQueue;
 use region_tool::RegionTool;
-use run::Run;
-use run_view::{RunView, Saving, Showing};
+use strip_section::{DisplayOptions, SaveActions, StripSection};
+use strip_to_save::StripToSave;
 use transport::Transport;
 use transport_bar::TransportBar;
 
 use super::grid::selection::Selection;
 use super::workers::engine::EngineClient;
-use super::workers::grid::StripStep;
-use crate::protocol::engine::StripView;
 use crate::recipe::CellAddress;
 use crate::view::strip::{partner, union};
-
-/// A strip that is to become a file.
-#[derive(Clone)]
-pub struct StripToSave {
-    /// Whose strip it is.
-    pub cell: CellAddress,
-    /// What its frames show.
-    pub view: StripView,
-    /// In the order of the steps.
-    pub frames: Vec<StripStep>,
-    /// How long an animation shows each frame: its share of the timesteps at the chosen speed.
-    pub delay_milliseconds: Vec<u16>,
-}
 
 /// The strips of the selected cells; nothing where none is selected.
 #[component]
@@ -81,7 +69,7 @@ pub fn StripPanel(
     let transport = Transport::new();
     let region = RegionTool::new();
     let paint = PaintQueue::new();
-    let showing = Showing {
+    let options = DisplayOptions {
         sample: RwSignal::new(false),
         difference: RwSignal::new(false),
     };
@@ -94,10 +82,11 @@ pub fn StripPanel(
         let address = selection.beneath.get()?;
         OpenCell::find(&opened.grid, address).filter(|cell| *cell != opened)
     });
-    let runs = [("strip-a", opened), ("strip-b", beneath)]
-        .map(|(handle, cell)| Run::new(handle, engine, cell.into(), showing.sample, transport));
+    let strips = [("strip-a", opened), ("strip-b", beneath)].map(|(handle, cell)| {
+        CellStrip::new(handle, engine, cell.into(), options.sample, transport)
+    });
     let timesteps = Memo::new(move |_| {
-        let [upper, lower] = runs.map(|run| run.target.timesteps);
+        let [upper, lower] = strips.map(|strip| strip.target.timesteps);
         upper.with(|upper| lower.with(|lower| union(&[upper, lower])))
     });
 
@@ -113,7 +102,7 @@ pub fn StripPanel(
                     let rows: Vec<_> = now.grid.rows.iter().map(|row| row.row.clone()).collect();
                     selection.beneath.set(partner(&rows, now.address()));
                 }
-                transport.turn_to(runs[0].is_done());
+                transport.turn_to(strips[0].is_done());
             }
             None if before.is_some() => {
                 transport.pause();
@@ -127,16 +116,17 @@ pub fn StripPanel(
         now
     });
     Effect::new(move |_| {
-        let is_ready = |run: &Run| {
-            let comes = run.is_open() && run.is_done() && run.target.problem.with(Option::is_none);
-            !comes || run.target.is_complete.get()
+        let is_ready = |strip: &CellStrip| {
+            let comes =
+                strip.is_open() && strip.is_done() && strip.target.problem.with(Option::is_none);
+            !comes || strip.target.is_complete.get()
         };
-        if runs[0].target.is_complete.get() && runs.iter().all(is_ready) {
+        if strips[0].target.is_complete.get() && strips.iter().all(is_ready) {
             transport.frames_are_there();
         }
     });
 
-    let saving = Saving {
+    let actions = SaveActions {
         on_save_image,
         on_save_strip,
         on_save_strip_sheet,
@@ -149,13 +139,13 @@ pub fn StripPanel(
                 <Panel
                     selection=selection
                     opened=opened
-                    runs=runs
+                    strips=strips
                     timesteps=timesteps
                     transport=transport
                     region=region
                     paint=paint
-                    showing=showing
-                    saving=saving
+                    options=options
+                    actions=actions
                     on_compare=on_compare
                 />
             }
@@ -168,13 +158,13 @@ pub fn StripPanel(
 fn Panel(
     selection: Selection,
     opened: Memo<Option<OpenCell>>,
-    runs: [Run; 2],
+    strips: [CellStrip; 2],
     timesteps: Memo<Vec<f32>>,
     transport: Transport,
     region: RegionTool,
     paint: PaintQueue,
-    showing: Showing,
-    saving: Saving,
+    options: DisplayOptions,
+    actions: SaveActions,
     on_compare: Option<Callback<u32>>,
 ) -> impl IntoView {
     let panel = NodeRef::<html::Section>::new();
@@ -199,13 +189,13 @@ fn Panel(
         }
     };
     let compare = on_compare.map(|on_compare| {
-        let run = move |_| {
+        let start = move |_| {
             if let Some(opened) = opened.get_untracked() {
                 on_compare.run(opened.address().column);
             }
         };
         view! {
-            <button type="button" data-testid="strip-compare" on:click=run>
+            <button type="button" data-testid="strip-compare" on:click=start>
                 "Side by side"
             </button>
         }
@@ -243,18 +233,18 @@ fn Panel(
             _ => false,
         };
         if taken {
-            // Elsewhere Escape cancels the run, and Space scrolls the page.
+            // Elsewhere Escape cancels the job, and Space scrolls the page.
             event.prevent_default();
         }
     };
-    let has_lower = Memo::new(move |_| runs[1].is_open());
+    let has_lower = Memo::new(move |_| strips[1].is_open());
     let lower = move || {
         has_lower.get().then(|| {
             view! {
-                <RunView
-                    run=runs[1]
-                    showing=showing
-                    saving=saving
+                <StripSection
+                    strip=strips[1]
+                    options=options
+                    actions=actions
                     region=region
                     paint=paint
                     transport=transport
@@ -267,7 +257,7 @@ fn Panel(
             node_ref=panel
             class="strip-panel"
             class:has-region=move || region.outlined().is_some()
-            class:shows-difference=move || showing.difference.get()
+            class:shows-difference=move || options.difference.get()
             style=outline
             data-testid="strip-panel"
             aria-labelledby="strip-heading"
@@ -289,10 +279,10 @@ fn Panel(
                     </button>
                 </div>
             </header>
-            <RunView
-                run=runs[0]
-                showing=showing
-                saving=saving
+            <StripSection
+                strip=strips[0]
+                options=options
+                actions=actions
                 region=region
                 paint=paint
                 transport=transport
@@ -300,16 +290,16 @@ fn Panel(
             <BeneathFields
                 opened=opened
                 beneath=Signal::derive(move || {
-                    runs[1].cell.with(|cell| cell.as_ref().map(OpenCell::address))
+                    strips[1].cell.with(|cell| cell.as_ref().map(OpenCell::address))
                 })
                 on_choose=Callback::new(move |cell| selection.beneath.set(cell))
             />
             {lower}
             <TransportBar
                 transport=transport
-                runs=runs
+                strips=strips
                 timesteps=timesteps
-                showing=showing
+                options=options
                 region=region
             />
             <p class="help" id="strip-region-help">
@@ -317,13 +307,13 @@ fn Panel(
                  picture focused, arrow keys move it, Shift and arrow keys resize it, Escape clears \
                  it. Space plays and pauses, comma and full stop go step by step."
             </p>
-            <Show when=move || showing.difference.get()>
+            <Show when=move || options.difference.get()>
                 <p class="help">
                     "Black is as in the final picture already; the brighter, the more was still to \
                      change."
                 </p>
             </Show>
-            <Figure runs=runs />
+            <Figure strips=strips />
         </section>
     }
 }

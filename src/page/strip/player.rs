@@ -5,11 +5,11 @@ use std::sync::Arc;
 use leptos::html;
 use leptos::prelude::*;
 
+use super::decoded_strip::DecodedStrip;
 use super::frame::{show, step_words, view_key};
-use super::picture::Picture;
-use super::reel::Reel;
 use super::region_tool::RegionTool;
-use crate::picture::image::Frame;
+use super::strip_canvas::StripCanvas;
+use crate::picture::image::Image;
 use crate::protocol::engine::StripView;
 use crate::view::rows::model_key;
 use crate::view::strip::{Blend, mix};
@@ -22,17 +22,17 @@ pub fn Player(
     /// What it is a picture of, and in which view.
     #[prop(into)]
     label: Signal<String>,
-    reel: Reel,
+    decoded: DecodedStrip,
     view: StripView,
     blend: Memo<Blend>,
-    #[prop(into)] differs_from: Signal<Option<Arc<Frame>>>,
+    #[prop(into)] differs_from: Signal<Option<Arc<Image>>>,
     region: RegionTool,
 ) -> impl IntoView {
     let canvas = NodeRef::<html::Canvas>::new();
     // What is on the canvas follows nothing but this, and is drawn only when it changes.
     let picture = Memo::new(move |_| {
         let Blend { step, next } = blend.get();
-        reel.frames.with(|frames| {
+        decoded.frames.with(|frames| {
             let frame = frames.get(step)?.frame.clone();
             let over = frames.get(step + 1).filter(|_| next > 0.0);
             Some(Shown {
@@ -53,7 +53,7 @@ pub fn Player(
     });
     let shown = Memo::new(move |_| {
         let step = blend.with(|blend| blend.step);
-        reel.frames.with(|frames| {
+        decoded.frames.with(|frames| {
             let step = frames.get(step)?;
             Some((step.step, model_key(step.model), step_words(step)))
         })
@@ -87,7 +87,7 @@ pub fn Player(
                 data-model=move || shown.with(|shown| shown.as_ref().map(|(_, model, _)| *model))
                 on:keydown=take_key
             >
-                <Picture canvas=canvas region=region finger_draws=true />
+                <StripCanvas canvas=canvas region=region finger_draws=true />
             </div>
             <figcaption class="strip-player-words">{words}</figcaption>
         </figure>
@@ -97,9 +97,9 @@ pub fn Player(
 /// What is on the canvas.
 #[derive(Clone)]
 struct Shown {
-    frame: Arc<Frame>,
-    over: Option<(Arc<Frame>, f32)>,
-    last: Option<Arc<Frame>>,
+    frame: Arc<Image>,
+    over: Option<(Arc<Image>, f32)>,
+    last: Option<Arc<Image>>,
 }
 
 /// Frames are compared by where they lie: their pixels are many and never change.

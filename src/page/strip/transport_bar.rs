@@ -2,9 +2,9 @@
 
 use leptos::prelude::*;
 
+use super::cell_strip::CellStrip;
 use super::region_tool::RegionTool;
-use super::run::Run;
-use super::run_view::Showing;
+use super::strip_section::DisplayOptions;
 use super::transport::Transport;
 use crate::view::rows::model_key;
 use crate::view::strip::NOISE;
@@ -17,10 +17,10 @@ const SPEEDS: [(&str, &str); 3] = [("0.5", "0.5×"), ("1", "1×"), ("2", "2×")]
 pub fn TransportBar(
     transport: Transport,
     /// The upper strip and the lower one.
-    runs: [Run; 2],
+    strips: [CellStrip; 2],
     /// Of both strips, from the noise down.
     timesteps: Memo<Vec<f32>>,
-    showing: Showing,
+    options: DisplayOptions,
     region: RegionTool,
 ) -> impl IntoView {
     let play_words = move || {
@@ -64,7 +64,7 @@ pub fn TransportBar(
                 >
                     "›"
                 </button>
-                <Scrub transport=transport runs=runs timesteps=timesteps />
+                <Scrub transport=transport strips=strips timesteps=timesteps />
                 <output class="transport-time" for="strip-scrub" data-testid="strip-time">
                     {move || format!("t = {:.0}", transport.position.get().max(0.0))}
                 </output>
@@ -96,11 +96,11 @@ pub fn TransportBar(
                 </label>
                 <Toggle label="Loop" handle="strip-loop" value=transport.loops />
                 <Toggle label="Crossfade" handle="strip-fade" value=transport.fades />
-                <Toggle label="Standard view" handle="strip-standard" value=showing.sample />
+                <Toggle label="Standard view" handle="strip-standard" value=options.sample />
                 <Toggle
                     label="Difference to the final picture"
                     handle="strip-difference"
-                    value=showing.difference
+                    value=options.difference
                 />
                 {move || {
                     region
@@ -127,7 +127,7 @@ pub fn TransportBar(
 /// The slider runs from the noise at its left end to the picture at its right: its value is the
 /// timestep.
 #[component]
-fn Scrub(transport: Transport, runs: [Run; 2], timesteps: Memo<Vec<f32>>) -> impl IntoView {
+fn Scrub(transport: Transport, strips: [CellStrip; 2], timesteps: Memo<Vec<f32>>) -> impl IntoView {
     let take_key = move |event: web_sys::KeyboardEvent| {
         if event.ctrl_key() || event.alt_key() || event.meta_key() {
             return;
@@ -143,10 +143,13 @@ fn Scrub(transport: Transport, runs: [Run; 2], timesteps: Memo<Vec<f32>>) -> imp
     };
     // Changes with the steps, not with the animation's every turn: it is read out.
     let words = Memo::new(move |_| {
-        let each = runs.iter().filter(|run| run.is_open()).filter_map(|run| {
-            let name = run.cell.get()?.name();
-            Some(format!("{name}: {}", run.words()?))
-        });
+        let each = strips
+            .iter()
+            .filter(|strip| strip.is_open())
+            .filter_map(|strip| {
+                let name = strip.cell.get()?.name();
+                Some(format!("{name}: {}", strip.words()?))
+            });
         each.collect::<Vec<_>>().join("; ")
     });
     view! {
@@ -172,17 +175,17 @@ fn Scrub(transport: Transport, runs: [Run; 2], timesteps: Memo<Vec<f32>>) -> imp
                 }
                 on:keydown=take_key
             />
-            <Ticks runs=runs />
+            <Ticks strips=strips />
         </div>
     }
 }
 
 /// Where each strip's steps stand along the slider, the upper strip's above the lower one's.
 #[component]
-fn Ticks(runs: [Run; 2]) -> impl IntoView {
-    let row = |run: Run, class: &'static str| {
+fn Ticks(strips: [CellStrip; 2]) -> impl IntoView {
+    let row = |strip: CellStrip, class: &'static str| {
         let ticks = move || {
-            run.target.frames.with(|frames| {
+            strip.target.frames.with(|frames| {
                 let tick = |timestep: f32, model| {
                     let place = (NOISE - f64::from(timestep)) / NOISE * 100.0;
                     view! {
@@ -200,7 +203,7 @@ fn Ticks(runs: [Run; 2]) -> impl IntoView {
     };
     view! {
         <div class="transport-ticks" aria-hidden="true">
-            {row(runs[0], "ticks-upper")} {row(runs[1], "ticks-lower")}
+            {row(strips[0], "ticks-upper")} {row(strips[1], "ticks-lower")}
         </div>
     }
 }

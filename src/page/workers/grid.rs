@@ -5,7 +5,7 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use crate::metrics::Diversity;
-use crate::picture::image::Frame;
+use crate::picture::image::Image;
 use crate::protocol::engine::{Extent, JobEvent, JobId, PairInfo};
 use crate::recipe::digest::StepDigest;
 use crate::recipe::{CellAddress, Mode, Recipe, Row};
@@ -71,7 +71,7 @@ pub struct StripStep {
     /// Of 1000.
     pub timestep: f32,
     pub model: ModelRole,
-    pub frame: Arc<Frame>,
+    pub frame: Arc<Image>,
 }
 
 /// What a cell shows.
@@ -81,7 +81,7 @@ pub struct CellView {
     /// The last step that was taken.
     pub step: Option<StepTaken>,
     /// The last preview, or the image once it is done.
-    pub frame: Option<Arc<Frame>>,
+    pub frame: Option<Arc<Image>>,
     /// Time of the model's steps, once the image is done.
     pub milliseconds: Option<f64>,
     /// Of the steps that were taken.
@@ -261,11 +261,11 @@ impl Grid {
             }
             JobEvent::Image {
                 cell,
-                frame,
+                image,
                 milliseconds,
             } => self.change(cell, |view| {
                 view.state = CellState::Done;
-                view.frame = Some(Arc::new(frame));
+                view.frame = Some(Arc::new(image));
                 view.milliseconds = Some(milliseconds);
             }),
             JobEvent::Diversity { row, diversity } => {

@@ -1,7 +1,7 @@
 //! Frames that are made of two others.
 
-use crate::metrics::{MetricsError, RgbaImage, absolute_difference};
-use crate::picture::image::Frame;
+use crate::metrics::{MetricsError, absolute_difference};
+use crate::picture::image::Image;
 
 /// Colours of a difference from none to the largest, each lighter than the one before: what they
 /// say is told by brightness alone too.
@@ -15,7 +15,7 @@ const HEAT: [[f32; 3]; 5] = [
 
 /// A frame with so much of another over it. Frames of different sizes can't be blended: then it is
 /// the first.
-pub fn mix(frame: &Frame, over: &Frame, weight: f32) -> Frame {
+pub fn mix(frame: &Image, over: &Image, weight: f32) -> Image {
     if (frame.width, frame.height) != (over.width, over.height) {
         return frame.clone();
     }
@@ -30,7 +30,7 @@ pub fn mix(frame: &Frame, over: &Frame, weight: f32) -> Frame {
             ((sum + 128) >> 8) as u8
         })
         .collect();
-    Frame {
+    Image {
         width: frame.width,
         height: frame.height,
         rgba,
@@ -42,8 +42,8 @@ pub fn mix(frame: &Frame, over: &Frame, weight: f32) -> Frame {
 ///
 /// # Errors
 /// If the sizes differ.
-pub fn difference_frame(frame: &Frame, last: &Frame) -> Result<Frame, MetricsError> {
-    let differences = absolute_difference(&image(frame)?, &image(last)?)?;
+pub fn difference_frame(frame: &Image, last: &Image) -> Result<Image, MetricsError> {
+    let differences = absolute_difference(frame.view()?, last.view()?)?;
     let colours: Vec<[u8; 4]> = (0..=u8::MAX)
         .map(|level| heat(f32::from(level) / 255.0))
         .collect();
@@ -55,15 +55,11 @@ pub fn difference_frame(frame: &Frame, last: &Frame) -> Result<Frame, MetricsErr
             colours[level]
         })
         .collect();
-    Ok(Frame {
+    Ok(Image {
         width: frame.width,
         height: frame.height,
         rgba,
     })
-}
-
-fn image(frame: &Frame) -> Result<RgbaImage<'_>, MetricsError> {
-    RgbaImage::new(frame.width, frame.height, &frame.rgba)
 }
 
 /// The colour of a share from 0 to 1.
@@ -82,8 +78,8 @@ fn heat(share: f32) -> [u8; 4] {
 mod tests {
     use super::*;
 
-    fn frame(pixels: &[[u8; 3]]) -> Frame {
-        Frame {
+    fn frame(pixels: &[[u8; 3]]) -> Image {
+        Image {
             width: pixels.len() as u32,
             height: 1,
             rgba: pixels

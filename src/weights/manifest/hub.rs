@@ -129,16 +129,6 @@ impl HubRepository {
         format!("{hub}/api/models/{repository}/tree/{revision}?recursive=true")
     }
 
-    /// The address of what the hub says of the revision, such as its commit.
-    pub fn revision_address(&self, hub: &str) -> String {
-        let HubRepository {
-            repository,
-            revision,
-        } = self;
-        let hub = hub.trim_end_matches('/');
-        format!("{hub}/api/models/{repository}/revision/{revision}")
-    }
-
     fn address(&self, hub: &str, kind: &str, path: &str) -> String {
         let HubRepository {
             repository,

@@ -1,9 +1,9 @@
-//! A run beside the transport: a cell with its strips.
+//! A cell with its decoded steps, in both views.
 
 use leptos::prelude::*;
 
+use super::decoded_strip::DecodedStrip;
 use super::open_cell::OpenCell;
-use super::reel::Reel;
 use super::transport::Transport;
 use crate::page::workers::engine::EngineClient;
 use crate::page::workers::grid::CellState;
@@ -12,35 +12,35 @@ use crate::view::strip::{Blend, Curve, blend, shown};
 
 /// The upper or the lower strip.
 #[derive(Clone, Copy)]
-pub struct Run {
+pub struct CellStrip {
     /// Its `data-testid`.
     pub handle: &'static str,
     pub cell: Signal<Option<OpenCell>>,
     /// The Diffusion Targets.
-    pub target: Reel,
+    pub target: DecodedStrip,
     /// The standard view, while it is asked for.
-    pub sample: Reel,
+    pub sample: DecodedStrip,
     /// What is shown at the transport's position, in either view.
     pub blend: Memo<Blend>,
 }
 
-impl Run {
-    /// The strips of whatever cell this is.
+impl CellStrip {
+    /// The strip of whatever cell this is.
     pub fn new(
         handle: &'static str,
         engine: EngineClient,
         cell: Signal<Option<OpenCell>>,
         shows_sample: RwSignal<bool>,
         transport: Transport,
-    ) -> Run {
-        let target = Reel::new(engine, cell, StripView::Target);
+    ) -> CellStrip {
+        let target = DecodedStrip::new(engine, cell, StripView::Target);
         let sampled = Signal::derive(move || cell.get().filter(|_| shows_sample.get()));
         let timesteps = target.timesteps;
-        Run {
+        CellStrip {
             handle,
             cell,
             target,
-            sample: Reel::new(engine, sampled, StripView::Sample),
+            sample: DecodedStrip::new(engine, sampled, StripView::Sample),
             blend: Memo::new(move |_| {
                 let position = transport.position.get();
                 timesteps.with(|timesteps| {

@@ -4,31 +4,31 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use super::StripToSave;
+use super::cell_strip::CellStrip;
 use super::film::Film;
 use super::paint::PaintQueue;
 use super::player::Player;
 use super::region_tool::RegionTool;
-use super::run::Run;
+use super::strip_to_save::StripToSave;
 use super::transport::Transport;
 use crate::page::workers::grid::CellState;
-use crate::picture::image::Frame;
+use crate::picture::image::Image;
 use crate::protocol::engine::StripView;
 use crate::recipe::CellAddress;
 use crate::view::strip::delays;
 
-/// What of a strip is shown.
+/// How the frames of both strips are shown.
 #[derive(Clone, Copy)]
-pub struct Showing {
+pub struct DisplayOptions {
     /// Whether the standard view stands above the targets.
     pub sample: RwSignal<bool>,
     /// Whether each frame's difference to the final picture is shown in its place.
     pub difference: RwSignal<bool>,
 }
 
-/// What becomes of a strip beside being looked at.
+/// What the page does with a strip's cell; none leaves the button out.
 #[derive(Clone, Copy)]
-pub struct Saving {
+pub struct SaveActions {
     pub on_save_image: Option<Callback<CellAddress>>,
     pub on_save_strip: Option<Callback<StripToSave>>,
     pub on_save_strip_sheet: Option<Callback<StripToSave>>,
@@ -37,27 +37,28 @@ pub struct Saving {
 
 /// A strip with its name, its large picture and its frames.
 #[component]
-pub fn RunView(
-    run: Run,
-    showing: Showing,
-    saving: Saving,
+pub fn StripSection(
+    strip: CellStrip,
+    options: DisplayOptions,
+    actions: SaveActions,
     region: RegionTool,
     paint: PaintQueue,
     transport: Transport,
 ) -> impl IntoView {
-    let current = Memo::new(move |_| run.blend.with(|blend| blend.step));
+    let current = Memo::new(move |_| strip.blend.with(|blend| blend.step));
     let name = Memo::new(move |_| {
-        run.cell
+        strip
+            .cell
             .with(|cell| cell.as_ref().map(|cell| cell.name()).unwrap_or_default())
     });
     // Whole pictures are compared by where they lie.
     let differs_from = Memo::new_with_compare(
         move |_| {
-            let last = || run.target.last();
-            showing.difference.get().then(last).flatten()
+            let last = || strip.target.last();
+            options.difference.get().then(last).flatten()
         },
-        |before: Option<&Option<Arc<Frame>>>, now: Option<&Option<Arc<Frame>>>| {
-            let place = |frame: Option<&Option<Arc<Frame>>>| {
+        |before: Option<&Option<Arc<Image>>>, now: Option<&Option<Arc<Image>>>| {
+            let place = |frame: Option<&Option<Arc<Image>>>| {
                 frame.and_then(Option::as_ref).map(Arc::as_ptr)
             };
             before.is_none() || place(before) != place(now)
@@ -69,25 +70,25 @@ pub fn RunView(
             StripView::Sample => format!("{}, standard view", name.get()),
         })
     };
-    let player = move |view, reel, handle| {
+    let player = move |view, decoded, handle| {
         view! {
             <Player
                 handle=handle
                 label=view_label(view)
-                reel=reel
+                decoded=decoded
                 view=view
-                blend=run.blend
+                blend=strip.blend
                 differs_from=differs_from
                 region=region
             />
         }
     };
-    let film = move |view, reel| {
+    let film = move |view, decoded| {
         view! {
             <Film
-                handle=run.handle
+                handle=strip.handle
                 label=view_label(view)
-                reel=reel
+                decoded=decoded
                 view=view
                 current=current
                 differs_from=differs_from
@@ -98,29 +99,30 @@ pub fn RunView(
         }
     };
     let key = move || {
-        run.cell
+        strip
+            .cell
             .with(|cell| cell.as_ref().map(|cell| cell.cell.key.clone()))
     };
     let sample_player = move || {
-        let handle = format!("{}-player-standard", run.handle);
-        showing
+        let handle = format!("{}-player-standard", strip.handle);
+        options
             .sample
             .get()
-            .then(|| player(StripView::Sample, run.sample, handle))
+            .then(|| player(StripView::Sample, strip.sample, handle))
     };
     let sample_film = move || {
-        showing.sample.get().then(|| {
+        options.sample.get().then(|| {
             view! {
                 <p class="strip-row-name">
                     <b>"Standard view"</b>
                     " the noisy latent that the model was given"
                 </p>
-                {film(StripView::Sample, run.sample)}
+                {film(StripView::Sample, strip.sample)}
             }
         })
     };
     let target_name = move || {
-        showing.sample.get().then(|| {
+        options.sample.get().then(|| {
             view! {
                 <p class="strip-row-name">
                     <b>"Diffusion Target"</b>
@@ -132,21 +134,21 @@ pub fn RunView(
     view! {
         <article
             class="strip-run"
-            data-testid=run.handle
+            data-testid=strip.handle
             data-cell=key
             aria-label=move || format!("Strip of {}", name.get())
         >
             <header class="strip-run-header">
                 <h3>{name}</h3>
-                <SaveButtons run=run saving=saving transport=transport />
+                <SaveButtons strip=strip actions=actions transport=transport />
             </header>
             <div class="strip-players">
                 {sample_player}
-                {player(StripView::Target, run.target, format!("{}-player", run.handle))}
+                {player(StripView::Target, strip.target, format!("{}-player", strip.handle))}
             </div>
             <div class="strip-films">
-                <Standing run=run showing=showing on_redraw=saving.on_redraw />
-                {sample_film} {target_name} {film(StripView::Target, run.target)}
+                <StripStatus strip=strip options=options on_redraw=actions.on_redraw />
+                {sample_film} {target_name} {film(StripView::Target, strip.target)}
             </div>
         </article>
     }
@@ -154,21 +156,26 @@ pub fn RunView(
 
 /// What there is to say before all frames are there, or instead of them.
 #[component]
-fn Standing(run: Run, showing: Showing, on_redraw: Option<Callback<CellAddress>>) -> impl IntoView {
+fn StripStatus(
+    strip: CellStrip,
+    options: DisplayOptions,
+    on_redraw: Option<Callback<CellAddress>>,
+) -> impl IntoView {
     let problem = move || {
-        run.target
+        strip
+            .target
             .problem
             .get()
-            .or_else(|| run.sample.problem.get())
+            .or_else(|| strip.sample.problem.get())
     };
     let words = Memo::new(move |_| {
         if problem().is_some() {
             return None;
         }
-        let cell = run.cell.get()?;
+        let cell = strip.cell.get()?;
         let (state, step) = cell.cell.view.with(|view| (view.state, view.step));
-        let frames = run.target.frames.with(Vec::len);
-        if run.target.is_complete.get() && state == CellState::Done {
+        let frames = strip.target.frames.with(Vec::len);
+        if strip.target.is_complete.get() && state == CellState::Done {
             return None;
         }
         if frames == 0 {
@@ -184,7 +191,7 @@ fn Standing(run: Run, showing: Showing, on_redraw: Option<Callback<CellAddress>>
             return Some(words.to_owned());
         }
         let steps = step.map_or(0, |step| step.steps);
-        let unfinished = if showing.difference.get() {
+        let unfinished = if options.difference.get() {
             " Differences show once its picture is finished."
         } else {
             ""
@@ -193,7 +200,7 @@ fn Standing(run: Run, showing: Showing, on_redraw: Option<Callback<CellAddress>>
     });
     let redraw = move || {
         let on_redraw = on_redraw?;
-        let address = run
+        let address = strip
             .cell
             .with(|cell| cell.as_ref().map(|cell| cell.address()))?;
         Some(view! {
@@ -222,13 +229,14 @@ fn Standing(run: Run, showing: Showing, on_redraw: Option<Callback<CellAddress>>
 
 /// The picture and the strip as files.
 #[component]
-fn SaveButtons(run: Run, saving: Saving, transport: Transport) -> impl IntoView {
+fn SaveButtons(strip: CellStrip, actions: SaveActions, transport: Transport) -> impl IntoView {
     let address = move || {
-        run.cell
+        strip
+            .cell
             .with_untracked(|cell| cell.as_ref().map(|cell| cell.address()))
     };
-    let strip = move || {
-        let frames = run.target.frames.get_untracked();
+    let to_save = move || {
+        let frames = strip.target.frames.get_untracked();
         let timesteps: Vec<f32> = frames.iter().map(|frame| frame.timestep).collect();
         Some(StripToSave {
             cell: address()?,
@@ -237,18 +245,18 @@ fn SaveButtons(run: Run, saving: Saving, transport: Transport) -> impl IntoView 
             frames,
         })
     };
-    let has_no_frames = move || run.target.frames.with(Vec::is_empty);
+    let has_no_frames = move || strip.target.frames.with(Vec::is_empty);
     let strip_button = move |label, name: &'static str, on_save: Option<Callback<StripToSave>>| {
         on_save.map(|on_save| {
             view! {
                 <button
                     type="button"
                     class="chip"
-                    data-testid=format!("{}-{name}", run.handle)
+                    data-testid=format!("{}-{name}", strip.handle)
                     disabled=has_no_frames
                     on:click=move |_| {
-                        if let Some(strip) = strip() {
-                            on_save.run(strip);
+                        if let Some(to_save) = to_save() {
+                            on_save.run(to_save);
                         }
                     }
                 >
@@ -257,13 +265,13 @@ fn SaveButtons(run: Run, saving: Saving, transport: Transport) -> impl IntoView 
             }
         })
     };
-    let image_button = saving.on_save_image.map(|on_save| {
+    let image_button = actions.on_save_image.map(|on_save| {
         view! {
             <button
                 type="button"
                 class="chip"
-                data-testid=format!("{}-save-image", run.handle)
-                disabled=move || !run.is_done()
+                data-testid=format!("{}-save-image", strip.handle)
+                disabled=move || !strip.is_done()
                 on:click=move |_| {
                     if let Some(address) = address() {
                         on_save.run(address);
@@ -276,8 +284,8 @@ fn SaveButtons(run: Run, saving: Saving, transport: Transport) -> impl IntoView 
     });
     view! {
         <div class="strip-saving">
-            {image_button} {strip_button("Save animation", "save-strip", saving.on_save_strip)}
-            {strip_button("Save strip", "save-strip-sheet", saving.on_save_strip_sheet)}
+            {image_button} {strip_button("Save animation", "save-strip", actions.on_save_strip)}
+            {strip_button("Save strip", "save-strip-sheet", actions.on_save_strip_sheet)}
         </div>
     }
 }

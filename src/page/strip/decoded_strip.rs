@@ -9,9 +9,10 @@ use crate::page::workers::engine::EngineClient;
 use crate::page::workers::grid::{CellState, StripStep};
 use crate::protocol::engine::{StripView, Task, TaskEvent, TaskId};
 
-/// What has come of a strip. It empties itself when its cell goes or starts over.
+/// The frames and distances that the engine has sent so far. They are dropped when the cell goes or
+/// starts over.
 #[derive(Clone, Copy)]
-pub struct Reel {
+pub struct DecodedStrip {
     /// Of the steps that are decoded, from the first on.
     pub frames: RwSignal<Vec<StripStep>>,
     /// Of each step's Diffusion Target to the final image, once that is there.
@@ -26,21 +27,26 @@ pub struct Reel {
 
 /// How far a cell is, as far as it matters to its strip.
 #[derive(Clone, PartialEq)]
-struct Standing {
+struct CellProgress {
     cell: OpenCell,
     state: CellState,
-    taken: u32,
+    /// Steps that have been taken.
+    steps: u32,
 }
 
-impl Reel {
+impl DecodedStrip {
     /// The strip of whatever cell this is; nothing is asked for, or kept, while there is none.
-    pub fn new(engine: EngineClient, cell: Signal<Option<OpenCell>>, view: StripView) -> Reel {
+    pub fn new(
+        engine: EngineClient,
+        cell: Signal<Option<OpenCell>>,
+        view: StripView,
+    ) -> DecodedStrip {
         let frames = RwSignal::new(Vec::<StripStep>::new());
         let distances = RwSignal::new(None);
         let problem = RwSignal::new(None);
         let is_under_way = RwSignal::new(false);
         let running_task = StoredValue::new(None::<TaskId>);
-        let reel = Reel {
+        let decoded = DecodedStrip {
             frames,
             distances,
             problem,
@@ -85,13 +91,13 @@ impl Reel {
             TaskEvent::Done => is_under_way.set(false),
             TaskEvent::File { .. } => {}
         });
-        let standing = Memo::new(move |_| {
+        let progress = Memo::new(move |_| {
             let cell = cell.get()?;
-            let (state, taken) = cell
+            let (state, steps) = cell
                 .cell
                 .view
                 .with(|view| (view.state, view.step.map_or(0, |step| step.step)));
-            Some(Standing { cell, state, taken })
+            Some(CellProgress { cell, state, steps })
         });
         let forget = move || {
             if let Some(task) = running_task.get_value() {
@@ -100,23 +106,24 @@ impl Reel {
             running_task.set_value(None);
             is_under_way.set(false);
         };
-        // What was asked last, and how much was known then: nothing is asked for twice in vain.
-        let asked = StoredValue::new(None::<(Standing, usize)>);
-        Effect::new(move |before: Option<Option<Standing>>| {
+        // The last request: the cell's progress, and how many frames were there. The same request is not
+        // made twice in vain.
+        let requested = StoredValue::new(None::<(CellProgress, usize)>);
+        Effect::new(move |before: Option<Option<CellProgress>>| {
             let before = before.flatten();
-            let now = standing.get();
+            let now = progress.get();
             let goes_on =
                 matches!((&before, &now), (Some(before), Some(now)) if now.follows(before));
             if !goes_on && before.is_some() {
                 forget();
                 let failed = problem.with_untracked(Option::is_some);
-                reel.empty();
+                decoded.empty();
                 // The engine says a cell's steps anew only after its turn has come: until then the
                 // number of steps is an old one, and asking for them would fail as before.
                 let stale = now
                     .clone()
                     .filter(|now| failed && before.as_ref().is_some_and(|it| it.cell == now.cell));
-                asked.set_value(stale.map(|now| (now, 0)));
+                requested.set_value(stale.map(|now| (now, 0)));
             }
             let under_way = is_under_way.get();
             if let Some(now) = &now
@@ -127,14 +134,14 @@ impl Reel {
                 let lacks_distances =
                     view == StripView::Target && distances.with_untracked(Option::is_none);
                 let lacks =
-                    known < now.taken as usize || (is_done && (known == 0 || lacks_distances));
+                    known < now.steps as usize || (is_done && (known == 0 || lacks_distances));
                 let this = (now.clone(), known);
-                let is_new = asked.with_value(|asked| match asked {
-                    Some((standing, had)) => *standing != this.0 || *had != this.1,
+                let is_new = requested.with_value(|requested| match requested {
+                    Some((progress, known)) => *progress != this.0 || *known != this.1,
                     None => true,
                 });
                 if lacks && is_new && problem.with_untracked(Option::is_none) {
-                    asked.set_value(Some(this));
+                    requested.set_value(Some(this));
                     is_under_way.set(true);
                     // The distances come with all the steps or not at all.
                     let skip = if is_done && view == StripView::Target {
@@ -153,7 +160,7 @@ impl Reel {
             }
             now
         });
-        reel
+        decoded
     }
 
     fn empty(&self) {
@@ -166,8 +173,8 @@ impl Reel {
         self.problem.set(None);
     }
 
-    /// The frame of the last step, where every step is there: the picture that the run ends in.
-    pub fn last(&self) -> Option<Arc<crate::picture::image::Frame>> {
+    /// The frame of the last step, where every step is there: the finished picture.
+    pub fn last(&self) -> Option<Arc<crate::picture::image::Image>> {
         if !self.is_complete.get() {
             return None;
         }
@@ -176,10 +183,10 @@ impl Reel {
     }
 }
 
-impl Standing {
-    /// Whether what is known of an earlier standing still holds.
-    fn follows(&self, before: &Standing) -> bool {
+impl CellProgress {
+    /// Whether the frames that came for earlier progress are still those of the cell.
+    fn follows(&self, before: &CellProgress) -> bool {
         let starts_over = before.state == CellState::Done && self.state != CellState::Done;
-        self.cell == before.cell && self.taken >= before.taken && !starts_over
+        self.cell == before.cell && self.steps >= before.steps && !starts_over
     }
 }

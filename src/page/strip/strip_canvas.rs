@@ -8,7 +8,7 @@ use super::region_tool::RegionTool;
 /// The canvas, and where the region lies on it. The outline's place is the panel's: one change of
 /// it moves every outline.
 #[component]
-pub fn Picture(
+pub fn StripCanvas(
     canvas: NodeRef<Canvas>,
     region: RegionTool,
     /// Whether a finger draws the region too.

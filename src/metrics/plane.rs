@@ -1,75 +1,22 @@
-//! Pictures as they are measured, and their planes of luma and chroma.
+//! The planes of luma and chroma that pictures are measured on.
 
 use super::error::MetricsError;
+use crate::picture::image::ImageView;
 
-/// A view of a picture of 8 bits per channel.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RgbaImage<'a> {
-    width: u32,
-    height: u32,
-    rgba: &'a [u8],
-}
-
-impl<'a> RgbaImage<'a> {
-    /// A picture of bytes `[height, width, 4]`: red, green, blue and alpha, of which alpha is
-    /// ignored.
-    ///
-    /// # Errors
-    /// If there are more or fewer bytes than the size says.
-    pub fn new(width: u32, height: u32, rgba: &'a [u8]) -> Result<Self, MetricsError> {
-        if rgba.len() as u128 != u128::from(width) * u128::from(height) * 4 {
-            return Err(MetricsError::Length {
-                width,
-                height,
-                length: rgba.len(),
-            });
-        }
-        Ok(RgbaImage {
-            width,
-            height,
-            rgba,
-        })
+/// Both pictures have to be of one size.
+pub(super) fn check_same_size(
+    first: ImageView<'_>,
+    second: ImageView<'_>,
+) -> Result<(), MetricsError> {
+    if first.size() == second.size() {
+        return Ok(());
     }
-
-    /// Pixels per row.
-    pub fn width(&self) -> u32 {
-        self.width
-    }
-
-    /// Rows.
-    pub fn height(&self) -> u32 {
-        self.height
-    }
-
-    /// Red, green and blue of each pixel, row by row.
-    pub(super) fn pixels(&self) -> impl Iterator<Item = [u8; 3]> {
-        let (pixels, _) = self.rgba.as_chunks::<4>();
-        pixels
-            .iter()
-            .map(|&[red, green, blue, _]| [red, green, blue])
-    }
-
-    /// Both pictures have to be of one size.
-    pub(super) fn check_same_size(&self, other: &RgbaImage) -> Result<(), MetricsError> {
-        if (self.width, self.height) == (other.width, other.height) {
-            return Ok(());
-        }
-        Err(MetricsError::DifferentSizes {
-            first_width: self.width,
-            first_height: self.height,
-            second_width: other.width,
-            second_height: other.height,
-        })
-    }
-
-    /// One channel of the picture's luma and chroma.
-    pub(super) fn plane(&self, channel: Channel) -> Plane {
-        Plane {
-            width: self.width as usize,
-            height: self.height as usize,
-            values: self.pixels().map(|pixel| channel.of(pixel)).collect(),
-        }
-    }
+    Err(MetricsError::DifferentSizes {
+        first_width: first.width(),
+        first_height: first.height(),
+        second_width: second.width(),
+        second_height: second.height(),
+    })
 }
 
 /// Luma and chroma by BT.601 over the full range, from gamma-encoded values, as in JPEG files
@@ -107,6 +54,15 @@ pub(super) struct Plane {
 }
 
 impl Plane {
+    /// One channel of the picture's luma and chroma. Its alpha is ignored.
+    pub(super) fn of(image: ImageView<'_>, channel: Channel) -> Plane {
+        Plane {
+            width: image.width() as usize,
+            height: image.height() as usize,
+            values: image.colours().map(|pixel| channel.of(pixel)).collect(),
+        }
+    }
+
     pub(super) fn row(&self, row: usize) -> &[f64] {
         &self.values[row * self.width..][..self.width]
     }
@@ -135,18 +91,6 @@ impl Plane {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_have_to_be_those_of_the_size() {
-        let error = RgbaImage::new(2, 3, &[0; 23]).expect_err("a byte is missing");
-        assert_eq!(
-            error.to_string(),
-            "A picture of 2 × 3 pixels can't have 23 bytes of red, green, blue and alpha. Draw it \
-             again."
-        );
-        assert!(RgbaImage::new(u32::MAX, u32::MAX, &[]).is_err());
-        assert!(RgbaImage::new(2, 3, &[0; 24]).is_ok());
-    }
 
     #[test]
     fn luma_and_chroma_are_those_of_jpeg_files() {
