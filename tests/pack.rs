@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use firststep::weights::format::encoder::TensorEncoder;
+use firststep::weights::format::encoding::Encoding;
 use firststep::weights::format::rules::{EncodingRule, target_encoding};
 use firststep::weights::format::safetensors;
-use firststep::weights::format::tensor::{Encoding, StoredTensor};
+use firststep::weights::format::tensor::StoredTensor;
 use firststep::weights::manifest::verify::{FileContent, split};
 use firststep::weights::manifest::{AdapterBase, Manifest, ManifestFile};
 use serde_json::{Value, json};

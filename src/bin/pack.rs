@@ -45,9 +45,10 @@ mod native {
 
     use firststep::adapters::{Adapter, AdapterError, write_alphas};
     use firststep::vocabulary::Vocabulary;
+    use firststep::weights::format::encoding::Encoding;
     use firststep::weights::format::rules::{EncodingRule, target_encoding};
     use firststep::weights::format::safetensors::{Header, MAXIMUM_HEADER_LENGTH, TensorEntry};
-    use firststep::weights::format::tensor::{Encoding, StoredTensor};
+    use firststep::weights::format::tensor::StoredTensor;
     use firststep::weights::manifest::pack::{
         MAXIMUM_SHARD_LENGTH, PackedFile, PairDescription, QuantizationError, encode_tensor,
         pack_blob, pack_shard, shards,

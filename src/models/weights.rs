@@ -14,7 +14,8 @@ use burn::tensor::{
 
 use super::ModelError;
 use crate::weights::footprint::{self, Form};
-use crate::weights::format::tensor::{BLOCK, Encoding, StoredTensor, TensorError};
+use crate::weights::format::encoding::{BLOCK, Encoding};
+use crate::weights::format::tensor::{StoredTensor, TensorError};
 
 /// Where a tensor's values are and in which form. What is large is boxed: one of burn's tensors takes
 /// a quarter of a kilobyte itself, and models are moved by value, over a stack of a megabyte.

@@ -8,7 +8,8 @@ use firststep::models::{
     guidance_embedding,
 };
 use firststep::sampler::ModelRole;
-use firststep::weights::format::tensor::{Encoding, StoredTensor};
+use firststep::weights::format::encoding::Encoding;
+use firststep::weights::format::tensor::StoredTensor;
 
 use crate::support::{BundledPair, Reference, assert_close, block_on, json, to_vec};
 

@@ -3,6 +3,7 @@
 
 mod blocks;
 pub mod encoder;
+pub mod encoding;
 pub mod names;
 pub mod rules;
 pub mod safetensors;

@@ -20,8 +20,9 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
 
+use super::encoding::Encoding;
 use super::names::Naming;
-use super::tensor::{Encoding, StoredTensor, TensorError};
+use super::tensor::{StoredTensor, TensorError};
 
 /// The longest header that is read, in bytes: the format's own limit.
 pub const MAXIMUM_HEADER_LENGTH: u64 = 100_000_000;
