@@ -27,9 +27,10 @@ use serde::{Deserialize, Serialize};
 use sha2::digest::common::hazmat::{SerializableState, SerializedState};
 use sha2::{Digest, Sha256};
 
+use crate::weights::format::checkpoint::Form;
 use crate::weights::format::encoder::TensorEncoder;
 use crate::weights::format::encoding::Encoding;
-use crate::weights::format::names::{Form, StoredName};
+use crate::weights::format::names::StoredName;
 use crate::weights::format::rules::{EncodingRule, target_encoding};
 use crate::weights::format::safetensors::{Header, SafetensorsError, TensorEntry};
 use crate::weights::format::sha256::hexadecimal;

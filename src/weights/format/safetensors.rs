@@ -24,6 +24,9 @@ use super::encoding::Encoding;
 use super::names::Naming;
 use super::tensor::{StoredTensor, TensorError};
 
+/// Ending of a safetensors file's name.
+pub const ENDING: &str = ".safetensors";
+
 /// The longest header that is read, in bytes: the format's own limit.
 pub const MAXIMUM_HEADER_LENGTH: u64 = 100_000_000;
 
