@@ -67,7 +67,7 @@ impl Workshop {
         workshop.write_adapter("conv_in");
 
         let mut pair: Value =
-            serde_json::from_str(include_str!("../tools/emoji-pair.json")).expect("a description");
+            serde_json::from_str(include_str!("../tools/train/emoji-pair.json")).expect("a description");
         pair["encodings"] = json!({"unet": [{"tensors": "*.weight", "encoding": "q8"}]});
         pair["name"] = "Pair".into();
         workshop.write("pair.json", pair.to_string().as_bytes());
