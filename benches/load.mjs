@@ -18,7 +18,7 @@ import { Browser } from "../tests/browser/browser.mjs";
 import { Hub } from "../tests/browser/hub.mjs";
 import { DIST, FirststepPage } from "../tests/browser/page.mjs";
 import { StaticServer } from "../tests/browser/server.mjs";
-import { writeModels } from "../tools/full_size.mjs";
+import { writeModels } from "../tools/sdxl/full_size.mjs";
 import { MemoryWatch } from "./load/memory.mjs";
 import { offerPair, RECORDS, startLoad, waitUntilLoaded, warmRead } from "./load/page.mjs";
 import { installPackages } from "./prepare.mjs";

@@ -4,10 +4,11 @@
 use firststep::weights::download::plan::{
     Commit, CommitEncoder, HashState, Lengths, Progress, RunningHash, plan,
 };
+use firststep::weights::format::encoding::Encoding;
 use firststep::weights::format::rules::EncodingRule;
 use firststep::weights::format::safetensors::{self, Header};
 use firststep::weights::format::sha256::sha256;
-use firststep::weights::format::tensor::{Encoding, StoredTensor};
+use firststep::weights::format::tensor::StoredTensor;
 use firststep::weights::manifest::Manifest;
 
 /// Values that differ from place to place.

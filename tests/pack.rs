@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use firststep::weights::format::encoder::TensorEncoder;
+use firststep::weights::format::encoding::Encoding;
 use firststep::weights::format::rules::{EncodingRule, target_encoding};
 use firststep::weights::format::safetensors;
-use firststep::weights::format::tensor::{Encoding, StoredTensor};
+use firststep::weights::format::tensor::StoredTensor;
 use firststep::weights::manifest::verify::{FileContent, split};
 use firststep::weights::manifest::{AdapterBase, Manifest, ManifestFile};
 use serde_json::{Value, json};
@@ -65,8 +66,8 @@ impl Workshop {
         workshop.write("models/unet_lcm/config.json", config.to_string().as_bytes());
         workshop.write_adapter("conv_in");
 
-        let mut pair: Value =
-            serde_json::from_str(include_str!("../tools/emoji-pair.json")).expect("a description");
+        let mut pair: Value = serde_json::from_str(include_str!("../tools/train/emoji-pair.json"))
+            .expect("a description");
         pair["encodings"] = json!({"unet": [{"tensors": "*.weight", "encoding": "q8"}]});
         pair["name"] = "Pair".into();
         workshop.write("pair.json", pair.to_string().as_bytes());

@@ -12,9 +12,9 @@ use firststep::models::{
 };
 use firststep::recipe::Mode;
 use firststep::sampler::ModelRole;
+use firststep::weights::format::encoding::Encoding;
 use firststep::weights::format::rules::target_encoding;
 use firststep::weights::format::sha256::sha256;
-use firststep::weights::format::tensor::Encoding;
 use firststep::weights::manifest::{Component, Manifest};
 use serde::Deserialize;
 

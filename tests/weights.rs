@@ -1,9 +1,10 @@
 //! Readers, quantization, manifests and packs: what they do with sound input and with any other.
 
+use firststep::weights::format::encoding::{BLOCK, Encoding};
 use firststep::weights::format::rules::EncodingRule;
 use firststep::weights::format::safetensors::{self, Header, SafetensorsError};
 use firststep::weights::format::sha256::sha256;
-use firststep::weights::format::tensor::{BLOCK, Encoding, StoredTensor, TensorError};
+use firststep::weights::format::tensor::{StoredTensor, TensorError};
 use firststep::weights::manifest::pack::{
     QuantizationError, encode_tensor, pack_blob, pack_shard, shards,
 };

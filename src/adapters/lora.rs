@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::AdapterError;
 use super::names::{self, ALPHA, Layers, PREFIX, Part, WEIGHT};
-use crate::weights::format::tensor::{Encoding, StoredTensor};
+use crate::weights::format::encoding::Encoding;
+use crate::weights::format::tensor::StoredTensor;
 
 /// Under which diffusers writes PEFT's configuration into a file's header.
 const METADATA_KEY: &str = "lora_adapter_metadata";

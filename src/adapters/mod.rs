@@ -10,8 +10,10 @@
 //! Pure: tensors in, numbers out. Nothing here knows burn, a device or where a file is from.
 
 mod error;
+mod layout;
 mod lora;
 mod names;
 
 pub use error::AdapterError;
+pub use layout::kohya_layout;
 pub use lora::{Adapter, LowRankBranch, write_alphas};

@@ -3,15 +3,18 @@
 //! Two spellings name a layer: with dots, as diffusers and PEFT do, with or without `unet.` before
 //! it; and with underscores, as kohya's scripts do, with `lora_unet_` before it. Underscores stand
 //! within names too (`to_q`, `time_emb_proj`), so that the second kind can't be read by itself: it is
-//! looked up among the layers of the base. Those layers have two names, diffusers' and the one of
-//! the original code (sgm), which kohya's scripts write where they train on a single-file checkpoint.
+//! looked up among the layers of the base. Those layers have two names, diffusers' and the one
+//! in a single-file [`checkpoint`](crate::weights::format::checkpoint), which kohya's scripts write
+//! where they train on one.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use crate::weights::format::checkpoint::{NameTable, UnetBlocks};
 
 /// What diffusers' pipelines put before the names of a UNet's layers.
 pub(super) const PREFIX: &str = "unet.";
 /// What kohya's scripts put before the names of a UNet's layers.
-const UNDERSCORED_PREFIX: &str = "lora_unet_";
+pub(super) const UNDERSCORED_PREFIX: &str = "lora_unet_";
 /// Before the layers of text encoders, in all spellings.
 const TEXT_ENCODER_PREFIXES: [&str; 3] = ["lora_te", "text_encoder.", "text_encoder_2."];
 /// Follows a layer's name in that of the tensor which a branch changes.
@@ -30,6 +33,11 @@ pub(super) enum Part {
     Alpha,
 }
 
+/// Follows a layer's name in that of its down projection by kohya's scripts.
+pub(super) const KOHYA_DOWN: &str = ".lora_down.weight";
+/// Follows a layer's name in that of its up projection by kohya's scripts.
+pub(super) const KOHYA_UP: &str = ".lora_up.weight";
+
 /// What follows a layer's name in those of its parts, the longer endings before those that they
 /// end with.
 const ENDINGS: [(&str, Part); 10] = [
@@ -37,8 +45,8 @@ const ENDINGS: [(&str, Part); 10] = [
     (".lora_B.default.weight", Part::Up),
     (".lora_A.weight", Part::Down),
     (".lora_B.weight", Part::Up),
-    (".lora_down.weight", Part::Down),
-    (".lora_up.weight", Part::Up),
+    (KOHYA_DOWN, Part::Down),
+    (KOHYA_UP, Part::Up),
     (".lora.down.weight", Part::Down),
     (".lora.up.weight", Part::Up),
     ("_lora.down.weight", Part::Down),
@@ -65,7 +73,7 @@ pub(super) fn is_of_text_encoder(name: &str) -> bool {
 
 /// The layers of a base model by what adapters call them.
 pub(super) struct Layers<'a> {
-    /// With underscores, in diffusers' and in sgm's names, to diffusers' name with dots.
+    /// From a name with underscores, diffusers' or a checkpoint's, to diffusers' name with dots.
     underscored: BTreeMap<String, &'a str>,
 }
 
@@ -75,11 +83,12 @@ impl<'a> Layers<'a> {
         let layers: BTreeSet<&str> = tensors
             .filter_map(|name| name.strip_suffix(WEIGHT))
             .collect();
-        let sgm = SgmNames::new(&layers);
+        let checkpoint = NameTable::unet(&unet_blocks(&layers));
         let mut underscored = BTreeMap::new();
         for &layer in &layers {
             underscored.insert(layer.replace('.', "_"), layer);
-            if let Some(original) = sgm.of(layer) {
+            let original = checkpoint.to_checkpoint(&format!("{layer}{WEIGHT}"));
+            if let Some(original) = original.as_deref().and_then(|it| it.strip_suffix(WEIGHT)) {
                 underscored.insert(original.replace('.', "_"), layer);
             }
         }
@@ -104,106 +113,26 @@ impl<'a> Layers<'a> {
     }
 }
 
-/// The original code's names for the layers of a UNet.
-struct SgmNames<'a> {
-    layers: &'a BTreeSet<&'a str>,
-    /// Residual blocks per down block.
-    layers_per_block: usize,
-}
-
-impl<'a> SgmNames<'a> {
-    fn new(layers: &'a BTreeSet<&'a str>) -> Self {
-        let layers_per_block = (0..)
-            .take_while(|index| {
-                let first = format!("down_blocks.0.resnets.{index}.conv1");
-                layers.contains(first.as_str())
-            })
-            .count();
-        Self {
-            layers,
-            layers_per_block,
-        }
+/// How large the blocks of a UNet with these layers are.
+fn unet_blocks(layers: &BTreeSet<&str>) -> UnetBlocks {
+    let has = |layer: String| layers.contains(layer.as_str());
+    let layers_per_block = (0..)
+        .take_while(|index| has(format!("down_blocks.0.resnets.{index}.conv1")))
+        .count();
+    let levels = layers
+        .iter()
+        .filter_map(|layer| {
+            let (level, _) = layer.strip_prefix("up_blocks.")?.split_once('.')?;
+            Some(level.parse::<usize>().ok()? + 1)
+        })
+        .max()
+        .unwrap_or(0);
+    UnetBlocks {
+        layers_per_block,
+        up_attention: (0..levels)
+            .map(|level| has(format!("up_blocks.{level}.attentions.0.proj_in")))
+            .collect(),
     }
-
-    /// The original name of a layer; none for one that it doesn't have.
-    fn of(&self, layer: &str) -> Option<String> {
-        let outside = match layer {
-            "conv_in" => "input_blocks.0.0",
-            "conv_norm_out" => "out.0",
-            "conv_out" => "out.2",
-            "time_embedding.linear_1" => "time_embed.0",
-            "time_embedding.linear_2" => "time_embed.2",
-            "add_embedding.linear_1" => "label_emb.0.0",
-            "add_embedding.linear_2" => "label_emb.0.2",
-            _ => return self.within_block(layer),
-        };
-        Some(outside.to_owned())
-    }
-
-    fn within_block(&self, layer: &str) -> Option<String> {
-        // The original code counts on over all blocks; a block's resampling is its last one.
-        let stride = self.layers_per_block + 1;
-        let (blocks, rest) = layer.split_once('.')?;
-        if blocks == "mid_block" {
-            let (kind, rest) = rest.split_once('.')?;
-            let (index, rest) = number(rest)?;
-            return match (kind, index) {
-                ("resnets", _) => Some(format!("middle_block.{}.{}", 2 * index, resnet(rest)?)),
-                ("attentions", 0) => Some(format!("middle_block.1.{rest}")),
-                _ => None,
-            };
-        }
-        let (block, rest) = number(rest)?;
-        let (kind, rest) = rest.split_once('.')?;
-        let (index, rest) = number(rest)?;
-        match (blocks, kind) {
-            ("down_blocks", "resnets") => {
-                let place = stride * block + index + 1;
-                Some(format!("input_blocks.{place}.0.{}", resnet(rest)?))
-            }
-            ("down_blocks", "attentions") => {
-                let place = stride * block + index + 1;
-                Some(format!("input_blocks.{place}.1.{rest}"))
-            }
-            ("down_blocks", "downsamplers") => {
-                Some(format!("input_blocks.{}.0.op", stride * (block + 1)))
-            }
-            ("up_blocks", "resnets") => {
-                let place = stride * block + index;
-                Some(format!("output_blocks.{place}.0.{}", resnet(rest)?))
-            }
-            ("up_blocks", "attentions") => {
-                let place = stride * block + index;
-                Some(format!("output_blocks.{place}.1.{rest}"))
-            }
-            ("up_blocks", "upsamplers") => {
-                let attention = format!("up_blocks.{block}.attentions.0.proj_in");
-                let after = 1 + usize::from(self.layers.contains(attention.as_str()));
-                let place = stride * block + self.layers_per_block;
-                Some(format!("output_blocks.{place}.{after}.conv"))
-            }
-            _ => None,
-        }
-    }
-}
-
-/// Splits `3.conv1` into the number and the rest.
-fn number(path: &str) -> Option<(usize, &str)> {
-    let (number, rest) = path.split_once('.')?;
-    Some((number.parse().ok()?, rest))
-}
-
-/// A residual block's layer in the original code.
-fn resnet(layer: &str) -> Option<&'static str> {
-    Some(match layer {
-        "norm1" => "in_layers.0",
-        "conv1" => "in_layers.2",
-        "time_emb_proj" => "emb_layers.1",
-        "norm2" => "out_layers.0",
-        "conv2" => "out_layers.3",
-        "conv_shortcut" => "skip_connection",
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use futures::{StreamExt, stream};
 use super::error::EngineError;
 use crate::adapters::Adapter;
 use crate::models::{
-    AutoencoderConfig, AutoencoderKl, ClipTextConfig, ClipTextModel, ClipTokenizer, Conditioning,
-    TextEncoding, TinyDecoder, TinyDecoderConfig, TokenizerConfig, UNet2DConditionConfig,
-    UNet2DConditionModel, Weights,
+    AutoencoderConfig, AutoencoderKlDecoder, AutoencoderKlEncoder, ClipTextConfig, ClipTextModel,
+    ClipTokenizer, Conditioning, TextEncoding, TinyDecoder, TinyDecoderConfig, TokenizerConfig,
+    UNet2DConditionConfig, UNet2DConditionModel, Weights,
 };
 use crate::protocol::engine::{PairChoice, PairInfo};
 use crate::recipe::{Axis, Mode, Recipe, Row};
@@ -45,7 +45,7 @@ pub struct Pair {
     /// models share them.
     held_base: Option<Weights>,
     distilled: Option<UNet2DConditionModel>,
-    vae: AutoencoderKl,
+    vae: AutoencoderKlDecoder,
     tiny_decoder: Option<TinyDecoder>,
 }
 
@@ -87,14 +87,16 @@ impl Pair {
         ];
         let component = &manifest.components.vae;
         let config = AutoencoderConfig::from_json(&component.config)?;
-        let weights = load_weights("vae", component, &device, limit, files, |_| true).await?;
-        let vae = AutoencoderKl::load(config, weights)?;
+        // Nothing encodes pictures here.
+        let wanted = |name: &str| !AutoencoderKlEncoder::owns(name);
+        let weights = load_weights("vae", component, &device, limit, files, wanted).await?;
+        let vae = AutoencoderKlDecoder::load(config, weights)?;
         let tiny_decoder = match &manifest.components.tiny_decoder {
             Some(component) => {
                 let config = TinyDecoderConfig::from_json(&component.config)?;
-                let decoder = |name: &str| name.starts_with("decoder.");
+                let wanted = TinyDecoder::owns;
                 let weights =
-                    load_weights("tiny_decoder", component, &device, limit, files, decoder).await?;
+                    load_weights("tiny_decoder", component, &device, limit, files, wanted).await?;
                 Some(TinyDecoder::load(&config, weights)?)
             }
             None => None,

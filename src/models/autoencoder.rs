@@ -1,4 +1,5 @@
-//! diffusers' `AutoencoderKL`: pixels ↔ latents.
+//! diffusers' `AutoencoderKL`: pixels ↔ latents. Its halves are models of their own, so that whoever
+//! only decodes has no encoder on the device.
 
 use burn::tensor::{Tensor, activation::silu};
 use serde::Deserialize;
@@ -204,7 +205,8 @@ impl Stage {
     }
 }
 
-struct Encoder {
+/// The half of SDXL's variational autoencoder that makes latents of pictures.
+pub struct AutoencoderKlEncoder {
     conv_in: Conv2d,
     stages: Vec<Stage>,
     mid_block: MidBlock,
@@ -213,8 +215,27 @@ struct Encoder {
     quant_conv: Option<Conv2d>,
 }
 
-impl Encoder {
-    fn load(weights: &mut Weights, config: &AutoencoderConfig) -> Result<Self, ModelError> {
+impl AutoencoderKlEncoder {
+    /// Whether a tensor of the component is one of the encoder's.
+    pub fn owns(name: &str) -> bool {
+        name.starts_with("encoder.") || name.starts_with("quant_conv.")
+    }
+
+    /// Builds the encoder from the tensors that it [owns](Self::owns).
+    ///
+    /// # Errors
+    /// A tensor is missing, misshapen or left over.
+    pub fn load(config: &AutoencoderConfig, mut weights: Weights) -> Result<Self, ModelError> {
+        let encoder = Self::take(config, &mut weights)?;
+        weights.finish()?;
+        Ok(encoder)
+    }
+
+    /// Takes the encoder's tensors.
+    pub(super) fn take(
+        config: &AutoencoderConfig,
+        weights: &mut Weights,
+    ) -> Result<Self, ModelError> {
         let channels = &config.block_out_channels;
         let last = channels.len() - 1;
         let moments = 2 * config.latent_channels;
@@ -256,8 +277,12 @@ impl Encoder {
         })
     }
 
-    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let mut hidden = self.conv_in.forward(input);
+    /// The posterior's moments of pictures in −1…1: mean and logarithm of the variance, side by
+    /// side along the channels, without the scaling factor.
+    ///
+    /// `[batch, 3, height, width]` → `[batch, 2 · latent_channels, height / f, width / f]`.
+    pub fn encode(&self, pixels: Tensor<4>) -> Tensor<4> {
+        let mut hidden = self.conv_in.forward(pixels);
         for stage in &self.stages {
             for resnet in &stage.resnets {
                 hidden = resnet.forward(hidden, None);
@@ -277,7 +302,9 @@ impl Encoder {
     }
 }
 
-struct Decoder {
+/// The half of SDXL's variational autoencoder that makes pictures of latents.
+pub struct AutoencoderKlDecoder {
+    config: AutoencoderConfig,
     post_quant_conv: Option<Conv2d>,
     conv_in: Conv2d,
     mid_block: MidBlock,
@@ -286,8 +313,23 @@ struct Decoder {
     conv_out: Conv2d,
 }
 
-impl Decoder {
-    fn load(weights: &mut Weights, config: &AutoencoderConfig) -> Result<Self, ModelError> {
+impl AutoencoderKlDecoder {
+    /// Builds the decoder from all of the component's tensors but those that the
+    /// [encoder owns](AutoencoderKlEncoder::owns).
+    ///
+    /// # Errors
+    /// A tensor is missing, misshapen or left over.
+    pub fn load(config: AutoencoderConfig, mut weights: Weights) -> Result<Self, ModelError> {
+        let decoder = Self::take(config, &mut weights)?;
+        weights.finish()?;
+        Ok(decoder)
+    }
+
+    /// Takes the decoder's tensors.
+    pub(super) fn take(
+        config: AutoencoderConfig,
+        weights: &mut Weights,
+    ) -> Result<Self, ModelError> {
         let channels = &config.block_out_channels;
         let last = channels.len() - 1;
         let latent = config.latent_channels;
@@ -299,7 +341,7 @@ impl Decoder {
             let layers = config.layers_per_block + 1;
             let widths = (input, output);
             stages.push(Stage::load(
-                weights, &path, config, widths, layers, upsampler,
+                weights, &path, &config, widths, layers, upsampler,
             )?);
             input = output;
         }
@@ -310,7 +352,7 @@ impl Decoder {
                 None
             },
             conv_in: Conv2d::load(weights, "decoder.conv_in", latent, channels[last], 3)?,
-            mid_block: MidBlock::load(weights, "decoder.mid_block", config, channels[last])?,
+            mid_block: MidBlock::load(weights, "decoder.mid_block", &config, channels[last])?,
             stages,
             conv_norm_out: GroupNorm::load(
                 weights,
@@ -326,10 +368,20 @@ impl Decoder {
                 config.out_channels,
                 3,
             )?,
+            config,
         })
     }
 
-    fn forward(&self, latent: Tensor<4>) -> Tensor<4> {
+    /// The config that the decoder was built from.
+    pub fn config(&self) -> &AutoencoderConfig {
+        &self.config
+    }
+
+    /// Pictures in about −1…1 of latents as the sampler has them (with the scaling factor).
+    ///
+    /// `[batch, latent_channels, height, width]` → `[batch, 3, f · height, f · width]`.
+    pub fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
+        let latent = latent / self.config.scaling_factor;
         let latent = match &self.post_quant_conv {
             Some(conv) => conv.forward(latent),
             None => latent,
@@ -346,49 +398,5 @@ impl Decoder {
         }
         self.conv_out
             .forward(silu(self.conv_norm_out.forward(hidden)))
-    }
-}
-
-/// The variational autoencoder of SDXL.
-pub struct AutoencoderKl {
-    config: AutoencoderConfig,
-    encoder: Encoder,
-    decoder: Decoder,
-}
-
-impl AutoencoderKl {
-    /// Builds the model from all of the component's tensors.
-    ///
-    /// # Errors
-    /// A tensor is missing, misshapen or left over.
-    pub fn load(config: AutoencoderConfig, mut weights: Weights) -> Result<Self, ModelError> {
-        let encoder = Encoder::load(&mut weights, &config)?;
-        let decoder = Decoder::load(&mut weights, &config)?;
-        weights.finish()?;
-        Ok(Self {
-            config,
-            encoder,
-            decoder,
-        })
-    }
-
-    /// The config that the model was built from.
-    pub fn config(&self) -> &AutoencoderConfig {
-        &self.config
-    }
-
-    /// The posterior's moments of pictures in −1…1: mean and logarithm of the variance, side by
-    /// side along the channels, without the scaling factor.
-    ///
-    /// `[batch, 3, height, width]` → `[batch, 2 · latent_channels, height / f, width / f]`.
-    pub fn encode(&self, pixels: Tensor<4>) -> Tensor<4> {
-        self.encoder.forward(pixels)
-    }
-
-    /// Pictures in about −1…1 of latents as the sampler has them (with the scaling factor).
-    ///
-    /// `[batch, latent_channels, height, width]` → `[batch, 3, f · height, f · width]`.
-    pub fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
-        self.decoder.forward(latent / self.config.scaling_factor)
     }
 }

@@ -184,6 +184,13 @@ impl ClipTextModel {
     /// # Errors
     /// A tensor is missing, misshapen or left over.
     pub fn load(config: ClipTextConfig, mut weights: Weights) -> Result<Self, ModelError> {
+        let model = Self::take(config, &mut weights)?;
+        weights.finish()?;
+        Ok(model)
+    }
+
+    /// Takes the encoder's tensors.
+    pub(super) fn take(config: ClipTextConfig, weights: &mut Weights) -> Result<Self, ModelError> {
         let size = config.hidden_size;
         // transformers 5 saves a model without projection without this prefix.
         let prefix = if weights.contains("embeddings.token_embedding.weight") {
@@ -202,18 +209,18 @@ impl ClipTextModel {
         let layers = (0..config.num_hidden_layers)
             .map(|index| {
                 let path = format!("{prefix}encoder.layers.{index}");
-                EncoderLayer::load(&mut weights, &path, &config)
+                EncoderLayer::load(weights, &path, &config)
             })
             .collect::<Result<_, _>>()?;
         let final_layer_norm = LayerNorm::load(
-            &mut weights,
+            weights,
             &format!("{prefix}final_layer_norm"),
             size,
             config.layer_norm_eps,
         )?;
         let text_projection = if config.has_projection() {
             Some(Linear::load_without_bias(
-                &mut weights,
+                weights,
                 "text_projection",
                 size,
                 config.projection_dim,
@@ -221,7 +228,6 @@ impl ClipTextModel {
         } else {
             None
         };
-        weights.finish()?;
         Ok(Self {
             config,
             token_embedding,

@@ -97,15 +97,29 @@ pub struct TinyDecoder {
 }
 
 impl TinyDecoder {
-    /// Builds the decoder. The files of TAESDXL hold the encoder too: pass the tensors that begin
-    /// with `decoder.` alone.
+    /// Whether a tensor of the component is one of the decoder's: TAESDXL's file holds an encoder too.
+    pub fn owns(name: &str) -> bool {
+        name.starts_with("decoder.")
+    }
+
+    /// Builds the decoder from the tensors that it [owns](Self::owns).
     ///
     /// # Errors
     /// A tensor is missing, misshapen or left over.
     pub fn load(config: &TinyDecoderConfig, mut weights: Weights) -> Result<Self, ModelError> {
+        let decoder = Self::take(config, &mut weights)?;
+        weights.finish()?;
+        Ok(decoder)
+    }
+
+    /// Takes the decoder's tensors.
+    pub(super) fn take(
+        config: &TinyDecoderConfig,
+        weights: &mut Weights,
+    ) -> Result<Self, ModelError> {
         let channels = &config.decoder_block_out_channels;
         let conv_in = Conv2d::load(
-            &mut weights,
+            weights,
             "decoder.layers.0",
             config.latent_channels,
             channels[0],
@@ -120,21 +134,20 @@ impl TinyDecoder {
             let mut blocks = Vec::new();
             for _ in 0..count {
                 let path = format!("decoder.layers.{layer}");
-                blocks.push(TinyBlock::load(&mut weights, &path, width)?);
+                blocks.push(TinyBlock::load(weights, &path, width)?);
                 layer += 1;
             }
             let conv = if index == last {
                 let path = format!("decoder.layers.{layer}");
-                Conv2d::load(&mut weights, &path, width, config.out_channels, 3)?
+                Conv2d::load(weights, &path, width, config.out_channels, 3)?
             } else {
                 // The upsampling counts as a layer of its own.
                 let path = format!("decoder.layers.{}", layer + 1);
                 layer += 2;
-                Conv2d::load_without_bias(&mut weights, &path, width, width, 3)?
+                Conv2d::load_without_bias(weights, &path, width, width, 3)?
             };
             stages.push(Stage { blocks, conv });
         }
-        weights.finish()?;
         Ok(Self { conv_in, stages })
     }
 
@@ -156,4 +169,44 @@ impl TinyDecoder {
         }
         hidden * 2.0 - 1.0
     }
+}
+
+/// Takes the tensors of the encoder in the decoder's file, which nothing here computes with.
+///
+/// # Errors
+/// The config lacks the encoder's fields.
+pub(super) fn take_encoder(
+    config: &serde_json::Value,
+    weights: &mut Weights,
+) -> Result<(), ModelError> {
+    /// The encoder's part of the config; its names are the decoder's.
+    #[derive(Deserialize)]
+    struct EncoderConfig {
+        in_channels: usize,
+        latent_channels: usize,
+        encoder_block_out_channels: Vec<usize>,
+        num_encoder_blocks: Vec<usize>,
+    }
+    let config: EncoderConfig = parse_config(COMPONENT, config)?;
+    let mut layers = (0..).map(|index| format!("encoder.layers.{index}"));
+    let mut next = || layers.next().unwrap_or_default();
+    let mut last = config.in_channels;
+    for (stage, (&width, &count)) in config
+        .encoder_block_out_channels
+        .iter()
+        .zip(&config.num_encoder_blocks)
+        .enumerate()
+    {
+        if stage == 0 {
+            Conv2d::load(weights, &next(), last, width, 3)?;
+        } else {
+            Conv2d::load_without_bias(weights, &next(), last, width, 3)?;
+        }
+        for _ in 0..count {
+            TinyBlock::load(weights, &next(), width)?;
+        }
+        last = width;
+    }
+    Conv2d::load(weights, &next(), last, config.latent_channels, 3)?;
+    Ok(())
 }

@@ -4,9 +4,10 @@ use burn::tensor::{Device, Tensor, TensorData, activation::silu};
 use serde::Deserialize;
 
 use super::error::parse_config;
-use super::layers::{Conv2d, GroupNorm, Linear, Padding, upsample_nearest};
-use super::resnet::{ResnetBlock, ResnetShape};
-use super::transformer::{Transformer2d, TransformerShape};
+use super::layers::{Conv2d, GroupNorm};
+use super::resnet::ResnetShape;
+use super::transformer::TransformerShape;
+use super::unet_blocks::{DownBlock, MidBlock, TimestepEmbedding, UpBlock};
 use super::{ModelError, Weights};
 
 const COMPONENT: &str = "unet";
@@ -258,46 +259,6 @@ impl UNet2DConditionConfig {
     }
 }
 
-/// Two linear layers with a SiLU between them.
-struct TimestepEmbedding {
-    linear_1: Linear,
-    linear_2: Linear,
-    /// Adds the embedded guidance of a full LCM model to the input.
-    cond_proj: Option<Linear>,
-}
-
-impl TimestepEmbedding {
-    fn load(
-        weights: &mut Weights,
-        path: &str,
-        input: usize,
-        output: usize,
-        condition: Option<usize>,
-    ) -> Result<Self, ModelError> {
-        Ok(Self {
-            linear_1: Linear::load(weights, &format!("{path}.linear_1"), input, output)?,
-            linear_2: Linear::load(weights, &format!("{path}.linear_2"), output, output)?,
-            cond_proj: match condition {
-                Some(size) => Some(Linear::load_without_bias(
-                    weights,
-                    &format!("{path}.cond_proj"),
-                    size,
-                    input,
-                )?),
-                None => None,
-            },
-        })
-    }
-
-    fn forward(&self, input: Tensor<2>, condition: Option<Tensor<2>>) -> Tensor<2> {
-        let input = match (&self.cond_proj, condition) {
-            (Some(projection), Some(condition)) => input + projection.forward(condition),
-            _ => input,
-        };
-        self.linear_2.forward(silu(self.linear_1.forward(input)))
-    }
-}
-
 /// diffusers' `get_timestep_embedding`: `[numbers]` → `[numbers, size]`, on the host since the
 /// numbers come from there.
 fn sinusoidal_embedding(
@@ -373,55 +334,6 @@ impl Conditioning {
     }
 }
 
-/// A residual block, and a transformer after it where its resolution attends to the text.
-struct Layer {
-    resnet: ResnetBlock,
-    attention: Option<Transformer2d>,
-}
-
-impl Layer {
-    /// Takes layer `index` of the block under `{path}`.
-    fn load(
-        weights: &mut Weights,
-        path: &str,
-        index: usize,
-        resnet: ResnetShape,
-        transformer: Option<TransformerShape>,
-    ) -> Result<Self, ModelError> {
-        Ok(Self {
-            resnet: ResnetBlock::load(weights, &format!("{path}.resnets.{index}"), resnet)?,
-            attention: match transformer {
-                Some(shape) => Some(Transformer2d::load(
-                    weights,
-                    &format!("{path}.attentions.{index}"),
-                    shape,
-                )?),
-                None => None,
-            },
-        })
-    }
-
-    fn forward(&self, input: Tensor<4>, embedding: &Tensor<2>, context: &Tensor<3>) -> Tensor<4> {
-        let hidden = self.resnet.forward(input, Some(embedding));
-        match &self.attention {
-            Some(attention) => attention.forward(hidden, context),
-            None => hidden,
-        }
-    }
-}
-
-/// One resolution on the way down.
-struct DownBlock {
-    layers: Vec<Layer>,
-    downsampler: Option<Conv2d>,
-}
-
-/// One resolution on the way up.
-struct UpBlock {
-    layers: Vec<Layer>,
-    upsampler: Option<Conv2d>,
-}
-
 /// The denoising network of SDXL.
 pub struct UNet2DConditionModel {
     config: UNet2DConditionConfig,
@@ -430,9 +342,7 @@ pub struct UNet2DConditionModel {
     time_embedding: TimestepEmbedding,
     add_embedding: TimestepEmbedding,
     down_blocks: Vec<DownBlock>,
-    mid_resnet_in: ResnetBlock,
-    mid_attention: Transformer2d,
-    mid_resnet_out: ResnetBlock,
+    mid_block: MidBlock,
     up_blocks: Vec<UpBlock>,
     conv_norm_out: GroupNorm,
     conv_out: Conv2d,
@@ -444,109 +354,98 @@ impl UNet2DConditionModel {
     /// # Errors
     /// A tensor is missing, misshapen or left over.
     pub fn load(config: UNet2DConditionConfig, mut weights: Weights) -> Result<Self, ModelError> {
-        let device = weights.device().clone();
-        let weights_ref = &mut weights;
-        let channels = config.block_out_channels.clone();
-        let blocks = channels.len();
-        let last = blocks - 1;
+        let model = Self::take(config, &mut weights)?;
+        weights.finish()?;
+        Ok(model)
+    }
 
-        let mut down_blocks = Vec::with_capacity(blocks);
-        let mut input = channels[0];
+    /// Takes the model's tensors.
+    pub(super) fn take(
+        config: UNet2DConditionConfig,
+        weights: &mut Weights,
+    ) -> Result<Self, ModelError> {
+        let channels = &config.block_out_channels;
+        let (first, last) = (channels[0], channels.len() - 1);
+
+        let mut down_blocks = Vec::with_capacity(channels.len());
+        let mut input = first;
         for (block, &output) in channels.iter().enumerate() {
-            let path = format!("down_blocks.{block}");
             let attends = config.down_block_types[block] == "CrossAttnDownBlock2D";
-            let transformer = attends.then(|| config.transformer(block));
-            let mut layers = Vec::new();
-            for index in 0..config.layers_per_block {
-                let resnet = config.resnet(input, output);
-                layers.push(Layer::load(weights_ref, &path, index, resnet, transformer)?);
-                input = output;
-            }
-            let downsampler = if block < last {
-                let path = format!("{path}.downsamplers.0.conv");
-                let conv = Conv2d::load(weights_ref, &path, input, input, 3)?;
-                Some(conv.halving(Padding::Same(1)))
-            } else {
-                None
-            };
-            down_blocks.push(DownBlock {
-                layers,
-                downsampler,
-            });
+            let resnets: Vec<_> = (0..config.layers_per_block)
+                .map(|index| config.resnet(if index == 0 { input } else { output }, output))
+                .collect();
+            down_blocks.push(DownBlock::load(
+                weights,
+                &format!("down_blocks.{block}"),
+                &resnets,
+                attends.then(|| config.transformer(block)),
+                block < last,
+            )?);
+            input = output;
         }
 
-        let middle = config.resnet(channels[last], channels[last]);
-        let mid_resnet_in = ResnetBlock::load(weights_ref, "mid_block.resnets.0", middle)?;
-        let mid_attention = Transformer2d::load(
-            weights_ref,
-            "mid_block.attentions.0",
+        let mid_block = MidBlock::load(
+            weights,
+            config.resnet(input, input),
             config.transformer(last),
         )?;
-        let mid_resnet_out = ResnetBlock::load(weights_ref, "mid_block.resnets.1", middle)?;
 
-        let mut up_blocks = Vec::with_capacity(blocks);
-        let mut input = channels[last];
+        let mut up_blocks = Vec::with_capacity(channels.len());
         for (position, kind) in config.up_block_types.iter().enumerate() {
             let block = last - position;
             let output = channels[block];
-            let path = format!("up_blocks.{position}");
-            let transformer = (kind == "CrossAttnUpBlock2D").then(|| config.transformer(block));
-            let mut layers = Vec::new();
-            for index in 0..=config.layers_per_block {
-                // The skip connection of the last layer comes from the resolution above.
-                let skip = if index == config.layers_per_block {
-                    channels[block.saturating_sub(1)]
-                } else {
-                    output
-                };
-                let resnet = config.resnet(input + skip, output);
-                layers.push(Layer::load(weights_ref, &path, index, resnet, transformer)?);
-                input = output;
-            }
-            let upsampler = if block > 0 {
-                let path = format!("{path}.upsamplers.0.conv");
-                Some(Conv2d::load(weights_ref, &path, input, input, 3)?)
-            } else {
-                None
-            };
-            up_blocks.push(UpBlock { layers, upsampler });
+            let resnets: Vec<_> = (0..=config.layers_per_block)
+                .map(|index| {
+                    // The skip connection of the last layer comes from the resolution above.
+                    let skip = if index == config.layers_per_block {
+                        channels[block.saturating_sub(1)]
+                    } else {
+                        output
+                    };
+                    config.resnet(if index == 0 { input } else { output } + skip, output)
+                })
+                .collect();
+            up_blocks.push(UpBlock::load(
+                weights,
+                &format!("up_blocks.{position}"),
+                &resnets,
+                (kind == "CrossAttnUpBlock2D").then(|| config.transformer(block)),
+                block > 0,
+            )?);
+            input = output;
         }
 
         let time = config.time_embedding_dim();
-        let model = Self {
-            conv_in: Conv2d::load(weights_ref, "conv_in", config.in_channels, channels[0], 3)?,
+        Ok(Self {
+            device: weights.device().clone(),
+            conv_in: Conv2d::load(weights, "conv_in", config.in_channels, first, 3)?,
             time_embedding: TimestepEmbedding::load(
-                weights_ref,
+                weights,
                 "time_embedding",
-                channels[0],
+                first,
                 time,
                 config.time_cond_proj_dim,
             )?,
             add_embedding: TimestepEmbedding::load(
-                weights_ref,
+                weights,
                 "add_embedding",
                 config.projection_class_embeddings_input_dim,
                 time,
                 None,
             )?,
             down_blocks,
-            mid_resnet_in,
-            mid_attention,
-            mid_resnet_out,
+            mid_block,
             up_blocks,
             conv_norm_out: GroupNorm::load(
-                weights_ref,
+                weights,
                 "conv_norm_out",
-                channels[0],
+                first,
                 config.norm_num_groups,
                 config.norm_eps,
             )?,
-            conv_out: Conv2d::load(weights_ref, "conv_out", channels[0], config.out_channels, 3)?,
+            conv_out: Conv2d::load(weights, "conv_out", first, config.out_channels, 3)?,
             config,
-            device,
-        };
-        weights.finish()?;
-        Ok(model)
+        })
     }
 
     /// The config that the model was built from.
@@ -594,31 +493,11 @@ impl UNet2DConditionModel {
         let mut hidden = self.conv_in.forward(sample);
         let mut skips = vec![hidden.clone()];
         for block in &self.down_blocks {
-            for layer in &block.layers {
-                hidden = layer.forward(hidden, &embedding, context);
-                skips.push(hidden.clone());
-            }
-            if let Some(downsampler) = &block.downsampler {
-                hidden = downsampler.forward(hidden);
-                skips.push(hidden.clone());
-            }
+            hidden = block.forward(hidden, &embedding, context, &mut skips);
         }
-
-        hidden = self.mid_resnet_in.forward(hidden, Some(&embedding));
-        hidden = self.mid_attention.forward(hidden, context);
-        hidden = self.mid_resnet_out.forward(hidden, Some(&embedding));
-
+        hidden = self.mid_block.forward(hidden, &embedding, context);
         for block in &self.up_blocks {
-            for layer in &block.layers {
-                if let Some(skip) = skips.pop() {
-                    hidden = Tensor::cat(vec![hidden, skip], 1);
-                }
-                hidden = layer.forward(hidden, &embedding, context);
-            }
-            if let (Some(upsampler), Some(skip)) = (&block.upsampler, skips.last()) {
-                let [_, _, height, width] = skip.dims();
-                hidden = upsampler.forward(upsample_nearest(hidden, [height, width]));
-            }
+            hidden = block.forward(hidden, &embedding, context, &mut skips);
         }
         self.conv_out
             .forward(silu(self.conv_norm_out.forward(hidden)))

@@ -14,7 +14,9 @@ use burn::tensor::{
 
 use super::ModelError;
 use crate::weights::footprint::{self, Form};
-use crate::weights::format::tensor::{BLOCK, Encoding, StoredTensor, TensorError};
+use crate::weights::format::encoding::{BLOCK, Encoding};
+use crate::weights::format::layout::Layout;
+use crate::weights::format::tensor::{StoredTensor, TensorError};
 
 /// Where a tensor's values are and in which form. What is large is boxed: one of burn's tensors takes
 /// a quarter of a kilobyte itself, and models are moved by value, over a stack of a megabyte.
@@ -198,6 +200,8 @@ pub struct Weights {
     branches: BTreeMap<String, Branch>,
     /// The value of each `f16` by its bits, once a tensor needs it.
     values_by_bits: Option<Arc<Tensor<1>>>,
+    /// What was asked for, of a set that is [recording](Weights::recording).
+    recorded: Option<Layout>,
 }
 
 impl Weights {
@@ -212,7 +216,28 @@ impl Weights {
             parameters: BTreeMap::new(),
             branches: BTreeMap::new(),
             values_by_bits: None,
+            recorded: None,
         }
+    }
+
+    /// A set that notes names and shapes of the tensors that a model takes, and gives zeros for them.
+    /// All of them are one value in memory, of whatever shape.
+    pub(super) fn recording() -> Self {
+        Self {
+            recorded: Some(Layout::default()),
+            ..Self::new("layout", &Device::flex(), 0)
+        }
+    }
+
+    /// What was taken of a recording set; nothing of any other.
+    pub(super) fn into_layout(self) -> Layout {
+        self.recorded.unwrap_or_default()
+    }
+
+    /// The zeros that a recording set gives; none of any other.
+    fn record<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Option<Tensor<D>> {
+        self.recorded.as_mut()?.insert(name, shape);
+        Some(Tensor::<D>::zeros([1; D], &self.device).expand(shape))
     }
 
     /// Adds a tensor, or puts it in the place of that of its name.
@@ -364,6 +389,9 @@ impl Weights {
         name: &str,
         shape: [usize; D],
     ) -> Result<Tensor<D>, ModelError> {
+        if let Some(zeros) = self.record(name, shape) {
+            return Ok(zeros);
+        }
         let parameter = self.take_parameter(name, &shape)?;
         Ok(parameter.values.expand(shape, &self.device))
     }
@@ -377,6 +405,9 @@ impl Weights {
         name: &str,
         shape: [usize; D],
     ) -> Result<Weight<D>, ModelError> {
+        if let Some(zeros) = self.record(name, shape) {
+            return Ok(Weight::Expanded(Box::new(zeros)));
+        }
         let parameter = self.take_parameter(name, &shape)?;
         Ok(self.weight(parameter, shape))
     }

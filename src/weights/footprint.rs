@@ -3,7 +3,7 @@
 //! Pure, and without burn: the engine holds its weights in the [`Form`]s that are decided here, and
 //! whoever wants to know beforehand decides alike.
 
-use super::format::tensor::Encoding;
+use super::format::encoding::Encoding;
 
 /// The weights of a component are expanded to `f32` when they are loaded, as long as they take no
 /// more bytes than this; above, they stay as they are stored and are expanded at each use, one

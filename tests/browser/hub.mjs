@@ -12,7 +12,7 @@ import { readFile, readdir, stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 
-import { INDEX_NAME } from "../../tools/full_size.mjs";
+import { INDEX_NAME } from "../../tools/sdxl/full_size.mjs";
 import { parseRange } from "./server.mjs";
 
 /** Endings of the files that a hub keeps in Git LFS, and serves from its CDN. */

@@ -4,8 +4,8 @@ import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { writeModels } from "../../tools/full_size.mjs";
-import { CONFIGS, SCHEDULER, TOKENIZER, TOKENIZER_2 } from "../../tools/sdxl_configs.mjs";
+import { writeModels } from "../../tools/sdxl/full_size.mjs";
+import { CONFIGS, SCHEDULER, TOKENIZER, TOKENIZER_2 } from "../../tools/sdxl/configs.mjs";
 import { DIST, PAIR_PATH } from "./page.mjs";
 
 const BASE = "stabilityai/stable-diffusion-xl-base-1.0";

@@ -11,7 +11,8 @@ use firststep::picture::image::Image;
 use firststep::protocol::engine::{Extent, JobEvent, TaskEvent, TaskId};
 use firststep::recipe::Mode;
 use firststep::sampler::ModelRole;
-use firststep::weights::format::tensor::{Encoding, StoredTensor};
+use firststep::weights::format::encoding::Encoding;
+use firststep::weights::format::tensor::StoredTensor;
 use firststep::weights::manifest::{AdapterBase, Component, ManifestFile};
 
 use crate::support::{BundledPair, Reference, assert_close, block_on, to_vec};

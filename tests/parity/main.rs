@@ -1,5 +1,5 @@
 //! Everything that diffusers and transformers also compute, against the values that
-//! `tools/reference.py` writes.
+//! `tools/reference` writes.
 
 mod adapter;
 mod jobs;

@@ -1,14 +1,17 @@
 //! Every model against diffusers: random ones of the real SDXL's layout, and the bundled pair.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::Tensor;
 use firststep::engine::Pair;
 use firststep::models::{
-    AutoencoderConfig, AutoencoderKl, ClipTextConfig, ClipTextModel, Conditioning, ModelError,
-    TinyDecoder, TinyDecoderConfig, UNet2DConditionConfig, UNet2DConditionModel,
-    guidance_embedding,
+    AutoencoderConfig, AutoencoderKlDecoder, AutoencoderKlEncoder, ClipTextConfig, ClipTextModel,
+    Conditioning, ModelError, TinyDecoder, TinyDecoderConfig, UNet2DConditionConfig,
+    UNet2DConditionModel, guidance_embedding, layout_of,
 };
 use firststep::sampler::ModelRole;
-use firststep::weights::format::tensor::{Encoding, StoredTensor};
+use firststep::weights::format::encoding::Encoding;
+use firststep::weights::format::tensor::StoredTensor;
 
 use crate::support::{BundledPair, Reference, assert_close, block_on, json, to_vec};
 
@@ -117,29 +120,30 @@ fn text_encoders_give_the_hidden_states_and_the_pooled_text_of_transformers() {
     }
 }
 
-/// diffusers clamps the logarithm of the variance; our moments are as the network gives them.
-fn assert_encodes(vae: &AutoencoderKl, values: &Reference) {
-    let moments = vae.encode(values.tensor("image"));
-    let mut halves = moments.chunk(2, 1).into_iter();
-    let mut next = || to_vec(halves.next().expect("a half"));
-    let (mean, logvar) = (next(), next());
-    let logvar: Vec<f32> = logvar.iter().map(|x| x.clamp(-30.0, 20.0)).collect();
-    assert_close("mean", &mean, &values.floats("mean"), TOLERANCE);
-    assert_close("logvar", &logvar, &values.floats("logvar"), TOLERANCE);
-}
-
 #[test]
 fn a_vae_of_the_real_layout_encodes_and_decodes_like_diffusers() {
     let config = AutoencoderConfig::from_json(&json("models/tiny/vae/config.json"));
-    let weights = Reference::read("models/tiny/vae/diffusion_pytorch_model.safetensors");
-    let vae = AutoencoderKl::load(config.expect("a config"), weights.weights("vae"))
-        .expect("the tensors fit");
+    let config = config.expect("a config");
+    let file = Reference::read("models/tiny/vae/diffusion_pytorch_model.safetensors");
     let values = Reference::read("models/tiny/vae/values.safetensors");
+
+    let weights = file.weights_where("vae", AutoencoderKlEncoder::owns);
+    let encoder = AutoencoderKlEncoder::load(&config, weights).expect("the tensors fit");
+    let moments = encoder.encode(values.tensor("image"));
+    let mut halves = moments.chunk(2, 1).into_iter();
+    let mut next = || to_vec(halves.next().expect("a half"));
+    let (mean, logvar) = (next(), next());
+    // diffusers clamps the logarithm of the variance; our moments are as the network gives them.
+    let logvar: Vec<f32> = logvar.iter().map(|x| x.clamp(-30.0, 20.0)).collect();
+    assert_close("mean", &mean, &values.floats("mean"), TOLERANCE);
+    assert_close("logvar", &logvar, &values.floats("logvar"), TOLERANCE);
+
     // diffusers' decode leaves the scaling factor to its pipelines; ours takes the sampler's latent.
-    let latent = values.tensor::<4>("latent") * vae.config().scaling_factor;
-    let decoded = to_vec(vae.decode(latent));
+    let latent = values.tensor::<4>("latent") * config.scaling_factor;
+    let weights = file.weights_where("vae", |name| !AutoencoderKlEncoder::owns(name));
+    let decoder = AutoencoderKlDecoder::load(config, weights).expect("the tensors fit");
+    let decoded = to_vec(decoder.decode(latent));
     assert_close("decoded", &decoded, &values.floats("decoded"), TOLERANCE);
-    assert_encodes(&vae, &values);
 }
 
 #[test]
@@ -290,6 +294,23 @@ fn a_missing_an_extra_and_a_misshapen_tensor_are_errors_that_name_it() {
             found: vec![36, 32]
         }
     );
+}
+
+/// The files are diffusers' and transformers' own, so that this holds the layout to theirs.
+#[test]
+fn a_layout_has_the_tensors_of_the_file_and_no_other() {
+    for (folder, file) in [
+        ("unet", "diffusion_pytorch_model"),
+        ("text_encoder", "model"),
+        ("text_encoder_2", "model"),
+        ("vae", "diffusion_pytorch_model"),
+    ] {
+        let folder = format!("models/tiny/{folder}");
+        let layout = layout_of(&json(&format!("{folder}/config.json"))).expect("a config");
+        let layout: BTreeMap<_, _> = layout.iter().collect();
+        let file = Reference::read(&format!("{folder}/{file}.safetensors"));
+        assert_eq!(layout, file.shapes(), "{folder}");
+    }
 }
 
 #[test]

@@ -4,9 +4,10 @@ use std::fs;
 
 use firststep::engine::PairFiles;
 use firststep::weights::format::encoder::TensorEncoder;
+use firststep::weights::format::encoding::{Encoding, can_quantize};
 use firststep::weights::format::safetensors;
 use firststep::weights::format::sha256::sha256;
-use firststep::weights::format::tensor::{Encoding, StoredTensor, can_quantize};
+use firststep::weights::format::tensor::StoredTensor;
 use serde_json::Value;
 
 use crate::support::{BundledPair, block_on, json, values};

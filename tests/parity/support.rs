@@ -61,6 +61,14 @@ impl Reference {
         self.get(name).shape.clone()
     }
 
+    /// Names and shapes of all tensors.
+    pub fn shapes(&self) -> BTreeMap<&str, &[usize]> {
+        let tensors = self.0.values();
+        tensors
+            .map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice()))
+            .collect()
+    }
+
     pub fn tensor<const D: usize>(&self, name: &str) -> Tensor<D> {
         let data = TensorData::new(self.floats(name), self.shape(name));
         Tensor::from_data(data, &Device::flex())
@@ -92,8 +100,13 @@ impl Reference {
 
     /// All tensors as the weights of a component.
     pub fn weights(&self, component: &str) -> Weights {
+        self.weights_where(component, |_| true)
+    }
+
+    /// [`Self::weights`] of the tensors whose names are wanted.
+    pub fn weights_where(&self, component: &str, wanted: impl Fn(&str) -> bool) -> Weights {
         let mut weights = Weights::new(component, &Device::flex(), EXPANDED_LIMIT);
-        for tensor in self.0.values() {
+        for tensor in self.0.values().filter(|tensor| wanted(&tensor.name)) {
             weights.insert(tensor.clone()).expect(&tensor.name);
         }
         weights

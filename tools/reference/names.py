@@ -1,7 +1,7 @@
 """The names that tensors of single-file SDXL checkpoints have in diffusers, by its own conversion.
 
 Writes tests/parity/values/names.json: pairs of a checkpoint's name and the names that it becomes. The
-checkpoint is the small one of tools/full_size.mjs, whose names are those of the real one. Every tensor
+checkpoint is the small one of tools/sdxl/full_size.mjs, whose names are those of the real one. Every tensor
 is filled with a number of its own, by which it is found again after the conversion, and the thirds of
 open_clip's joint projections with three. Of the transformers' equal layers the first is kept.
 """
@@ -29,7 +29,7 @@ LATER_LAYER = re.compile(r"(transformer_blocks|resblocks|encoder\.layers)\.([1-9
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        command = ["node", ROOT / "tools/full_size.mjs", folder, "--scale", "small"]
+        command = ["node", ROOT / "tools/sdxl/full_size.mjs", folder, "--scale", "small"]
         subprocess.run(command, check=True)
         checkpoint = load_file(f"{folder}/{CHECKPOINT}")
         read = lambda path: json.loads(open(f"{folder}/{REPOSITORY}/{path}/config.json").read())

@@ -23,7 +23,7 @@ from diffusers import StableDiffusionXLPipeline
 from PIL import Image
 
 FOLDER = ROOT / "tests" / "browser" / "reference"
-DEFAULTS = json.loads((ROOT / "tools" / "emoji-pair.json").read_text())["defaults"]
+DEFAULTS = json.loads((ROOT / "tools" / "train" / "emoji-pair.json").read_text())["defaults"]
 DISTILLED_TIMESTEPS = DEFAULTS["distilled_timesteps"]
 MANIFESTS = ["manifest.json", "lightning.json", "lcm.json"]
 PROMPTS = [

@@ -14,7 +14,7 @@ use crate::weights::download::plan::Progress;
 use crate::weights::format::names;
 use crate::weights::format::safetensors::{Header, SafetensorsError};
 use crate::weights::format::sha256::sha256;
-use crate::weights::manifest::hub::{self, Given, HubError, ListedFile};
+use crate::weights::manifest::hub::{self, HubError, ListedFile, ModelAddress};
 use crate::weights::manifest::{HubRepository, Manifest, ManifestError, ManifestFile};
 use crate::weights::stored::store::{FileRecord, PairRecord, Store, StoreError};
 
@@ -319,14 +319,14 @@ impl Pairs {
         self.read_own().await?;
         let text = match source {
             PairSource::Manifest(text) => text.clone(),
-            PairSource::Typed(text) => match Given::read(text)? {
-                Given::Manifest(url) => self.distant_manifest(&url).await?,
-                Given::Base(repository) => self.tuned_base(&Place::Hub(repository)).await?,
-                Given::Pair(base, distilled) => {
+            PairSource::Typed(text) => match ModelAddress::parse(text)? {
+                ModelAddress::Manifest(url) => self.distant_manifest(&url).await?,
+                ModelAddress::Base(repository) => self.tuned_base(&Place::Hub(repository)).await?,
+                ModelAddress::Pair(base, distilled) => {
                     let text = self.tuned_base(&Place::Hub(base)).await?;
                     self.with_distilled(&text, &Place::Hub(distilled)).await?
                 }
-                Given::Folder(folder) => {
+                ModelAddress::Folder(folder) => {
                     let manifest = format!("{folder}manifest.json");
                     match self.distant_manifest(&manifest).await {
                         Ok(text) => text,
@@ -337,7 +337,7 @@ impl Pairs {
                         Err(error) => return Err(error),
                     }
                 }
-                Given::Checkpoint(url) => self.checkpoint(&url).await?,
+                ModelAddress::Checkpoint(url) => self.checkpoint(&url).await?,
             },
         };
         let manifest = Manifest::parse(&text)?;

@@ -27,12 +27,14 @@ use serde::{Deserialize, Serialize};
 use sha2::digest::common::hazmat::{SerializableState, SerializedState};
 use sha2::{Digest, Sha256};
 
+use crate::weights::format::checkpoint::Form;
 use crate::weights::format::encoder::TensorEncoder;
-use crate::weights::format::names::{Form, StoredName};
+use crate::weights::format::encoding::Encoding;
+use crate::weights::format::names::StoredName;
 use crate::weights::format::rules::{EncodingRule, target_encoding};
 use crate::weights::format::safetensors::{Header, SafetensorsError, TensorEntry};
 use crate::weights::format::sha256::hexadecimal;
-use crate::weights::format::tensor::{Encoding, StoredTensor};
+use crate::weights::format::tensor::StoredTensor;
 
 /// In what pieces a file is loaded: large files in large ones, small files in small ones, so that
 /// little of either is lost when a load is cut off.

@@ -28,7 +28,7 @@ use half::{bf16, f16};
 use wide::bytemuck::cast;
 use wide::{f32x4, f32x8, i8x16, i16x8, i32x4, i32x8, u8x16, u32x4, u32x8};
 
-use super::tensor::{BLOCK, Encoding};
+use super::encoding::{BLOCK, Encoding};
 
 /// Blocks that are encoded at once. What there is one of in a block, such as its scale, is computed
 /// for all of them in the lanes of one vector.

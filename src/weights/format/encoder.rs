@@ -2,7 +2,8 @@
 //! there as a whole.
 
 use super::blocks::{Block, BlockWriter, GROUP, decode, decode_bf16, decode_f16, decode_f32};
-use super::tensor::{BLOCK, Encoding, StoredTensor, TensorError, allocate, out_of_memory};
+use super::encoding::{BLOCK, Encoding};
+use super::tensor::{StoredTensor, TensorError, allocate, out_of_memory};
 
 /// Bytes of the longest block of a source.
 const LONGEST_BLOCK: usize = BLOCK * 4;
@@ -136,6 +137,23 @@ impl TensorEncoder {
             encoding: self.from,
             found: self.taken,
         }
+    }
+}
+
+impl StoredTensor {
+    /// The same tensor in another encoding; see [`StoredTensor::encode`].
+    ///
+    /// # Errors
+    /// As [`StoredTensor::encode`] and [`StoredTensor::to_f32`], and for a quantized tensor in
+    /// another encoding.
+    pub fn quantize(&self, encoding: Encoding, minimum_step: f32) -> Result<Self, TensorError> {
+        if minimum_step > 0.0 && encoding == Encoding::Q8 && !self.encoding.is_quantized() {
+            let values = self.to_f32()?;
+            return Self::encode(&self.name, &self.shape, &values, encoding, minimum_step);
+        }
+        let mut encoder = TensorEncoder::new(&self.name, &self.shape, self.encoding, encoding)?;
+        encoder.push(&self.bytes)?;
+        encoder.finish()
     }
 }
 

@@ -2,7 +2,10 @@
 //! them.
 
 mod blocks;
+pub mod checkpoint;
 pub mod encoder;
+pub mod encoding;
+pub mod layout;
 pub mod names;
 pub mod rules;
 pub mod safetensors;

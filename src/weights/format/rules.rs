@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::tensor::{Encoding, can_quantize};
+use super::encoding::{Encoding, can_quantize};
 
 /// How some of a component's tensors are stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,8 +13,9 @@ pub struct EncodingRule {
     /// Their encoding. Where a quantized one doesn't fit a tensor (biases, norms, rows that are not
     /// a multiple of a block) it is f16.
     pub encoding: Encoding,
-    /// See [`StoredTensor::encode`](crate::weights::format::tensor::StoredTensor::encode). The program `pack` alone can keep
-    /// it: the smallest step is known once a whole tensor is there, which the browser never holds.
+    /// The smallest scale of 8-bit blocks, see
+    /// [`StoredTensor::encode`](super::tensor::StoredTensor::encode). The program `pack` alone can
+    /// keep it: it is known once a whole tensor is there, which the browser never holds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub minimum_step: f32,
 }

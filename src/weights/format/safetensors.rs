@@ -20,8 +20,12 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
 
+use super::encoding::Encoding;
 use super::names::Naming;
-use super::tensor::{Encoding, StoredTensor, TensorError};
+use super::tensor::{StoredTensor, TensorError};
+
+/// Ending of a safetensors file's name.
+pub const ENDING: &str = ".safetensors";
 
 /// The longest header that is read, in bytes: the format's own limit.
 pub const MAXIMUM_HEADER_LENGTH: u64 = 100_000_000;

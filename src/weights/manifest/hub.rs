@@ -1,4 +1,4 @@
-//! What a visitor may name in place of a manifest, and what hubs say of their files.
+//! Where a visitor says that models are, and what hubs say of their files.
 //!
 //! A hub (Hugging Face's, or another that speaks its addresses) has repositories in diffusers'
 //! layout. `<hub>/<repository>/resolve/<revision>/<path>` leads to a file, and `raw` in its place
@@ -8,7 +8,10 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{HubRepository, ManifestFile, is_loadable};
+use super::file::{HubRepository, ManifestFile, is_loadable};
+use super::weight_files::{self, HALF_PRECISION_FIRST};
+use crate::weights::format::safetensors;
+use crate::weights::format::sha256::HASH_DIGITS;
 
 /// The branch that a repository without a revision is taken at.
 const DEFAULT_REVISION: &str = "main";
@@ -46,9 +49,9 @@ pub enum HubError {
     },
 }
 
-/// What a visitor means.
+/// What a visitor may type to add a pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Given {
+pub enum ModelAddress {
     /// A repository whose model is the base.
     Base(HubRepository),
     /// A base and a distilled model.
@@ -61,12 +64,12 @@ pub enum Given {
     Folder(String),
 }
 
-impl Given {
-    /// Reads what was typed.
+impl ModelAddress {
+    /// Reads what was typed: a repository, two of them, or an https address.
     ///
     /// # Errors
     /// [`HubError::Text`].
-    pub fn read(text: &str) -> Result<Self, HubError> {
+    pub fn parse(text: &str) -> Result<Self, HubError> {
         let text = text.trim();
         let unknown = || HubError::Text { text: text.into() };
         if text.contains("://") {
@@ -75,18 +78,18 @@ impl Given {
             }
             let path = text.split(['?', '#']).next().unwrap_or(text);
             return Ok(if path.ends_with(".json") {
-                Given::Manifest(text.into())
-            } else if path.ends_with(".safetensors") {
-                Given::Checkpoint(text.into())
+                ModelAddress::Manifest(text.into())
+            } else if path.ends_with(safetensors::ENDING) {
+                ModelAddress::Checkpoint(text.into())
             } else {
-                Given::Folder(format!("{}/", path.trim_end_matches('/')))
+                ModelAddress::Folder(format!("{}/", path.trim_end_matches('/')))
             });
         }
         let mut repositories = text.split('+').map(|part| repository(part.trim()));
         let first = repositories.next().flatten().ok_or_else(unknown)?;
         match (repositories.next(), repositories.next()) {
-            (None, _) => Ok(Given::Base(first)),
-            (Some(Some(second)), None) => Ok(Given::Pair(first, second)),
+            (None, _) => Ok(ModelAddress::Base(first)),
+            (Some(Some(second)), None) => Ok(ModelAddress::Pair(first, second)),
             _ => Err(unknown()),
         }
     }
@@ -162,7 +165,7 @@ pub fn hash_in_header(text: &str) -> Option<String> {
 }
 
 fn is_sha256(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    text.len() == HASH_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// A file of a repository.
@@ -210,33 +213,14 @@ pub fn listing(place: &str, json: &str) -> Result<Vec<ListedFile>, HubError> {
         .collect())
 }
 
-/// The weights of a component's folder: a single file or the shards of one, in half precision if
-/// there is such a variant.
+/// The weights in a component's folder of a repository, in half precision if there are such.
 pub fn weight_files<'a>(files: &'a [ListedFile], folder: &str) -> Vec<&'a ListedFile> {
-    for variant in [".fp16", ""] {
-        for stem in ["diffusion_pytorch_model", "model"] {
-            let single = format!("{folder}/{stem}{variant}.safetensors");
-            let found: Vec<_> = files.iter().filter(|file| file.path == single).collect();
-            if !found.is_empty() {
-                return found;
-            }
-            // `model-00001-of-00002.safetensors`, `model.fp16-00001-of-00002.safetensors`.
-            let start = format!("{folder}/{stem}{variant}-");
-            let mut shards: Vec<_> = files
-                .iter()
-                .filter(|file| {
-                    file.path
-                        .strip_prefix(&start)
-                        .is_some_and(|rest| rest.contains("-of-") && rest.ends_with(".safetensors"))
-                })
-                .collect();
-            if !shards.is_empty() {
-                shards.sort_by(|a, b| a.path.cmp(&b.path));
-                return shards;
-            }
-        }
-    }
-    Vec::new()
+    let name = |file: &'a ListedFile| file.path.strip_prefix(folder)?.strip_prefix('/');
+    let names: Vec<&str> = files.iter().filter_map(name).collect();
+    weight_files::weight_files(&names, HALF_PRECISION_FIRST)
+        .into_iter()
+        .filter_map(|found| files.iter().find(|file| name(file) == Some(found)))
+        .collect()
 }
 
 /// Puts another model in a component's place in a manifest's JSON: its config and its files. How
@@ -278,28 +262,31 @@ mod tests {
 
     #[test]
     fn repositories_and_addresses_are_told_apart() {
-        let read = |text| Given::read(text).ok();
+        let parse = |text| ModelAddress::parse(text).ok();
         assert_eq!(
-            read(" someone/xl-tuned "),
-            Some(Given::Base(at("someone/xl-tuned", "main")))
+            parse(" someone/xl-tuned "),
+            Some(ModelAddress::Base(at("someone/xl-tuned", "main")))
         );
         assert_eq!(
-            read("a/base@0123abc + b/turbo"),
-            Some(Given::Pair(at("a/base", "0123abc"), at("b/turbo", "main")))
+            parse("a/base@0123abc + b/turbo"),
+            Some(ModelAddress::Pair(
+                at("a/base", "0123abc"),
+                at("b/turbo", "main")
+            ))
         );
         assert_eq!(
-            read("https://models.example/xl"),
-            Some(Given::Folder("https://models.example/xl/".into()))
+            parse("https://models.example/xl"),
+            Some(ModelAddress::Folder("https://models.example/xl/".into()))
         );
         assert_eq!(
-            read("https://models.example/xl/manifest.json?v=2"),
-            Some(Given::Manifest(
+            parse("https://models.example/xl/manifest.json?v=2"),
+            Some(ModelAddress::Manifest(
                 "https://models.example/xl/manifest.json?v=2".into()
             ))
         );
         assert_eq!(
-            read("http://127.0.0.1:8080/a.safetensors"),
-            Some(Given::Checkpoint(
+            parse("http://127.0.0.1:8080/a.safetensors"),
+            Some(ModelAddress::Checkpoint(
                 "http://127.0.0.1:8080/a.safetensors".into()
             ))
         );
@@ -312,10 +299,10 @@ mod tests {
             "a/b+c/d+e/f",
             "ftp://a/b",
         ] {
-            assert!(Given::read(wrong).is_err(), "{wrong}");
+            assert!(ModelAddress::parse(wrong).is_err(), "{wrong}");
         }
         // What isn't encrypted can be read and changed on its way.
-        assert!(Given::read("http://models.example/xl").is_err());
+        assert!(ModelAddress::parse("http://models.example/xl").is_err());
     }
 
     #[test]
@@ -333,37 +320,19 @@ mod tests {
     }
 
     #[test]
-    fn weights_are_found_in_half_precision_first_and_with_all_shards() {
-        let files: Vec<_> = [
+    fn a_components_weights_are_those_in_its_folder() {
+        let files = [
+            "diffusion_pytorch_model.fp16.safetensors",
+            "unet/deeper/diffusion_pytorch_model.fp16.safetensors",
             "unet/diffusion_pytorch_model.safetensors",
-            "unet/diffusion_pytorch_model.fp16.safetensors",
-            "text_encoder_2/model-00002-of-00002.safetensors",
-            "text_encoder_2/model-00001-of-00002.safetensors",
-            "vae/diffusion_pytorch_model.bin",
+            "unet_2/diffusion_pytorch_model.fp16.safetensors",
         ]
         .map(|path| ListedFile {
             path: path.into(),
             size: 1,
             sha256: None,
-        })
-        .into();
-        let paths = |folder| -> Vec<&str> {
-            weight_files(&files, folder)
-                .iter()
-                .map(|file| file.path.as_str())
-                .collect()
-        };
-        assert_eq!(
-            paths("unet"),
-            ["unet/diffusion_pytorch_model.fp16.safetensors"]
-        );
-        assert_eq!(
-            paths("text_encoder_2"),
-            [
-                "text_encoder_2/model-00001-of-00002.safetensors",
-                "text_encoder_2/model-00002-of-00002.safetensors"
-            ]
-        );
-        assert!(paths("vae").is_empty());
+        });
+        assert_eq!(weight_files(&files, "unet"), [&files[2]]);
+        assert!(weight_files(&files, "vae").is_empty());
     }
 }

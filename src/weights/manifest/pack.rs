@@ -12,7 +12,8 @@ use flate2::Compression as GzipLevel;
 use flate2::write::GzEncoder;
 use serde::Deserialize;
 
-use super::{Compression, Defaults, GZIP_ENDING, Licence, ManifestFile};
+use super::file::{Compression, GZIP_ENDING, ManifestFile};
+use super::{Defaults, Licence};
 use crate::weights::format::rules::{EncodingRule, target_encoding};
 use crate::weights::format::safetensors::{self, SafetensorsError};
 use crate::weights::format::sha256::sha256;
@@ -33,24 +34,24 @@ const WORTHWHILE_SAVING: f64 = 0.02;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PairDescription {
-    /// See [`Manifest::id`](crate::weights::manifest::Manifest::id).
+    /// See [`Manifest::id`](super::Manifest::id).
     pub id: String,
-    /// See [`Manifest::name`](crate::weights::manifest::Manifest::name).
+    /// See [`Manifest::name`](super::Manifest::name).
     pub name: String,
-    /// See [`Manifest::description`](crate::weights::manifest::Manifest::description).
+    /// See [`Manifest::description`](super::Manifest::description).
     pub description: String,
-    /// See [`Manifest::licence`](crate::weights::manifest::Manifest::licence).
+    /// See [`Manifest::licence`](super::Manifest::licence).
     pub licence: Licence,
-    /// See [`Manifest::licences_to_accept`](crate::weights::manifest::Manifest::licences_to_accept).
+    /// See [`Manifest::licences_to_accept`](super::Manifest::licences_to_accept).
     #[serde(default)]
     pub licences_to_accept: Vec<Licence>,
-    /// See [`Manifest::attribution`](crate::weights::manifest::Manifest::attribution).
+    /// See [`Manifest::attribution`](super::Manifest::attribution).
     pub attribution: String,
-    /// See [`Manifest::image_size`](crate::weights::manifest::Manifest::image_size).
+    /// See [`Manifest::image_size`](super::Manifest::image_size).
     pub image_size: [u32; 2],
-    /// See [`Manifest::force_zeros_for_empty_prompt`](crate::weights::manifest::Manifest::force_zeros_for_empty_prompt).
+    /// See [`Manifest::force_zeros_for_empty_prompt`](super::Manifest::force_zeros_for_empty_prompt).
     pub force_zeros_for_empty_prompt: bool,
-    /// See [`Manifest::defaults`](crate::weights::manifest::Manifest::defaults).
+    /// See [`Manifest::defaults`](super::Manifest::defaults).
     pub defaults: Defaults,
     /// Which of the models' folders hold the distilled model: `unet_<distilled>`, with a whole UNet
     /// or an adapter on the base, and `scheduler_<distilled>`. `distilled` where it isn't given.

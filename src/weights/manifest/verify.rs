@@ -5,12 +5,12 @@ use std::io::Read;
 use flate2::bufread::GzDecoder;
 use sha2::{Digest, Sha256};
 
-use super::{Compression, ManifestFile};
+use super::file::{Compression, ManifestFile};
 use crate::weights::format::safetensors::{self, SafetensorsError};
 use crate::weights::format::sha256::hexadecimal;
 use crate::weights::format::tensor::StoredTensor;
 
-/// The longest unpacked file in bytes, many times what [`pack`](crate::weights::manifest::pack) gzips. A gzip file of a
+/// The longest unpacked file in bytes, many times what [`pack`](super::pack) gzips. A gzip file of a
 /// few megabytes can unpack to more than the browser's memory.
 pub const MAXIMUM_UNPACKED_LENGTH: u64 = 512 * 1024 * 1024;
 

@@ -22,7 +22,8 @@ use wasm_bindgen_futures::spawn_local;
 
 use crate::browser::globals::indexed_db::{self, OpenError};
 use crate::weights::download::plan::Progress;
-use crate::weights::format::tensor::{Encoding, StoredTensor};
+use crate::weights::format::encoding::Encoding;
+use crate::weights::format::tensor::StoredTensor;
 use crate::weights::manifest::Manifest;
 use crate::weights::manifest::verify::FileContent;
 

@@ -1,6 +1,6 @@
 """Writes the reference values that the tests compare the Rust code with.
 
-Usage: python tools/reference.py [sampler|models|tokenizer|weights|names|quantization|adapter|metrics|
+Usage: python tools/reference [sampler|models|tokenizer|weights|names|quantization|adapter|metrics|
        pictures|all]
 
 Each name runs the script of that name in tools/reference/, with the packages pinned in
@@ -22,14 +22,14 @@ NAMES = (
     "metrics",
     "pictures",
 )
-FOLDER = Path(__file__).resolve().parent / "reference"
+FOLDER = Path(__file__).resolve().parent
 
 
 def main() -> None:
     chosen = sys.argv[1:] or ["all"]
     unknown = [name for name in chosen if name not in (*NAMES, "all")]
     if unknown:
-        sys.exit(f"Unknown: {', '.join(unknown)}. Usage: reference.py [{'|'.join(NAMES)}|all]")
+        sys.exit(f"Unknown: {', '.join(unknown)}. Usage: python tools/reference [{'|'.join(NAMES)}|all]")
     # The scripts import their siblings by plain name, as they do when they are run directly.
     sys.path.insert(0, str(FOLDER))
     for name in NAMES:

@@ -1,8 +1,9 @@
 // Writes the files of Stable Diffusion XL with random values: real names, shapes and sizes, in the
 // folders that tests/browser/hub.mjs serves. Nobody can tell a cat from them, but whatever loads,
-// quantizes, stores and runs the real files meets the same work here.
+// quantizes, stores and runs the real files meets the same work here. The layout is what the native
+// program `pack` prints: build it first (cargo build --bin pack), or set PACK to its path.
 //
-// Usage: node tools/full_size.mjs FOLDER [--scale full|small] [--only PART]…
+// Usage: node tools/sdxl/full_size.mjs FOLDER [--scale full|small] [--only PART]…
 //   --scale small   the same tensors at tiny widths: a few megabytes
 //   --only PART     files whose name (owner/name/path) contains PART; may be given several times
 //
@@ -16,15 +17,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { gunzipSync } from "node:zlib";
 
-import { CONFIGS, MODEL_INDEX, SCHEDULER, TOKENIZER, TOKENIZER_2 } from "./sdxl_configs.mjs";
-import {
-  autoencoderTensors,
-  clipTensors,
-  loraTensors,
-  singleFileTensors,
-  tinyAutoencoderTensors,
-  unetTensors,
-} from "./layouts.mjs";
+import { CONFIGS, SCHEDULER, TOKENIZER, TOKENIZER_2 } from "./configs.mjs";
+import { loraTensors, singleFileTensors, tensorsOf } from "./layout.mjs";
 
 /** Name of the list of sizes and SHA-256. */
 export const INDEX_NAME = "hashes.json";
@@ -33,7 +27,7 @@ const BASE = "stabilityai/stable-diffusion-xl-base-1.0";
 const TINY_DECODER = "madebyollin/taesdxl";
 /** Repositories whose safetensors files don't say what wrote them. */
 const WITHOUT_METADATA = ["tianweiy/DMD2", "ByteDance/SDXL-Lightning"];
-const TOKENIZER_FILES = fileURLToPath(new URL("../public/pairs/emoji/tokenizer/", import.meta.url));
+const TOKENIZER_FILES = fileURLToPath(new URL("../../public/pairs/emoji/tokenizer/", import.meta.url));
 
 /**
  * Random values that all tensors share, each from another place on. The length is a prime, so that
@@ -53,10 +47,10 @@ const LORA_ALPHA = 8;
  */
 function weightFiles(scale) {
   const configs = CONFIGS[scale];
-  const unet = unetTensors(configs.unet);
-  const guided = unetTensors({ ...configs.unet, time_cond_proj_dim: scale === "full" ? 256 : 32 });
+  const unet = tensorsOf(configs.unet);
+  const guided = tensorsOf({ ...configs.unet, time_cond_proj_dim: scale === "full" ? 256 : 32 });
   const lora = loraTensors(configs.unet, LORA_RANK[scale]);
-  const vae = autoencoderTensors(configs.vae);
+  const vae = tensorsOf(configs.vae);
   const file = (path, component, tensors, seed = 0, dtype = "F16") => ({
     path,
     hasMetadata: !WITHOUT_METADATA.some((repository) => path.startsWith(`${repository}/`)),
@@ -64,7 +58,7 @@ function weightFiles(scale) {
   });
   const unetName = "diffusion_pytorch_model.fp16.safetensors";
   const encoders = ["text_encoder", "text_encoder_2"].map((component) =>
-    file(`${BASE}/${component}/model.fp16.safetensors`, component, clipTensors(configs[component])),
+    file(`${BASE}/${component}/model.fp16.safetensors`, component, tensorsOf(configs[component])),
   );
   return [
     file(`${BASE}/unet/${unetName}`, "unet", unet),
@@ -79,7 +73,7 @@ function weightFiles(scale) {
     file(
       `${TINY_DECODER}/diffusion_pytorch_model.safetensors`,
       "tiny_decoder",
-      tinyAutoencoderTensors(configs.tiny_decoder),
+      tensorsOf(configs.tiny_decoder),
       0,
       "F32",
     ),
@@ -97,7 +91,6 @@ function weightFiles(scale) {
 async function smallFiles(scale) {
   const json = (value) => `${JSON.stringify(value, null, 2)}\n`;
   const files = new Map([
-    [`${BASE}/model_index.json`, json(MODEL_INDEX)],
     [`${BASE}/scheduler/scheduler_config.json`, json(SCHEDULER)],
     [`${BASE}/tokenizer/tokenizer_config.json`, json(TOKENIZER)],
     [`${BASE}/tokenizer_2/tokenizer_config.json`, json(TOKENIZER_2)],
@@ -385,7 +378,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   });
   const [folder] = positionals;
   if (folder === undefined || !(values.scale in CONFIGS)) {
-    console.error("Usage: node tools/full_size.mjs FOLDER [--scale full|small] [--only PART]…");
+    console.error("Usage: node tools/sdxl/full_size.mjs FOLDER [--scale full|small] [--only PART]…");
     process.exit(2);
   }
   const wants = (path) =>

@@ -1,0 +1,85 @@
+//! The arguments of `pack`, and what follows from them.
+
+mod files;
+mod layout;
+mod model_files;
+mod pairs;
+
+use std::path::PathBuf;
+
+use layout::Kind;
+use pairs::Arguments;
+
+const USAGE: &str = "Usage: pack <models> <output> --pair <pair.json> [--pair <relative.json> …] \
+    [--vocabulary <vocabulary.json>]\n       pack layout <config.json> [--lora <rank> | --checkpoint]\n\
+    <models> is a folder in diffusers' layout with unet, unet_distilled, text_encoder, \
+    text_encoder_2, vae, tokenizer, tokenizer_2, scheduler and scheduler_distilled. A relative \
+    with \"distilled\": \"lightning\" takes unet_lightning and scheduler_lightning instead.";
+
+/// What the program is asked to do.
+enum Command {
+    /// To pack pairs.
+    Pairs(Arguments),
+    /// To print the layout of the model with that config.
+    Layout(String, Kind),
+}
+
+/// Does what the arguments ask for; an error is a sentence.
+pub fn run(arguments: impl Iterator<Item = String>) -> Result<(), String> {
+    match parse(arguments)? {
+        Command::Pairs(arguments) => pairs::run(arguments),
+        Command::Layout(config, kind) => {
+            println!("{}", layout::run(&config, &kind)?);
+            Ok(())
+        }
+    }
+}
+
+fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut arguments = arguments.peekable();
+    if arguments.next_if(|argument| argument == "layout").is_some() {
+        parse_layout(arguments)
+    } else {
+        parse_pairs(arguments)
+    }
+}
+
+fn parse_layout(arguments: impl Iterator<Item = String>) -> Result<Command, String> {
+    let arguments: Vec<String> = arguments.collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (config, kind) = match arguments.as_slice() {
+        [config] => (config, Kind::Component),
+        [config, "--checkpoint"] => (config, Kind::Checkpoint),
+        [config, "--lora", rank] => match rank.parse() {
+            Ok(rank) if rank > 0 => (config, Kind::Lora(rank)),
+            _ => return Err(USAGE.into()),
+        },
+        _ => return Err(USAGE.into()),
+    };
+    Ok(Command::Layout((*config).to_owned(), kind))
+}
+
+fn parse_pairs(mut arguments: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut folders = Vec::new();
+    let mut pairs = Vec::new();
+    let mut vocabulary = None;
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--pair" => pairs.push(PathBuf::from(arguments.next().ok_or(USAGE)?)),
+            "--vocabulary" => {
+                vocabulary = Some(PathBuf::from(arguments.next().ok_or(USAGE)?));
+            }
+            option if option.starts_with('-') => return Err(USAGE.into()),
+            _ => folders.push(PathBuf::from(argument)),
+        }
+    }
+    match <[PathBuf; 2]>::try_from(folders) {
+        Ok([models, output]) if !pairs.is_empty() => Ok(Command::Pairs(Arguments {
+            models,
+            output,
+            pairs,
+            vocabulary,
+        })),
+        _ => Err(USAGE.into()),
+    }
+}
