@@ -1,6 +1,9 @@
 //! The loader in its Web Worker: requests in, events out, one load at a time in all tabs.
 
-mod library;
+mod added;
+mod catalogue;
+mod error;
+mod resolve;
 mod storage;
 mod tabs;
 
@@ -17,11 +20,13 @@ use crate::browser::globals::worker_scope::WorkerScope;
 use crate::protocol::loader::{
     Event, Library, LoadProgress, PROTOCOL_VERSION, PairSource, Phase, Preflight, Request,
 };
-use crate::weights::download::network::run::{Arrival, ArrivalObserver, ArriveError};
+use crate::weights::download::network::arrival::{Arrival, ArrivalObserver, ArriveError};
 use crate::weights::download::network::transfer::{Control, Report};
 use crate::weights::download::speed::Speed;
 use crate::weights::stored::store::{PairRecord, Store, StoreError};
-use library::{LibraryError, Pairs, Resolved, missing};
+use catalogue::{Pairs, missing};
+use error::LibraryError;
+use resolve::Resolved;
 use tabs::{Channel, Lock, Message};
 
 /// The least time between two reports of a load's progress.

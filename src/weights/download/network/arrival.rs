@@ -1,27 +1,22 @@
 //! A file's way from its host into the store: parts from the [`transfer`](crate::weights::download::network::transfer), hashed in
 //! order, encoded and committed as the [`arrival`](crate::weights::download::plan) says.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
 
-use futures::channel::oneshot;
-use wasm_bindgen_futures::spawn_local;
-
+use super::ordered_bytes::Bytes;
 use super::source::SourceError;
-use super::transfer::{Control, Report, Transfer, TransferError, Whole};
+use super::transfer::{Control, Report, Transfer, TransferError};
+use super::writing::Writing;
 use crate::weights::download::plan::{Commit, CommitEncoder, Lengths, Progress, RunningHash, plan};
 use crate::weights::format::rules::EncodingRule;
 use crate::weights::format::safetensors::{Header, SafetensorsError};
-use crate::weights::format::tensor::StoredTensor;
 use crate::weights::manifest::ManifestFile;
 use crate::weights::manifest::verify::{self, FileVerifier, VerifyError};
 use crate::weights::stored::store::{FileRecord, Store, StoreError};
 
 /// How often a file is begun anew before it is given up.
 const STARTS: u32 = 4;
-/// The most parts under way at once: what browsers open to one host.
-const PARALLEL_PARTS: usize = 6;
 /// The longest file that is taken as a whole: a tokenizer's, or a gzipped part of a pack.
 const LONGEST_WHOLE: u64 = 64 * 1024 * 1024;
 
@@ -91,12 +86,7 @@ impl Arrival {
 
     /// The bytes of a range of the file, by parts.
     fn parts(&self, transfer: &Rc<Transfer>, range: Range<u64>) -> Bytes {
-        Bytes::Parts {
-            transfer: transfer.clone(),
-            length: self.lengths().part,
-            rest: range,
-            asked: VecDeque::new(),
-        }
+        Bytes::parts(transfer, range, self.lengths().part)
     }
 
     /// Brings the file, or what is missing of it, unless it is there. The future must be awaited to
@@ -525,123 +515,4 @@ fn stored_length(commits: &[Commit]) -> u64 {
         .flat_map(|commit| &commit.tensors)
         .filter_map(|tensor| tensor.to.byte_length(&tensor.shape))
         .fold(0, |sum, length| sum + length as u64)
-}
-
-/// A commit that is being written while the next one's bytes arrive.
-struct Writing {
-    /// What is committed before it is done.
-    before: u64,
-    /// What is committed then.
-    after: u64,
-    outcome: oneshot::Receiver<Result<(), StoreError>>,
-    is_done: bool,
-}
-
-impl Writing {
-    fn begin(
-        store: Rc<Store>,
-        id: String,
-        header: Option<Vec<u8>>,
-        records: Vec<StoredTensor>,
-        progress: Progress,
-        before: u64,
-    ) -> Self {
-        let (sender, outcome) = oneshot::channel();
-        let after = progress.position;
-        spawn_local(async move {
-            let outcome = store
-                .commit(&id, header.as_deref(), &records, &progress)
-                .await;
-            // An arrival that was given up meanwhile doesn't ask; what is written is written.
-            let _ = sender.send(outcome);
-        });
-        Writing {
-            before,
-            after,
-            outcome,
-            is_done: false,
-        }
-    }
-
-    /// Bytes of the file that are committed by now.
-    fn committed(&mut self) -> Result<u64, StoreError> {
-        if !self.is_done
-            && let Ok(Some(outcome)) = self.outcome.try_recv()
-        {
-            outcome?;
-            self.is_done = true;
-        }
-        Ok(if self.is_done {
-            self.after
-        } else {
-            self.before
-        })
-    }
-
-    async fn wait(&mut self) -> Result<(), StoreError> {
-        if self.is_done {
-            return Ok(());
-        }
-        self.is_done = true;
-        // The task above always answers.
-        (&mut self.outcome).await.unwrap_or(Ok(()))
-    }
-}
-
-/// A file's bytes in order: several parts are under way at once, or the whole of it in one body.
-enum Bytes {
-    Parts {
-        transfer: Rc<Transfer>,
-        /// Of a part.
-        length: u64,
-        /// What has not been asked for.
-        rest: Range<u64>,
-        asked: VecDeque<oneshot::Receiver<Result<Vec<u8>, TransferError>>>,
-    },
-    Whole(Box<Whole>),
-}
-
-impl Bytes {
-    /// The next bytes, while no more than `window` bytes beyond `committed` are asked for; none: the
-    /// end, or nothing can be asked for before more is committed.
-    async fn next(
-        &mut self,
-        committed: u64,
-        window: u64,
-    ) -> Result<Option<Vec<u8>>, TransferError> {
-        let (transfer, length, rest, asked) = match self {
-            Bytes::Whole(body) => return body.next().await,
-            Bytes::Parts {
-                transfer,
-                length,
-                rest,
-                asked,
-            } => (transfer, *length, rest, asked),
-        };
-        while !rest.is_empty() && asked.len() < PARALLEL_PARTS {
-            let end = (rest.start + length).min(rest.end).min(committed + window);
-            if end <= rest.start {
-                break;
-            }
-            let (sender, part) = oneshot::channel();
-            let (transfer, range) = (transfer.clone(), rest.start..end);
-            spawn_local(async move {
-                // Nobody listens once the arrival was given up.
-                let _ = sender.send(transfer.part(range).await);
-            });
-            asked.push_back(part);
-            rest.start = end;
-        }
-        match asked.pop_front() {
-            None => Ok(None),
-            Some(part) => part.await.unwrap_or(Err(TransferError::Paused)).map(Some),
-        }
-    }
-
-    fn is_at_end(&self) -> bool {
-        match self {
-            Bytes::Parts { rest, asked, .. } => rest.is_empty() && asked.is_empty(),
-            Bytes::Whole(_) => true,
-        }
-    }
 }

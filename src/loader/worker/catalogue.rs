@@ -1,0 +1,258 @@
+//! Which pairs there are and what this browser has of each: read from the page's own index and the
+//! store.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use serde::Deserialize;
+use web_sys::Url;
+
+use super::error::{LibraryError, parse};
+use crate::protocol::loader::{Library, Origin, PairEntry, PairState, Storage};
+use crate::weights::download::network::source::{self, SourceError};
+use crate::weights::download::plan::Progress;
+use crate::weights::manifest::{Manifest, ManifestFile};
+use crate::weights::stored::store::{FileRecord, PairRecord, Store};
+
+/// The list of the page's own pairs, relative to the page.
+const INDEX: &str = "pairs/index.json";
+
+#[derive(Clone, Deserialize)]
+struct Index {
+    /// The hub that manifests' repositories are of.
+    #[serde(default = "default_hub")]
+    hub: String,
+    pairs: Vec<IndexEntry>,
+}
+
+/// The hub where SDXL's own files are.
+const HUB: &str = "https://huggingface.co";
+
+fn default_hub() -> String {
+    HUB.into()
+}
+
+#[derive(Clone, Deserialize)]
+struct IndexEntry {
+    manifest: String,
+    #[serde(default)]
+    bundled: bool,
+}
+
+/// The pairs of one page.
+pub(super) struct Pairs {
+    page_url: String,
+    pub store: Rc<Store>,
+    index: Option<Index>,
+    /// Manifests of the page's own pairs, by address.
+    own: BTreeMap<String, Manifest>,
+}
+
+impl Pairs {
+    pub fn new(page_url: String, store: Rc<Store>) -> Self {
+        Pairs {
+            page_url,
+            store,
+            index: None,
+            own: BTreeMap::new(),
+        }
+    }
+
+    /// The absolute address of a pair's manifest.
+    pub fn url(&self, address: &str) -> Result<String, LibraryError> {
+        Ok(source::file_address(&self.page_url, address)?)
+    }
+
+    fn address(&self, url: &str) -> String {
+        let folder = Url::new_with_base(".", &self.page_url);
+        let folder = folder.map(|folder| folder.href()).unwrap_or_default();
+        url.strip_prefix(&folder).unwrap_or(url).to_owned()
+    }
+
+    /// The hub's address.
+    pub fn hub(&self) -> &str {
+        self.index.as_ref().map_or(HUB, |index| &index.hub)
+    }
+
+    /// Reads the index and the page's own manifests, unless they are known. Without a network the
+    /// pairs of the store are all there is.
+    pub async fn read_own(&mut self) -> Result<(), LibraryError> {
+        if self.index.is_none() {
+            let url = self.url(INDEX)?;
+            let text = match source::fetch_text(&url).await {
+                Ok(text) => text,
+                Err(SourceError::Unreachable { .. }) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            self.index = Some(parse(INDEX, &text)?);
+        }
+        for entry in self.index.clone().into_iter().flat_map(|it| it.pairs) {
+            let address = format!("pairs/{}", entry.manifest);
+            if self.own.contains_key(&address) {
+                continue;
+            }
+            match source::fetch_text(&self.url(&address)?).await {
+                Ok(text) => {
+                    self.own.insert(address, Manifest::parse(&text)?);
+                }
+                Err(SourceError::Unreachable { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// All pairs as they are now.
+    pub async fn list(&mut self) -> Result<Library, LibraryError> {
+        self.read_own().await?;
+        let records: BTreeMap<String, PairRecord> = self
+            .store
+            .pairs()
+            .await?
+            .into_iter()
+            .map(|(url, record)| (self.address(&url), record))
+            .collect();
+        let files: BTreeMap<String, FileRecord> = self.store.files().await?.into_iter().collect();
+        let begun: BTreeMap<String, Progress> = self.store.begun().await?.into_iter().collect();
+        let mut pairs = Vec::new();
+        let mut listed = BTreeSet::new();
+        for entry in self.index.iter().flat_map(|index| &index.pairs) {
+            let address = format!("pairs/{}", entry.manifest);
+            let origin = if entry.bundled {
+                Origin::Bundled
+            } else {
+                Origin::Offered
+            };
+            let record = records.get(&address);
+            let kept = record
+                .filter(|record| record.is_kept)
+                .and_then(|record| Manifest::parse(&record.text).ok());
+            if let Some(manifest) = kept.or_else(|| self.own.get(&address).cloned()) {
+                listed.insert(address.clone());
+                pairs.push((address, origin, manifest, record));
+            }
+        }
+        for (address, record) in &records {
+            if !listed.contains(address)
+                && let Ok(manifest) = Manifest::parse(&record.text)
+            {
+                let origin = if record.is_added {
+                    Origin::Added
+                } else if manifest.is_self_contained() {
+                    Origin::Bundled
+                } else {
+                    // In the page's own index at an earlier visit.
+                    Origin::Offered
+                };
+                pairs.push((address.clone(), origin, manifest, Some(record)));
+            }
+        }
+        // Only a pair that the store knows keeps its files there.
+        let named: Vec<(String, BTreeSet<String>)> = pairs
+            .iter()
+            .filter(|(_, _, _, record)| record.is_some())
+            .map(|(_, _, manifest, _)| {
+                let ids = manifest.files().into_iter().map(|file| file.id.clone());
+                (manifest.name.clone(), ids.collect())
+            })
+            .collect();
+        let entries = pairs
+            .into_iter()
+            .map(|(address, origin, manifest, record)| {
+                entry(address, origin, &manifest, record, &files, &begun, &named)
+            })
+            .collect();
+        Ok(Library {
+            pairs: entries,
+            storage: Storage::default(),
+        })
+    }
+    /// Where a file of a manifest at `manifest_url` is.
+    pub fn file_address(
+        &self,
+        manifest_url: &str,
+        file: &ManifestFile,
+    ) -> Result<String, LibraryError> {
+        Ok(match (&file.hub, &file.url) {
+            (Some(hub), _) => hub.file_address(self.hub(), &file.path),
+            (None, Some(url)) => url.clone(),
+            (None, None) => source::file_address(manifest_url, &file.path)?,
+        })
+    }
+}
+
+fn entry(
+    address: String,
+    origin: Origin,
+    manifest: &Manifest,
+    record: Option<&PairRecord>,
+    files: &BTreeMap<String, FileRecord>,
+    begun: &BTreeMap<String, Progress>,
+    named: &[(String, BTreeSet<String>)],
+) -> PairEntry {
+    let own = manifest.files();
+    let is_known = own.iter().all(|file| file.size > 0);
+    let size = own.iter().map(|file| file.size).sum();
+    let missing = missing(manifest, files, begun);
+    let stored_of = |id: &str| {
+        let complete = files.get(id).map(|record| record.stored);
+        complete
+            .or_else(|| begun.get(id).map(|progress| progress.stored))
+            .unwrap_or(0)
+    };
+    let stored = own.iter().map(|file| stored_of(&file.id)).sum();
+    let mut shared = 0;
+    let mut shared_with = BTreeSet::new();
+    for file in &own {
+        let others: Vec<_> = named
+            .iter()
+            .filter(|(name, ids)| *name != manifest.name && ids.contains(&file.id))
+            .map(|(name, _)| name.clone())
+            .collect();
+        if !others.is_empty() && stored_of(&file.id) > 0 {
+            shared += stored_of(&file.id);
+            shared_with.extend(others);
+        }
+    }
+    let is_complete = own.iter().all(|file| files.contains_key(&file.id));
+    let state = if is_complete {
+        PairState::Complete
+    } else if record.is_some_and(|record| record.is_kept) && stored > 0 || stored > shared {
+        PairState::Partial
+    } else {
+        PairState::Absent
+    };
+    PairEntry {
+        address,
+        name: manifest.name.clone(),
+        description: manifest.description.clone(),
+        origin,
+        licence: manifest.licence.name.clone(),
+        image_size: manifest.image_size.into(),
+        state,
+        begun: record.is_some_and(|record| record.is_kept),
+        download_size: is_known.then_some(size),
+        missing: is_known.then_some(missing),
+        stored,
+        shared,
+        shared_with: shared_with.into_iter().collect(),
+        last_used: record.map(|record| record.last_used).filter(|at| *at > 0.0),
+    }
+}
+
+/// Bytes of a pair that are still to be fetched.
+pub(super) fn missing(
+    manifest: &Manifest,
+    files: &BTreeMap<String, FileRecord>,
+    begun: &BTreeMap<String, Progress>,
+) -> u64 {
+    manifest
+        .files()
+        .into_iter()
+        .filter(|file| !files.contains_key(&file.id))
+        .map(|file| {
+            let there = begun.get(&file.id).map_or(0, |progress| progress.position);
+            file.size.saturating_sub(there)
+        })
+        .sum()
+}
