@@ -2,7 +2,7 @@
 //! does it, takes the timesteps that its model was distilled at, and has its tensors stored as
 //! `docs/formats.md` says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::PathBuf;
 
@@ -15,10 +15,13 @@ use firststep::models::{
 use firststep::recipe::Mode;
 use firststep::sampler::ModelRole;
 use firststep::weights::format::encoding::Encoding;
+use firststep::weights::format::layout::Layout;
 use firststep::weights::format::rules::target_encoding;
 use firststep::weights::format::sha256::sha256;
 use firststep::weights::manifest::verify::{MAXIMUM_UNPACKED_LENGTH, gunzip};
 use firststep::weights::manifest::{Component, Manifest, ManifestFile};
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
 
 /// What the authors of a distilled model say of its use.
@@ -285,6 +288,35 @@ const LORA_RANK: usize = 64;
 /// Bytes of a description in the header of LCM's LoRA, which no layout foretells.
 const LCM_LORA_DESCRIPTION: u64 = 600;
 
+/// Bytes of the file that the package safetensors writes of a layout in one dtype, with `metadata` in
+/// its header: the header's length in 8 bytes, the header up to a multiple of 8, and the values.
+fn file_size(layout: &Layout, encoding: Encoding, metadata: &[(&str, &str)]) -> u64 {
+    let dtype = match encoding {
+        Encoding::F32 => Dtype::F32,
+        _ => Dtype::F16,
+    };
+    let mut end = 0;
+    let tensors = layout.iter().map(|(name, shape)| {
+        let begin = end;
+        end += encoding.byte_length(shape).expect(name);
+        let info = TensorInfo {
+            dtype,
+            shape: shape.to_vec(),
+            data_offsets: (begin, end),
+        };
+        (name.to_owned(), info)
+    });
+    let tensors = tensors.collect();
+    let metadata: HashMap<String, String> = metadata
+        .iter()
+        .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    let metadata = (!metadata.is_empty()).then_some(metadata);
+    let header = Metadata::new(metadata, tensors).expect("a sound header");
+    let header = serde_json::to_vec(&header).expect("a header").len();
+    (8 + header.next_multiple_of(8) + end) as u64
+}
+
 /// Bytes of a hub's file and of its tensors in the store, by its layout.
 fn sizes_by_layout(component: &Component, file: &ManifestFile) -> (u64, u64) {
     let path = &file.path;
@@ -306,9 +338,12 @@ fn sizes_by_layout(component: &Component, file: &ManifestFile) -> (u64, u64) {
         "latent-consistency/lcm-lora-sdxl" => LCM_LORA_DESCRIPTION,
         _ => 0,
     };
-    let size = layout.file_size(encoding, metadata).expect(path);
-    let stored = layout.stored_size(encoding, &component.encodings);
-    (size + description, stored.expect(path))
+    let stored = layout.iter().map(|(name, shape)| {
+        let (stored, _) = target_encoding(&component.encodings, name, shape, encoding);
+        stored.byte_length(shape).expect(name) as u64
+    });
+    let size = file_size(&layout, encoding, metadata) + description;
+    (size, stored.sum())
 }
 
 /// The layouts are what the engine will ask for, and the sizes are the hub's: that they agree to the
