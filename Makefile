@@ -58,9 +58,11 @@ bench:
 	$(with_wasm) trunk build $(profile) --dist $(test_page)
 	$(with_browser) env DIST=$(test_page) node benches/run.mjs
 
+# Its files have the layout that pack prints; the browser tests' files do too, where cargo test built it.
 bench-load:
 	@$(setup)/install-trunk
 	@$(with_browser) true
+	cargo build --locked --bin pack
 	$(with_wasm) trunk build $(profile) --dist $(test_page)
 	$(with_browser) env DIST=$(test_page) node benches/load.mjs
 

@@ -1,8 +1,9 @@
 //! The program `pack`: a pair and its relative in one folder, and what it refuses.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use firststep::weights::format::encoder::TensorEncoder;
 use firststep::weights::format::encoding::Encoding;
@@ -269,4 +270,93 @@ fn a_models_only_file_may_have_any_name() {
     fs::write(&other, &bytes[..bytes.len() - 1]).expect("a model");
     let sentence = workshop.refusal(&["pair.json"]);
     assert!(sentence.contains("cut off"), "{sentence}");
+}
+
+/// What `pack layout` prints, with the config on its standard input.
+fn layout(config: &Value, options: &[&str]) -> Result<Value, String> {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_pack"))
+        .args(["layout", "-"])
+        .args(options)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("pack runs");
+    let mut input = program.stdin.take().expect("a pipe");
+    write!(input, "{config}").expect("pack reads");
+    drop(input);
+    let output = program.wait_with_output().expect("pack ends");
+    if output.status.success() {
+        Ok(serde_json::from_slice(&output.stdout).expect("JSON"))
+    } else {
+        Err(String::from_utf8(output.stderr).expect("text"))
+    }
+}
+
+#[test]
+fn a_layout_is_printed_of_a_model_a_lora_on_it_and_its_part_of_a_checkpoint() {
+    let config = fs::read_to_string(format!("{TINY}/unet/config.json")).expect("a config");
+    let config: Value = serde_json::from_str(&config).expect("a config");
+    let file = fs::read(format!("{TINY}/unet/{UNET_FILE}")).expect("a model");
+    let tensors = safetensors::read(UNET_FILE, &file).expect("a model");
+    let own = layout(&config, &[]).expect("a layout");
+    assert_eq!(own.as_object().map(|it| it.len()), Some(tensors.len()));
+    for tensor in &tensors {
+        assert_eq!(own[&tensor.name], json!(tensor.shape), "{}", tensor.name);
+    }
+
+    let to_k = "mid_block.attentions.0.transformer_blocks.0.attn2.to_k";
+    let [output, input] = [0, 1].map(|axis| own[format!("{to_k}.weight")][axis].clone());
+    let lora = layout(&config, &["--lora", "8"]).expect("a layout");
+    let name = format!("lora_unet_{}", to_k.replace('.', "_"));
+    assert_eq!(lora[format!("{name}.lora_down.weight")], json!([8, input]));
+    assert_eq!(lora[format!("{name}.lora_up.weight")], json!([output, 8]));
+    assert_eq!(lora[format!("{name}.alpha")], json!([]));
+    assert!(
+        lora.as_object()
+            .is_some_and(|it| it.keys().all(|name| !name.contains("conv_in")))
+    );
+
+    let checkpoint = layout(&config, &["--checkpoint"]).expect("a layout");
+    let entry = &checkpoint["model.diffusion_model.input_blocks.0.0.weight"];
+    assert_eq!(entry["parts"], json!(["conv_in.weight"]));
+    assert_eq!(entry["shape"], own["conv_in.weight"]);
+
+    let sentence = layout(&json!({"_class_name": "FluxTransformer2DModel"}), &[]);
+    let sentence = sentence.expect_err("another class");
+    assert!(sentence.contains("FluxTransformer2DModel"), "{sentence}");
+    let usage = layout(&config, &["--lora", "none"]).expect_err("no rank");
+    assert!(usage.contains("pack layout"), "{usage}");
+}
+
+#[test]
+fn a_model_in_shards_is_packed_as_the_whole_one() {
+    let workshop = Workshop::new("shards");
+    let output = workshop.pack(&["pair.json"]);
+    assert!(output.status.success(), "{output:?}");
+    let expected = workshop.manifest("manifest.json");
+
+    let file = workshop.0.join(format!("models/unet/{UNET_FILE}"));
+    let tensors = safetensors::read(UNET_FILE, &fs::read(&file).expect("a model"));
+    let tensors = tensors.expect("a model");
+    fs::remove_file(file).expect("a model");
+    let shard = |index: usize| {
+        format!("models/unet/diffusion_pytorch_model-0000{index}-of-00002.safetensors")
+    };
+    for (index, part) in tensors.chunks(tensors.len().div_ceil(2)).enumerate() {
+        let bytes = safetensors::write("shard", part).expect("a shard");
+        workshop.write(&shard(index + 1), &bytes);
+    }
+    let output = workshop.pack(&["pair.json"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(workshop.manifest("manifest.json"), expected);
+
+    fs::copy(
+        workshop.0.join(shard(1)),
+        workshop.0.join("models/unet/other.safetensors"),
+    )
+    .expect("a copy");
+    fs::remove_file(workshop.0.join(shard(2))).expect("a shard");
+    let sentence = workshop.refusal(&["pair.json"]);
+    assert!(sentence.contains("missing parts"), "{sentence}");
 }

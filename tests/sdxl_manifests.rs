@@ -2,20 +2,26 @@
 //! does it, takes the timesteps that its model was distilled at, and has its tensors stored as
 //! `docs/formats.md` says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::PathBuf;
 
+use firststep::adapters::kohya_layout;
 use firststep::engine::{describe, plan_for};
 use firststep::models::{
     AutoencoderConfig, ClipTextConfig, TinyDecoderConfig, TokenizerConfig, UNet2DConditionConfig,
+    layout_of,
 };
 use firststep::recipe::Mode;
 use firststep::sampler::ModelRole;
 use firststep::weights::format::encoding::Encoding;
+use firststep::weights::format::layout::Layout;
 use firststep::weights::format::rules::target_encoding;
 use firststep::weights::format::sha256::sha256;
-use firststep::weights::manifest::{Component, Manifest};
+use firststep::weights::manifest::verify::{MAXIMUM_UNPACKED_LENGTH, gunzip};
+use firststep::weights::manifest::{Component, Manifest, ManifestFile};
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
 
 /// What the authors of a distilled model say of its use.
@@ -276,6 +282,107 @@ fn tensors_are_stored_as_the_documentation_says() {
     );
 }
 
+/// Rank of the published distillation LoRAs.
+const LORA_RANK: usize = 64;
+
+/// Bytes of a description in the header of LCM's LoRA, which no layout foretells.
+const LCM_LORA_DESCRIPTION: u64 = 600;
+
+/// Bytes of the file that the package safetensors writes of a layout in one dtype, with `metadata` in
+/// its header: the header's length in 8 bytes, the header up to a multiple of 8, and the values.
+fn file_size(layout: &Layout, encoding: Encoding, metadata: &[(&str, &str)]) -> u64 {
+    let dtype = match encoding {
+        Encoding::F32 => Dtype::F32,
+        _ => Dtype::F16,
+    };
+    let mut end = 0;
+    let tensors = layout.iter().map(|(name, shape)| {
+        let begin = end;
+        end += encoding.byte_length(shape).expect(name);
+        let info = TensorInfo {
+            dtype,
+            shape: shape.to_vec(),
+            data_offsets: (begin, end),
+        };
+        (name.to_owned(), info)
+    });
+    let tensors = tensors.collect();
+    let metadata: HashMap<String, String> = metadata
+        .iter()
+        .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    let metadata = (!metadata.is_empty()).then_some(metadata);
+    let header = Metadata::new(metadata, tensors).expect("a sound header");
+    let header = serde_json::to_vec(&header).expect("a header").len();
+    (8 + header.next_multiple_of(8) + end) as u64
+}
+
+/// Bytes of a hub's file and of its tensors in the store, by its layout.
+fn sizes_by_layout(component: &Component, file: &ManifestFile) -> (u64, u64) {
+    let path = &file.path;
+    let layout = layout_of(&component.config).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let layout = match component.adapter_on {
+        Some(_) => kohya_layout(&layout, LORA_RANK),
+        None => layout,
+    };
+    let repository = &file.hub.as_ref().expect(path).repository;
+    let encoding = match repository.as_str() {
+        "madebyollin/sdxl-vae-fp16-fix" | "madebyollin/taesdxl" => Encoding::F32,
+        _ => Encoding::F16,
+    };
+    let metadata: &[_] = match repository.as_str() {
+        "tianweiy/DMD2" | "ByteDance/SDXL-Lightning" => &[],
+        _ => &[("format", "pt")],
+    };
+    let description = match repository.as_str() {
+        "latent-consistency/lcm-lora-sdxl" => LCM_LORA_DESCRIPTION,
+        _ => 0,
+    };
+    let stored = layout.iter().map(|(name, shape)| {
+        let (stored, _) = target_encoding(&component.encodings, name, shape, encoding);
+        stored.byte_length(shape).expect(name) as u64
+    });
+    let size = file_size(&layout, encoding, metadata) + description;
+    (size, stored.sum())
+}
+
+/// The layouts are what the engine will ask for, and the sizes are the hub's: that they agree to the
+/// byte says that the models are built of these very files.
+#[test]
+fn the_sizes_are_those_of_the_layouts() {
+    let mut compared = BTreeSet::new();
+    for pair in PAIRS {
+        let manifest = manifest(&format!("{}.json", pair.id));
+        for (name, component) in manifest.components.iter() {
+            for file in component.files.iter().filter(|file| file.hub.is_some()) {
+                let (size, stored) = sizes_by_layout(component, file);
+                assert_eq!(file.stored_size, Some(stored), "{}, {name}", pair.id);
+                // No public source tells the size of LCM's UNet: the loader asks the hub.
+                if file.size == 0 {
+                    assert_eq!((pair.id, name), ("sdxl-lcm", "unet_distilled"));
+                } else {
+                    assert_eq!(file.size, size, "{}, {name}", pair.id);
+                    compared.insert(file.id.clone());
+                }
+            }
+        }
+    }
+    // The base's UNet and five parts beside it, and six distilled models.
+    assert_eq!(compared.len(), 11);
+}
+
+/// Bytes of a bundled file in the store, which holds it unpacked.
+fn unpacked_size(folder: &str, file: &ManifestFile) -> u64 {
+    let bytes = read(&format!("{folder}{}", file.path));
+    match file.compression {
+        Some(_) => {
+            let bytes = gunzip(&file.path, &bytes, MAXIMUM_UNPACKED_LENGTH);
+            bytes.expect(&file.path).len() as u64
+        }
+        None => bytes.len() as u64,
+    }
+}
+
 #[derive(Deserialize)]
 struct Index {
     pairs: Vec<Entry>,
@@ -290,6 +397,7 @@ struct Entry {
     image_size: [u32; 2],
     steps: u32,
     download_size: u64,
+    stored_size: u64,
 }
 
 #[test]
@@ -312,6 +420,22 @@ fn the_list_of_pairs_says_what_the_manifests_say() {
         assert_eq!(entry.licence, manifest.licence.name, "{path}");
         assert_eq!(entry.image_size, manifest.image_size, "{path}");
         assert_eq!(entry.steps, manifest.defaults.distilled_steps, "{path}");
+        let folder = path.rfind('/').map_or("", |slash| &path[..=slash]);
+        let (mut download_size, mut stored_size) = (0, 0);
+        for file in manifest.files() {
+            let (size, stored) = match &file.hub {
+                Some(_) => {
+                    let mut components = manifest.components.iter().map(|(_, it)| it);
+                    let component = components.find(|it| it.files.contains(file));
+                    sizes_by_layout(component.expect(path), file)
+                }
+                None => (file.size, unpacked_size(folder, file)),
+            };
+            download_size += size;
+            stored_size += stored;
+        }
+        assert_eq!(entry.download_size, download_size, "{path}");
+        assert_eq!(entry.stored_size, stored_size, "{path}");
         if manifest.is_resolved() {
             assert_eq!(entry.download_size, manifest.download_size(), "{path}");
         }
