@@ -15,8 +15,6 @@ mod report;
 
 pub use partner::{other_than, partner};
 pub use pixels::{difference_frame, mix};
-pub use position::{
-    Blend, NOISE, PASS_MILLISECONDS, Playback, blend, delays, next, previous, shown, union,
-};
+pub use position::{Blend, NOISE, Playback, blend, delays, next, previous, shown, union};
 pub use region::Region;
 pub use report::{Curve, MEASURE, axis_top, csv, json};

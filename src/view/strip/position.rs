@@ -3,7 +3,7 @@
 /// The timestep of pure noise, where every run begins.
 pub const NOISE: f64 = 1000.0;
 /// How long a pass from the noise to the picture takes at the plain speed.
-pub const PASS_MILLISECONDS: f64 = 4000.0;
+const PASS_MILLISECONDS: f64 = 4000.0;
 /// How long the picture stays before a loop begins anew.
 const HOLD_MILLISECONDS: f64 = 800.0;
 /// Frames of a saved animation are shown at least this long: viewers slow shorter ones down.
