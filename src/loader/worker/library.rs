@@ -10,7 +10,7 @@ use web_sys::Url;
 
 use crate::protocol::loader::{Library, Origin, PairEntry, PairSource, PairState, Storage};
 use crate::weights::download::network::source::{self, HeaderError, Probe, SourceError};
-use crate::weights::download::plan::Progress;
+use crate::weights::download::plan::FileProgress;
 use crate::weights::format::names;
 use crate::weights::format::safetensors::{Header, SafetensorsError};
 use crate::weights::format::sha256::sha256;
@@ -155,7 +155,7 @@ impl Pairs {
             .map(|(url, record)| (self.address(&url), record))
             .collect();
         let files: BTreeMap<String, FileRecord> = self.store.files().await?.into_iter().collect();
-        let begun: BTreeMap<String, Progress> = self.store.begun().await?.into_iter().collect();
+        let begun: BTreeMap<String, FileProgress> = self.store.begun().await?.into_iter().collect();
         let mut pairs = Vec::new();
         let mut listed = BTreeSet::new();
         for entry in self.index.iter().flat_map(|index| &index.pairs) {
@@ -583,7 +583,7 @@ fn entry(
     manifest: &Manifest,
     record: Option<&PairRecord>,
     files: &BTreeMap<String, FileRecord>,
-    begun: &BTreeMap<String, Progress>,
+    begun: &BTreeMap<String, FileProgress>,
     named: &[(String, BTreeSet<String>)],
 ) -> PairEntry {
     let own = manifest.files();
@@ -640,7 +640,7 @@ fn entry(
 pub(super) fn missing(
     manifest: &Manifest,
     files: &BTreeMap<String, FileRecord>,
-    begun: &BTreeMap<String, Progress>,
+    begun: &BTreeMap<String, FileProgress>,
 ) -> u64 {
     manifest
         .files()

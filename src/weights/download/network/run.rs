@@ -10,7 +10,9 @@ use wasm_bindgen_futures::spawn_local;
 
 use super::source::SourceError;
 use super::transfer::{Control, Report, Transfer, TransferError, Whole};
-use crate::weights::download::plan::{Commit, CommitEncoder, Lengths, Progress, RunningHash, plan};
+use crate::weights::download::plan::{
+    Commit, CommitEncoder, FileProgress, Lengths, RunningHash, plan,
+};
 use crate::weights::format::rules::EncodingRule;
 use crate::weights::format::safetensors::{Header, SafetensorsError};
 use crate::weights::format::tensor::StoredTensor;
@@ -145,16 +147,16 @@ impl Arrival {
         }
     }
 
-    fn beginning(&self) -> Progress {
-        Progress {
+    fn beginning(&self) -> FileProgress {
+        FileProgress {
             size: self.file.size,
-            ..Progress::default()
+            ..FileProgress::default()
         }
     }
 
     fn transfer<O: ArrivalObserver + 'static>(
         &self,
-        progress: &Progress,
+        progress: &FileProgress,
         control: &Rc<Control>,
         observer: &Rc<O>,
     ) -> Rc<Transfer> {
@@ -175,7 +177,7 @@ impl Arrival {
     async fn advance<O: ArrivalObserver + 'static>(
         &self,
         store: &Rc<Store>,
-        progress: &mut Progress,
+        progress: &mut FileProgress,
         transfer: &Rc<Transfer>,
         in_one_body: bool,
         observer: &Rc<O>,
@@ -213,14 +215,14 @@ impl Arrival {
     async fn complete(
         &self,
         store: &Store,
-        progress: &Progress,
+        progress: &FileProgress,
         commits: &[Commit],
     ) -> Result<(), StoreError> {
         let tensors = commits.iter().flat_map(|commit| &commit.tensors);
         let record = FileRecord {
             tensors: Some(tensors.map(|tensor| tensor.name.clone()).collect()),
             stored: progress.stored,
-            progress: Some(Progress {
+            progress: Some(FileProgress {
                 doubted: Vec::new(),
                 is_found: false,
                 damaged: Vec::new(),
@@ -278,7 +280,7 @@ impl Arrival {
     async fn stream<O: ArrivalObserver + 'static>(
         &self,
         store: &Rc<Store>,
-        progress: &mut Progress,
+        progress: &mut FileProgress,
         transfer: &Rc<Transfer>,
         in_one_body: bool,
         observer: &Rc<O>,
@@ -393,7 +395,7 @@ impl Arrival {
     async fn repair<O: ArrivalObserver + 'static>(
         &self,
         store: &Rc<Store>,
-        progress: &mut Progress,
+        progress: &mut FileProgress,
         transfer: &Rc<Transfer>,
         observer: &Rc<O>,
     ) -> Result<(), Interruption> {
@@ -543,7 +545,7 @@ impl Writing {
         id: String,
         header: Option<Vec<u8>>,
         records: Vec<StoredTensor>,
-        progress: Progress,
+        progress: FileProgress,
         before: u64,
     ) -> Self {
         let (sender, outcome) = oneshot::channel();
