@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use crate::view::rows::model_key;
 use crate::view::stretches::{Stretch, TakenBy};
 
-/// More steps than this on end are drawn as one block of their share.
+/// A stretch of more steps than this is drawn as one block, as wide as this many.
 const BLOCKS: u32 = 8;
 
 /// A block per step, and the same in words: "1 base ▸ 3 distilled".
