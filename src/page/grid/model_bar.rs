@@ -28,10 +28,10 @@ pub fn ModelBar(stretches: Vec<Stretch>) -> impl IntoView {
             .collect_view()
     });
     view! {
-        <span class="strip" aria-hidden="true">
+        <span class="model-bar" aria-hidden="true">
             {blocks.collect_view()}
         </span>
-        <span class="strip-words">{words.join(" ▸ ")}</span>
+        <span class="model-bar-words">{words.join(" ▸ ")}</span>
     }
 }
 

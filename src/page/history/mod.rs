@@ -223,7 +223,6 @@ fn EntryList(
             <input
                 node_ref=search_field
                 type="search"
-                class="history-search"
                 data-testid="history-search"
                 aria-label="Search the history"
                 placeholder="Search the history"
