@@ -2,7 +2,7 @@
 //! single-file checkpoints have.
 
 use firststep::weights::download::plan::{
-    Commit, CommitEncoder, HashState, Lengths, Progress, RunningHash, plan,
+    Commit, CommitEncoder, FileProgress, HashState, Lengths, RunningHash, plan,
 };
 use firststep::weights::format::encoding::Encoding;
 use firststep::weights::format::rules::EncodingRule;
@@ -116,7 +116,7 @@ fn without_rules_tensors_stay_as_they_arrive() {
 }
 
 /// The state after each commit, as a load that is cut off after each of them gets it.
-fn read(bytes: &[u8], commits: &[Commit], progress: &mut Progress) -> (Vec<usize>, Vec<usize>) {
+fn read(bytes: &[u8], commits: &[Commit], progress: &mut FileProgress) -> (Vec<usize>, Vec<usize>) {
     let (mut written, mut found) = (Vec::new(), Vec::new());
     for (index, commit) in commits.iter().enumerate() {
         // Put down and taken up between any two.
@@ -150,7 +150,7 @@ fn many_commits() -> (Vec<u8>, Vec<Commit>) {
 #[test]
 fn a_hash_that_is_put_down_and_taken_up_is_the_files() {
     let (bytes, commits) = many_commits();
-    let mut progress = Progress::default();
+    let mut progress = FileProgress::default();
     let (written, found) = read(&bytes, &commits, &mut progress);
     assert_eq!(written.len(), commits.len());
     assert!(found.is_empty());
@@ -166,7 +166,7 @@ fn a_second_reading_finds_the_wrong_bytes_and_writes_nothing_before_them() {
     let wrong = 5;
     let mut flipped = bytes.clone();
     flipped[commits[wrong].range.start as usize + 99] ^= 1;
-    let mut progress = Progress::default();
+    let mut progress = FileProgress::default();
     read(&flipped, &commits, &mut progress);
     assert_ne!(progress.hash().expect("goes on").finish(), sha256(&bytes));
 

@@ -1,7 +1,7 @@
 //! The history of runs: their recipes with some small pictures, kept in this browser.
 //!
-//! What is kept and for how long is decided here, in plain values that are tested natively; `store`
-//! keeps it in IndexedDB. The folder knows neither burn nor the page.
+//! This file decides what is kept and for how long, in plain values that are tested natively; `store`
+//! keeps it in IndexedDB.
 
 use std::cmp::Ordering;
 
@@ -21,7 +21,8 @@ pub const MAXIMUM_THUMBNAILS: usize = 8;
 /// The longer side of a thumbnail, in pixels.
 pub const THUMBNAIL_SIDE: u32 = 64;
 
-/// What a run takes beside its text and its pixels, in bytes: numbers, names, the browser's own.
+/// Bytes of a run in the store beside its text and its pixels: numbers, names, the browser's own
+/// records.
 const BYTES_PER_ENTRY: usize = 200;
 
 /// A run that was kept.
@@ -60,7 +61,7 @@ impl Entry {
             .all(|word| texts.iter().any(|text| text.contains(word)))
     }
 
-    /// Bytes that it takes in the store, about.
+    /// Bytes in the store, estimated.
     pub fn bytes(&self) -> u64 {
         let text = self.recipe.to_json().map_or(0, |text| text.len());
         let pixels: usize = self.thumbnails.iter().map(|frame| frame.rgba.len()).sum();
@@ -76,8 +77,8 @@ fn mode_words(mode: Mode) -> &'static str {
     }
 }
 
-/// The text that a run is known by: that of its recipe as it is read back, so that the list's own
-/// entries can be named by it.
+/// The text that identifies a run: its recipe's, as it is after one reading. So an entry of the list,
+/// which has been read, has the same text as the run that was stored.
 ///
 /// # Errors
 /// A recipe that could not be read back.
@@ -85,7 +86,8 @@ pub fn key(recipe: &SavedRecipe) -> Result<String, SavedRecipeError> {
     SavedRecipe::from_json(&recipe.to_json()?)?.to_json()
 }
 
-/// Whether a small picture is one, so that it can be drawn.
+/// Whether a picture can be drawn as a thumbnail: neither empty nor too large, with the bytes of its
+/// size.
 pub fn is_thumbnail(frame: &Image) -> bool {
     let sides = 1..=THUMBNAIL_SIDE;
     sides.contains(&frame.width)
@@ -93,8 +95,7 @@ pub fn is_thumbnail(frame: &Image) -> bool {
         && frame.rgba.len() == frame.width as usize * frame.height as usize * 4
 }
 
-/// The keys of the runs that have to go, of all keys with their dates: the oldest, as many as are
-/// too many.
+/// The keys of the oldest runs beyond [`MAXIMUM_ENTRIES`], of all keys with their dates.
 pub fn surplus(mut runs: Vec<(String, f64)>) -> Vec<String> {
     runs.sort_by(|(key, date), (other_key, other_date)| {
         newest_first(*date, *other_date).then_with(|| key.cmp(other_key))
@@ -107,10 +108,10 @@ fn newest_first(date: f64, other: f64) -> Ordering {
     other.total_cmp(&date)
 }
 
-/// What the page asks of the history. The answer to each is [`Listing`].
+/// What the page asks of the history. Each request is answered with a [`Listing`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
-    /// Nothing but the list.
+    /// Change nothing.
     List,
     /// Forget a run.
     Delete(Box<SavedRecipe>),
@@ -123,12 +124,12 @@ pub enum Request {
 pub struct Listing {
     /// The runs, the last one first.
     pub entries: Vec<Entry>,
-    /// Bytes that they take, about.
+    /// Bytes in the store, estimated.
     pub bytes: u64,
 }
 
 impl Listing {
-    /// The list of these runs, in whatever order they come.
+    /// Sorts the runs, which may come in any order.
     pub fn new(mut entries: Vec<Entry>) -> Self {
         entries.sort_by(|entry, other| newest_first(entry.drawn_at, other.drawn_at));
         Listing {

@@ -1,10 +1,10 @@
-//! The history in IndexedDB, in a database of its own: that of the weights keeps its version.
-//! Beside it only `weights::store` knows IndexedDB.
+//! The history in IndexedDB. It has a database of its own, so that a change of its form leaves that of
+//! the weights as it is.
 //!
-//! Runs are known by the text of their recipe. Their pictures lie apart, so that a run can be
-//! remembered without reading those of all others.
+//! The key of a run is the text of its recipe. Pictures have an object store of their own, so that a
+//! run can be stored without reading the pictures of all others.
 //!
-//! The futures here must not be dropped before they are done: IndexedDB would call back into what is
+//! The futures here must not be dropped before they are done: IndexedDB would call closures that are
 //! no longer there.
 
 use std::collections::HashMap;
@@ -135,8 +135,9 @@ impl Store {
         Ok(Listing::new(entries))
     }
 
-    /// Keeps a run in place of what there is of the same recipe, and forgets the oldest where there
-    /// are too many. A run that was cancelled early leaves the pictures of an earlier time.
+    /// Stores a run in place of an earlier one of the same recipe, and deletes the oldest runs beyond
+    /// the maximum. A run with fewer images than the earlier one, cancelled perhaps, leaves its
+    /// pictures in place.
     ///
     /// # Errors
     /// [`HistoryError::Quota`], [`HistoryError::Recipe`] or [`HistoryError::Failed`].
@@ -262,7 +263,7 @@ fn entry(text: &str, record: JsValue, thumbnails: JsValue) -> Option<Entry> {
     })
 }
 
-/// What a failure of the browser's is, during this.
+/// The error that a failure of IndexedDB during an action becomes.
 fn failed(action: &'static str) -> impl FnOnce(idb::Error) -> HistoryError {
     move |error| {
         let reason = error.to_string();

@@ -1,5 +1,5 @@
-//! Strips as animated PNG: every frame whole, the first also the picture that a program shows which
-//! knows PNG alone. The form is that of the PNG specification, third edition.
+//! Strips as animated PNG (PNG specification, third edition). Every frame is a whole picture, and
+//! programs that don't know animations show the first one.
 
 use super::image::ImageView;
 use super::png_file::{self, EncodeError, Texts};
@@ -59,7 +59,7 @@ fn write_frames(
 /// Why an animation can't be saved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApngError {
-    /// There is nothing to show, or too much.
+    /// There is no frame, or there are more than [`MAXIMUM_FRAMES`].
     #[error("An animation has 1 to {MAXIMUM_FRAMES} frames, but this strip has {count}.")]
     FrameCount {
         /// Frames that were given.

@@ -1,5 +1,4 @@
-//! Files to save, as the page asks the engine for them: encoding takes time that the page's thread
-//! has not.
+//! Files to save, as the page asks the engine for them: encoding would hold up the page's thread.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +7,7 @@ use super::contact_sheet::{Cell, ContactSheet, SheetError};
 use super::image::{Image, ImageError, ImageView};
 use super::png_file::{self, EncodeError, Texts};
 
-/// Strips are played until somebody looks away.
+/// Plays of a saved animation: zero is for ever.
 const ENDLESSLY: u32 = 0;
 
 /// A file to encode. `recipe` is [`crate::recipe::saved_recipe::SavedRecipe::to_json`].
@@ -32,8 +31,8 @@ pub enum FileRequest {
         /// The recipe's text.
         recipe: String,
     },
-    /// A grid or a strip as one PNG; see [`crate::picture::contact_sheet::ContactSheet`]. Labels are pictures
-    /// that the page has drawn.
+    /// A grid or a strip as one PNG; see [`ContactSheet`]. Labels are pictures that the page has
+    /// drawn.
     Sheet {
         /// Number of columns.
         columns: u32,
@@ -145,7 +144,8 @@ fn views(images: &[Image]) -> Result<Vec<ImageView<'_>>, ImageError> {
     images.iter().map(Image::view).collect()
 }
 
-/// The texts of a file of several pictures, which no one prompt and seed stand for.
+/// The texts of a file of several pictures: they have no single prompt and seed that other programs
+/// could read.
 fn without_parameters(recipe: &str) -> Texts<'_> {
     Texts {
         recipe,

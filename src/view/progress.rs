@@ -6,7 +6,7 @@ use web_time::{Duration, Instant};
 
 /// How far the running job is.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Progress {
+pub struct JobProgress {
     /// Steps that are done.
     pub done: u32,
     /// Steps in all.
@@ -65,7 +65,7 @@ impl StepClock {
     /// The progress of a job with these counts. A pass of a row without a timed step of its own is
     /// taken to be as fast as a step of the others is on the average: those that are drawn first are
     /// hardly ever guided.
-    pub fn progress(&self, counts: &[StepCount]) -> Progress {
+    pub fn progress(&self, counts: &[StepCount]) -> JobProgress {
         let mean = |(sum, number): (Duration, u32)| {
             (number > 0).then(|| sum.as_secs_f64() / f64::from(number))
         };
@@ -82,7 +82,7 @@ impl StepClock {
                 .sum()
         });
         let done = counts.iter().map(|count| count.done).sum();
-        Progress {
+        JobProgress {
             done,
             total: done + counts.iter().map(|count| count.left).sum::<u32>(),
             seconds_left,

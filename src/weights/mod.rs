@@ -1,6 +1,6 @@
 //! Weights on their way from a file to a model.
 //!
-//! [`format`] has the forms that tensors are stored in, [`manifest`] what a pair consists of, and
+//! [`mod@format`] has the forms that tensors are stored in, [`manifest`] what a pair consists of, and
 //! [`download`] how its files arrive; all of these are pure but for `download::network`, the only
 //! module that knows the network. `stored` keeps what has arrived in IndexedDB. Nothing here knows
 //! burn, a device or what a tensor is for.

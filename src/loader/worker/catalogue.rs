@@ -10,7 +10,7 @@ use web_sys::Url;
 use super::error::{LibraryError, parse};
 use crate::protocol::loader::{Library, Origin, PairEntry, PairState, Storage};
 use crate::weights::download::network::source::{self, SourceError};
-use crate::weights::download::plan::Progress;
+use crate::weights::download::plan::FileProgress;
 use crate::weights::manifest::{Manifest, ManifestFile};
 use crate::weights::stored::store::{FileRecord, PairRecord, Store};
 
@@ -113,7 +113,7 @@ impl Pairs {
             .map(|(url, record)| (self.address(&url), record))
             .collect();
         let files: BTreeMap<String, FileRecord> = self.store.files().await?.into_iter().collect();
-        let begun: BTreeMap<String, Progress> = self.store.begun().await?.into_iter().collect();
+        let begun: BTreeMap<String, FileProgress> = self.store.begun().await?.into_iter().collect();
         let mut pairs = Vec::new();
         let mut listed = BTreeSet::new();
         for entry in self.index.iter().flat_map(|index| &index.pairs) {
@@ -187,7 +187,7 @@ fn entry(
     manifest: &Manifest,
     record: Option<&PairRecord>,
     files: &BTreeMap<String, FileRecord>,
-    begun: &BTreeMap<String, Progress>,
+    begun: &BTreeMap<String, FileProgress>,
     named: &[(String, BTreeSet<String>)],
 ) -> PairEntry {
     let own = manifest.files();
@@ -244,7 +244,7 @@ fn entry(
 pub(super) fn missing(
     manifest: &Manifest,
     files: &BTreeMap<String, FileRecord>,
-    begun: &BTreeMap<String, Progress>,
+    begun: &BTreeMap<String, FileProgress>,
 ) -> u64 {
     manifest
         .files()

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use crate::view::rows::model_key;
 use crate::view::stretches::{Stretch, TakenBy};
 
-/// More steps than this on end are drawn as one block of their share.
+/// A stretch of more steps than this is drawn as one block, as wide as this many.
 const BLOCKS: u32 = 8;
 
 /// A block per step, and the same in words: "1 base ▸ 3 distilled".
@@ -28,10 +28,10 @@ pub fn ModelBar(stretches: Vec<Stretch>) -> impl IntoView {
             .collect_view()
     });
     view! {
-        <span class="strip" aria-hidden="true">
+        <span class="model-bar" aria-hidden="true">
             {blocks.collect_view()}
         </span>
-        <span class="strip-words">{words.join(" ▸ ")}</span>
+        <span class="model-bar-words">{words.join(" ▸ ")}</span>
     }
 }
 

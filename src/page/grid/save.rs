@@ -1,5 +1,5 @@
-//! Files to save: what goes into them is put together here, the engine encodes them, and the
-//! browser stores them as downloads. Sentences about failures go to `on_problem`.
+//! Files to save: this file puts their content together, the engine encodes them, and the browser
+//! stores them as downloads. Sentences about failures go to `on_problem`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,10 +1,10 @@
-//! What of the grid the visitor looks at more closely.
+//! The cells that the visitor has opened, and the column that is compared.
 
 use leptos::prelude::*;
 
 use crate::recipe::CellAddress;
 
-/// The cells that are looked at.
+/// The cells and the column that are on show beside the grid.
 #[derive(Clone, Copy)]
 pub struct Selection {
     /// The cell whose strip is open.
@@ -16,7 +16,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Nothing is looked at.
+    /// Nothing is open.
     pub fn new() -> Self {
         Selection {
             strip: RwSignal::default(),

@@ -1,4 +1,4 @@
-//! Which elements are in sight: one observer for as many as ask.
+//! Which elements are in sight: one observer for all that are watched.
 
 use leptos::html::Td;
 use leptos::prelude::*;
@@ -8,7 +8,7 @@ use web_sys::{Element, IntersectionObserver, IntersectionObserverEntry, Intersec
 /// How far out of sight an element counts as in sight, so that a scrolled grid is never empty.
 const MARGIN: &str = "60%";
 
-/// An observer and those who asked it.
+/// An observer and the elements that it watches.
 #[derive(Clone, Copy)]
 pub struct Visibility(StoredValue<Observer, LocalStorage>);
 
@@ -43,7 +43,7 @@ impl Visibility {
                     })
                     .flatten();
                 if let Some(signal) = signal {
-                    // Gone with its cell, perhaps.
+                    // The signal may be gone with its cell.
                     let _ = signal.try_set(entry.is_intersecting());
                 }
             }

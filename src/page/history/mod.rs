@@ -18,8 +18,8 @@ use crate::view::units::{self, size};
 /// How many runs are shown at first, and more at a press: the rest is found by searching, too.
 const SHOWN_AT_ONCE: usize = 20;
 
-/// A disclosure with the runs, the last one first. What is closed is not made, and the list is asked
-/// for when it is first opened.
+/// A disclosure with the runs, the last one first. Its content exists only while it is open, and the
+/// list is requested when it is first opened.
 #[component]
 pub fn History(
     /// None until it has come.
@@ -223,7 +223,6 @@ fn EntryList(
             <input
                 node_ref=search_field
                 type="search"
-                class="history-search"
                 data-testid="history-search"
                 aria-label="Search the history"
                 placeholder="Search the history"
@@ -363,7 +362,7 @@ fn title(entry: &Entry) -> String {
     }
 }
 
-/// What tells a run from all others, and from itself when it was drawn again.
+/// Differs between any two runs, and changes when a run is drawn again.
 fn identity(entry: &Arc<Entry>) -> (String, u64, u32) {
     let text = entry.recipe.to_json().unwrap_or_default();
     (text, entry.drawn_at.to_bits(), entry.images)

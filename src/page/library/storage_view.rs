@@ -89,7 +89,7 @@ pub fn StorageView(loader: LoaderClient) -> impl IntoView {
         }
     };
     view! {
-        <section class="library-group storage" data-testid="storage">
+        <section class="library-group" data-testid="storage">
             <h3>"Storage"</h3>
             <p>{usage}</p>
             {bar}

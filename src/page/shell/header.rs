@@ -52,7 +52,7 @@ pub fn PageHeader(
                 <div>
                     <dt>"Runs on"</dt>
                     <dd data-testid="device" data-device=key>
-                        <span class="device-kind">{kind}</span>
+                        <span>{kind}</span>
                         {move || description().map(|text| view! { <small>{text}</small> })}
                     </dd>
                 </div>

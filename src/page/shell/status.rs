@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use crate::page::workers::engine::Problem;
 use crate::protocol::engine::LoadingFrom;
 use crate::view::jobs::Activity;
-use crate::view::progress::Progress;
+use crate::view::progress::JobProgress;
 use crate::view::units;
 
 /// The status line with its progress bar, and the problems below it.
@@ -16,7 +16,7 @@ use crate::view::units;
 #[component]
 pub fn Status(
     #[prop(into)] activity: Signal<Activity>,
-    #[prop(into)] progress: Signal<Progress>,
+    #[prop(into)] progress: Signal<JobProgress>,
     #[prop(into)] queued: Signal<usize>,
     /// Bytes that a first run fetches; none where it needs no mention.
     #[prop(into)]
@@ -146,8 +146,8 @@ fn headline(activity: &Activity) -> String {
 }
 
 /// The steps of the whole job and the time that is left.
-fn steps(progress: Progress) -> String {
-    let Progress { done, total, .. } = progress;
+fn steps(progress: JobProgress) -> String {
+    let JobProgress { done, total, .. } = progress;
     let steps = format!("step {done} of {total}");
     match progress.seconds_left {
         Some(seconds) if done < total => {

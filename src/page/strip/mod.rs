@@ -257,7 +257,6 @@ fn Panel(
             node_ref=panel
             class="strip-panel"
             class:has-region=move || region.outlined().is_some()
-            class:shows-difference=move || options.difference.get()
             style=outline
             data-testid="strip-panel"
             aria-labelledby="strip-heading"

@@ -5,8 +5,8 @@ use leptos::prelude::*;
 
 use super::region_tool::RegionTool;
 
-/// The canvas, and where the region lies on it. The outline's place is the panel's: one change of
-/// it moves every outline.
+/// The canvas, and the region's outline over it. The panel's style has the outline's place, so that one
+/// change moves every outline.
 #[component]
 pub fn StripCanvas(
     canvas: NodeRef<Canvas>,

@@ -14,7 +14,7 @@ pub struct Transport {
     /// The timestep, from [`NOISE`] down; below 0 while a loop holds on to the picture.
     pub position: RwSignal<f64>,
     pub is_playing: RwSignal<bool>,
-    /// Of the plain speed.
+    /// A factor of the plain speed.
     pub speed: RwSignal<f64>,
     pub loops: RwSignal<bool>,
     /// Whether frames fade into each other.
@@ -47,7 +47,7 @@ impl Transport {
         self.position.set(if is_finished { NOISE } else { 0.0 });
     }
 
-    /// Plays if that is still to be done; the frames are there.
+    /// Called once the frames are there: plays if the strip is to begin by itself.
     pub fn frames_are_there(&self) {
         if self.begins.get_value() {
             self.play();
@@ -85,25 +85,25 @@ impl Transport {
         }
     }
 
-    /// Stands still there.
+    /// Stops at a position.
     pub fn go_to(&self, position: f64) {
         self.pause();
         self.position.set(position.clamp(0.0, NOISE));
     }
 
-    /// Stands still at the next of these timesteps towards the picture.
+    /// Stops at the next of these timesteps towards the picture.
     pub fn step_on(&self, timesteps: &[f32]) {
         let position = self.position.get_untracked();
         self.go_to(next(timesteps, position).unwrap_or(position));
     }
 
-    /// Stands still at the next of these timesteps towards the noise.
+    /// Stops at the next of these timesteps towards the noise.
     pub fn step_back(&self, timesteps: &[f32]) {
         let position = self.position.get_untracked();
         self.go_to(previous(timesteps, position).unwrap_or(position));
     }
 
-    /// A turn of the animation, and with it the one after: there are none while it stands still.
+    /// Draws one frame of the animation and asks for the next one; nothing runs while it is paused.
     fn turn(self, start: u32, last: f64) {
         request_animation_frame(move || {
             if self.start.try_get_value() != Some(start) {

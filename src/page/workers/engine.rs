@@ -21,7 +21,7 @@ use crate::recipe::device::DevicePreference;
 use crate::recipe::{CellAddress, Recipe};
 use crate::view::address::OWN_PAIR_ADDRESS;
 use crate::view::jobs::{Activity, Cancelling, Jobs, Lacking, Order, Ordered};
-use crate::view::progress::{Progress, StepClock};
+use crate::view::progress::{JobProgress, StepClock};
 
 const ENGINE: Program = Program {
     script: "./start_engine.js",
@@ -49,7 +49,7 @@ pub struct EngineClient {
     pub activity: RwSignal<Activity>,
     /// Whether there is anything to cancel.
     pub is_busy: RwSignal<bool>,
-    pub progress: RwSignal<Progress>,
+    pub progress: RwSignal<JobProgress>,
     /// Jobs that wait for the running one.
     pub queued: RwSignal<usize>,
     /// The grid on show.

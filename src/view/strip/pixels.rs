@@ -3,8 +3,8 @@
 use crate::metrics::{MetricsError, absolute_difference};
 use crate::picture::image::Image;
 
-/// Colours of a difference from none to the largest, each lighter than the one before: what they
-/// say is told by brightness alone too.
+/// Colours of a difference from none to the largest. Each is lighter than the one before, so that
+/// brightness alone tells them apart.
 const HEAT: [[f32; 3]; 5] = [
     [0.0, 0.0, 0.0],
     [66.0, 18.0, 120.0],
@@ -13,8 +13,8 @@ const HEAT: [[f32; 3]; 5] = [
     [255.0, 252.0, 210.0],
 ];
 
-/// A frame with so much of another over it. Frames of different sizes can't be blended: then it is
-/// the first.
+/// A frame with another blended over it: with a `weight` of 0 the first alone, with 1 the other. Frames
+/// of different sizes can't be blended: the result is the first.
 pub fn mix(frame: &Image, over: &Image, weight: f32) -> Image {
     if (frame.width, frame.height) != (over.width, over.height) {
         return frame.clone();

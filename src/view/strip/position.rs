@@ -3,7 +3,7 @@
 /// The timestep of pure noise, where every run begins.
 pub const NOISE: f64 = 1000.0;
 /// How long a pass from the noise to the picture takes at the plain speed.
-pub const PASS_MILLISECONDS: f64 = 4000.0;
+const PASS_MILLISECONDS: f64 = 4000.0;
 /// How long the picture stays before a loop begins anew.
 const HOLD_MILLISECONDS: f64 = 800.0;
 /// Frames of a saved animation are shown at least this long: viewers slow shorter ones down.
@@ -13,8 +13,8 @@ const LAST_MILLISECONDS: f64 = 1000.0;
 /// Weights of a blend are multiples of one part of this: finer ones can't be seen.
 const WEIGHTS: f64 = 64.0;
 
-/// Index of the step that a strip shows at a position: its last one whose timestep is not below,
-/// and before its first step that one. The timesteps are in the order of the run.
+/// Index of the step that a strip shows at a position: the last one whose timestep is not below the
+/// position, or the first one where there is none. The timesteps are in the order of the steps.
 pub fn shown(timesteps: &[f32], position: f64) -> usize {
     timesteps
         .iter()
@@ -66,17 +66,17 @@ pub fn previous(union: &[f32], position: f64) -> Option<f64> {
     union.get(index).copied().map(f64::from)
 }
 
-/// Where an animation is, and whether it goes on.
+/// Where an animation is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Playback {
-    /// Below 0 while a loop holds on to the picture.
+    /// The timestep; below 0 while a loop holds on to the picture.
     pub position: f64,
-    /// Whether it goes on.
+    /// False once a single pass has reached the picture; a loop never ends.
     pub goes_on: bool,
 }
 
 impl Playback {
-    /// The animation so much later.
+    /// The animation some milliseconds after a position; `speed` is a factor.
     pub fn after(position: f64, milliseconds: f64, speed: f64, loops: bool) -> Playback {
         let per_millisecond = NOISE / PASS_MILLISECONDS * speed;
         let position = position - milliseconds * per_millisecond;

@@ -48,7 +48,7 @@ impl Region {
         .inside()
     }
 
-    /// The box so much farther right and down.
+    /// The box moved by shares of the picture's sides.
     pub fn moved(self, right: f64, down: f64) -> Region {
         Region {
             x: self.x + right,
@@ -58,7 +58,7 @@ impl Region {
         .inside()
     }
 
-    /// The box so much wider and higher, its upper left corner where it is.
+    /// The box made wider and higher by shares of the picture's sides; its upper left corner stays.
     pub fn resized(self, wider: f64, higher: f64) -> Region {
         Region {
             width: (self.width + wider).min(1.0 - self.x),

@@ -3,7 +3,7 @@
 //!
 //! # Commits and chunks
 //! A file's bytes are taken in order. A *commit* is a run of whole tensors, of [`Lengths::commit`]
-//! bytes or one tensor that is longer; its records and the file's [`Progress`] are written in one
+//! bytes or one tensor that is longer; its records and the file's [`FileProgress`] are written in one
 //! transaction, so that the store is consistent whenever the browser ends. What has been asked of
 //! the network and is not yet committed never exceeds a *chunk*: [`Lengths::chunk`], or one tensor
 //! that is longer. That is the most that a load fetches twice when it is cut off.
@@ -13,7 +13,7 @@
 //! commit is kept, 105 bytes each. So a resumed load goes on hashing where it was and reads nothing
 //! again; and once the whole file's hash has come out right, each state proves the bytes between it
 //! and the one before: a commit whose record was damaged later is fetched alone, hashed from the
-//! state before it, and has to arrive at the state after it ([`Progress::states`] stay with the
+//! state before it, and has to arrive at the state after it ([`FileProgress::states`] stay with the
 //! completed file).
 //!
 //! A wrong byte shows in the file's last hash, which doesn't say where it is. The file is then read
@@ -354,7 +354,7 @@ impl RunningHash {
 
 /// How far a file has come, as it is kept between two visits.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct FileProgress {
     /// Bytes of the whole file.
     pub size: u64,
     /// The validator that the host gave with the first bytes; empty: none.
@@ -375,7 +375,7 @@ pub struct Progress {
     pub damaged: Vec<String>,
 }
 
-impl Progress {
+impl FileProgress {
     /// The hash as far as it is.
     pub fn hash(&self) -> Option<RunningHash> {
         match self.states.last() {
@@ -405,13 +405,13 @@ impl Progress {
     }
 
     /// Begins the second reading.
-    pub fn doubt(self) -> Progress {
-        Progress {
+    pub fn doubt(self) -> FileProgress {
+        FileProgress {
             size: self.size,
             validator: self.validator,
             stored: self.stored,
             doubted: self.states,
-            ..Progress::default()
+            ..FileProgress::default()
         }
     }
 

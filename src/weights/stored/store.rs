@@ -4,7 +4,7 @@
 //! Files are known by their [`ManifestFile::id`](crate::weights::manifest::ManifestFile::id). Each tensor is a record of
 //! its own, so that no value is larger than a tensor, with a checksum that is looked at whenever it
 //! is read. A file's completion record is written last, in its own transaction, and without it the
-//! file counts as absent; until then [`Progress`] says how far it has come.
+//! file counts as absent; until then [`FileProgress`] says how far it has come.
 //!
 //! But for those that read one record, the futures here must not be dropped before they are done:
 //! IndexedDB would call back into what is no longer there.
@@ -21,7 +21,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
 use crate::browser::globals::indexed_db::{self, OpenError};
-use crate::weights::download::plan::Progress;
+use crate::weights::download::plan::FileProgress;
 use crate::weights::format::encoding::Encoding;
 use crate::weights::format::tensor::StoredTensor;
 use crate::weights::manifest::Manifest;
@@ -37,7 +37,7 @@ const VERSION: u32 = 2;
 const TENSORS: &str = "tensors";
 /// `<id>` → [`FileRecord`].
 const FILES: &str = "files";
-/// `<id>` → [`Progress`] of a file that is not complete.
+/// `<id>` → [`FileProgress`] of a file that is not complete.
 const PROGRESS: &str = "progress";
 /// Address of a manifest → [`PairRecord`].
 const PAIRS: &str = "pairs";
@@ -115,8 +115,8 @@ pub struct FileRecord {
     pub tensors: Option<Vec<String>>,
     /// Bytes of its records.
     pub stored: u64,
-    /// What [`Progress`] had at the end; none for a file that is loaded as a whole.
-    pub progress: Option<Progress>,
+    /// What [`FileProgress`] had at the end; none for a file that is loaded as a whole.
+    pub progress: Option<FileProgress>,
 }
 
 /// A pair that this browser knows.
@@ -187,7 +187,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Failed`].
-    pub async fn progress(&self, id: &str) -> Result<Option<Progress>, StoreError> {
+    pub async fn progress(&self, id: &str) -> Result<Option<FileProgress>, StoreError> {
         self.get(PROGRESS, id).await
     }
 
@@ -201,7 +201,7 @@ impl Store {
         id: &str,
         header: Option<&[u8]>,
         tensors: &[StoredTensor],
-        progress: &Progress,
+        progress: &FileProgress,
     ) -> Result<(), StoreError> {
         let mut records = tensors
             .iter()
@@ -242,7 +242,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Quota`] or [`StoreError::Failed`].
-    pub async fn reopen(&self, id: &str, progress: &Progress) -> Result<(), StoreError> {
+    pub async fn reopen(&self, id: &str, progress: &FileProgress) -> Result<(), StoreError> {
         let progress = to_js(progress)?;
         self.write(&[FILES, PROGRESS], "storing", |transaction| {
             let key = JsValue::from_str(id);
@@ -389,7 +389,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Failed`].
-    pub async fn begun(&self) -> Result<Vec<(String, Progress)>, StoreError> {
+    pub async fn begun(&self) -> Result<Vec<(String, FileProgress)>, StoreError> {
         self.all(PROGRESS).await
     }
 

@@ -8,7 +8,9 @@ use super::ordered_bytes::Bytes;
 use super::source::SourceError;
 use super::transfer::{Control, Report, Transfer, TransferError};
 use super::writing::Writing;
-use crate::weights::download::plan::{Commit, CommitEncoder, Lengths, Progress, RunningHash, plan};
+use crate::weights::download::plan::{
+    Commit, CommitEncoder, FileProgress, Lengths, RunningHash, plan,
+};
 use crate::weights::format::rules::EncodingRule;
 use crate::weights::format::safetensors::{Header, SafetensorsError};
 use crate::weights::manifest::ManifestFile;
@@ -135,16 +137,16 @@ impl Arrival {
         }
     }
 
-    fn beginning(&self) -> Progress {
-        Progress {
+    fn beginning(&self) -> FileProgress {
+        FileProgress {
             size: self.file.size,
-            ..Progress::default()
+            ..FileProgress::default()
         }
     }
 
     fn transfer<O: ArrivalObserver + 'static>(
         &self,
-        progress: &Progress,
+        progress: &FileProgress,
         control: &Rc<Control>,
         observer: &Rc<O>,
     ) -> Rc<Transfer> {
@@ -165,7 +167,7 @@ impl Arrival {
     async fn advance<O: ArrivalObserver + 'static>(
         &self,
         store: &Rc<Store>,
-        progress: &mut Progress,
+        progress: &mut FileProgress,
         transfer: &Rc<Transfer>,
         in_one_body: bool,
         observer: &Rc<O>,
@@ -203,14 +205,14 @@ impl Arrival {
     async fn complete(
         &self,
         store: &Store,
-        progress: &Progress,
+        progress: &FileProgress,
         commits: &[Commit],
     ) -> Result<(), StoreError> {
         let tensors = commits.iter().flat_map(|commit| &commit.tensors);
         let record = FileRecord {
             tensors: Some(tensors.map(|tensor| tensor.name.clone()).collect()),
             stored: progress.stored,
-            progress: Some(Progress {
+            progress: Some(FileProgress {
                 doubted: Vec::new(),
                 is_found: false,
                 damaged: Vec::new(),
@@ -268,7 +270,7 @@ impl Arrival {
     async fn stream<O: ArrivalObserver + 'static>(
         &self,
         store: &Rc<Store>,
-        progress: &mut Progress,
+        progress: &mut FileProgress,
         transfer: &Rc<Transfer>,
         in_one_body: bool,
         observer: &Rc<O>,
@@ -383,7 +385,7 @@ impl Arrival {
     async fn repair<O: ArrivalObserver + 'static>(
         &self,
         store: &Rc<Store>,
-        progress: &mut Progress,
+        progress: &mut FileProgress,
         transfer: &Rc<Transfer>,
         observer: &Rc<O>,
     ) -> Result<(), Interruption> {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use futures::channel::oneshot;
 use wasm_bindgen_futures::spawn_local;
 
-use crate::weights::download::plan::Progress;
+use crate::weights::download::plan::FileProgress;
 use crate::weights::format::tensor::StoredTensor;
 use crate::weights::stored::store::{Store, StoreError};
 
@@ -25,7 +25,7 @@ impl Writing {
         id: String,
         header: Option<Vec<u8>>,
         records: Vec<StoredTensor>,
-        progress: Progress,
+        progress: FileProgress,
         before: u64,
     ) -> Self {
         let (sender, outcome) = oneshot::channel();
