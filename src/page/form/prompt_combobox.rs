@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, HtmlTextAreaElement};
 
-use crate::recipe::MAXIMUM_PROMPT_CHARACTERS;
+use crate::recipe::bounds::MAXIMUM_PROMPT_CHARACTERS;
 use crate::vocabulary::{Lookup, Suggestion, to_byte_index, to_utf16_index};
 
 /// Id of the list.
