@@ -15,20 +15,17 @@ use crate::recipe::{Mode, Recipe};
 pub fn defaults() -> Recipe {
     Recipe {
         prompt: "red apple".into(),
-        negative_prompt: String::new(),
         seed: 1,
         seed_count: 4,
         modes: vec![Mode::Distilled, Mode::Hybrid, Mode::SkipFirstStep],
-        axis: Default::default(),
         k: 1,
         hybrid_base_guidance: 0.0,
         hybrid_base_steps: 1,
         base_steps: 25,
         base_guidance: 5.0,
-        base_scheduler: None,
         distilled_steps: 4,
         distilled_guidance: 0.0,
-        distilled_scheduler: None,
+        ..Recipe::default()
     }
 }
 

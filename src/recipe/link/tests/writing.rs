@@ -15,7 +15,6 @@ fn a_link_of_the_controls_brings_them_back() {
         seed: u32::MAX,
         seed_count: 16,
         modes: Mode::ALL.to_vec(),
-        axis: Default::default(),
         k: 3,
         hybrid_base_guidance: 0.1,
         hybrid_base_steps: 25,
@@ -25,6 +24,7 @@ fn a_link_of_the_controls_brings_them_back() {
         distilled_steps: 5,
         distilled_guidance: 1.0e-3,
         distilled_scheduler: SchedulerClass::from_key("ddim"),
+        ..Recipe::default()
     };
     let pair = Some("pairs/other/manifest.json");
     let link = Link::of(&recipe, &defaults(), DevicePreference::WebGpu, pair);
