@@ -157,8 +157,8 @@ pub static PARAMETERS: [Parameter; 15] = [
     },
 ];
 
-/// Places in [`PARAMETERS`] of those that something else than the table names: links give some
-/// further spellings, and the form has a row for each of the others.
+/// Places in [`PARAMETERS`] of the parameters that code beside the table names: those with further
+/// spellings in links, and those that the page fills by itself.
 pub mod place {
     use super::place_of;
 

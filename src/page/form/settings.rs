@@ -9,7 +9,7 @@ use crate::recipe::parameters::place_of;
 
 /// A parameter's control.
 struct Row {
-    /// Its place in the table of parameters.
+    /// The parameter's place in [`PARAMETERS`](crate::recipe::parameters::PARAMETERS).
     place: usize,
     label: &'static str,
     help: &'static str,
@@ -45,10 +45,6 @@ const DISTILLED: [Row; 3] = [
     ),
     row("distilled-scheduler", "Scheduler", ""),
 ];
-/// The place of the one help that depends on the pair.
-const DISTILLED_GUIDANCE: usize = place_of("distilled-guidance");
-const EMBEDDED_GUIDANCE: &str =
-    "this model takes it as an input: no second pass, no negative prompt";
 const BASE: [Row; 3] = [
     row("base-steps", "Steps", ""),
     row(
@@ -58,6 +54,11 @@ const BASE: [Row; 3] = [
     ),
     row("base-scheduler", "Scheduler", ""),
 ];
+/// The place of the one help that depends on the pair, and the help where the model embeds its
+/// guidance scale.
+const DISTILLED_GUIDANCE: usize = place_of("distilled-guidance");
+const EMBEDDED_GUIDANCE: &str =
+    "this model takes it as an input: no second pass, no negative prompt";
 
 /// The settings of the base model, the distilled model and the hybrid.
 #[component]

@@ -47,5 +47,13 @@ fn the_readme_lists_every_parameter_and_its_values() {
             [0; 2].map(|_| cells.next().unwrap_or_default())
         })
         .collect();
-    assert_eq!(rows, listed());
+    let listed = listed();
+    for (row, expected) in rows.iter().zip(&listed) {
+        assert_eq!(row, expected);
+    }
+    assert_eq!(
+        rows.len(),
+        listed.len(),
+        "the README's list is longer or shorter"
+    );
 }
