@@ -3,7 +3,7 @@
 use crate::adapters::AdapterError;
 use crate::metrics::MetricsError;
 use crate::models::ModelError;
-use crate::recipe::RecipeError;
+use crate::recipe::validate::RecipeError;
 use crate::sampler::{PlanError, SchedulerError};
 use crate::weights::format::tensor::TensorError;
 

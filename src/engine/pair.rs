@@ -13,7 +13,7 @@ use crate::models::{
     UNet2DConditionConfig, UNet2DConditionModel, Weights,
 };
 use crate::protocol::engine::{PairChoice, PairInfo};
-use crate::recipe::{Axis, Mode, Recipe, Row};
+use crate::recipe::{Mode, Recipe, Row};
 use crate::sampler::{ModelRole, Plan, Scheduler, SchedulerClass, SchedulerConfig, Timesteps};
 use crate::weights::format::tensor::StoredTensor;
 use crate::weights::manifest::{AdapterBase, Component, Manifest};
@@ -518,20 +518,17 @@ pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
         vocabulary: manifest.vocabulary.clone(),
         recipe: Recipe {
             prompt: defaults.prompt.clone(),
-            negative_prompt: String::new(),
             seed: defaults.seed,
             seed_count: defaults.seed_count,
             modes: vec![Mode::Distilled, Mode::Hybrid, Mode::SkipFirstStep],
-            axis: Axis::Modes,
             k: defaults.k,
             hybrid_base_guidance: defaults.hybrid_base_guidance,
             hybrid_base_steps: defaults.hybrid_base_steps,
             base_steps: defaults.base_steps,
             base_guidance: defaults.base_guidance,
-            base_scheduler: None,
             distilled_steps: defaults.distilled_steps,
             distilled_guidance: defaults.distilled_guidance,
-            distilled_scheduler: None,
+            ..Recipe::default()
         },
         base_scheduler: SchedulerConfig::from_json(&manifest.schedulers.base)?.class(),
         distilled_scheduler: SchedulerConfig::from_json(&manifest.schedulers.distilled)?.class(),

@@ -44,6 +44,7 @@ use crate::protocol::engine::{Extent, PairChoice, Task, TaskEvent};
 use crate::protocol::loader::PairSource;
 use crate::recipe::generation_parameters::ReadParameters;
 use crate::recipe::pair_address::beside;
+use crate::recipe::parameters::place;
 use crate::recipe::taken_over::TakenOver;
 use crate::view::address::{Followed, OWN_PAIR_ADDRESS};
 use crate::vocabulary::Lookup;
@@ -161,7 +162,7 @@ pub fn App() -> impl IntoView {
             .with_untracked(|pair| pair.as_ref().map(|pair| pair.recipe.clone()))
         {
             let mut recipe = example.applied_to(&defaults);
-            controls.prompt.with_untracked(|prompt| {
+            controls.prompt().with_untracked(|prompt| {
                 if !prompt.trim().is_empty() {
                     recipe.prompt.clone_from(prompt);
                 }
@@ -200,17 +201,17 @@ pub fn App() -> impl IntoView {
     let take_over = Callback::new(move |read: ReadParameters| {
         let taken = TakenOver::of(&read);
         let texts = [
-            (controls.prompt, taken.prompt),
-            (controls.negative_prompt, taken.negative_prompt),
-            (controls.seed, taken.seed.map(|seed| seed.to_string())),
+            (place::PROMPT, taken.prompt),
+            (place::NEGATIVE_PROMPT, taken.negative_prompt),
+            (place::SEED, taken.seed.map(|seed| seed.to_string())),
             (
-                controls.base_steps,
+                place::BASE_STEPS,
                 taken.base_steps.map(|steps| steps.to_string()),
             ),
         ];
-        for (control, text) in texts {
+        for (place, text) in texts {
             if let Some(text) = text {
-                control.set(text);
+                controls.text(place).set(text);
             }
         }
         complain.run(taken.sentence);
@@ -290,8 +291,8 @@ pub fn App() -> impl IntoView {
                 }
             >
                 <PromptFields
-                    prompt=controls.prompt
-                    negative_prompt=controls.negative_prompt
+                    prompt=controls.prompt()
+                    negative_prompt=controls.negative_prompt()
                     lookup=lookup
                     on_see_list=see_known_words
                     on_generate=generate
@@ -303,9 +304,9 @@ pub fn App() -> impl IntoView {
                 />
                 <ExamplePrompts
                     prompts=example_prompts
-                    on_choose=Callback::new(move |prompt| controls.prompt.set(prompt))
+                    on_choose=Callback::new(move |prompt| controls.prompt().set(prompt))
                 />
-                <KnownWords prompt=controls.prompt lookup=lookup disclosure=known_words />
+                <KnownWords prompt=controls.prompt() lookup=lookup disclosure=known_words />
                 <div class="stack-small">
                     <PairField
                         choices=pair_choices
@@ -315,7 +316,7 @@ pub fn App() -> impl IntoView {
                     <ModelsButton panel=models />
                 </div>
                 <fieldset class="bare stack" disabled=loading_pair>
-                    <SeedFields seed=controls.seed seed_count=controls.seed_count />
+                    <SeedFields controls=controls />
                     <ModeToggles modes=controls.modes />
                     <AxisField controls=controls />
                 </fieldset>

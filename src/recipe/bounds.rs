@@ -1,16 +1,45 @@
-//! Which numbers a recipe's parameters take.
+//! Which numbers a recipe's parameters take, and how large a recipe can be.
 
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
-use super::{MAXIMUM_GUIDANCE_SCALE, MAXIMUM_SEED_COUNT, MAXIMUM_STEPS};
+/// The largest number of rows in one run.
+pub const MAXIMUM_ROWS: usize = 8;
+/// The longest prompt, in characters; the text encoders read no more than 75 tokens of it.
+pub const MAXIMUM_PROMPT_CHARACTERS: usize = 2000;
 
-/// The numbers that a parameter takes, its ends included.
+/// Seeds: torch uses the low 32 bits alone.
+pub const SEED: Bounds<u32> = Bounds {
+    minimum: 0,
+    maximum: u32::MAX,
+};
+/// Columns of the grid.
+pub const SEED_COUNT: Bounds<u32> = Bounds {
+    minimum: 1,
+    maximum: 16,
+};
+/// Steps of the base or the distilled model, and k.
+pub const STEPS: Bounds<u32> = Bounds {
+    minimum: 1,
+    maximum: 100,
+};
+/// Base steps in place of each replaced step of the distilled model.
+pub const HYBRID_BASE_STEPS: Bounds<u32> = Bounds {
+    minimum: 1,
+    maximum: 25,
+};
+/// Guidance scales.
+pub const GUIDANCE_SCALE: Bounds<f32> = Bounds {
+    minimum: 0.0,
+    maximum: 20.0,
+};
+
+/// The numbers that a parameter takes, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bounds<T> {
-    /// The smallest.
+    /// No number below this one is taken.
     pub minimum: T,
-    /// The largest.
+    /// No number above this one is taken.
     pub maximum: T,
 }
 
@@ -48,29 +77,3 @@ impl Display for Bounds<f32> {
         )
     }
 }
-
-/// Seeds: torch uses the low 32 bits alone.
-pub const SEED: Bounds<u32> = Bounds {
-    minimum: 0,
-    maximum: u32::MAX,
-};
-/// Columns of the grid.
-pub const SEED_COUNT: Bounds<u32> = Bounds {
-    minimum: 1,
-    maximum: MAXIMUM_SEED_COUNT,
-};
-/// Steps of the base or the distilled model, and k.
-pub const STEPS: Bounds<u32> = Bounds {
-    minimum: 1,
-    maximum: MAXIMUM_STEPS,
-};
-/// Base steps in place of each replaced step of the distilled model.
-pub const HYBRID_BASE_STEPS: Bounds<u32> = Bounds {
-    minimum: 1,
-    maximum: 25,
-};
-/// Guidance scales.
-pub const GUIDANCE_SCALE: Bounds<f32> = Bounds {
-    minimum: 0.0,
-    maximum: MAXIMUM_GUIDANCE_SCALE,
-};

@@ -15,11 +15,27 @@ pub enum DevicePreference {
     Cpu,
 }
 
-/// The word of a [`DevicePreference`] in links.
-pub fn device_key(device: DevicePreference) -> &'static str {
-    match device {
-        DevicePreference::Automatic => "automatic",
-        DevicePreference::WebGpu => "webgpu",
-        DevicePreference::Cpu => "cpu",
+impl DevicePreference {
+    /// Every preference.
+    pub const ALL: [DevicePreference; 3] = [
+        DevicePreference::Automatic,
+        DevicePreference::WebGpu,
+        DevicePreference::Cpu,
+    ];
+
+    /// The preference's word in links.
+    pub fn key(self) -> &'static str {
+        match self {
+            DevicePreference::Automatic => "automatic",
+            DevicePreference::WebGpu => "webgpu",
+            DevicePreference::Cpu => "cpu",
+        }
+    }
+
+    /// The preference of a [`DevicePreference::key`].
+    pub fn from_key(key: &str) -> Option<DevicePreference> {
+        DevicePreference::ALL
+            .into_iter()
+            .find(|device| device.key() == key)
     }
 }

@@ -14,10 +14,10 @@ use super::bounds::{HYBRID_BASE_STEPS, STEPS};
 
 /// Projections of a digest, and so bytes of it.
 pub const PROJECTIONS: usize = 3;
-/// How far each number of two digests may be apart: 1/32 of a latent's unit.
+/// By how much each number of two digests may differ: 1/32 of a latent's unit.
 pub const TOLERANCE: u8 = 1;
-/// The most digests of a text: as many as an image has steps where the base model takes all steps of
-/// a hybrid.
+/// The most digests of a text: the steps of an image of the hybrid, if the base model takes all of
+/// them.
 pub const MAXIMUM_DIGESTS: usize = STEPS.maximum as usize * HYBRID_BASE_STEPS.maximum as usize;
 /// The digits of base 64 for addresses (RFC 4648, section 5).
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -63,8 +63,8 @@ impl StepDigest {
 /// What a run's digests say beside those of another machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Agreement {
-    /// The first so many steps agree, and no step has differed.
-    So(usize),
+    /// This number of steps agree, from the first, and no step has differed.
+    Agrees(usize),
     /// This step, counted from 1, is the first that differs.
     DiffersFrom(usize),
 }
@@ -78,7 +78,7 @@ pub fn compare(ours: &[StepDigest], theirs: &[StepDigest]) -> Agreement {
         .position(|(ours, theirs)| !ours.agrees_with(*theirs))
     {
         Some(index) => Agreement::DiffersFrom(index + 1),
-        None => Agreement::So(length),
+        None => Agreement::Agrees(length),
     }
 }
 
@@ -94,7 +94,7 @@ pub fn to_text(digests: &[StepDigest]) -> String {
     text
 }
 
-/// The digests of such a text; none where it isn't one, is empty, or has more than
+/// The digests of a text of [`to_text`]; none where it is of another form, empty, or has more than
 /// [`MAXIMUM_DIGESTS`].
 pub fn from_text(text: &str) -> Option<Vec<StepDigest>> {
     let (digests, rest) = text.as_bytes().as_chunks::<DIGITS_OF_DIGEST>();
@@ -112,7 +112,7 @@ pub fn from_text(text: &str) -> Option<Vec<StepDigest>> {
     digests.iter().map(read).collect()
 }
 
-/// Steele, Lea and Flood's generator, of which the directions are made: the same on every machine.
+/// Steele, Lea and Flood's generator, which makes the directions: the same on every machine.
 struct SplitMix64(u64);
 
 impl SplitMix64 {
@@ -165,13 +165,13 @@ mod tests {
     fn the_first_step_that_differs_is_named() {
         let steps = |seeds: [u64; 3]| seeds.map(|seed| StepDigest::of(&latent(seed)));
         let theirs = steps([1, 2, 3]);
-        assert_eq!(compare(&steps([1, 2, 3]), &theirs), Agreement::So(3));
+        assert_eq!(compare(&steps([1, 2, 3]), &theirs), Agreement::Agrees(3));
         assert_eq!(
             compare(&steps([1, 7, 3]), &theirs),
             Agreement::DiffersFrom(2)
         );
-        assert_eq!(compare(&theirs[..1], &theirs), Agreement::So(1));
-        assert_eq!(compare(&theirs, &[]), Agreement::So(0));
+        assert_eq!(compare(&theirs[..1], &theirs), Agreement::Agrees(1));
+        assert_eq!(compare(&theirs, &[]), Agreement::Agrees(0));
     }
 
     #[test]

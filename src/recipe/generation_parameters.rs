@@ -332,16 +332,14 @@ mod tests {
             seed: u32::MAX,
             seed_count: 2,
             modes: Mode::ALL.to_vec(),
-            axis: Axis::Modes,
             k: 1,
             hybrid_base_guidance: 0.5,
             hybrid_base_steps: 6,
             base_steps: 25,
             base_guidance: 5.0,
-            base_scheduler: None,
             distilled_steps: 4,
             distilled_guidance: 0.0,
-            distilled_scheduler: None,
+            ..Recipe::default()
         }
     }
 

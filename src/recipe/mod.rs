@@ -3,28 +3,21 @@
 pub mod bounds;
 pub mod device;
 pub mod digest;
+mod excerpt;
 pub mod generation_parameters;
 pub mod link;
 pub mod pair_address;
+pub mod parameters;
+pub mod partial;
 #[cfg(test)]
 pub(crate) mod random;
 pub mod saved_recipe;
 pub mod taken_over;
+pub mod validate;
 
 use serde::{Deserialize, Serialize};
 
 use crate::sampler::SchedulerClass;
-
-/// The largest number of seeds in one run.
-pub const MAXIMUM_SEED_COUNT: u32 = 16;
-/// The largest number of rows in one run.
-pub const MAXIMUM_ROWS: usize = 8;
-/// The largest number of sampling steps of one image.
-pub const MAXIMUM_STEPS: u32 = 100;
-/// The largest guidance scale that the page offers.
-pub const MAXIMUM_GUIDANCE_SCALE: f32 = 20.0;
-/// The longest prompt, in characters; the text encoders read no more than 75 tokens of it.
-pub const MAXIMUM_PROMPT_CHARACTERS: usize = 2000;
 
 /// Which model takes which steps of an image: the rows of the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -145,7 +138,10 @@ pub struct CellAddress {
 }
 
 /// The whole recipe of a grid: a row per mode and what the axis makes of it, a column per seed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+///
+/// [`parameters::PARAMETERS`] has an entry for each field. The default of a recipe is empty and can't
+/// be drawn; it is what a recipe is read into.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
     /// What to draw.
     pub prompt: String,
@@ -154,7 +150,7 @@ pub struct Recipe {
     /// The first column's seed; the others count up from it. A seed here is a seed of
     /// `torch.manual_seed`, which uses its low 32 bits alone.
     pub seed: u32,
-    /// Number of columns, from 1 to [`MAXIMUM_SEED_COUNT`].
+    /// Number of columns.
     pub seed_count: u32,
     /// The modes of the rows, at least one, in the order of [`Mode::ALL`].
     pub modes: Vec<Mode>,
@@ -256,166 +252,4 @@ impl Recipe {
     pub fn has_cell(&self, cell: CellAddress) -> bool {
         (cell.row as usize) < self.row_count() && cell.column < self.seed_count
     }
-
-    /// Whether every number is within its bounds; the engine refuses a recipe that is not.
-    ///
-    /// # Errors
-    /// The first bound that is broken, as a sentence.
-    pub fn validate(&self) -> Result<(), RecipeError> {
-        let bounds = |name, value: u32, minimum, maximum| {
-            if (minimum..=maximum).contains(&value) {
-                Ok(())
-            } else {
-                Err(RecipeError::OutOfBounds {
-                    name,
-                    value: value.to_string(),
-                    minimum: minimum.to_string(),
-                    maximum: maximum.to_string(),
-                })
-            }
-        };
-        let scale = |name, value: f32| {
-            if (0.0..=MAXIMUM_GUIDANCE_SCALE).contains(&value) {
-                Ok(())
-            } else {
-                Err(RecipeError::OutOfBounds {
-                    name,
-                    value: value.to_string(),
-                    minimum: "0".into(),
-                    maximum: MAXIMUM_GUIDANCE_SCALE.to_string(),
-                })
-            }
-        };
-        let further: &[String] = match &self.axis {
-            Axis::Prompts(further) => further,
-            _ => &[],
-        };
-        for prompt in [&self.prompt, &self.negative_prompt]
-            .into_iter()
-            .chain(further)
-        {
-            let characters = prompt.chars().count();
-            if characters > MAXIMUM_PROMPT_CHARACTERS {
-                return Err(RecipeError::PromptTooLong { characters });
-            }
-        }
-        if self.modes.is_empty() {
-            return Err(RecipeError::NoMode);
-        }
-        let spreads_hybrid = matches!(self.axis, Axis::K(_) | Axis::BaseGuidance(_));
-        if spreads_hybrid && !self.modes.contains(&Mode::Hybrid) {
-            return Err(RecipeError::NoHybrid);
-        }
-        let has_values = match &self.axis {
-            Axis::Modes => true,
-            Axis::K(values) => !values.is_empty(),
-            Axis::BaseGuidance(values) => !values.is_empty(),
-            Axis::Prompts(further) => !further.is_empty(),
-        };
-        if !has_values {
-            return Err(RecipeError::NoValues);
-        }
-        let row_count = self.row_count();
-        if row_count > MAXIMUM_ROWS {
-            return Err(RecipeError::TooManyRows { rows: row_count });
-        }
-        let rows = self.rows();
-        let repeated = (1..rows.len()).find(|index| {
-            rows[..*index]
-                .iter()
-                .any(|row| row.key() == rows[*index].key())
-        });
-        if let Some(index) = repeated {
-            return Err(RecipeError::RepeatedRow {
-                row: rows[index].key(),
-            });
-        }
-        bounds(
-            "The number of seeds",
-            self.seed_count,
-            1,
-            MAXIMUM_SEED_COUNT,
-        )?;
-        bounds(
-            "The number of base steps",
-            self.base_steps,
-            1,
-            MAXIMUM_STEPS,
-        )?;
-        bounds(
-            "The number of distilled steps",
-            self.distilled_steps,
-            1,
-            MAXIMUM_STEPS,
-        )?;
-        scale("The base guidance scale", self.base_guidance)?;
-        for row in &rows {
-            scale("The hybrid's base guidance scale", row.hybrid_base_guidance)?;
-        }
-        scale("The distilled guidance scale", self.distilled_guidance)?;
-        for row in rows.iter().filter(|row| row.mode == Mode::Hybrid) {
-            bounds("k", row.k, 1, self.distilled_steps)?;
-            bounds(
-                "The number of base steps per replaced step",
-                self.hybrid_base_steps,
-                1,
-                25,
-            )?;
-        }
-        if self.modes.contains(&Mode::SkipFirstStep) {
-            bounds(
-                "The number of distilled steps of skip-first-step",
-                self.distilled_steps,
-                2,
-                MAXIMUM_STEPS,
-            )?;
-        }
-        Ok(())
-    }
-}
-
-/// Why a recipe can't be run.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum RecipeError {
-    /// A number outside of its bounds.
-    #[error("{name} is {value}; it has to be between {minimum} and {maximum}.")]
-    OutOfBounds {
-        /// What the number is, as the beginning of a sentence.
-        name: &'static str,
-        /// The number that was given.
-        value: String,
-        /// The smallest that is allowed.
-        minimum: String,
-        /// The largest that is allowed.
-        maximum: String,
-    },
-    /// A prompt over [`MAXIMUM_PROMPT_CHARACTERS`].
-    #[error("A prompt has {characters} characters; {MAXIMUM_PROMPT_CHARACTERS} are the most.")]
-    PromptTooLong {
-        /// How many it has.
-        characters: usize,
-    },
-    /// No row to draw.
-    #[error("No mode is chosen: tick at least one of base, distilled, hybrid and skip-first-step.")]
-    NoMode,
-    /// An axis of the hybrid without the hybrid.
-    #[error(
-        "The rows differ in the hybrid's setting: tick the hybrid too, or let them differ in nothing else."
-    )]
-    NoHybrid,
-    /// An axis without a value.
-    #[error("The rows are to differ in a setting, but no value of it is given: give at least one.")]
-    NoValues,
-    /// More rows than [`MAXIMUM_ROWS`].
-    #[error("The grid would have {rows} rows; {MAXIMUM_ROWS} are the most.")]
-    TooManyRows {
-        /// How many it would have.
-        rows: usize,
-    },
-    /// Two rows of the same mode with the same value.
-    #[error("The row {row} is there twice: give each value once.")]
-    RepeatedRow {
-        /// [`Row::key`].
-        row: String,
-    },
 }

@@ -1,6 +1,7 @@
 //! A seeded source of test data: the same numbers on every run.
 
-use super::{Axis, MAXIMUM_ROWS, MAXIMUM_SEED_COUNT, Mode, Recipe};
+use super::bounds::{HYBRID_BASE_STEPS, MAXIMUM_ROWS, SEED_COUNT, STEPS};
+use super::{Axis, Mode, Recipe};
 use crate::sampler::SchedulerClass;
 
 /// Steele, Lea and Flood's SplitMix64.
@@ -89,7 +90,7 @@ impl Random {
         if kind == 3 && modes.len() * 2 > MAXIMUM_ROWS {
             modes.truncate(1);
         }
-        let distilled_steps = 1 + self.up_to(99);
+        let distilled_steps = 1 + self.up_to(STEPS.maximum - 1);
         let most = MAXIMUM_ROWS + 1 - modes.len();
         let axis = match kind {
             0 => Axis::Modes,
@@ -104,13 +105,13 @@ impl Random {
             prompt: self.prompt(),
             negative_prompt: self.prompt(),
             seed: self.next() as u32,
-            seed_count: self.up_to(MAXIMUM_SEED_COUNT),
+            seed_count: self.up_to(SEED_COUNT.maximum),
             modes,
             axis,
             k: self.up_to(distilled_steps),
             hybrid_base_guidance: self.scale(),
-            hybrid_base_steps: self.up_to(25),
-            base_steps: self.up_to(100),
+            hybrid_base_steps: self.up_to(HYBRID_BASE_STEPS.maximum),
+            base_steps: self.up_to(STEPS.maximum),
             base_guidance: self.scale(),
             base_scheduler: self.scheduler(),
             distilled_steps,

@@ -3,10 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::{Bounds, GUIDANCE_SCALE, HYBRID_BASE_STEPS, STEPS};
-use super::link::excerpt;
+use super::excerpt::excerpt;
 use super::pair_address::is_on_own_host;
-use super::{CellAddress, Mode, Recipe, RecipeError};
+use super::parameters::in_order;
+use super::validate::RecipeError;
+use super::{CellAddress, Recipe};
 
 /// Raised when a recipe comes to mean something else.
 pub const RECIPE_VERSION: u32 = 1;
@@ -66,13 +67,8 @@ impl SavedRecipe {
         }
         let mut saved: SavedRecipe = serde_json::from_str(text).map_err(unreadable)?;
         saved.recipe.validate()?;
-        within_bounds_of_controls(&saved.recipe)?;
         // Rows come in this order whatever the list says; comparisons of recipes look at the list.
-        let chosen = std::mem::take(&mut saved.recipe.modes);
-        saved.recipe.modes = Mode::ALL
-            .into_iter()
-            .filter(|mode| chosen.contains(mode))
-            .collect();
+        saved.recipe.modes = in_order(&saved.recipe.modes);
         if !is_on_own_host(&saved.pair) {
             return Err(SavedRecipeError::Pair {
                 pair: excerpt(&saved.pair),
@@ -94,37 +90,6 @@ impl SavedRecipe {
 #[derive(Deserialize)]
 struct Versioned {
     version: u32,
-}
-
-/// The bounds of numbers that no row of this recipe needs, so that [`Recipe::validate`] lets them
-/// be anything: the page's fields and links show them all the same.
-fn within_bounds_of_controls(recipe: &Recipe) -> Result<(), RecipeError> {
-    fn check<T: PartialOrd + ToString>(
-        name: &'static str,
-        value: T,
-        bounds: Bounds<T>,
-    ) -> Result<(), RecipeError> {
-        if bounds.contain(&value) {
-            return Ok(());
-        }
-        Err(RecipeError::OutOfBounds {
-            name,
-            value: value.to_string(),
-            minimum: bounds.minimum.to_string(),
-            maximum: bounds.maximum.to_string(),
-        })
-    }
-    check("k", recipe.k, STEPS)?;
-    check(
-        "The number of base steps per replaced step",
-        recipe.hybrid_base_steps,
-        HYBRID_BASE_STEPS,
-    )?;
-    check(
-        "The hybrid's base guidance scale",
-        recipe.hybrid_base_guidance,
-        GUIDANCE_SCALE,
-    )
 }
 
 /// Why a text is no recipe.
@@ -177,6 +142,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::recipe::Mode;
     use crate::recipe::random::Random;
 
     /// A saved recipe as JSON, to be changed.

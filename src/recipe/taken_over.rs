@@ -1,7 +1,6 @@
 //! What of another program's picture goes into the controls.
 
-use super::MAXIMUM_PROMPT_CHARACTERS;
-use super::bounds::{SEED, STEPS};
+use super::bounds::{MAXIMUM_PROMPT_CHARACTERS, SEED, STEPS};
 use super::generation_parameters::ReadParameters;
 
 /// What is taken over, each none where it is to stay as it was.

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LatentScale, Scheduler};
+use super::scheduler::{LatentScale, Scheduler};
 
 /// The two models of a pair.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{ModelRole, Plan, TorchGenerator};
+use super::noise::TorchGenerator;
+use super::plan::{ModelRole, Plan};
 
 /// The state of one image between two steps: a latent, its position in the plan, and the generator
 /// that its noise comes from.

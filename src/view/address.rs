@@ -6,6 +6,7 @@ use crate::recipe::bounds::{SEED, SEED_COUNT};
 use crate::recipe::device::DevicePreference;
 use crate::recipe::digest::StepDigest;
 use crate::recipe::link::Link;
+use crate::recipe::parameters::{PARAMETERS, place};
 use crate::recipe::saved_recipe::SavedRecipe;
 use crate::recipe::{Mode, Recipe};
 
@@ -100,8 +101,8 @@ impl Address {
     /// The prompt and the negative prompt of the link: they don't wait for the pair, and neither has
     /// the visitor to.
     pub fn prompts(&self) -> [String; 2] {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        [text(&self.link.prompt), text(&self.link.negative_prompt)]
+        let recipe = self.link.recipe.values();
+        [recipe.prompt.clone(), recipe.negative_prompt.clone()]
     }
 
     /// Another link has come into the address: where the engine is to turn, if it is to, and a
@@ -119,16 +120,31 @@ impl Address {
     /// seeds and the rows. The hash to write at once, so that a reload asks for the same pair, also
     /// where it can't be loaded.
     pub fn choose_pair(&mut self, pair: String, typed: Typed) -> (Turn, String) {
+        let seed = SEED.parse(&typed.seed);
+        let seed_count = SEED_COUNT.parse(&typed.seed_count);
+        let is_kept = [
+            (place::PROMPT, true),
+            (place::NEGATIVE_PROMPT, true),
+            (place::SEED, seed.is_some()),
+            (place::SEED_COUNT, seed_count.is_some()),
+            (place::MODES, !typed.modes.is_empty()),
+        ];
+        let kept = Recipe {
+            prompt: typed.prompt,
+            negative_prompt: typed.negative_prompt,
+            seed: seed.unwrap_or_default(),
+            seed_count: seed_count.unwrap_or_default(),
+            modes: typed.modes,
+            ..Recipe::default()
+        };
         self.link = Link {
             pair: on_page(pair),
             device: self.link.device,
-            prompt: Some(typed.prompt),
-            negative_prompt: Some(typed.negative_prompt),
-            seed: SEED.parse(&typed.seed),
-            seed_count: SEED_COUNT.parse(&typed.seed_count),
-            modes: Some(typed.modes).filter(|modes| !modes.is_empty()),
             ..Link::default()
         };
+        for (place, _) in is_kept.into_iter().filter(|(_, is_kept)| *is_kept) {
+            self.link.recipe.copy(&PARAMETERS[place], &kept);
+        }
         self.is_chosen = true;
         (self.turn(), self.link.to_string())
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::Vocabulary;
+use super::entries::Vocabulary;
 use super::text::{distance, fold, forms, words};
 
 /// The most words that are named as near to one that the pair never saw.
@@ -13,7 +13,7 @@ const MAXIMUM_NEAR_WORDS: usize = 3;
 #[derive(Clone, Debug)]
 pub struct Lookup {
     vocabulary: Vocabulary,
-    /// Of each thing, in order: its names, the listed one first.
+    /// The names of each thing, in the vocabulary's order, the listed one first.
     pub(super) things: Vec<Vec<Name>>,
     pub(super) styles: Vec<Name>,
     pub(super) backgrounds: Vec<Name>,
@@ -209,7 +209,7 @@ fn parts(word: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vocabulary::tests::vocabulary;
+    use crate::vocabulary::entries::tests::vocabulary;
 
     fn unknown(prompt: &str) -> Vec<String> {
         let unknown = Lookup::new(vocabulary()).unknown_words(prompt, None);

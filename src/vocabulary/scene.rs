@@ -1,4 +1,4 @@
-//! A prompt as a thing, a style and a background, of which one can be exchanged for another.
+//! A prompt as a thing, a style and a background: one of the three can be exchanged.
 
 use super::lookup::{Lookup, Name};
 use super::text::{fold, words};
@@ -11,7 +11,7 @@ pub struct Scene {
     background: Option<String>,
 }
 
-/// A part of a scene.
+/// What of a scene can be exchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScenePart {
     /// What is drawn.
@@ -143,7 +143,7 @@ fn name_at_the_end<'a>(words: &[String], names: &'a [Name]) -> Option<(usize, &'
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vocabulary::tests::vocabulary;
+    use crate::vocabulary::entries::tests::vocabulary;
 
     #[test]
     fn a_thing_takes_the_place_of_another_and_keeps_its_scene() {

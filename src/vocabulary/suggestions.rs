@@ -164,8 +164,8 @@ impl Lookup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vocabulary::tests::vocabulary;
-    use crate::vocabulary::{Group, Vocabulary};
+    use crate::vocabulary::entries::tests::vocabulary;
+    use crate::vocabulary::entries::{Group, Vocabulary};
 
     /// The suggestions for a prompt in which `|` marks the caret.
     fn suggest(prompt: &str) -> Vec<Suggestion> {

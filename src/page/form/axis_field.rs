@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use super::controls::{AxisKind, Controls};
-use crate::recipe::MAXIMUM_ROWS;
+use crate::recipe::bounds::MAXIMUM_ROWS;
 
 /// A choice of axis, and a field for its values.
 #[component]

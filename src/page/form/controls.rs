@@ -7,17 +7,18 @@ use std::str::FromStr;
 
 use leptos::prelude::*;
 
-use crate::recipe::bounds::{Bounds, GUIDANCE_SCALE, HYBRID_BASE_STEPS, SEED, SEED_COUNT, STEPS};
-use crate::recipe::{Axis, Mode, Recipe, RecipeError};
-use crate::sampler::SchedulerClass;
+use crate::recipe::bounds::{Bounds, GUIDANCE_SCALE, STEPS};
+use crate::recipe::parameters::{Kind, PARAMETERS, Parameter, ReadError, place};
+use crate::recipe::validate::RecipeError;
+use crate::recipe::{Axis, Mode, Recipe};
 
-/// A signal per control.
+/// A signal per control, and one for each parameter without a control: what came with a link or a
+/// saved recipe stays with the recipe.
 #[derive(Clone, Copy)]
 pub struct Controls {
-    pub prompt: RwSignal<String>,
-    pub negative_prompt: RwSignal<String>,
-    pub seed: RwSignal<String>,
-    pub seed_count: RwSignal<String>,
+    /// The text of each parameter, as links spell it, by its place in [`PARAMETERS`]. Modes and axis
+    /// have signals of their own.
+    texts: [RwSignal<String>; PARAMETERS.len()],
     pub modes: RwSignal<Vec<Mode>>,
     pub axis_kind: RwSignal<AxisKind>,
     /// Numbers with commas between them.
@@ -26,48 +27,43 @@ pub struct Controls {
     pub base_guidance_values: RwSignal<String>,
     /// A prompt per line.
     pub further_prompts: RwSignal<String>,
-    pub k: RwSignal<String>,
-    pub hybrid_base_guidance: RwSignal<String>,
-    pub hybrid_base_steps: RwSignal<String>,
-    pub base_steps: RwSignal<String>,
-    pub base_guidance: RwSignal<String>,
-    pub base_scheduler: RwSignal<Option<SchedulerClass>>,
-    pub distilled_steps: RwSignal<String>,
-    pub distilled_guidance: RwSignal<String>,
-    pub distilled_scheduler: RwSignal<Option<SchedulerClass>>,
 }
 
 impl Controls {
     /// Empty controls; [`Controls::fill`] gives them their values.
     pub fn new() -> Self {
         Controls {
-            prompt: RwSignal::default(),
-            negative_prompt: RwSignal::default(),
-            seed: RwSignal::default(),
-            seed_count: RwSignal::default(),
+            texts: std::array::from_fn(|_| RwSignal::default()),
             modes: RwSignal::default(),
             axis_kind: RwSignal::default(),
             k_values: RwSignal::default(),
             base_guidance_values: RwSignal::default(),
             further_prompts: RwSignal::default(),
-            k: RwSignal::default(),
-            hybrid_base_guidance: RwSignal::default(),
-            hybrid_base_steps: RwSignal::default(),
-            base_steps: RwSignal::default(),
-            base_guidance: RwSignal::default(),
-            base_scheduler: RwSignal::default(),
-            distilled_steps: RwSignal::default(),
-            distilled_guidance: RwSignal::default(),
-            distilled_scheduler: RwSignal::default(),
         }
+    }
+
+    /// The text of the parameter at a place in [`PARAMETERS`].
+    pub const fn text(&self, place: usize) -> RwSignal<String> {
+        self.texts[place]
+    }
+
+    /// What to draw.
+    pub fn prompt(&self) -> RwSignal<String> {
+        self.text(place::PROMPT)
+    }
+
+    /// What to keep away from.
+    pub fn negative_prompt(&self) -> RwSignal<String> {
+        self.text(place::NEGATIVE_PROMPT)
     }
 
     /// Sets every control.
     pub fn fill(&self, recipe: Recipe) {
-        self.prompt.set(recipe.prompt);
-        self.negative_prompt.set(recipe.negative_prompt);
-        self.seed.set(recipe.seed.to_string());
-        self.seed_count.set(recipe.seed_count.to_string());
+        for (parameter, text) in PARAMETERS.iter().zip(self.texts) {
+            if let Some(value) = parameter.spell(&recipe) {
+                text.set(value);
+            }
+        }
         self.modes.set(recipe.modes);
         match recipe.axis {
             Axis::Modes => self.axis_kind.set(AxisKind::Modes),
@@ -84,51 +80,20 @@ impl Controls {
                 self.further_prompts.set(further.join("\n"));
             }
         }
-        self.k.set(recipe.k.to_string());
-        self.hybrid_base_guidance
-            .set(recipe.hybrid_base_guidance.to_string());
-        self.hybrid_base_steps
-            .set(recipe.hybrid_base_steps.to_string());
-        self.base_steps.set(recipe.base_steps.to_string());
-        self.base_guidance.set(recipe.base_guidance.to_string());
-        self.base_scheduler.set(recipe.base_scheduler);
-        self.distilled_steps.set(recipe.distilled_steps.to_string());
-        self.distilled_guidance
-            .set(recipe.distilled_guidance.to_string());
-        self.distilled_scheduler.set(recipe.distilled_scheduler);
     }
 
     /// The recipe that the controls spell; follows every one of them.
     pub fn recipe(&self) -> Result<Recipe, ControlsError> {
-        let recipe = Recipe {
-            prompt: self.prompt.get(),
-            negative_prompt: self.negative_prompt.get(),
-            seed: number("The seed", self.seed, SEED)?,
-            seed_count: number("The number of seeds", self.seed_count, SEED_COUNT)?,
-            modes: self.modes.get(),
-            axis: self.axis()?,
-            k: number("k", self.k, STEPS)?,
-            hybrid_base_guidance: number(
-                "The hybrid's base guidance",
-                self.hybrid_base_guidance,
-                GUIDANCE_SCALE,
-            )?,
-            hybrid_base_steps: number(
-                "The number of base steps per replaced step",
-                self.hybrid_base_steps,
-                HYBRID_BASE_STEPS,
-            )?,
-            base_steps: number("The number of base steps", self.base_steps, STEPS)?,
-            base_guidance: number("The base guidance", self.base_guidance, GUIDANCE_SCALE)?,
-            base_scheduler: self.base_scheduler.get(),
-            distilled_steps: number("The number of distilled steps", self.distilled_steps, STEPS)?,
-            distilled_guidance: number(
-                "The distilled guidance",
-                self.distilled_guidance,
-                GUIDANCE_SCALE,
-            )?,
-            distilled_scheduler: self.distilled_scheduler.get(),
-        };
+        let mut recipe = Recipe::default();
+        for (parameter, text) in PARAMETERS.iter().zip(self.texts) {
+            match &parameter.kind {
+                Kind::Modes(field) => field.set(&mut recipe, self.modes.get()),
+                Kind::Axis(field) => field.set(&mut recipe, self.axis()?),
+                Kind::Prompt(_) | Kind::Whole(..) | Kind::Number(..) | Kind::Scheduler(_) => text
+                    .with(|text| parameter.read(text, &mut recipe))
+                    .map_err(|error| ControlsError::of(parameter, error))?,
+            }
+        }
         recipe.validate()?;
         Ok(recipe)
     }
@@ -192,7 +157,7 @@ impl AxisKind {
         AxisKind::ALL.into_iter().find(|kind| kind.key() == key)
     }
 
-    /// What it is called.
+    /// The option's text, which goes on "Rows differ in".
     pub fn label(self) -> &'static str {
         match self {
             AxisKind::Modes => "the mode alone",
@@ -211,7 +176,7 @@ fn list<T: Display>(values: &[T]) -> String {
 
 /// The numbers in a field; empty places between two commas don't count.
 fn numbers<T>(
-    label: &'static str,
+    subject: &'static str,
     text: RwSignal<String>,
     bounds: Bounds<T>,
 ) -> Result<Vec<T>, ControlsError>
@@ -224,8 +189,8 @@ where
             .map(str::trim)
             .filter(|part| !part.is_empty())
             .map(|part| {
-                bounds.parse(part).ok_or_else(|| ControlsError::Number {
-                    label,
+                bounds.parse(part).ok_or_else(|| ControlsError::Value {
+                    subject,
                     expected: bounds.to_string(),
                 })
             })
@@ -233,33 +198,30 @@ where
     })
 }
 
-/// The number in a field.
-fn number<T>(
-    label: &'static str,
-    text: RwSignal<String>,
-    bounds: Bounds<T>,
-) -> Result<T, ControlsError>
-where
-    T: FromStr + PartialOrd,
-    Bounds<T>: Display,
-{
-    text.with(|text| bounds.parse(text))
-        .ok_or_else(|| ControlsError::Number {
-            label,
-            expected: bounds.to_string(),
-        })
-}
-
 /// Why the controls spell no recipe.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ControlsError {
-    /// A field that holds no number within its bounds.
-    #[error("{label} has to be {expected}.")]
-    Number {
-        label: &'static str,
+    /// A field that holds no value of its parameter, such as no number within the bounds.
+    #[error("{subject} has to be {expected}.")]
+    Value {
+        subject: &'static str,
         expected: String,
     },
-    /// Numbers that don't go together.
+    /// Values that don't go together.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
+}
+
+impl ControlsError {
+    fn of(parameter: &Parameter, error: ReadError) -> Self {
+        match error {
+            ReadError::NoValue => ControlsError::Value {
+                subject: parameter.subject,
+                expected: parameter.values(),
+            },
+            ReadError::PromptTooLong { characters } => {
+                RecipeError::PromptTooLong { characters }.into()
+            }
+        }
+    }
 }

@@ -11,12 +11,12 @@ use crate::vocabulary::{Lookup, Scene, ScenePart, Thing};
 type Listed = (String, Vec<String>);
 
 /// A disclosure with the groups of things, the styles and the backgrounds; nothing where the pair has
-/// no vocabulary. What is closed is not made: a thousand buttons take their time.
+/// no vocabulary. Buttons are made when their group is opened: a thousand of them take their time.
 #[component]
 pub fn KnownWords(
     prompt: RwSignal<String>,
     #[prop(into)] lookup: Signal<Option<Arc<Lookup>>>,
-    /// Of the disclosure, for whoever opens it.
+    /// The disclosure, which other parts of the page open too.
     disclosure: NodeRef<Details>,
 ) -> impl IntoView {
     let open = RwSignal::new(false);
@@ -89,7 +89,7 @@ fn Lists(
 #[component]
 fn GroupList(
     lookup: Arc<Lookup>,
-    /// Of the group.
+    /// The group's place in the vocabulary.
     index: usize,
     scene: Memo<Scene>,
     on_choose: Callback<(ScenePart, String)>,
@@ -135,8 +135,8 @@ fn Chips(
     on_choose: Callback<(ScenePart, String)>,
 ) -> impl IntoView {
     let chip = move |(name, synonyms): Listed| {
-        let (said, chosen) = (name.clone(), name.clone());
-        let is_said = move || scene.with(|scene| scene.is(part, &said)).then_some("true");
+        let (shown, chosen) = (name.clone(), name.clone());
+        let is_current = move || scene.with(|scene| scene.is(part, &shown)).then_some("true");
         let title = (!synonyms.is_empty()).then(|| format!("also {}", synonyms.join(", ")));
         view! {
             <li>
@@ -144,7 +144,7 @@ fn Chips(
                     type="button"
                     class="chip"
                     title=title
-                    aria-current=is_said
+                    aria-current=is_current
                     on:click=move |_| on_choose.run((part, chosen.clone()))
                 >
                     {name}

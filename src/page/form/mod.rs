@@ -9,6 +9,7 @@ pub mod mode_toggles;
 pub mod number_field;
 pub mod open_picture;
 pub mod pair_field;
+pub mod parameter_field;
 pub mod prompt_combobox;
 pub mod prompt_fields;
 pub mod scheduler_field;

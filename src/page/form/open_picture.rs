@@ -17,21 +17,21 @@ use crate::recipe::saved_recipe::SavedRecipe;
 /// The largest file that is read, in bytes.
 const MAXIMUM_FILE_BYTES: f64 = 64e6;
 
-/// The largest manifest that is read, in bytes: the bundled ones have a thousandth of it.
+/// The largest manifest that is read, in bytes: a thousand times the bundled ones.
 const MAXIMUM_MANIFEST_BYTES: f64 = 16e6;
 
-/// What a file is.
+/// What is read from a file.
 enum Found {
-    /// A picture of this page.
+    /// The recipe in a picture of this page.
     Recipe(Box<SavedRecipe>),
-    /// A picture of another program.
+    /// What another program says in its picture.
     Parameters(ReadParameters),
     /// The text of a pair's manifest.
     Manifest(String),
 }
 
-/// A button to choose a picture with, and the whole page as a place to drop one at. Of what can't be
-/// used `on_problem` gets a sentence, and nothing else happens.
+/// A button to choose a picture with, and the whole page as a place to drop one at. `on_problem` gets
+/// a sentence about a file that can't be used, and nothing else happens.
 #[component]
 pub fn OpenPicture(
     on_open: Callback<SavedRecipe>,
@@ -45,7 +45,7 @@ pub fn OpenPicture(
     let is_dragging = RwSignal::new(false);
     // What became of the last file, for those who can't see the fields change.
     let opened = RwSignal::new(None::<String>);
-    // Counts the files: only the last one counts when two are read at once.
+    // The number of the last file: when two are read at once, the earlier one is dropped.
     let latest = StoredValue::new(0u32);
 
     let open = move |file: File| {
@@ -82,7 +82,7 @@ pub fn OpenPicture(
         }
     });
     let dragleave = window_event_listener(ev::dragleave, move |event| {
-        // From one element to another it stays on the page.
+        // A drag that goes from one element to another stays on the page.
         if event.related_target().is_none() {
             is_dragging.set(false);
         }
@@ -147,7 +147,7 @@ pub fn OpenPicture(
                 {opened}
             </p>
         </div>
-        // Beside the whole page: parts of it lie one above the other.
+        // Outside of the form, whose parts would lie above it.
         <Portal>
             {move || {
                 is_dragging

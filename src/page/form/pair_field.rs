@@ -6,7 +6,7 @@ use leptos::prelude::*;
 #[derive(Clone, PartialEq)]
 pub struct Choice {
     pub name: String,
-    /// Of its manifest, relative to the page.
+    /// The address of its manifest, relative to the page.
     pub address: String,
 }
 

@@ -8,13 +8,13 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, HtmlTextAreaElement};
 
-use crate::recipe::MAXIMUM_PROMPT_CHARACTERS;
+use crate::recipe::bounds::MAXIMUM_PROMPT_CHARACTERS;
 use crate::vocabulary::{Lookup, Suggestion, to_byte_index, to_utf16_index};
 
 /// Id of the list.
 const LIST: &str = "prompt-suggestions";
 
-/// Who types no letter for so long has typed the word.
+/// After this long without another letter the word is taken as whole.
 const PAUSE: Duration = Duration::from_millis(800);
 
 /// The field with its list. Enter generates, or takes the suggestion that an arrow key has chosen;
@@ -80,7 +80,7 @@ pub fn PromptCombobox(
         prompt.set(text);
     };
 
-    // Past either end of the list is the field.
+    // The arrow past either end of the list goes back to the field.
     let choose = move |backwards: bool| {
         let count = suggestions.with_untracked(Vec::len);
         let next = match (active.get_untracked(), backwards) {
@@ -123,7 +123,7 @@ pub fn PromptCombobox(
                 event.prevent_default();
                 choose(key == "ArrowUp");
             }
-            // The page's own Escape, which cancels, leaves alone what is handled here.
+            // The page's own Escape, which cancels, ignores an event that is handled here.
             "Escape" if is_open.get_untracked() => {
                 event.prevent_default();
                 close();

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 
 use super::prompt_combobox::PromptCombobox;
 use super::unknown_words::UnknownWords;
-use crate::recipe::MAXIMUM_PROMPT_CHARACTERS;
+use crate::recipe::bounds::MAXIMUM_PROMPT_CHARACTERS;
 use crate::vocabulary::Lookup;
 
 /// The two prompts. Enter generates; Shift+Enter starts a new line.

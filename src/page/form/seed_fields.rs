@@ -2,20 +2,21 @@
 
 use leptos::prelude::*;
 
-use super::number_field::NumberField;
-use crate::recipe::bounds::{SEED, SEED_COUNT};
+use super::controls::Controls;
+use super::parameter_field::ParameterField;
+use crate::recipe::parameters::place;
 
 /// The first seed with a dice, and how many.
 #[component]
-pub fn SeedFields(seed: RwSignal<String>, seed_count: RwSignal<String>) -> impl IntoView {
+pub fn SeedFields(controls: Controls) -> impl IntoView {
     let roll = move |_| {
         // In [0, 2^32): the cast drops the fraction.
         let number = (js_sys::Math::random() * 4_294_967_296.0) as u32;
-        seed.set(number.to_string());
+        controls.text(place::SEED).set(number.to_string());
     };
     view! {
         <div class="seeds">
-            <NumberField label="First seed" handle="seed" value=seed bounds=SEED step="1" />
+            <ParameterField controls=controls place=place::SEED label="First seed" />
             <button type="button" class="dice" on:click=roll aria-label="Roll another seed" title="Roll another seed">
                 <svg viewBox="0 0 24 24" width="20" height="20" aria-hidden="true">
                     <rect x="3" y="3" width="18" height="18" rx="4" fill="none" stroke="currentColor" stroke-width="2" />
@@ -26,13 +27,7 @@ pub fn SeedFields(seed: RwSignal<String>, seed_count: RwSignal<String>) -> impl 
                     <circle cx="16" cy="16" r="1.6" fill="currentColor" />
                 </svg>
             </button>
-            <NumberField
-                label="Seeds"
-                handle="seed-count"
-                value=seed_count
-                bounds=SEED_COUNT
-                step="1"
-            />
+            <ParameterField controls=controls place=place::SEED_COUNT label="Seeds" />
         </div>
     }
 }

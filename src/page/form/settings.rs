@@ -3,10 +3,62 @@
 use leptos::prelude::*;
 
 use super::controls::Controls;
-use super::number_field::NumberField;
-use super::scheduler_field::SchedulerField;
+use super::parameter_field::ParameterField;
 use crate::protocol::engine::PairInfo;
-use crate::recipe::bounds::{GUIDANCE_SCALE, HYBRID_BASE_STEPS, STEPS};
+use crate::recipe::parameters::place_of;
+
+/// A parameter's control.
+struct Row {
+    /// The parameter's place in [`PARAMETERS`](crate::recipe::parameters::PARAMETERS).
+    place: usize,
+    label: &'static str,
+    help: &'static str,
+}
+
+const fn row(name: &str, label: &'static str, help: &'static str) -> Row {
+    Row {
+        place: place_of(name),
+        label,
+        help,
+    }
+}
+
+const HYBRID: [Row; 3] = [
+    row("k", "k", "distilled steps that the base model takes over"),
+    row(
+        "base-guidance",
+        "Base guidance",
+        "for those steps; up to 1 is no guidance",
+    ),
+    row(
+        "hybrid-base-steps",
+        "Base steps",
+        "in place of each replaced step; 1 follows the distilled schedule",
+    ),
+];
+const DISTILLED: [Row; 3] = [
+    row("distilled-steps", "Steps", ""),
+    row(
+        "distilled-guidance",
+        "Guidance",
+        "of all distilled steps; above 1 doubles their time",
+    ),
+    row("distilled-scheduler", "Scheduler", ""),
+];
+const BASE: [Row; 3] = [
+    row("base-steps", "Steps", ""),
+    row(
+        "guidance",
+        "Guidance",
+        "of the base row; above 1 doubles its time",
+    ),
+    row("base-scheduler", "Scheduler", ""),
+];
+/// The place of the one help that depends on the pair, and the help where the model embeds its
+/// guidance scale.
+const DISTILLED_GUIDANCE: usize = place_of("distilled-guidance");
+const EMBEDDED_GUIDANCE: &str =
+    "this model takes it as an input: no second pass, no negative prompt";
 
 /// The settings of the base model, the distilled model and the hybrid.
 #[component]
@@ -27,94 +79,35 @@ pub fn Settings(
                 .is_some_and(|pair| pair.embeds_distilled_guidance)
         })
     });
-    let guidance_help = Signal::derive(move || {
-        if embeds_guidance.get() {
-            "this model takes it as an input: no second pass, no negative prompt"
-        } else {
-            "of all distilled steps; above 1 doubles their time"
-        }
-    });
+    let fields = move |rows: [Row; 3], own| {
+        let field = move |Row { place, label, help }: Row| {
+            let help = Signal::derive(move || {
+                if place == DISTILLED_GUIDANCE && embeds_guidance.get() {
+                    EMBEDDED_GUIDANCE
+                } else {
+                    help
+                }
+            });
+            view! {
+                <ParameterField controls=controls place=place label=label help=help own=own />
+            }
+        };
+        view! { <div class="fields">{rows.map(field).into_iter().collect_view()}</div> }
+    };
     view! {
         <details class="settings" open=open>
             <summary>"Settings"</summary>
             <fieldset class="group">
                 <legend>"Hybrid"</legend>
-                <div class="fields">
-                    <NumberField
-                        label="k"
-                        handle="k"
-                        value=controls.k
-                        bounds=STEPS
-                        step="1"
-                        help="distilled steps that the base model takes over"
-                    />
-                    <NumberField
-                        label="Base guidance"
-                        handle="base-guidance"
-                        value=controls.hybrid_base_guidance
-                        bounds=GUIDANCE_SCALE
-                        step="0.5"
-                        help="for those steps; up to 1 is no guidance"
-                    />
-                    <NumberField
-                        label="Base steps"
-                        handle="hybrid-base-steps"
-                        value=controls.hybrid_base_steps
-                        bounds=HYBRID_BASE_STEPS
-                        step="1"
-                        help="in place of each replaced step; 1 follows the distilled schedule"
-                    />
-                </div>
+                {fields(HYBRID, Signal::default())}
             </fieldset>
             <fieldset class="group model-distilled">
                 <legend>"Distilled model"</legend>
-                <div class="fields">
-                    <NumberField
-                        label="Steps"
-                        handle="distilled-steps"
-                        value=controls.distilled_steps
-                        bounds=STEPS
-                        step="1"
-                    />
-                    <NumberField
-                        label="Guidance"
-                        handle="distilled-guidance"
-                        value=controls.distilled_guidance
-                        bounds=GUIDANCE_SCALE
-                        step="0.5"
-                        help=guidance_help
-                    />
-                    <SchedulerField
-                        handle="distilled-scheduler"
-                        value=controls.distilled_scheduler
-                        own=distilled_scheduler
-                    />
-                </div>
+                {fields(DISTILLED, distilled_scheduler)}
             </fieldset>
             <fieldset class="group model-base">
                 <legend>"Base model"</legend>
-                <div class="fields">
-                    <NumberField
-                        label="Steps"
-                        handle="base-steps"
-                        value=controls.base_steps
-                        bounds=STEPS
-                        step="1"
-                    />
-                    <NumberField
-                        label="Guidance"
-                        handle="guidance"
-                        value=controls.base_guidance
-                        bounds=GUIDANCE_SCALE
-                        step="0.5"
-                        help="of the base row; above 1 doubles its time"
-                    />
-                    <SchedulerField
-                        handle="base-scheduler"
-                        value=controls.base_scheduler
-                        own=base_scheduler
-                    />
-                </div>
+                {fields(BASE, base_scheduler)}
             </fieldset>
         </details>
     }

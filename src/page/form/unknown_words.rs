@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use crate::view::units;
 use crate::vocabulary::Lookup;
 
-/// So many words are named.
+/// The most words that the note names.
 const NAMED_WORDS: usize = 3;
 
 /// The note, and words that may have been meant instead; nothing where every word is known.

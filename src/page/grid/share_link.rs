@@ -64,11 +64,11 @@ pub fn agreement(grid: &Grid, followed: &Followed) -> Option<String> {
     let cell = grid.cell(CellAddress::default())?;
     let all = followed.digests.len();
     cell.view.with(|view| match compare(&view.digests, &followed.digests) {
-        Agreement::So(0) => None,
-        Agreement::So(steps) if steps == all => Some(format!(
+        Agreement::Agrees(0) => None,
+        Agreement::Agrees(steps) if steps == all => Some(format!(
             "The first cell agrees with the link's run in all {steps} steps."
         )),
-        Agreement::So(steps) => Some(format!(
+        Agreement::Agrees(steps) => Some(format!(
             "The first cell agrees with the link's run so far: {steps} of {all} steps."
         )),
         Agreement::DiffersFrom(step) => Some(format!(

@@ -8,6 +8,7 @@ use wasm_bindgen::JsValue;
 
 use crate::page::form::controls::Controls;
 use crate::page::workers::engine::EngineClient;
+use crate::recipe::parameters::place;
 use crate::recipe::saved_recipe::SavedRecipe;
 use crate::view::address::{Address, Followed, Turn, Typed};
 
@@ -38,8 +39,8 @@ pub fn keep_in_step(
     let (first, sentences) = Address::open(&location_hash().unwrap_or_default());
     notices.set(sentences);
     let [prompt, negative_prompt] = first.prompts();
-    controls.prompt.set(prompt);
-    controls.negative_prompt.set(negative_prompt);
+    controls.prompt().set(prompt);
+    controls.negative_prompt().set(negative_prompt);
     connect(engine, &first.turn());
     // Set where the link becomes another one, so that the controls are filled anew; what else changes
     // of the address concerns nobody.
@@ -61,7 +62,7 @@ pub fn keep_in_step(
         else {
             return;
         };
-        let typed = [controls.prompt, controls.negative_prompt].map(|it| it.get_untracked());
+        let typed = [controls.prompt(), controls.negative_prompt()].map(|it| it.get_untracked());
         let [prompt, negative_prompt] = &typed;
         let filling = address
             .try_update_untracked(|address| address.fill(&defaults, [prompt, negative_prompt]));
@@ -109,10 +110,10 @@ pub fn keep_in_step(
 
     let choose_pair = Callback::new(move |pair: String| {
         let typed = Typed {
-            prompt: controls.prompt.get_untracked(),
-            negative_prompt: controls.negative_prompt.get_untracked(),
-            seed: controls.seed.get_untracked(),
-            seed_count: controls.seed_count.get_untracked(),
+            prompt: controls.prompt().get_untracked(),
+            negative_prompt: controls.negative_prompt().get_untracked(),
+            seed: controls.text(place::SEED).get_untracked(),
+            seed_count: controls.text(place::SEED_COUNT).get_untracked(),
             modes: controls.modes.get_untracked(),
         };
         let chosen = address.try_update_untracked(|address| address.choose_pair(pair, typed));
@@ -128,8 +129,8 @@ pub fn keep_in_step(
         let opened = address.try_update_untracked(|address| address.open_recipe(&saved, &current));
         notices.set(Vec::new());
         // What was typed before must not be taken for typed since.
-        controls.prompt.set(saved.recipe.prompt);
-        controls.negative_prompt.set(saved.recipe.negative_prompt);
+        controls.prompt().set(saved.recipe.prompt);
+        controls.negative_prompt().set(saved.recipe.negative_prompt);
         if let Some((turn, hash)) = opened.flatten() {
             write(&hash);
             connect(engine, &turn);

@@ -113,7 +113,7 @@ pub fn Results(
             None => {
                 view! {
                     <EmptyState
-                        prompt=controls.prompt
+                        prompt=controls.prompt()
                         on_generate=on_generate
                         on_example=on_example
                     />

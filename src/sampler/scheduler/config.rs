@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::SchedulerError;
+use super::error::SchedulerError;
 
 /// The largest number of training timesteps that a configuration may ask for; real models have 1000.
 const MAXIMUM_TRAIN_TIMESTEPS: u32 = 10_000;

@@ -1,11 +1,12 @@
 //! DDIM (Song, Meng and Ermon, "Denoising Diffusion Implicit Models"), equations 12 and 16 with
 //! eta 0.
 
+use super::config::{PredictionType, SchedulerConfig};
+use super::error::SchedulerError;
+use super::noise_schedule;
+use super::output::StepOutput;
+use super::timesteps::{self, Timesteps};
 use super::variance_preserving::{predicted_noise, predicted_original};
-use super::{
-    PredictionType, SchedulerConfig, SchedulerError, StepOutput, Timesteps, noise_schedule,
-    timesteps,
-};
 
 #[derive(Clone, Debug)]
 pub(super) struct Ddim {

@@ -1,9 +1,9 @@
 //! Ancestral sampling with Euler steps, as k-diffusion has it: every step goes further down than
 //! asked for and adds noise back up to the level that it was to reach.
 
-use super::StepOutput;
+use super::output::StepOutput;
 use super::variance_exploding::Sigmas;
-use crate::sampler::TorchGenerator;
+use crate::sampler::noise::TorchGenerator;
 
 pub(super) fn step(
     sigmas: &Sigmas,

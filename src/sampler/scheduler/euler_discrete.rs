@@ -1,7 +1,7 @@
 //! Euler's method on the probability-flow equation (Karras and others, "Elucidating the Design
 //! Space of Diffusion-Based Generative Models", algorithm 2 without churn).
 
-use super::StepOutput;
+use super::output::StepOutput;
 use super::variance_exploding::Sigmas;
 
 pub(super) fn step(

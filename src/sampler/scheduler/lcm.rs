@@ -1,12 +1,13 @@
 //! Multistep sampling of a latent consistency model (Luo and others, "Latent Consistency Models"):
 //! every step estimates the original sample and noises it again to the next timestep.
 
+use super::config::{PredictionType, SchedulerConfig};
+use super::error::SchedulerError;
+use super::noise_schedule;
+use super::output::StepOutput;
+use super::timesteps::{self, Timesteps};
 use super::variance_preserving::predicted_original;
-use super::{
-    PredictionType, SchedulerConfig, SchedulerError, StepOutput, Timesteps, noise_schedule,
-    timesteps,
-};
-use crate::sampler::TorchGenerator;
+use crate::sampler::noise::TorchGenerator;
 
 /// Standard deviation of the data in the boundary condition; fixed in diffusers.
 const SIGMA_DATA: f32 = 0.5;

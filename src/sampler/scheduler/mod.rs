@@ -3,21 +3,25 @@
 
 mod config;
 mod ddim;
+mod error;
 mod euler_ancestral;
 mod euler_discrete;
 mod lcm;
 mod noise_schedule;
+mod output;
 mod timesteps;
 mod variance_exploding;
 mod variance_preserving;
 
 pub use config::{BetaSchedule, PredictionType, SchedulerClass, SchedulerConfig, TimestepSpacing};
+pub use error::SchedulerError;
+pub use output::StepOutput;
 pub use timesteps::Timesteps;
 
-use super::TorchGenerator;
-use super::scheduler::ddim::Ddim;
-use super::scheduler::lcm::Lcm;
-use super::scheduler::variance_exploding::Sigmas;
+use self::ddim::Ddim;
+use self::lcm::Lcm;
+use self::variance_exploding::Sigmas;
+use super::noise::TorchGenerator;
 
 /// A scheduler with its timesteps set. It keeps no count of steps: every call names the position,
 /// so a run can stop, fork and resume anywhere.
@@ -34,16 +38,6 @@ enum Method {
     EulerDiscrete(Sigmas),
     EulerAncestral(Sigmas),
     Lcm(Lcm),
-}
-
-/// What a step makes of a sample. Both have the sample's shape.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StepOutput {
-    /// The sample at the next timestep; the result after the last step.
-    pub previous_sample: Vec<f32>,
-    /// The original sample that the model aims at from here (equation 2 of the paper), before any
-    /// noise is added again. Its scale is the result's.
-    pub predicted_original: Vec<f32>,
 }
 
 /// The scale that a scheduler keeps its samples in.
@@ -200,115 +194,4 @@ impl Scheduler {
             }
         }
     }
-}
-
-/// Why a scheduler can't be made.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum SchedulerError {
-    /// The configuration is some other kind of JSON.
-    #[error(
-        "The scheduler's configuration is not a JSON object: it has to be a scheduler_config.json \
-         as diffusers writes it."
-    )]
-    NotAnObject,
-    /// `_class_name` is missing.
-    #[error(
-        "The scheduler's configuration doesn't say which scheduler it is for: it needs a \
-         \"_class_name\", for example \"DDIMScheduler\"."
-    )]
-    NoClass,
-    /// A name that is not among the known ones.
-    #[error(
-        "The scheduler's configuration has {name} {value}, which is not known here; known are \
-         {known}."
-    )]
-    UnknownName {
-        /// The field.
-        name: &'static str,
-        /// What the file says.
-        value: String,
-        /// What it could say.
-        known: String,
-    },
-    /// A field of the wrong type or out of its range.
-    #[error("The scheduler's configuration has {name} {value}; it has to be {expected}.")]
-    InvalidField {
-        /// The field.
-        name: &'static str,
-        /// What the file says.
-        value: String,
-        /// What it could say.
-        expected: String,
-    },
-    /// An option of diffusers that would change the pictures.
-    #[error(
-        "The scheduler's configuration sets {name} to {value}, which is not implemented here; \
-         only {idle} is."
-    )]
-    Unimplemented {
-        /// The field.
-        name: &'static str,
-        /// What the file says.
-        value: String,
-        /// The value that is implemented.
-        idle: String,
-    },
-    /// Betas that are too small or too large to compute with.
-    #[error(
-        "The scheduler's noise can't be computed with: beta_start {beta_start} and beta_end \
-         {beta_end} over {num_train_timesteps} timesteps leave no noise at the first or no signal \
-         at the last of them."
-    )]
-    DegenerateNoise {
-        /// Variance at the first timestep.
-        beta_start: f64,
-        /// Variance at the last timestep.
-        beta_end: f64,
-        /// Number of timesteps.
-        num_train_timesteps: u32,
-    },
-    /// No step, or more than there are timesteps to choose from.
-    #[error("The number of steps is {steps}; this scheduler can make from 1 to {maximum}.")]
-    StepCount {
-        /// The number that was asked for.
-        steps: u32,
-        /// The most that the scheduler can make.
-        maximum: u32,
-    },
-    /// LCM's own schedule has more steps than the model was trained on.
-    #[error(
-        "The scheduler's configuration has original_inference_steps {original_steps}; it can't be \
-         more than num_train_timesteps, which is {num_train_timesteps}."
-    )]
-    OriginalSteps {
-        /// Steps of the distillation's schedule.
-        original_steps: u32,
-        /// Timesteps of the training.
-        num_train_timesteps: u32,
-    },
-    /// An empty list of timesteps.
-    #[error("The list of timesteps is empty; it needs at least one.")]
-    NoTimesteps,
-    /// Timesteps that don't fall.
-    #[error(
-        "The timesteps have to go down, from the noisiest to the last, but {later} comes after \
-         {earlier}."
-    )]
-    NotDescending {
-        /// The timestep before.
-        earlier: u32,
-        /// The one after it that isn't smaller.
-        later: u32,
-    },
-    /// A timestep that the model was not trained on.
-    #[error(
-        "The timestep {timestep} is beyond those that the model was trained on, 0 to \
-         {}.", num_train_timesteps - 1
-    )]
-    TimestepRange {
-        /// The timestep.
-        timestep: u32,
-        /// Timesteps of the training.
-        num_train_timesteps: u32,
-    },
 }

@@ -2,7 +2,8 @@
 
 use std::f64::consts::PI;
 
-use super::{BetaSchedule, SchedulerConfig, SchedulerError};
+use super::config::{BetaSchedule, SchedulerConfig};
+use super::error::SchedulerError;
 
 /// The largest beta of the cosine schedule.
 const MAXIMUM_COSINE_BETA: f64 = 0.999;
@@ -23,7 +24,7 @@ pub(super) fn alphas_cumprod(config: &SchedulerConfig) -> Result<Vec<f32>, Sched
             product as f32
         })
         .collect();
-    // Signal and noise are both divided by further on; products only fall, so the ends bound all.
+    // The schedulers divide by signal and by noise. Products only fall, so the ends bound all of them.
     let first_has_noise = alphas_cumprod.first().is_some_and(|first| *first < 1.0);
     let last_has_signal = alphas_cumprod
         .last()

@@ -1,13 +1,14 @@
 //! Which of the training timesteps are sampled.
 
-use super::{SchedulerConfig, SchedulerError, TimestepSpacing};
+use super::config::{SchedulerConfig, TimestepSpacing};
+use super::error::SchedulerError;
 
 /// The timesteps that a scheduler is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Timesteps {
-    /// So many, chosen by the scheduler as diffusers' `set_timesteps` does.
+    /// A number of timesteps, which the scheduler chooses as diffusers' `set_timesteps` does.
     Steps(u32),
-    /// These, from the noisiest down.
+    /// A list of timesteps, from the noisiest down.
     ///
     /// diffusers takes them for LCM and Euler. The two other schedulers take them here as well, so
     /// that a model which was distilled on certain timesteps can be sampled by any scheduler.

@@ -1,16 +1,16 @@
 //! What the two Euler schedulers share: samples are `original + sigma * noise`, so their variance
 //! grows with the noise, and the model's input is scaled back to a variance of about 1.
 
-use super::{
-    PredictionType, SchedulerConfig, SchedulerError, TimestepSpacing, Timesteps, noise_schedule,
-    timesteps,
-};
+use super::config::{PredictionType, SchedulerConfig, TimestepSpacing};
+use super::error::SchedulerError;
+use super::noise_schedule;
+use super::timesteps::{self, Timesteps};
 
 /// Timesteps and noise levels of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Sigmas {
     prediction: PredictionType,
-    /// Per step the noise level that it starts from, then the 0 that the last one ends with.
+    /// The noise level before each step, then the 0 after the last one.
     sigmas: Vec<f32>,
     init_noise_sigma: f32,
 }

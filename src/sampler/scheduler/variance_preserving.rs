@@ -1,7 +1,7 @@
-//! What the schedulers share whose samples keep a variance of about 1:
+//! What DDIM and LCM share: samples keep a variance of about 1, as
 //! `sqrt(alpha_bar) * original + sqrt(1 - alpha_bar) * noise`.
 
-use super::PredictionType;
+use super::config::PredictionType;
 
 /// The predicted original sample (equation 2 of the paper for epsilon), within `clip` if given.
 pub(super) fn predicted_original(

@@ -1,0 +1,43 @@
+//! The control of a parameter that is a number or a scheduler.
+
+use leptos::prelude::*;
+
+use super::controls::Controls;
+use super::number_field::NumberField;
+use super::scheduler_field::SchedulerField;
+use crate::recipe::parameters::{Kind, PARAMETERS};
+use crate::sampler::SchedulerClass;
+
+/// A field with the name, the bounds and the text of a parameter; nothing for a parameter of another
+/// kind, which has a component of its own.
+#[component]
+pub fn ParameterField(
+    controls: Controls,
+    /// The parameter's place in [`PARAMETERS`].
+    place: usize,
+    label: &'static str,
+    #[prop(optional, into)] help: Signal<&'static str>,
+    /// The scheduler that the pair brings for this model.
+    #[prop(optional, into)]
+    own: Signal<Option<SchedulerClass>>,
+) -> impl IntoView {
+    let parameter = &PARAMETERS[place];
+    let handle = parameter.name;
+    let value = controls.text(place);
+    match &parameter.kind {
+        Kind::Whole(_, bounds) => {
+            let bounds = *bounds;
+            view! { <NumberField label=label handle=handle value=value bounds=bounds step="1" help=help /> }
+                .into_any()
+        }
+        Kind::Number(_, bounds) => {
+            let bounds = *bounds;
+            view! { <NumberField label=label handle=handle value=value bounds=bounds step="0.5" help=help /> }
+                .into_any()
+        }
+        Kind::Scheduler(_) => {
+            view! { <SchedulerField label=label handle=handle value=value own=own /> }.into_any()
+        }
+        Kind::Prompt(_) | Kind::Modes(_) | Kind::Axis(_) => ().into_any(),
+    }
+}
