@@ -1,7 +1,7 @@
 //! Reading of the reference values and of the bundled pair.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     fs,
     future::Future,
     path::PathBuf,
