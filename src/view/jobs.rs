@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::mem;
 
 use crate::protocol::engine::{Extent, JobId, LoadingFrom, Request};
+use crate::protocol::loader::LoadProgress;
 use crate::recipe::Recipe;
 
 /// What the engine is doing.
@@ -22,7 +23,9 @@ pub enum Activity {
     Idle,
     /// A job has been sent and its turn has not come.
     Waiting,
-    /// The weights come.
+    /// The loader brings weights that the store lacks.
+    Fetching(LoadProgress),
+    /// The engine reads the weights, or loads those that can't be stored.
     Loading {
         /// Bytes so far.
         received: u64,
@@ -172,6 +175,7 @@ impl<Grid> Jobs<Grid> {
                 self.activity,
                 Activity::Starting { draws_next: true }
                     | Activity::Waiting
+                    | Activity::Fetching(_)
                     | Activity::Loading { .. }
                     | Activity::Compiling
                     | Activity::Drawing
@@ -289,13 +293,9 @@ impl<Grid> Jobs<Grid> {
     }
 
     /// How far the weights are for which jobs wait.
-    pub fn fetches(&mut self, received: u64, total: u64) {
+    pub fn fetches(&mut self, progress: LoadProgress) {
         if self.waits_for_weights() {
-            self.activity = Activity::Loading {
-                received,
-                total,
-                from: LoadingFrom::Network,
-            };
+            self.activity = Activity::Fetching(progress);
         }
     }
 
@@ -423,6 +423,7 @@ impl<Grid> Order<Grid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::loader::Phase;
     use crate::recipe::random::Random;
 
     type TestJobs = Jobs<&'static str>;
@@ -443,6 +444,17 @@ mod tests {
             job,
             recipe: recipe(seed),
             extent: Extent::default(),
+        }
+    }
+
+    fn progress(received: u64) -> LoadProgress {
+        LoadProgress {
+            address: "pair".into(),
+            phase: Phase::Loading,
+            file: "unet".into(),
+            received,
+            total: 10,
+            speed: 1.0,
         }
     }
 
@@ -648,17 +660,10 @@ mod tests {
         assert_eq!(jobs.lacks_weights(1), Lacking::Fetch);
         assert_eq!(jobs.lacks_weights(2), Lacking::IsFetched);
         assert!(jobs.waits_for_weights());
-        jobs.fetches(3, 10);
+        jobs.fetches(progress(3));
         assert!(jobs.is_busy());
         assert_eq!(order(&mut jobs, 3), Ordered::Later);
-        assert_eq!(
-            *jobs.activity(),
-            Activity::Loading {
-                received: 3,
-                total: 10,
-                from: LoadingFrom::Network
-            }
-        );
+        assert_eq!(*jobs.activity(), Activity::Fetching(progress(3)));
         assert_eq!(
             jobs.fetched(),
             [request(1, 1), request(2, 2), request(3, 3)]
@@ -667,7 +672,7 @@ mod tests {
         // Loads of no concern to any job change nothing.
         jobs.started(1);
         jobs.reports(1, Activity::Drawing);
-        jobs.fetches(4, 10);
+        jobs.fetches(progress(4));
         assert_eq!(jobs.fetched(), []);
         assert_eq!(*jobs.activity(), Activity::Drawing);
     }

@@ -5,9 +5,10 @@ use leptos::prelude::*;
 
 use crate::page::workers::engine::Problem;
 use crate::protocol::engine::LoadingFrom;
+use crate::protocol::loader::{LoadProgress, Phase};
 use crate::view::jobs::Activity;
 use crate::view::progress::JobProgress;
-use crate::view::units;
+use crate::view::{loading, units};
 
 /// The status line with its progress bar, and the problems below it.
 ///
@@ -33,6 +34,12 @@ pub fn Status(
                 units::size(size)
             )
         }),
+        Activity::Fetching(progress) => match &progress.phase {
+            Phase::Retrying(sentence) => Some(sentence.clone()),
+            // The hosts have not been asked yet for the sizes.
+            _ if progress.total == 0 => None,
+            _ => Some(units::share(progress.received, progress.total)),
+        },
         Activity::Loading {
             received, total, ..
         } => Some(units::share(received, total)),
@@ -44,10 +51,16 @@ pub fn Status(
         number => Some(format!("{} queued", units::count(number, "run", "runs"))),
     };
     let bar = move || match activity.get() {
-        Activity::Starting { .. } | Activity::Waiting | Activity::Compiling => {
+        Activity::Starting { .. }
+        | Activity::Waiting
+        | Activity::Fetching(LoadProgress { total: 0, .. })
+        | Activity::Compiling => {
             Some(view! { <progress aria-label="Progress"></progress> }.into_any())
         }
-        Activity::Loading {
+        Activity::Fetching(LoadProgress {
+            received, total, ..
+        })
+        | Activity::Loading {
             received, total, ..
         } => Some(
             view! {
@@ -121,10 +134,15 @@ fn headline(activity: &Activity) -> String {
         }
         Activity::Idle => "Ready.".to_owned(),
         Activity::Waiting => "Waiting for the engine…".to_owned(),
-        Activity::Loading {
+        Activity::Fetching(LoadProgress {
+            phase: Phase::Asking | Phase::Loading,
+            ..
+        })
+        | Activity::Loading {
             from: LoadingFrom::Network,
             ..
         } => "Downloading the models…".to_owned(),
+        Activity::Fetching(LoadProgress { phase, .. }) => loading::phase(phase).to_owned(),
         Activity::Loading {
             from: LoadingFrom::Store,
             ..

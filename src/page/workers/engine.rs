@@ -502,9 +502,7 @@ impl EngineClient {
             return;
         }
         match bringing {
-            Bringing::Progress { received, total } => {
-                self.change_jobs(|jobs| jobs.fetches(received, total));
-            }
+            Bringing::Progress(progress) => self.change_jobs(|jobs| jobs.fetches(progress)),
             Bringing::Loaded => self.post_all(self.change_jobs(Jobs::fetched)),
             Bringing::NotStored => {
                 self.link.send(Request::HoldWeights);

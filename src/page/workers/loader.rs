@@ -52,8 +52,8 @@ pub struct LoadProblem {
 
 /// What becomes of a load that the engine waits for.
 pub enum Bringing {
-    /// Bytes that are there, of so many.
-    Progress { received: u64, total: u64 },
+    /// How far it is.
+    Progress(LoadProgress),
     /// All of the pair is here.
     Loaded,
     /// There is no room to store it.
@@ -261,7 +261,7 @@ impl LoaderClient {
         if !is_awaited {
             return false;
         }
-        let tell = if matches!(bringing, Bringing::Progress { .. }) {
+        let tell = if matches!(bringing, Bringing::Progress(_)) {
             self.with(|inner| inner.bringing.clone())
         } else {
             self.awaited.set(None);
@@ -583,10 +583,7 @@ impl LoaderClient {
         let address = progress.address.clone();
         self.with(|inner| inner.requested.progress(&address, progress.received));
         self.clear_problem(Some(&address));
-        let LoadProgress {
-            received, total, ..
-        } = progress;
-        self.tell_engine(&address, Bringing::Progress { received, total });
+        self.tell_engine(&address, Bringing::Progress(progress.clone()));
         self.loads.update(|loads| {
             loads.insert(address, progress);
         });
