@@ -41,8 +41,9 @@ function recordImageTimes() {
     constructor(...options) {
       super(...options);
       this.addEventListener("message", ({ data }) => {
-        if (data?.Image !== undefined) {
-          times.push(data.Image.milliseconds);
+        const image = data?.Event?.Job?.event.Image;
+        if (image !== undefined) {
+          times.push(image.milliseconds);
         }
       });
     }

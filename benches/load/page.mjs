@@ -78,11 +78,12 @@ function recordReading() {
     constructor(...options) {
       super(...options);
       this.addEventListener("message", ({ data }) => {
-        if (data?.JobStarted !== undefined) {
+        const event = data?.Event?.Job?.event;
+        if (event === "Started") {
           reading.began ??= performance.now();
-        } else if (data?.Loading?.from === "Store") {
-          reading.bytes = data.Loading.received;
-        } else if (data?.Compiling !== undefined) {
+        } else if (event?.Loading?.from === "Store") {
+          reading.bytes = event.Loading.received;
+        } else if (event === "Compiling") {
           reading.ended ??= performance.now();
         }
       });
