@@ -9,7 +9,15 @@ import { test } from "node:test";
 import { gunzipSync } from "node:zlib";
 
 import { Browser } from "./browser.mjs";
-import { DIST, FirststepPage, PAIR_PATH, QUICK, cellNames, withPage } from "./page.mjs";
+import {
+  DIST,
+  FirststepPage,
+  PAIR_PATH,
+  QUICK,
+  cellNames,
+  eventually,
+  withPage,
+} from "./page.mjs";
 import { StaticServer } from "./server.mjs";
 
 const TIMEOUT = 5 * 60_000;
@@ -87,6 +95,38 @@ function storedFiles(page) {
       }),
   );
 }
+
+test(
+  "a reload in the middle of the first visit goes on by itself with what is missing",
+  { timeout: 2 * TIMEOUT },
+  async () => {
+    const manifest = JSON.parse(await readFile(join(DIST, PAIR_PATH, "manifest.json"), "utf8"));
+    // The last file never comes before the reload.
+    const late = PAIR_PATH + manifest.components.vae.files[0].path;
+    const prepare = ({ server }) => server.fault(late, { delayMilliseconds: 10 * 60_000 });
+    await withPage({ parameters: QUICK, prepare }, async ({ page, server }) => {
+      const inPack = () =>
+        server.requests.map(({ path }) => path).filter((path) => /[.]gzip$/.test(path));
+      await page.pressGenerate();
+      await eventually(() => assert.ok(inPack().includes(late)), TIMEOUT);
+      const first = new Set(inPack());
+      assert.ok(first.size > 1, "other files have come before");
+      const { length } = server.requests;
+      server.clearFaults();
+      await page.reload();
+      // Nothing is pressed: the load goes on, and is said to be complete.
+      await page.page.getByText(/works without a network/).waitFor({ timeout: TIMEOUT });
+      const again = server.requests.slice(length).map(({ path }) => path);
+      assert.ok(again.includes(late));
+      const fetchedTwice = again.filter((path) => path !== late && first.has(path));
+      assert.deepEqual(fetchedTwice, [], "what had come was not fetched again");
+      const requests = inPack().length;
+      await page.pressGenerate();
+      await page.waitForDone(cellNames(["distilled"], 1), TIMEOUT);
+      assert.equal(inPack().length, requests, "all of the pair is there");
+    });
+  },
+);
 
 test(
   "a new version of a pair takes the old one's place in the store",

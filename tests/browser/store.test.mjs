@@ -74,9 +74,9 @@ function startLoader(page) {
         globalThis.testLoader = worker;
         globalThis.testEvents = [];
         worker.onmessage = ({ data }) => {
-          globalThis.testEvents.push(data);
+          globalThis.testEvents.push(data.Event ?? data);
           if (data.Ready !== undefined) {
-            worker.postMessage({ Start: { version: 1, page_url: document.baseURI } });
+            worker.postMessage({ Start: { page_url: document.baseURI } });
             worker.postMessage({ Load: { address, accepts_licences: true } });
             resolve();
           }
@@ -95,7 +95,7 @@ test(`${KILLS} ends of the loader at any moment cost a chunk each at most`, { ti
       if (kills === KILLS) {
         hub.throttle(Infinity);
         await page.page.waitForFunction(
-          () => testEvents.some((event) => event.Loaded ?? event.Failed),
+          () => testEvents.some((event) => event.Loaded ?? event.Failed ?? event.Panicked),
           null,
           { timeout: TIMEOUT },
         );
@@ -104,7 +104,7 @@ test(`${KILLS} ends of the loader at any moment cost a chunk each at most`, { ti
       await sleep(30 + 370 * ((kills * 0.618) % 1));
       isDone = await page.page.evaluate(() => {
         testLoader.terminate();
-        return testEvents.some((event) => event.Loaded ?? event.Failed);
+        return testEvents.some((event) => event.Loaded ?? event.Failed ?? event.Panicked);
       });
       if (kills % 10 === 9) {
         const { records, complete } = await readStore(page);
