@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// Every tensor of a model by its name, in the order in which the package safetensors writes tensors
 /// of one dtype.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Layout(BTreeMap<String, Vec<usize>>);
 
 impl Layout {
