@@ -4,6 +4,7 @@ use crate::weights::format::tensor::TensorError;
 
 /// Why an adapter can't be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[expect(missing_docs, reason = "the sentences name every field")]
 pub enum AdapterError {
     /// No layer's branch at all.
     #[error(
@@ -16,21 +17,14 @@ pub enum AdapterError {
         "The adapter changes {name}, a layer of a text encoder ({count} such tensors); adapters \
          are put on the UNet alone. Use one that was trained without the text encoders."
     )]
-    TextEncoder {
-        /// The first of them in the file.
-        name: String,
-        /// How many there are.
-        count: usize,
-    },
+    TextEncoder { name: String, count: usize },
     /// A layer's branch lacks a part.
     #[error(
         "The adapter is incomplete: its layer {module} has no {missing}. Get the file again from \
          its source."
     )]
     Incomplete {
-        /// The layer.
         module: String,
-        /// The part that is not there.
         missing: &'static str,
     },
     /// The parts of a branch are no matrices that can be multiplied.
@@ -40,11 +34,8 @@ pub enum AdapterError {
          source."
     )]
     Parts {
-        /// The layer.
         module: String,
-        /// Shape of the down projection.
         down: Vec<usize>,
-        /// Shape of the up projection.
         up: Vec<usize>,
     },
     /// The parts of a branch have different ranks.
@@ -53,11 +44,8 @@ pub enum AdapterError {
          rank {up}: they don't belong together. Get the file again from its source."
     )]
     Rank {
-        /// The layer.
         module: String,
-        /// Rank of the down projection.
         down: usize,
-        /// Rank of the up projection.
         up: usize,
     },
     /// An alpha that is no number.
@@ -65,32 +53,21 @@ pub enum AdapterError {
         "The adapter's layer {module} has an alpha that is not one finite number. Get the file \
          again from its source."
     )]
-    Alpha {
-        /// The layer.
-        module: String,
-    },
+    Alpha { module: String },
     /// The base has no such layer.
     #[error(
         "The adapter changes {name}, which the base model does not have ({count} such tensors): it \
          was made for another model. Use it with the base that it was trained on."
     )]
-    MissingInBase {
-        /// The first of them by name.
-        name: String,
-        /// How many there are.
-        count: usize,
-    },
+    MissingInBase { name: String, count: usize },
     /// The base's layer is larger or smaller.
     #[error(
         "The adapter changes {name} in the shape {adapter:?}, but the base model has it in the \
          shape {base:?}: it was made for another model. Use it with the base that it was trained on."
     )]
     Shape {
-        /// The tensor.
         name: String,
-        /// Its shape by the adapter.
         adapter: Vec<usize>,
-        /// Its shape in the base model.
         base: Vec<usize>,
     },
     /// The file says that it is more than a plain LoRA.
@@ -98,10 +75,7 @@ pub enum AdapterError {
         "The adapter's header can't be followed: {reason}. Only plain LoRA with one alpha is \
          supported there."
     )]
-    Metadata {
-        /// What is wrong or unknown, without a full stop.
-        reason: String,
-    },
+    Metadata { reason: String },
     /// A tensor can't be read.
     #[error(transparent)]
     Tensor(#[from] TensorError),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::AdapterError;
+use super::error::AdapterError;
 use super::names::{self, ALPHA, Layers, PREFIX, Part, WEIGHT};
 use crate::weights::format::encoding::Encoding;
 use crate::weights::format::tensor::StoredTensor;
@@ -14,7 +14,7 @@ const METADATA_KEY: &str = "lora_adapter_metadata";
 
 /// An adapter on a base model, whose tensors it takes one by one: [`Adapter::merge`] for each (or
 /// [`Adapter::take_whole`] and [`Adapter::take_branch`], where the change stays beside the weight),
-/// then [`Adapter::finish`], so that nothing of it is left out without a word.
+/// then [`Adapter::finish`], which refuses to leave a part of it out.
 ///
 /// For a layer `down_blocks.1.attentions.0.proj_in` the tensors are
 ///
@@ -99,7 +99,7 @@ impl Adapter {
         self.branches.contains_key(name) || self.whole.contains_key(name)
     }
 
-    /// Takes the tensor out that comes in the place of the base's of that name and shape.
+    /// Takes out the tensor that replaces the base's tensor of that name and shape.
     ///
     /// # Errors
     /// The adapter has it in another shape.
@@ -115,7 +115,7 @@ impl Adapter {
         Ok(tensor)
     }
 
-    /// Takes the branch out that changes the base's tensor of that name and shape.
+    /// Takes out the branch that changes the base's tensor of that name and shape.
     ///
     /// # Errors
     /// The branch is for another shape.
@@ -258,8 +258,8 @@ impl LowRankBranch {
     }
 }
 
-/// Writes the alpha that diffusers' `save_lora_adapter` keeps in the file's header alone into the
-/// tensors, as `….alpha` of each layer that has none: the header doesn't go with them.
+/// Adds a tensor `….alpha` for each layer that has none, where the file's header alone says the alpha,
+/// as diffusers' `save_lora_adapter` writes it: a pack keeps the tensors and not that header.
 ///
 /// # Errors
 /// The header is malformed, or asks for more than `alpha / rank` as every layer's scale.

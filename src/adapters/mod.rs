@@ -2,9 +2,9 @@
 //!
 //! What is read here is LoRA as diffusers, PEFT and kohya's scripts write it (see [`Adapter`]). Where
 //! the base's weights are expanded on the device, it is merged into them on their way there:
-//! `W + (alpha / rank) · B · A`. The merged model costs nothing more per step than a full one, while
-//! the network and the store carry the adapter alone. Where the base stays quantized, merging would
-//! lose the change in the quantization's steps: there it stays a low-rank branch beside its layer,
+//! `W + (alpha / rank) · B · A`. The merged model costs no more per step than a full one, while the
+//! network and the store carry the adapter alone. Where the base stays quantized, merging would lose
+//! the change in the quantization's steps: there the change stays a low-rank branch beside its layer,
 //! and both models share the base's weights.
 //!
 //! Pure: tensors in, numbers out. Nothing here knows burn, a device or where a file is from.

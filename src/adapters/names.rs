@@ -19,7 +19,7 @@ pub(super) const UNDERSCORED_PREFIX: &str = "lora_unet_";
 const TEXT_ENCODER_PREFIXES: [&str; 3] = ["lora_te", "text_encoder.", "text_encoder_2."];
 /// Follows a layer's name in that of the tensor which a branch changes.
 pub(super) const WEIGHT: &str = ".weight";
-/// What diffusers' attention processors of old put between a block and its projections.
+/// What diffusers' old attention processors put between a block and its projections.
 const PROCESSOR: &str = ".processor.";
 
 /// A part of a layer's branch.
@@ -95,8 +95,8 @@ impl<'a> Layers<'a> {
         Self { underscored }
     }
 
-    /// diffusers' name for the layer that a file calls `name`. A name with dots is taken as it is; of
-    /// one with underscores there is none where the base has no such layer.
+    /// diffusers' name for the layer that a file calls `name`. A name with dots is taken as it is; a
+    /// name with underscores has none where the base has no such layer.
     pub fn resolve(&self, name: &str) -> Option<String> {
         if let Some(underscored) = name.strip_prefix(UNDERSCORED_PREFIX) {
             // Some files keep the dots behind kohya's prefix.

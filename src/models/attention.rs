@@ -2,8 +2,9 @@
 
 use burn::tensor::{Tensor, module::attention, ops::AttentionModuleOptions};
 
+use super::error::ModelError;
 use super::layers::Linear;
-use super::{ModelError, Weights};
+use super::weights::Weights;
 use crate::weights::footprint::MAXIMUM_SCORES;
 
 /// softmax(Q Kᵀ / √d) V, with the queries in blocks where the scores would be too large.
@@ -69,8 +70,11 @@ impl Attention {
         })
     }
 
-    /// `[batch, tokens, channels]`, attending to `[batch, keys, context]` (itself if none) →
-    /// `[batch, tokens, channels]`.
+    /// Attends from the input to a context, or to itself if there is none.
+    ///
+    /// # Shapes
+    /// - input, output: `[batch, tokens, channels]`
+    /// - context: `[batch, keys, context]`
     pub fn forward(&self, input: Tensor<3>, context: Option<Tensor<3>>) -> Tensor<3> {
         let [batch, tokens, channels] = input.dims();
         let context = context.unwrap_or_else(|| input.clone());

@@ -1,14 +1,15 @@
-//! diffusers' `AutoencoderKL`: pixels ↔ latents. Its halves are models of their own, so that whoever
-//! only decodes has no encoder on the device.
+//! diffusers' `AutoencoderKL`: pixels ↔ latents. Its halves are models of their own: a pair only
+//! decodes, and has no encoder on its device.
 
 use burn::tensor::{Tensor, activation::silu};
 use serde::Deserialize;
 
 use super::attention::Attention;
+use super::error::ModelError;
 use super::error::parse_config;
 use super::layers::{Conv2d, GroupNorm, Padding, upsample_nearest};
 use super::resnet::{ResnetBlock, ResnetShape};
-use super::{ModelError, Weights};
+use super::weights::Weights;
 
 const COMPONENT: &str = "vae";
 /// diffusers' constant for all normalizations of its VAEs.
@@ -280,7 +281,9 @@ impl AutoencoderKlEncoder {
     /// The posterior's moments of pictures in −1…1: mean and logarithm of the variance, side by
     /// side along the channels, without the scaling factor.
     ///
-    /// `[batch, 3, height, width]` → `[batch, 2 · latent_channels, height / f, width / f]`.
+    /// # Shapes
+    /// - pixels: `[batch, 3, height, width]`
+    /// - output: `[batch, 2 · latent_channels, height / f, width / f]`
     pub fn encode(&self, pixels: Tensor<4>) -> Tensor<4> {
         let mut hidden = self.conv_in.forward(pixels);
         for stage in &self.stages {
@@ -379,7 +382,9 @@ impl AutoencoderKlDecoder {
 
     /// Pictures in about −1…1 of latents as the sampler has them (with the scaling factor).
     ///
-    /// `[batch, latent_channels, height, width]` → `[batch, 3, f · height, f · width]`.
+    /// # Shapes
+    /// - latent: `[batch, latent_channels, height, width]`
+    /// - output: `[batch, 3, f · height, f · width]`
     pub fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
         let latent = latent / self.config.scaling_factor;
         let latent = match &self.post_quant_conv {

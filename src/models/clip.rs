@@ -8,10 +8,11 @@ use burn::tensor::{
 };
 use serde::Deserialize;
 
+use super::error::ModelError;
 use super::error::parse_config;
 use super::layers::{LayerNorm, Linear};
 use super::weights::Table;
-use super::{ModelError, Weights};
+use super::weights::Weights;
 
 const COMPONENT: &str = "text encoder";
 

@@ -8,8 +8,9 @@ use burn::tensor::{
     ops::{ConvOptions, InterpolateMode, InterpolateOptions},
 };
 
+use super::error::ModelError;
+use super::weights::Weights;
 use super::weights::{LowRank, Weight};
-use super::{ModelError, Weights};
 
 /// `y = x Wᵀ + b`, and what a branch beside it adds.
 pub struct Linear {

@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use super::autoencoder::{AutoencoderConfig, AutoencoderKlDecoder, AutoencoderKlEncoder};
 use super::clip::{ClipTextConfig, ClipTextModel};
+use super::error::ModelError;
 use super::tiny_decoder::{self, TinyDecoder, TinyDecoderConfig};
 use super::unet::{UNet2DConditionConfig, UNet2DConditionModel};
-use super::{ModelError, Weights};
+use super::weights::Weights;
 use crate::weights::format::layout::Layout;
 
 /// The layout of the model that a `config.json` describes: a UNet, a text encoder, a VAE or a tiny

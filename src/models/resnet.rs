@@ -2,8 +2,9 @@
 
 use burn::tensor::{Tensor, activation::silu};
 
+use super::error::ModelError;
 use super::layers::{Conv2d, GroupNorm, Linear};
-use super::{ModelError, Weights};
+use super::weights::Weights;
 
 /// Two normalized convolutions around a residual connection.
 pub struct ResnetBlock {
@@ -68,8 +69,12 @@ impl ResnetBlock {
         })
     }
 
-    /// `[batch, input, height, width]` → `[batch, output, height, width]`; the time embedding is
-    /// `[batch, time embedding]`.
+    /// Applies the block; a time embedding is added between the convolutions.
+    ///
+    /// # Shapes
+    /// - input: `[batch, input, height, width]`
+    /// - time embedding: `[batch, time embedding]`
+    /// - output: `[batch, output, height, width]`
     pub fn forward(&self, input: Tensor<4>, time_embedding: Option<&Tensor<2>>) -> Tensor<4> {
         let mut hidden = self.conv1.forward(silu(self.norm1.forward(input.clone())));
         if let (Some(projection), Some(embedding)) = (&self.time_emb_proj, time_embedding) {

@@ -4,9 +4,10 @@
 use burn::tensor::{Tensor, activation::relu};
 use serde::Deserialize;
 
+use super::error::ModelError;
 use super::error::parse_config;
 use super::layers::{Conv2d, upsample_nearest};
-use super::{ModelError, Weights};
+use super::weights::Weights;
 
 const COMPONENT: &str = "tiny_decoder";
 
@@ -151,8 +152,11 @@ impl TinyDecoder {
         Ok(Self { conv_in, stages })
     }
 
-    /// `[batch, latent_channels, height, width]` → pictures in about −1…1,
-    /// `[batch, 3, 8 · height, 8 · width]` with four resolutions.
+    /// Pictures in about −1…1 of latents as the sampler has them.
+    ///
+    /// # Shapes
+    /// - latent: `[batch, latent_channels, height, width]`
+    /// - output: `[batch, 3, 8 · height, 8 · width]`, with four resolutions
     pub fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
         let clamped = (latent / 3.0).tanh() * 3.0;
         let mut hidden = relu(self.conv_in.forward(clamped));

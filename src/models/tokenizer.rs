@@ -14,7 +14,7 @@ use tokenizers::{
     },
 };
 
-use super::ModelError;
+use super::error::ModelError;
 use super::error::parse_config;
 
 /// How CLIP cuts a text into words before the merges.

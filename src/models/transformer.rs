@@ -3,8 +3,9 @@
 use burn::tensor::{Tensor, activation::gelu};
 
 use super::attention::Attention;
+use super::error::ModelError;
 use super::layers::{GroupNorm, LayerNorm, Linear};
-use super::{ModelError, Weights};
+use super::weights::Weights;
 
 /// diffusers' constant for the normalization in front of the transformer.
 const GROUP_NORM_EPSILON: f64 = 1e-6;
@@ -146,8 +147,11 @@ impl Transformer2d {
         })
     }
 
-    /// `[batch, channels, height, width]` with the context `[batch, tokens, context]` → the same
-    /// shape as the input.
+    /// Attends to the text from every pixel.
+    ///
+    /// # Shapes
+    /// - input, output: `[batch, channels, height, width]`
+    /// - context: `[batch, tokens, context]`
     pub fn forward(&self, input: Tensor<4>, context: &Tensor<3>) -> Tensor<4> {
         let [batch, channels, height, width] = input.dims();
         let hidden = self

@@ -3,12 +3,13 @@
 use burn::tensor::{Device, Tensor, TensorData, activation::silu};
 use serde::Deserialize;
 
+use super::error::ModelError;
 use super::error::parse_config;
 use super::layers::{Conv2d, GroupNorm};
 use super::resnet::ResnetShape;
 use super::transformer::TransformerShape;
 use super::unet_blocks::{DownBlock, MidBlock, TimestepEmbedding, UpBlock};
-use super::{ModelError, Weights};
+use super::weights::Weights;
 
 const COMPONENT: &str = "unet";
 

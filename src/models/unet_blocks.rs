@@ -3,10 +3,11 @@
 
 use burn::tensor::{Tensor, activation::silu};
 
+use super::error::ModelError;
 use super::layers::{Conv2d, Linear, Padding, upsample_nearest};
 use super::resnet::{ResnetBlock, ResnetShape};
 use super::transformer::{Transformer2d, TransformerShape};
-use super::{ModelError, Weights};
+use super::weights::Weights;
 
 /// Two linear layers with a SiLU between them.
 pub struct TimestepEmbedding {

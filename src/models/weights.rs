@@ -2,8 +2,8 @@
 //!
 //! The tensors of a small component are expanded to `f32` when they are taken. Those of a large one
 //! stay as they are stored, in the forms that [`footprint`](crate::weights::footprint) decides, and a layer
-//! expands its own at each use: of all `f32` weights, one lives at a time. Either way a value is
-//! that of [`StoredTensor::to_f32`] to the bit.
+//! expands its own at each use: only one weight exists as `f32` at a time. In both cases the values are
+//! those of [`StoredTensor::to_f32`], to the bit.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,7 +12,7 @@ use burn::tensor::{
     quantization::{QuantScheme, QuantValue, ScaleDtype},
 };
 
-use super::ModelError;
+use super::error::ModelError;
 use crate::weights::footprint::{self, Form};
 use crate::weights::format::encoding::{BLOCK, Encoding};
 use crate::weights::format::layout::Layout;
@@ -105,8 +105,8 @@ impl Values {
     }
 }
 
-/// Puts a tensor on the device for good: a buffer of its very size, where the pools for what comes
-/// and goes in a computation have theirs in steps, and may lend a large one to a small tensor.
+/// Puts a tensor on the device for good, in a buffer of exactly its size. The pools for a computation's
+/// temporary tensors have buffers in steps of sizes, and may give a small tensor a large one.
 fn upload<const D: usize, K: kind::Basic>(data: TensorData, device: &Device) -> Tensor<D, K> {
     device.memory_persistent_allocations(data, |data| Tensor::from_data(data, device))
 }
@@ -186,7 +186,7 @@ struct Branch {
 }
 
 /// The tensors of one component by diffusers' names. A model takes what it needs and then calls
-/// [`Weights::finish`], so that nothing is missing, misshapen or left over without a word.
+/// [`Weights::finish`]: a tensor that is missing, misshapen or left over is an error.
 ///
 /// Clones share the tensors on the device.
 #[derive(Clone)]
@@ -240,7 +240,7 @@ impl Weights {
         Some(Tensor::<D>::zeros([1; D], &self.device).expand(shape))
     }
 
-    /// Adds a tensor, or puts it in the place of that of its name.
+    /// Adds a tensor; one of the same name is replaced.
     ///
     /// # Errors
     /// Its bytes don't fit its shape and encoding.
@@ -412,7 +412,7 @@ impl Weights {
         Ok(self.weight(parameter, shape))
     }
 
-    /// Takes the branch out that is beside a layer's weight of this shape, if there is one.
+    /// Takes out the branch beside a layer's weight of this shape, if there is one.
     ///
     /// # Errors
     /// Its parts have other shapes.
@@ -448,7 +448,7 @@ impl Weights {
         })
     }
 
-    /// A parameter as a layer keeps it: what is expanded anyway is so once and for all.
+    /// A parameter as a layer keeps it: one that is expanded anyway is expanded only once.
     fn weight<const D: usize>(&self, parameter: Parameter, shape: [usize; D]) -> Weight<D> {
         if !self.is_held() || matches!(parameter.values, Values::Expanded(_)) {
             let expanded = parameter.values.expand(shape, &self.device);

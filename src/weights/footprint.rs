@@ -1,7 +1,7 @@
 //! What a pair needs on the device, from shapes alone: asked before anything is downloaded.
 //!
-//! Pure, and without burn: the engine holds its weights in the [`Form`]s that are decided here, and
-//! whoever wants to know beforehand decides alike.
+//! Pure, and without burn. The engine holds its weights in the [`Form`]s that are decided here, and the
+//! pre-flight estimates by the same rules.
 
 use super::format::encoding::Encoding;
 

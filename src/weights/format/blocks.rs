@@ -7,10 +7,10 @@
 //!
 //! # The scale of a 4-bit block
 //! For given 4-bit values `q` of a block `x`, the scale with the least squared error is
-//! `Σqx / Σq²`, and the error is then `Σx² − (Σqx)² / Σq²`. A scale that is tried thus need not be
-//! good, only the values that it leads to: of the four in [`Q4_FACTORS`], the one with the largest
-//! `(Σqx)² / Σq²` is taken, and its values give the scale that they fit best. With that one, rounded
-//! to `f16`, the values are found anew and give the final scale.
+//! `Σqx / Σq²`, and the error is then `Σx² − (Σqx)² / Σq²`. So a scale that is tried need not be good
+//! itself; only the values that it leads to have to be. The search takes the one of the four
+//! [`Q4_FACTORS`] with the largest `(Σqx)² / Σq²`, and its values give the scale that fits them best.
+//! That scale, rounded to `f16`, gives new values, and they give the final scale.
 //!
 //! The root mean square error, in per cent above the least that any scale allows (the best of a
 //! thousand per sign and block), is on blocks of each kind
@@ -30,7 +30,7 @@ use wide::{f32x4, f32x8, i8x16, i16x8, i32x4, i32x8, u8x16, u32x4, u32x8};
 
 use super::encoding::{BLOCK, Encoding};
 
-/// Blocks that are encoded at once. What there is one of in a block, such as its scale, is computed
+/// Blocks that are encoded at once: a number that each block has one of, such as its scale, is computed
 /// for all of them in the lanes of one vector.
 pub(super) const GROUP: usize = 4;
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::layout::Layout;
 
-/// Pairs of what stands next in a name: the checkpoint's and diffusers'.
+/// Pairs of a name's next part: the checkpoint's and diffusers'.
 type Parts = &'static [(&'static str, &'static str)];
 
 /// The rest of the name is the same in both.
@@ -71,7 +71,7 @@ const VAE_RESNETS: usize = 3;
 struct Rule {
     checkpoint: String,
     diffusers: String,
-    /// What follows, one of these.
+    /// The name goes on with one of these.
     parts: Parts,
 }
 
@@ -223,7 +223,7 @@ impl NameTable {
     }
 
     /// diffusers' names for a checkpoint's tensor: several where it keeps several layers' in one,
-    /// row after row; none for what isn't one of the model's.
+    /// row after row; none for a tensor that the model doesn't have.
     pub fn to_diffusers(&self, name: &str) -> Vec<String> {
         let rules = self.0.iter().filter_map(|rule| {
             let rest = name.strip_prefix(&rule.checkpoint)?;

@@ -1,5 +1,5 @@
-//! Encoding a tensor while its bytes arrive: neither the source's bytes nor its values are ever
-//! there as a whole.
+//! Encoding a tensor while its bytes arrive: neither the source's bytes nor its values are ever in
+//! memory as a whole.
 
 use super::blocks::{Block, BlockWriter, GROUP, decode, decode_bf16, decode_f16, decode_f32};
 use super::encoding::{BLOCK, Encoding};
@@ -18,7 +18,7 @@ pub struct TensorEncoder {
     to: Encoding,
     /// Bytes of the whole source.
     expected: usize,
-    /// Bytes that have come.
+    /// Bytes of the source that have arrived.
     taken: usize,
     output: Output,
 }
@@ -33,13 +33,13 @@ enum Output {
 struct Blocks {
     from: Encoding,
     writer: BlockWriter,
-    /// The bytes of a block that has not come to its end, and how many they are.
+    /// The bytes of a block that has not arrived to its end; `pending_length` says how many there are.
     pending: [u8; LONGEST_BLOCK],
     pending_length: usize,
 }
 
 impl TensorEncoder {
-    /// Nothing has come yet of a tensor in the encoding `from`, to be stored in the encoding `to`.
+    /// An encoder for a tensor that arrives in the encoding `from` and is stored in the encoding `to`.
     ///
     /// # Errors
     /// A shape whose rows can't be cut into blocks, one that needs more memory than there is, or a
@@ -106,7 +106,7 @@ impl TensorEncoder {
         }
     }
 
-    /// All bytes have come.
+    /// Gives the tensor, once all bytes have arrived.
     ///
     /// # Errors
     /// Bytes are missing, or the last value is not finite or too large.

@@ -2,12 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
 /// Every tensor of a model by its name, in the order in which the package safetensors writes tensors
 /// of one dtype.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, Default)]
 pub struct Layout(BTreeMap<String, Vec<usize>>);
 
 impl Layout {

@@ -1,5 +1,5 @@
-//! Tensors as bytes: encodings, blocks, safetensors files, the names and the hashes of what is in
-//! them.
+//! Tensors as bytes: how values are encoded in blocks, how safetensors files hold and name them, and
+//! their hashes.
 
 mod blocks;
 pub mod checkpoint;

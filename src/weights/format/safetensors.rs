@@ -41,29 +41,22 @@ const METADATA_KEY: &str = "__metadata__";
 
 /// Why a safetensors file can't be read or written.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[expect(missing_docs, reason = "the sentences name every field")]
 pub enum SafetensorsError {
     /// The header's length is over the limit.
     #[error(
         "The header of {file} claims to be {length} bytes long; more than \
          {MAXIMUM_HEADER_LENGTH} are refused. This is not a usable safetensors file."
     )]
-    HeaderTooLong {
-        /// The file.
-        file: String,
-        /// The claimed length.
-        length: u64,
-    },
+    HeaderTooLong { file: String, length: u64 },
     /// The file ends before its header or its last tensor does.
     #[error(
         "The file {file} is cut off: it has {found} bytes of {expected}. Load it again; if that \
          doesn't help, the copy on the server is incomplete."
     )]
     Truncated {
-        /// The file.
         file: String,
-        /// Bytes that it should have at least.
         expected: u64,
-        /// Bytes that it has.
         found: u64,
     },
     /// Bytes after the last tensor.
@@ -71,28 +64,15 @@ pub enum SafetensorsError {
         "The file {file} goes on for {surplus} bytes after its last tensor, so its header doesn't \
          belong to it. Get the file again from its source."
     )]
-    Surplus {
-        /// The file.
-        file: String,
-        /// Bytes too many.
-        surplus: u64,
-    },
+    Surplus { file: String, surplus: u64 },
     /// The header is not the JSON of a safetensors file.
     #[error("The header of {file} can't be read: {reason}. This is not a usable safetensors file.")]
-    Header {
-        /// The file.
-        file: String,
-        /// What is wrong, without a full stop.
-        reason: String,
-    },
+    Header { file: String, reason: String },
     /// A tensor's entry in the header is malformed.
     #[error("The entry of the tensor {tensor} in the header of {file} can't be read: {reason}.")]
     Entry {
-        /// The file.
         file: String,
-        /// The tensor.
         tensor: String,
-        /// What is wrong, without a full stop.
         reason: String,
     },
     /// A dtype that no model here uses.
@@ -101,11 +81,8 @@ pub enum SafetensorsError {
          BF16 are, and quantized tensors that are listed as such."
     )]
     Dtype {
-        /// The file.
         file: String,
-        /// The tensor.
         tensor: String,
-        /// Its dtype.
         dtype: String,
     },
     /// A tensor begins before the one before it ends.
@@ -114,11 +91,8 @@ pub enum SafetensorsError {
          mislead. Get it again from a source that you trust."
     )]
     Overlap {
-        /// The file.
         file: String,
-        /// The tensor that begins first.
         first: String,
-        /// The tensor that begins too early.
         second: String,
     },
     /// Bytes that belong to no tensor.
@@ -127,11 +101,8 @@ pub enum SafetensorsError {
          so the file is damaged. Get it again from its source."
     )]
     Hole {
-        /// The file.
         file: String,
-        /// The tensor after the hole.
         tensor: String,
-        /// Length of the hole in bytes.
         length: u64,
     },
     /// A tensor's bytes don't fit its shape.
@@ -140,25 +111,15 @@ pub enum SafetensorsError {
          dtype {dtype}. The file is damaged; get it again from its source."
     )]
     Length {
-        /// The file.
         file: String,
-        /// The tensor.
         tensor: String,
-        /// Its shape.
         shape: Vec<usize>,
-        /// Its dtype or encoding.
         dtype: String,
-        /// Bytes that it has.
         found: u64,
     },
     /// A tensor's bytes don't fit its encoding.
     #[error("{file}: {error}")]
-    Tensor {
-        /// The file.
-        file: String,
-        /// What is wrong with the tensor.
-        error: TensorError,
-    },
+    Tensor { file: String, error: TensorError },
 }
 
 /// Where a tensor lies in its file.

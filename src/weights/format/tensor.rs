@@ -7,6 +7,7 @@ use super::encoding::{BLOCK, Encoding, can_quantize, element_count};
 
 /// Why a tensor can't be made or read.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[expect(missing_docs, reason = "the sentences name every field")]
 pub enum TensorError {
     /// The bytes don't fit the shape and encoding.
     #[error(
@@ -14,23 +15,16 @@ pub enum TensorError {
          {encoding}: the file is damaged or was made by another program; get it again."
     )]
     Length {
-        /// The tensor.
         name: String,
-        /// Its shape.
         shape: Vec<usize>,
-        /// Its encoding.
         encoding: Encoding,
-        /// Bytes that it has.
         found: usize,
     },
     /// The number of values doesn't fit the shape.
     #[error("The tensor {name} of shape {shape:?} was given {found} values.")]
     Values {
-        /// The tensor.
         name: String,
-        /// Its shape.
         shape: Vec<usize>,
-        /// Values that were given.
         found: usize,
     },
     /// A row that can't be cut into blocks.
@@ -39,11 +33,8 @@ pub enum TensorError {
          multiple of {BLOCK} values long. Store it as f16."
     )]
     Blocks {
-        /// The tensor.
         name: String,
-        /// Its shape.
         shape: Vec<usize>,
-        /// The encoding that was asked for.
         encoding: Encoding,
     },
     /// A quantized tensor that is to be quantized in another way.
@@ -52,11 +43,8 @@ pub enum TensorError {
          a file with the values before they were quantized."
     )]
     Requantized {
-        /// The tensor.
         name: String,
-        /// The encoding that it has.
         from: Encoding,
-        /// The encoding that was asked for.
         to: Encoding,
     },
     /// The tensor doesn't fit the memory.
@@ -64,23 +52,15 @@ pub enum TensorError {
         "There is not enough memory for the tensor {name} of shape {shape:?}. Close other tabs or \
          programs and try again."
     )]
-    Memory {
-        /// The tensor.
-        name: String,
-        /// Its shape.
-        shape: Vec<usize>,
-    },
+    Memory { name: String, shape: Vec<usize> },
     /// A value that is infinite, not a number, or too large for the encoding's scales.
     #[error(
         "The tensor {name} holds the value {value}, which can't be stored as {encoding}. Use f32 \
          for it, or a model file without such values."
     )]
     Range {
-        /// The tensor.
         name: String,
-        /// The value.
         value: f32,
-        /// The encoding that was asked for.
         encoding: Encoding,
     },
 }

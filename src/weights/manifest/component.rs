@@ -57,7 +57,7 @@ pub struct Components {
     pub text_encoder: Component,
     /// CLIP with projection, whose pooled output conditions the UNets.
     pub text_encoder_2: Component,
-    /// The full decoder and encoder.
+    /// The full VAE, of which the page loads the decoder.
     pub vae: Component,
     /// A small decoder for previews.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,79 +11,55 @@ pub(super) const MAXIMUM_IMAGE_SIZE: u32 = 4096;
 
 /// Why a manifest can't be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[expect(missing_docs, reason = "the sentences name every field")]
 pub enum ManifestError {
     /// Not JSON, or a field is missing or of another type.
     #[error(
         "The manifest of the model pair can't be read: {reason}. Ask whoever hosts the pair to mend it."
     )]
-    Malformed {
-        /// What is wrong, without a full stop.
-        reason: String,
-    },
+    Malformed { reason: String },
     /// Another version of the format.
     #[error(
         "The manifest of the model pair has format {found}; this version of the page reads format \
          {MANIFEST_FORMAT}. Reload the page to get its newest version."
     )]
-    Format {
-        /// The manifest's format, as it stands there.
-        found: String,
-    },
+    Format { found: String },
     /// A component is not listed.
     #[error(
         "The manifest of the model pair lacks the component {component}, which a pair can't do without."
     )]
-    MissingComponent {
-        /// The component.
-        component: &'static str,
-    },
+    MissingComponent { component: &'static str },
     /// A path that could lead out of the pair's folder.
     #[error(
         "The manifest of the model pair names the file {path}; only plain relative paths below the \
          manifest's own folder are allowed."
     )]
-    Path {
-        /// The path.
-        path: String,
-    },
+    Path { path: String },
     /// A hash that is not a SHA-256 in lower-case hexadecimal digits.
     #[error(
         "The manifest of the model pair gives the file {path} a SHA-256 that is not {HASH_DIGITS} \
          lower-case hexadecimal digits: {hash}."
     )]
-    Hash {
-        /// The file.
-        path: String,
-        /// What stands for its hash.
-        hash: String,
-    },
+    Hash { path: String, hash: String },
     /// A file beside the manifest whose size or hash is not said.
     #[error(
         "The manifest of the model pair doesn't say the size and SHA-256 of the file {path}; only \
          files in a hub's repository or with an address of their own may leave them out."
     )]
-    Unresolved {
-        /// The file.
-        path: String,
-    },
+    Unresolved { path: String },
     /// An address that files are not loaded from.
     #[error(
         "The manifest of the model pair names the address {url}; only https addresses are loaded \
          from, and http ones of this very machine."
     )]
-    Address {
-        /// The address.
-        url: String,
-    },
+    Address { url: String },
     /// A hub's repository or revision with characters that none has.
     #[error(
         "The manifest of the model pair names the repository {repository} at {revision}, which is \
          not of the form owner/name with a commit, tag or branch."
     )]
     Repository {
-        /// The repository.
         repository: String,
-        /// The revision.
         revision: String,
     },
     /// Two entries of one hash that contradict each other.
@@ -91,32 +67,19 @@ pub enum ManifestError {
         "The manifest of the model pair lists the files {first} and {second} with the same SHA-256 \
          but another size or compression."
     )]
-    Contradiction {
-        /// The entry that comes first.
-        first: String,
-        /// The entry that differs from it.
-        second: String,
-    },
+    Contradiction { first: String, second: String },
     /// An adapter where whole weights belong.
     #[error(
         "The manifest of the model pair says that the component {component} is an adapter; only \
          unet_distilled can be one."
     )]
-    Adapter {
-        /// The component.
-        component: &'static str,
-    },
+    Adapter { component: &'static str },
     /// An image without pixels, or with too many.
     #[error(
         "The manifest of the model pair has images of {width} × {height} pixels; each has to be \
          between 1 and {MAXIMUM_IMAGE_SIZE}."
     )]
-    ImageSize {
-        /// Pixels per row.
-        width: u32,
-        /// Rows.
-        height: u32,
-    },
+    ImageSize { width: u32, height: u32 },
     /// A vocabulary that the page can't show.
     #[error(transparent)]
     Vocabulary(#[from] VocabularyError),

@@ -18,35 +18,26 @@ const DEFAULT_REVISION: &str = "main";
 
 /// Why what the visitor gave, or what a host answered, can't be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[expect(missing_docs, reason = "the sentences name every field")]
 pub enum HubError {
     /// Neither a repository nor an address.
     #[error(
         "“{text}” is neither a hub's repository (owner/name, with @revision if you like), nor two of \
          them (base + distilled), nor an https address of a manifest, a folder or a checkpoint."
     )]
-    Text {
-        /// What was given.
-        text: String,
-    },
+    Text { text: String },
     /// A repository without a model.
     #[error(
         "{place} has no {component} in diffusers' layout: {component}/config.json and its weights as \
          safetensors are expected there. Files in torch's own format are not read; convert them first."
     )]
     NoComponent {
-        /// The repository or address.
         place: String,
-        /// The component's folder.
         component: &'static str,
     },
     /// A listing that can't be read.
     #[error("The hub's answer about {place} can't be read: {reason}.")]
-    Answer {
-        /// The repository.
-        place: String,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Answer { place: String, reason: String },
 }
 
 /// What a visitor may type to add a pair.
@@ -144,7 +135,7 @@ impl HubRepository {
     }
 }
 
-/// SHA-256 and size of a Git LFS pointer; none for any other text.
+/// SHA-256 and size in bytes from a Git LFS pointer; none for any other text.
 pub fn lfs_pointer(text: &str) -> Option<(String, u64)> {
     if !text.starts_with("version https://git-lfs.github.com/spec/") {
         return None;
@@ -171,7 +162,7 @@ fn is_sha256(text: &str) -> bool {
 /// A file of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedFile {
-    /// Its path.
+    /// Its path in the repository.
     pub path: String,
     /// Bytes.
     pub size: u64,
@@ -223,8 +214,8 @@ pub fn weight_files<'a>(files: &'a [ListedFile], folder: &str) -> Vec<&'a Listed
         .collect()
 }
 
-/// Puts another model in a component's place in a manifest's JSON: its config and its files. How
-/// they are stored stays as the manifest says.
+/// Puts another model in a component's place in a manifest's JSON: its config and its files. The
+/// encodings stay as the manifest says.
 pub fn replace_component(
     manifest: &mut Value,
     component: &str,

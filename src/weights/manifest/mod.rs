@@ -1,14 +1,14 @@
 //! `manifest.json`: everything about a pair of models but the weights themselves.
 //!
-//! The manifest is the one file of a pair that is asked for anew at each visit. It names every other
-//! file with its size and SHA-256, which are of the bytes as they are transferred: a gzipped file is
-//! checked before it is unpacked. Files are known by their hash from then on, so two components, or
-//! two pairs, that share a file load and store it once.
+//! The manifest is the one file of a pair that the page fetches anew at each visit. It names every
+//! other file with its size and SHA-256, which are of the bytes as they are transferred: a gzipped file
+//! is checked before it is unpacked. Two components, or two pairs, that name the same hash share the
+//! file: it is loaded and stored once.
 //!
-//! A file may lie on another host, in a hub's repository or at an address. Such an entry may leave
-//! out what its host can be asked for, which the loader does before a load. What
-//! a file becomes in the store also depends on the encodings that its component asks for, which is
-//! why the store knows it by [`ManifestFile::id`] and not by the hash alone.
+//! A file may lie on another host, in a hub's repository or at an address. Its entry may leave out the
+//! size and the hash: the loader asks the host for them before a load. A file's records in the store
+//! also depend on the encodings that its component asks for. That is why the store knows a file by
+//! [`ManifestFile::id`] and not by the hash alone.
 
 mod component;
 mod error;
@@ -42,7 +42,7 @@ const RECORDS_VERSION: u32 = 1;
 /// A licence that is shown before a download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Licence {
-    /// Its name.
+    /// Its name, with the model that it is for in brackets.
     pub name: String,
     /// Where its text is.
     pub url: String,
@@ -60,7 +60,7 @@ pub struct Schedulers {
 /// What the page starts with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Defaults {
-    /// The prompt.
+    /// The prompt that stands in the form at first.
     pub prompt: String,
     /// Prompts that show the pair well.
     pub example_prompts: Vec<String>,
@@ -82,9 +82,9 @@ pub struct Defaults {
     pub hybrid_base_guidance: f32,
     /// Steps of the base model in place of each replaced step in the hybrid.
     pub hybrid_base_steps: u32,
-    /// The first seed.
+    /// The first image's seed; each further image has the next one.
     pub seed: u32,
-    /// Number of seeds.
+    /// How many images of each row the page starts with.
     pub seed_count: u32,
 }
 
@@ -104,7 +104,7 @@ pub struct Manifest {
     pub format: u64,
     /// A short name for links and folders.
     pub id: String,
-    /// The pair's name.
+    /// What the page calls the pair.
     pub name: String,
     /// What it is, in a sentence or two.
     pub description: String,
@@ -146,8 +146,8 @@ impl Manifest {
         self.expanded_limit.unwrap_or(EXPANDED_LIMIT)
     }
 
-    /// Reads and checks a manifest. Fields that this version doesn't know are ignored; the schedulers
-    /// and the models' configs are checked by whoever builds from them.
+    /// Reads and checks a manifest. Fields that this version doesn't know are ignored; the schedulers'
+    /// and the models' configs are checked when something is built from them.
     ///
     /// # Errors
     /// Everything that [`ManifestError`] lists.

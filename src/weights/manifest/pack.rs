@@ -23,14 +23,14 @@ use crate::weights::format::tensor::{StoredTensor, TensorError};
 /// interrupted file is fetched again as a whole, so that this is what a fault costs.
 pub const MAXIMUM_SHARD_LENGTH: usize = 32 * 1024 * 1024;
 
-/// The longest file that is gzipped: whoever loads it has to unpack it in memory.
+/// The longest file that is gzipped: the page has to unpack it in memory.
 const MAXIMUM_GZIP_LENGTH: usize = MAXIMUM_SHARD_LENGTH;
 
 /// The part of its length that gzip has to save on a file to be used: unpacking takes time.
 const WORTHWHILE_SAVING: f64 = 0.02;
 
-/// What a person writes about a pair: everything in the manifest that is not in the models' folders,
-/// but for the vocabulary, which is whatever the training was given.
+/// What a person writes about a pair: everything in its manifest that neither the models' folders nor
+/// the vocabulary's file says.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PairDescription {
@@ -57,8 +57,8 @@ pub struct PairDescription {
     /// or an adapter on the base, and `scheduler_<distilled>`. `distilled` where it isn't given.
     #[serde(default = "default_distilled")]
     pub distilled: String,
-    /// By the models' folders: the rules in order, of which the first that fits a tensor counts. A
-    /// tensor without a rule is stored as f16. A folder that is not listed is stored by the rules of
+    /// The rules by the models' folders, in order: the first that fits a tensor counts. A tensor
+    /// without a rule is stored as f16. A folder that is not listed is stored by the rules of
     /// the first pair that is packed with this one.
     #[serde(default)]
     pub encodings: BTreeMap<String, Vec<EncodingRule>>,

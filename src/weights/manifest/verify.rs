@@ -16,6 +16,7 @@ pub const MAXIMUM_UNPACKED_LENGTH: u64 = 512 * 1024 * 1024;
 
 /// Why a file's bytes are not used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[expect(missing_docs, reason = "the sentences name every field")]
 pub enum VerifyError {
     /// The transfer ended early.
     #[error(
@@ -23,11 +24,8 @@ pub enum VerifyError {
          try again."
     )]
     Truncated {
-        /// The file.
         path: String,
-        /// Bytes by the manifest.
         expected: u64,
-        /// Bytes that arrived.
         found: u64,
     },
     /// More bytes than the manifest says.
@@ -35,38 +33,22 @@ pub enum VerifyError {
         "The file {path} is longer than the {expected} bytes that the manifest says, so it is not \
          the file that was meant. Reload the page, as the pair may have been updated."
     )]
-    TooLong {
-        /// The file.
-        path: String,
-        /// Bytes by the manifest.
-        expected: u64,
-    },
+    TooLong { path: String, expected: u64 },
     /// The right length and other bytes.
     #[error(
         "The file {path} arrived with other bytes than the manifest says (wrong SHA-256), so it is \
          not used. Try again; if that doesn't help, the file on the server is damaged."
     )]
-    Hash {
-        /// The file.
-        path: String,
-    },
+    Hash { path: String },
     /// Not a gzip file, or one with an error in it.
     #[error("The file {path} can't be unpacked: {reason}. The file on the server is damaged.")]
-    Gzip {
-        /// The file.
-        path: String,
-        /// What is wrong, without a full stop.
-        reason: String,
-    },
+    Gzip { path: String, reason: String },
     /// A gzip file that unpacks to too much.
     #[error(
         "The file {path} unpacks to more than {MAXIMUM_UNPACKED_LENGTH} bytes, so it is not used. \
          Split the component over several files."
     )]
-    UnpackedTooLong {
-        /// The file.
-        path: String,
-    },
+    UnpackedTooLong { path: String },
     /// The bytes are right and the file is not.
     #[error(transparent)]
     Safetensors(#[from] SafetensorsError),
@@ -82,7 +64,7 @@ pub struct FileVerifier {
 }
 
 impl FileVerifier {
-    /// Nothing has arrived yet.
+    /// A verifier for a file, of which no byte has arrived yet.
     pub fn new(file: &ManifestFile) -> Self {
         FileVerifier {
             path: file.path.clone(),
@@ -109,7 +91,7 @@ impl FileVerifier {
         Ok(())
     }
 
-    /// The transfer has ended.
+    /// Compares length and hash, once the transfer has ended.
     ///
     /// # Errors
     /// [`VerifyError::Truncated`] or [`VerifyError::Hash`].

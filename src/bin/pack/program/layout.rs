@@ -1,4 +1,4 @@
-//! `pack layout`: names and shapes of a model's tensors, for whoever writes or measures files of them.
+//! `pack layout`: names and shapes of a model's tensors, for the scripts that write or measure such files.
 
 use std::io::Read;
 

@@ -1,4 +1,4 @@
-//! The arguments of `pack`, and what follows from them.
+//! The arguments of `pack`: whether it packs pairs or prints a layout.
 
 mod files;
 mod layout;

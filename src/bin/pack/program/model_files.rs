@@ -70,7 +70,7 @@ impl Source {
     }
 }
 
-/// The metadata and the tensors of a safetensors file, of which the header alone is read.
+/// The metadata and the tensors of a safetensors file; only the header is read.
 pub fn open_file(path: &Path) -> Result<(BTreeMap<String, String>, Vec<Source>), String> {
     let name = path.display().to_string();
     let read = || {
