@@ -1,6 +1,7 @@
-//! Who may know whom: the rooms of `src/`, and that no `use` goes against their arrows.
+//! Who may know whom: the rooms of `src/`, that no `use` goes against their arrows, and that no files
+//! know each other in a circle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -154,4 +155,139 @@ fn arrows_only_go_down_and_every_folder_is_a_room() {
     let mut rooms: Vec<&str> = ROOMS.iter().map(|(room, _)| *room).collect();
     rooms.sort_unstable();
     assert_eq!(folders, rooms);
+}
+
+/// A module's path below the crate.
+type Module = Vec<String>;
+
+/// Every module of the library with its text, without comments and tests.
+fn modules() -> BTreeMap<Module, String> {
+    let read = |file: PathBuf| {
+        let path = file.with_extension("");
+        let below = path.strip_prefix(source()).expect("it lies below");
+        let names = below.iter().map(|name| name.to_string_lossy().into_owned());
+        let mut module: Module = names.collect();
+        if module.last().is_some_and(|name| name == "mod") {
+            module.pop();
+        }
+        let text = fs::read_to_string(&file).expect("the file is text");
+        let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        let code = text
+            .lines()
+            .map(|line| line.split("//").next().unwrap_or_default());
+        (module, code.collect::<Vec<_>>().join(" "))
+    };
+    let in_rooms = ROOMS
+        .iter()
+        .flat_map(|(room, _)| rust_files(&source().join(room)));
+    in_rooms.map(read).collect()
+}
+
+/// The paths that a text names, those in the braces of a `use` spelled out.
+fn named_paths(text: &str) -> Vec<Module> {
+    let mut paths = Vec::new();
+    // The beginnings of paths whose braces are open.
+    let mut open: Vec<Module> = Vec::new();
+    let mut path: Module = Vec::new();
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let is_name = |character: char| character.is_alphanumeric() || character == '_';
+        if is_name(character) {
+            let end = rest.find(|character| !is_name(character));
+            let (name, after) = rest.split_at(end.unwrap_or(rest.len()));
+            if path.is_empty() {
+                path = open.last().cloned().unwrap_or_default();
+            }
+            path.push(name.to_owned());
+            rest = after;
+            if rest.starts_with("::") {
+                continue;
+            }
+            paths.push(std::mem::take(&mut path));
+        } else if let Some(after) = rest.strip_prefix("::{") {
+            open.push(std::mem::take(&mut path));
+            rest = after;
+        } else if let Some(after) = rest.strip_prefix("::") {
+            rest = after;
+        } else {
+            match character {
+                '{' => open.push(Module::new()),
+                '}' => drop(open.pop()),
+                _ => {}
+            }
+            path.clear();
+            rest = &rest[character.len_utf8()..];
+        }
+    }
+    paths
+}
+
+/// The module that a path in `module` leads to, if it is one of this library.
+fn target(module: &Module, path: &Module, all: &BTreeMap<Module, String>) -> Option<Module> {
+    // Alone they are no paths: `pub(super)`, `self`.
+    let [first, _, ..] = path.as_slice() else {
+        return None;
+    };
+    let mut target = match first.as_str() {
+        "crate" => path[1..].to_vec(),
+        "super" => {
+            let ups = path.iter().take_while(|name| *name == "super").count();
+            let base = &module[..module.len().checked_sub(ups)?];
+            [base, &path[ups..]].concat()
+        }
+        "self" => [module.as_slice(), &path[1..]].concat(),
+        // A child by its bare name.
+        _ => {
+            let child = [module.as_slice(), &path[..1]].concat();
+            all.contains_key(&child).then_some(())?;
+            [module.as_slice(), path].concat()
+        }
+    };
+    while !all.contains_key(&target) {
+        target.pop()?;
+    }
+    (target != *module).then_some(target)
+}
+
+#[test]
+fn no_files_know_each_other_in_a_circle() {
+    let all = modules();
+    let mut known: BTreeMap<&Module, BTreeSet<Module>> = all
+        .iter()
+        .map(|(module, text)| {
+            let paths = named_paths(text);
+            let targets = paths.iter().filter_map(|path| target(module, path, &all));
+            (module, targets.collect())
+        })
+        .collect();
+    let arrows: usize = known.values().map(BTreeSet::len).sum();
+    assert!(
+        arrows > all.len(),
+        "{arrows} arrows: the paths are not read"
+    );
+    // Who knows nobody that is left is in no circle.
+    loop {
+        let (free, bound): (BTreeMap<_, _>, BTreeMap<_, _>) = known
+            .into_iter()
+            .partition(|(_, targets)| targets.is_empty());
+        known = bound;
+        if free.is_empty() {
+            break;
+        }
+        for targets in known.values_mut() {
+            targets.retain(|target| !free.contains_key(target));
+        }
+    }
+    let left: Vec<String> = known
+        .iter()
+        .map(|(module, targets)| {
+            let targets: Vec<String> = targets.iter().map(|target| target.join("::")).collect();
+            format!("{} → {}", module.join("::"), targets.join(", "))
+        })
+        .collect();
+    assert!(
+        left.is_empty(),
+        "in a circle, or above one:\n{}",
+        left.join("\n")
+    );
 }

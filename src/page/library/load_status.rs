@@ -2,8 +2,8 @@
 
 use leptos::prelude::*;
 
-use super::Panel;
 use super::pair_load::LoadBar;
+use super::panel::Panel;
 use crate::page::workers::loader::LoaderClient;
 use crate::protocol::loader::PairState;
 use crate::view::{loading, units};

@@ -7,66 +7,20 @@ mod load_status;
 mod make_room;
 mod pair_load;
 mod pair_row;
+mod panel;
 mod preflight_view;
 mod storage_view;
 
 pub use load_status::LoadStatus;
+pub use panel::Panel;
 
 use leptos::html;
 use leptos::prelude::*;
 
-use super::workers::loader::LoaderClient;
-use crate::protocol::loader::{Origin, PairEntry, PairSource};
+use crate::protocol::loader::{Origin, PairEntry};
 use add_pair::AddPair;
 use pair_row::PairRow;
 use storage_view::StorageView;
-
-/// Opens and closes the panel, from anywhere on the page.
-#[derive(Clone, Copy)]
-pub struct Panel {
-    loader: LoaderClient,
-    is_open: RwSignal<bool>,
-}
-
-impl Panel {
-    /// A closed panel.
-    pub fn new(loader: LoaderClient) -> Self {
-        Panel {
-            loader,
-            is_open: RwSignal::new(false),
-        }
-    }
-
-    /// Opens it at the list.
-    pub fn open(&self) {
-        self.loader.list();
-        self.is_open.set(true);
-    }
-
-    /// Opens it at what a pair needs, or at its load where one runs.
-    pub fn open_at(&self, address: String) {
-        self.open();
-        let loads = self
-            .loader
-            .loads
-            .with_untracked(|loads| loads.contains_key(&address));
-        if !loads {
-            self.loader.check(address);
-        }
-    }
-
-    /// Opens it at what a pair needs that the visitor gives.
-    pub fn open_with(&self, source: PairSource) {
-        self.open();
-        self.loader.add(source);
-    }
-
-    /// Closes it. What was refused in it has been read.
-    pub fn close(&self) {
-        self.loader.dismiss_problem();
-        self.is_open.set(false);
-    }
-}
 
 /// A button that opens the panel.
 #[component]
