@@ -16,7 +16,9 @@ test("a file in an earlier version's store is not fetched again", { timeout: TIM
   const prepare = async ({ browser, server }) => {
     const page = await browser.newPage();
     // A page of the same origin that opens no store of its own.
-    await page.goto(`${server.url}pairs/index.json`);
+    const empty = "<!doctype html><title>Empty</title><link rel=icon href=data:,>";
+    server.fault("/empty/", { replaceBody: Buffer.from(empty) });
+    await page.goto(`${server.url}empty/`);
     await restoreEarlierStore(page);
     await page.close();
   };
