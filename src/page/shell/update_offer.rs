@@ -1,7 +1,7 @@
 //! The offer of a new version of the page, which the visitor takes when it suits.
 //!
-//! `www/offline.mjs` finds the new version and changes to it. The two know of each other by
-//! attributes of the document's element and events of the window; that module lists them.
+//! `www/offline.mjs` finds the new version and changes to it. The two communicate by attributes of the
+//! document's element and events of the window; that module lists them.
 
 use leptos::prelude::*;
 
@@ -11,12 +11,12 @@ const UPDATE_ATTRIBUTE: &str = "data-update";
 const UPDATE_CHANGED: &str = "firststep-update";
 const TAKE_UPDATE: &str = "firststep-take-update";
 
-/// How a new version stands.
+/// Whether a new version can be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Newer {
-    /// Nothing is in its way.
+    /// It can be taken at once.
     Ready,
-    /// The visitor wanted it while another tab was drawing.
+    /// The visitor wanted to take it while another tab was drawing.
     Elsewhere,
 }
 
@@ -31,16 +31,16 @@ impl Newer {
     }
 }
 
-/// A line above the page while there is a newer version than this one; nothing else before and
-/// after. It never changes the page by itself, and lets no run be lost.
+/// A line above the page while there is a newer version than this one. It never changes the page by
+/// itself, so that no run is lost.
 #[component]
 pub fn UpdateOffer(
-    /// Whether all that the page begins with has come, or can't be had.
+    /// Whether the pair's manifest has been read, or can't be.
     #[prop(into)]
     has_come: Signal<bool>,
     #[prop(into)] busy: Signal<bool>,
 ) -> impl IntoView {
-    // It may have been found before this is here.
+    // A new version may have been found before this component was made.
     let newer = RwSignal::new(Newer::read());
     let changed = window_event_listener_untyped(UPDATE_CHANGED, move |_| newer.set(Newer::read()));
     on_cleanup(move || changed.remove());
@@ -100,10 +100,10 @@ pub fn UpdateOffer(
     }
 }
 
-/// Tells `www/offline.mjs`.
+/// Dispatches an event of the window to `www/offline.mjs`.
 fn dispatch(name: &str) {
     if let Ok(event) = web_sys::Event::new(name) {
-        // Fails only for an event that is under way.
+        // Fails only for an event that is being dispatched already.
         let _ = window().dispatch_event(&event);
     }
 }
