@@ -1,4 +1,4 @@
-//! What exists in a browser alone.
+//! Objects that exist only in a browser.
 
 pub mod clock;
 pub mod gpu;

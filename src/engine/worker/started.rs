@@ -40,7 +40,7 @@ pub(super) struct StartedEngine {
     files: Files,
     manifest: Manifest,
     address: PairAddress,
-    /// Boxed: moved by value, the models would take a third of a megabyte of a stack that has one.
+    /// Boxed: moved by value, the models would take a third of a megabyte of the stack each time.
     pair: Option<Box<Pair>>,
     grid: GridState,
 }
