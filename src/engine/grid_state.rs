@@ -1,5 +1,5 @@
 //! The state of the grid that the engine drew last: each cell's latent, from which the cell can be
-//! resumed; the latents of its steps, so that a strip is decoded only when somebody opens it; and each
+//! resumed; the latents of its steps, so that a strip is decoded only when it is opened; and each
 //! row's images, for their distances.
 
 use std::collections::BTreeMap;

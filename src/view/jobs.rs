@@ -608,7 +608,7 @@ mod tests {
                 other => panic!("{other:?}"),
             })
             .collect();
-        // The rest of the grid goes on with what is kept of it; the numbers are new.
+        // The rest of the grid resumes its latents; the numbers are new.
         assert_eq!(requests, [(4, 1, true), (5, 2, false), (6, 3, false)]);
         assert_eq!(jobs.started(4).and_then(|order| order.grid), Some("grid"));
         // Once.

@@ -1,4 +1,4 @@
-//! How long the rest of a job takes, from the steps that were timed.
+//! The progress of a job, and an estimate of the time left from the steps that were timed.
 
 use std::collections::HashMap;
 

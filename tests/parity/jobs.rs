@@ -122,7 +122,7 @@ fn cells_that_rested_and_cells_that_were_cancelled_end_as_a_full_run_does() {
     };
     assert_eq!((steps(&first), steps(&second)), (1, 5));
 
-    // A finished cell that is asked for again is drawn again.
+    // A finished cell that a job names again is drawn again.
     let again = Extent {
         cells: Some(chosen[..1].to_vec()),
         ..finish

@@ -33,7 +33,7 @@ pub fn run() {
     let (sender, incoming) = mpsc::unbounded();
     let shared = Rc::<Shared>::default();
     let history = Rc::<HistoryState>::default();
-    // The loop begins with the first message, which brings the scope along.
+    // The loop begins with the first message, with which the scope comes.
     let starting = RefCell::new(Some(incoming));
     WorkerScope::open(
         PROTOCOL_VERSION,

@@ -11,7 +11,7 @@ use crate::history::{Entry, Request};
 use crate::picture::file::FileRequest;
 use crate::protocol::engine::{Event, TaskEvent, TaskId};
 
-/// What the worker knows of the page and the history of runs.
+/// The worker's state of the history of runs.
 #[derive(Default)]
 pub(super) struct HistoryState {
     /// Whether the page has asked for the history: only then does every new run post it again.

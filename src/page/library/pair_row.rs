@@ -7,7 +7,7 @@ use super::delete_question::DeleteQuestion;
 use super::make_room::MakeRoom;
 use super::pair_load::PairLoad;
 use super::preflight_view::{Asking, PreflightView};
-use crate::browser::globals::clock;
+use crate::browser::globals::calendar;
 use crate::page::workers::loader::{LoaderClient, find};
 use crate::protocol::loader::{Origin, PairEntry, PairState};
 use crate::view::loading;
@@ -160,7 +160,7 @@ pub fn PairRow(
                 facts.push(format!("Licence: {}", entry.licence));
             }
             if let Some(when) = entry.last_used {
-                facts.push(format!("Last used {}", clock::date(when).0));
+                facts.push(format!("Last used {}", calendar::date(when).0));
             }
             facts
                 .into_iter()

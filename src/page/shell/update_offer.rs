@@ -13,19 +13,19 @@ const TAKE_UPDATE: &str = "firststep-take-update";
 
 /// Whether a new version can be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Newer {
+enum Update {
     /// It can be taken at once.
     Ready,
     /// The visitor wanted to take it while another tab was drawing.
     Elsewhere,
 }
 
-impl Newer {
+impl Update {
     fn read() -> Option<Self> {
         let root = document().document_element()?;
         match root.get_attribute(UPDATE_ATTRIBUTE)?.as_str() {
-            "ready" => Some(Newer::Ready),
-            "elsewhere" => Some(Newer::Elsewhere),
+            "ready" => Some(Update::Ready),
+            "elsewhere" => Some(Update::Elsewhere),
             _ => None,
         }
     }
@@ -41,8 +41,9 @@ pub fn UpdateOffer(
     #[prop(into)] busy: Signal<bool>,
 ) -> impl IntoView {
     // A new version may have been found before this component was made.
-    let newer = RwSignal::new(Newer::read());
-    let changed = window_event_listener_untyped(UPDATE_CHANGED, move |_| newer.set(Newer::read()));
+    let update = RwSignal::new(Update::read());
+    let changed =
+        window_event_listener_untyped(UPDATE_CHANGED, move |_| update.set(Update::read()));
     on_cleanup(move || changed.remove());
 
     let engine_state = Memo::new(move |_| match (has_come.get(), busy.get()) {
@@ -62,7 +63,7 @@ pub fn UpdateOffer(
     let sentence = move |state| {
         if busy.get() {
             "A new version of this page is ready. It waits until the run is over."
-        } else if state == Newer::Elsewhere {
+        } else if state == Update::Elsewhere {
             "Another tab of this page is drawing. Update when it is done: every tab is reloaded."
         } else {
             "A new version of this page is ready."
@@ -71,7 +72,7 @@ pub fn UpdateOffer(
     view! {
         <div class="update-offer" role="status" data-testid="update-offer">
             {move || {
-                newer
+                update
                     .get()
                     .map(|state| {
                         view! {
@@ -88,7 +89,7 @@ pub fn UpdateOffer(
                                 <button
                                     type="button"
                                     data-testid="update-later"
-                                    on:click=move |_| newer.set(None)
+                                    on:click=move |_| update.set(None)
                                 >
                                     "Later"
                                 </button>

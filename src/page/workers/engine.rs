@@ -132,7 +132,7 @@ impl EngineClient {
             self.device.set(None);
         }
         self.with(|inner| {
-            // A link never draws by itself, whatever the visitor had asked of the last one.
+            // A new link never draws by itself, even where the visitor wanted the last one drawn.
             inner.when_ready = None;
             inner.device = device;
             inner.jobs.forget_undone();

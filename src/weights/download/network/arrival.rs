@@ -74,7 +74,7 @@ pub struct Arrival {
     pub file: ManifestFile,
     /// Its absolute URL.
     pub address: String,
-    /// How its tensors are stored; empty: in the file's own encodings.
+    /// The rules for the encodings in the store; empty: tensors stay in the file's own encodings.
     pub rules: Vec<EncodingRule>,
 }
 

@@ -22,10 +22,10 @@ use crate::weights::manifest::{ManifestFile, hub};
 /// Bytes of the longest text that is accepted; a real manifest has some ten thousand.
 const MAXIMUM_TEXT_LENGTH: usize = 4 * 1024 * 1024;
 
-/// A caller that waits for a silent server is asked so often whether the wait is cancelled.
+/// The interval in which a caller that waits for a silent server can cancel the wait.
 pub(super) const SILENCE_MILLISECONDS: u32 = 250;
 
-/// Why a file can't be had.
+/// Why a file can't be loaded.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SourceError {
     /// The server answered with something other than the file.

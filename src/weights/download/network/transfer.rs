@@ -13,7 +13,7 @@ use super::source::{Body, HttpRequest, SILENCE_MILLISECONDS, SourceError, until_
 use crate::browser::globals::js;
 use crate::weights::download::content_range::ContentRange;
 
-/// Attempts at a part, on end, that bring no byte.
+/// The number of successive attempts without a byte after which a part is given up.
 const ATTEMPTS: u32 = 6;
 /// The wait before the second attempt; each further wait is twice as long. A random factor of 0.5 to
 /// 1.5 keeps the clients of an overloaded host from coming back all at once.
