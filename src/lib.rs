@@ -1,8 +1,8 @@
 //! Firststep: Stable Diffusion XL in the browser, with the diversity of the slow base model at the
 //! speed of a distilled one.
 //!
-//! Data flows one way: bytes → weights → models → sampler → engine → page. The rooms stand below in
-//! three floors; who may know whom is in `docs/architecture.md`, and `tests/house.rs` holds it.
+//! Data flows one way: bytes → weights → models → sampler → engine → page. The rooms stand below on
+//! three floors. `docs/architecture.md` says who may know whom, and `tests/house.rs` checks it.
 
 // Ground: no device, no network, no page.
 pub mod browser;
@@ -12,14 +12,14 @@ pub mod recipe;
 pub mod sampler;
 pub mod vocabulary;
 
-// Data: what is loaded, what is drawn with it, what is kept of it.
+// Data: weights, the models that are built of them, and the history of runs.
 pub mod adapters;
 pub mod history;
 #[cfg(feature = "engine")]
 pub mod models;
 pub mod weights;
 
-// Programs: the two workers, what they and the page say to each other, and the page.
+// Programs: the two workers, the messages between them and the page, and the page.
 #[cfg(feature = "engine")]
 pub mod engine;
 pub mod loader;

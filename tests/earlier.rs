@@ -1,4 +1,4 @@
-//! What an earlier version of the page has written is still read. `tests/earlier/` holds a picture
+//! Files and links of an earlier version of the page are still read. `tests/earlier/` has a picture
 //! that it saved and the link that it copied, both of one grid.
 
 use firststep::picture::find_recipe::{FoundRecipe, find_recipe};
@@ -25,7 +25,7 @@ fn an_earlier_picture_and_link_give_the_recipe_that_they_were_made_with() {
     let (link, errors) = Link::parse(LINK.trim_end());
     assert_eq!(errors, []);
     assert_eq!(link.digests.len(), 3);
-    // It says everything: whatever the defaults have become, the recipe is the picture's.
+    // The link names every parameter: the recipe is the picture's, whatever the defaults are.
     let mut defaults = recipe.clone();
     defaults.prompt = "another".into();
     defaults.seed_count = 9;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms from the ground up, each with the rooms that it may know. `docs/architecture.md` says
-/// why.
+/// The rooms from the ground up, each with the rooms that it may know. `docs/architecture.md` has the
+/// same table.
 const ROOMS: [(&str, &[&str]); 15] = [
     ("browser", &[]),
     ("sampler", &[]),
@@ -93,7 +93,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The rooms that a text names after `crate::`, with the numbers of the lines.
+/// The rooms that a text names after `crate::`, each with the number of its line.
 fn named_rooms(text: &str) -> Vec<(usize, String)> {
     let mut named = Vec::new();
     for (index, line) in text.lines().enumerate() {

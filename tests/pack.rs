@@ -1,4 +1,4 @@
-//! The program `pack`: a pair and its relative in one folder, and what it refuses.
+//! The program `pack`: it packs a pair and its relative into one folder, and refuses unsound input.
 
 use std::fs;
 use std::io::Write;
@@ -110,7 +110,7 @@ impl Workshop {
         command.output().expect("pack runs")
     }
 
-    /// The sentence that packing ends with.
+    /// The sentence with which packing fails.
     fn refusal(&self, pairs: &[&str]) -> String {
         let output = self.pack(pairs);
         assert!(!output.status.success(), "it should be refused");

@@ -1,4 +1,4 @@
-//! What the real pairs need, and what is said of a browser that hasn't got it.
+//! The pre-flight of the real pairs, and its reasons against a browser that doesn't meet their needs.
 
 use firststep::browser::adapter_limits::AdapterLimits;
 use firststep::loader::preflight::preflight;
@@ -45,7 +45,7 @@ fn sdxl_fits_a_good_graphics_card() {
     let found = check("sdxl-dmd2", Some(gpu()), 100 * GIB);
     assert_eq!(found.verdict, Verdict::Fits);
     assert_eq!(found.download, 12_250_803_948);
-    // The UNets in 4 and 8 bits, each 1.64 GB in the store.
+    // Each of the two UNets, in 4 and 8 bits, takes 1.64 GB in the store.
     assert!((4_300_000_000..4_400_000_000).contains(&found.disk_needed));
     assert!((4_300_000_000..6_000_000_000).contains(&found.gpu_weights));
     // The decoder's widest map at 1024 × 1024 pixels.

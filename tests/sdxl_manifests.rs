@@ -1,5 +1,5 @@
-//! The manifests of the real SDXL pairs in `public/pairs`: each is read and planned with as the page
-//! does it, takes the timesteps that its model was distilled at, and has its tensors stored as
+//! The manifests of the real SDXL pairs in `public/pairs`: the page can read each of them and plan its
+//! steps, the timesteps are those that the model was distilled at, and the tensors are stored as
 //! `docs/formats.md` says.
 
 use std::collections::{BTreeSet, HashMap};
@@ -24,7 +24,7 @@ use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
 
-/// What the authors of a distilled model say of its use.
+/// The use of a distilled model, as its authors describe it.
 struct Expected {
     id: &'static str,
     timesteps: [f32; 4],
@@ -113,7 +113,7 @@ fn every_mode_has_the_plan_that_the_model_was_distilled_for() {
     }
 }
 
-/// The engine finds out when all files are there, which is gigabytes too late.
+/// The engine would find a misfit only once all files are there, gigabytes too late.
 #[test]
 fn the_models_can_be_built_and_fit_each_other() {
     for pair in PAIRS {
@@ -159,7 +159,7 @@ fn pairs_differ_in_nothing_but_their_distilled_model() {
     for manifest in &manifests {
         assert_eq!(shared(manifest), shared(&manifests[0]), "{}", manifest.id);
     }
-    // The vocabulary is the bundled one; everything else has to be asked of the hub.
+    // The vocabulary is the bundled one; every other file has to come from the hub.
     for file in manifests[0].files() {
         match &file.hub {
             Some(hub) => assert_eq!(hub.revision.len(), 40, "{}", file.path),
@@ -285,7 +285,7 @@ fn tensors_are_stored_as_the_documentation_says() {
 /// Rank of the published distillation LoRAs.
 const LORA_RANK: usize = 64;
 
-/// Bytes of a description in the header of LCM's LoRA, which no layout foretells.
+/// Bytes of a description in the header of LCM's LoRA, which no layout has.
 const LCM_LORA_DESCRIPTION: u64 = 600;
 
 /// Bytes of the file that the package safetensors writes of a layout in one dtype, with `metadata` in
@@ -317,7 +317,7 @@ fn file_size(layout: &Layout, encoding: Encoding, metadata: &[(&str, &str)]) -> 
     (8 + header.next_multiple_of(8) + end) as u64
 }
 
-/// Bytes of a hub's file and of its tensors in the store, by its layout.
+/// By its layout, the bytes of a hub's file and those of its tensors in the store.
 fn sizes_by_layout(component: &Component, file: &ManifestFile) -> (u64, u64) {
     let path = &file.path;
     let layout = layout_of(&component.config).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -346,8 +346,8 @@ fn sizes_by_layout(component: &Component, file: &ManifestFile) -> (u64, u64) {
     (size, stored.sum())
 }
 
-/// The layouts are what the engine will ask for, and the sizes are the hub's: that they agree to the
-/// byte says that the models are built of these very files.
+/// The engine asks for the tensors of the layouts, and the sizes are the hub's. That both agree to the
+/// byte shows that the models are built of these very files.
 #[test]
 fn the_sizes_are_those_of_the_layouts() {
     let mut compared = BTreeSet::new();
@@ -411,7 +411,7 @@ fn the_list_of_pairs_says_what_the_manifests_say() {
             pair.id
         );
     }
-    // Those that need no download come first.
+    // The pairs that need no download come first.
     assert!(index.pairs.is_sorted_by_key(|entry| !entry.bundled));
     for entry in &index.pairs {
         let path = &entry.manifest;
@@ -439,7 +439,7 @@ fn the_list_of_pairs_says_what_the_manifests_say() {
         if manifest.is_resolved() {
             assert_eq!(entry.download_size, manifest.download_size(), "{path}");
         }
-        // What is fetched from elsewhere is fetched under licences that were accepted.
+        // Files of other hosts are fetched only under licences that the visitor has accepted.
         assert_eq!(
             entry.bundled,
             manifest.licences_to_accept.is_empty(),

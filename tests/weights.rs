@@ -1,4 +1,4 @@
-//! Readers, quantization, manifests and packs: what they do with sound input and with any other.
+//! Readers, quantization, manifests and packs, with sound and with unsound input.
 
 use firststep::weights::format::encoding::{BLOCK, Encoding};
 use firststep::weights::format::rules::EncodingRule;
@@ -12,7 +12,7 @@ use firststep::weights::manifest::verify::{FileContent, FileVerifier, VerifyErro
 use firststep::weights::manifest::{Compression, Manifest, ManifestError, ManifestFile};
 use serde_json::{Value, json};
 
-/// Normally distributed enough for weights: the sum of four uniforms, from a linear congruential
+/// Values that are distributed nearly as weights are: sums of four uniforms, from a linear congruential
 /// generator.
 fn weights(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed;
@@ -40,7 +40,7 @@ fn entry(dtype: &str, shape: &[u64], from: u64, to: u64) -> Value {
     json!({"dtype": dtype, "shape": shape, "data_offsets": [from, to]})
 }
 
-/// Reads a file that is not sound; its error has to be a sentence that names the file.
+/// The error of reading a file that is not sound; it has to be a sentence that names the file.
 fn refusal(bytes: &[u8]) -> SafetensorsError {
     let error = safetensors::read("unet.safetensors", bytes).expect_err("it should be refused");
     let sentence = error.to_string();
@@ -311,8 +311,8 @@ mod quantization {
         let minimum_step = 0.05;
         let step = minimum_step * root_mean_square(&values);
         let errors = error(&values, Encoding::Q8, minimum_step);
-        // No block of these weights has a larger step of its own: theirs is below 4/127 of the
-        // root mean square.
+        // No block of these weights has a larger step: their steps are below 4/127 of the root mean
+        // square.
         assert!(errors.iter().all(|e| e.abs() <= step * 0.501));
         // Uniform rounding has an error of step / sqrt(12).
         let expected = step / 12f32.sqrt();
@@ -472,7 +472,7 @@ mod encoder {
 
     #[test]
     fn wherever_the_source_is_cut_the_bytes_are_those_of_a_whole_tensor() {
-        // Nine blocks, so that groups of blocks are cut too, and a tensor that ends within a block.
+        // Nine blocks, so that groups of blocks are cut, too, and a tensor that ends within a block.
         for shape in [vec![3, 96], vec![67]] {
             let values = weights(shape.iter().product(), 11);
             for from in [Encoding::F32, Encoding::F16, Encoding::BF16] {

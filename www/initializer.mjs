@@ -1,10 +1,10 @@
-// What stands on the page until its own program has taken over.
+// The message on the page until its program has started.
 
 /** The callbacks that trunk's start script looks for. */
 export default function initializer() {
   const loading = document.getElementById("loading");
   return {
-    // `total` is the size of the module before the host compresses it: it bounds, but isn't shown.
+    // `total` is the size of the module before the host compresses it, so the bytes aren't shown.
     onProgress({ current, total }) {
       const percent = total > 0 ? Math.min(100, Math.floor((100 * current) / total)) : 0;
       loading.textContent = `Firststep is loading… ${percent} %`;

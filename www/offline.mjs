@@ -1,29 +1,31 @@
-// The page without a network, and its updates: has the service worker installed, looks for newer
-// builds, and changes to one when the visitor says so.
+// The page without a network, and its updates: registers the service worker, looks for newer builds,
+// and changes to one when the visitor wants it.
 //
-// The page's program and this module know of each other by attributes of the document's element,
-// and by events of the window that say when they have changed:
+// The page's program and this module communicate by attributes of the document's element, and by
+// events of the window that tell when an attribute has changed:
 //
 //   data-engine, firststep-engine   from the program: "loading", "running" or "resting"
-//   data-update, firststep-update   from here: "ready", or "elsewhere" when another tab is drawing
+//   data-update, firststep-update   from this module: "ready", or "elsewhere": another tab is drawing
 //   firststep-take-update           from the program: the visitor wants the new build
 //
-// Where the browser has no service workers, as on a page that came by plain http, nothing happens.
+// Where the browser has no service workers, as on a page that came by plain http, the module does
+// nothing.
 
 const HOUR = 60 * 60_000;
-// Whoever changes between windows asks the host no more often than that.
+// The least time between two checks when the visitor changes between windows.
 const MINUTE = 60_000;
 
 const root = document.documentElement;
 const container = navigator.serviceWorker;
-// Held by each tab that draws: one service worker is for all tabs, and none changes under a run.
+// The lock of each tab that draws: all tabs have one service worker, which must not change during a
+// run.
 const RUN_LOCK = `firststep run ${new URL("./", location.href).pathname}`;
 
 let isStarted = false;
 let registration = null;
 let checkedAt = performance.now();
 let endRun = null;
-// Whether the service worker of another build has taken over, which this page has to follow.
+// Whether the service worker of another build has taken over, so that this page has to be reloaded.
 let outdated = false;
 
 function offer(state) {
@@ -41,7 +43,7 @@ function engineChanged() {
   const state = root.dataset.engine;
   if (state !== "loading" && !isStarted) {
     isStarted = true;
-    // Now that the page has come, the service worker's requests don't slow it down.
+    // The page has loaded, so the service worker's requests don't slow it down any more.
     start();
   }
   if (state === "running" && endRun === null) {
@@ -58,7 +60,7 @@ function engineChanged() {
   }
 }
 
-/** Follows a change of builds from the first moment on: another tab may make it while this one loads. */
+/** Reloads the page after a change of builds, which another tab may make while this one loads. */
 function followController() {
   let wasControlled = container.controller !== null;
   container.addEventListener("controllerchange", () => {
@@ -74,12 +76,12 @@ async function start() {
   try {
     registration = await container.register("service_worker.js", { updateViaCache: "none" });
   } catch {
-    // Private windows may refuse; a page that can't be kept is a page all the same.
+    // Private windows may refuse service workers; the page works without its offline copy.
     return;
   }
   registration.addEventListener("updatefound", () => watch(registration.installing));
   watch(registration.installing);
-  takeStock();
+  showUpdateState();
   setInterval(check, HOUR);
   window.addEventListener("focus", () => {
     if (performance.now() - checkedAt > MINUTE) {
@@ -97,12 +99,12 @@ function check() {
 function watch(worker) {
   worker?.addEventListener("statechange", () => {
     if (worker.state === "installed" || worker.state === "activated") {
-      takeStock();
+      showUpdateState();
     }
   });
 }
 
-async function takeStock() {
+async function showUpdateState() {
   const { active, waiting } = registration;
   if (active === null) {
     return;
@@ -110,8 +112,8 @@ async function takeStock() {
   if (waiting !== null) {
     offer("ready");
   } else if (active.state === "activated" && container.controller === null) {
-    // The page came from the network. It is kept from now on if it is of the build that is kept.
-    if (await isKept()) {
+    // The page came from the network. The service worker controls it if both are of the same build.
+    if (await isCached()) {
       active.postMessage({ type: "claim" });
     } else {
       offer("ready");
@@ -119,8 +121,8 @@ async function takeStock() {
   }
 }
 
-/** Whether what the page is made of lies in the cache. */
-async function isKept() {
+/** Whether the cache has all stylesheets and modules of this page. */
+async function isCached() {
   const links = [...document.querySelectorAll("link[rel=stylesheet], link[rel=modulepreload]")];
   const found = await Promise.all(links.map(({ href }) => caches.match(href)));
   return found.every((response) => response !== undefined);
@@ -134,7 +136,7 @@ async function takeUpdate() {
     }
     const { waiting } = registration;
     if (waiting === null) {
-      // Another tab was faster.
+      // Another tab has activated the new build already.
       location.reload();
     } else {
       waiting.addEventListener("statechange", () => {
@@ -144,7 +146,7 @@ async function takeUpdate() {
       });
       waiting.postMessage({ type: "activate" });
     }
-    // Held until this page is gone.
+    // The lock is held until this page is closed or reloaded.
     return new Promise(() => {});
   });
 }

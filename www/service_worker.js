@@ -1,27 +1,26 @@
-// Keeps the page for visits without a network: the files of one build, all of them or none.
+// Caches the page for visits without a network: all files of one build, or none.
 //
 // The files of a build fit each other and no other build's. So this worker has the list of its own
-// build with every file's SHA-256, is installed only once each of them lies in that build's cache,
-// and answers from there alone. A newer build's worker waits until the visitor asks for it.
+// build's files with their SHA-256, is installed only once that build's cache has each of them, and
+// answers from that cache alone. A newer build's worker waits until the visitor asks for it.
 //
-// Weights are not its business: they lie in IndexedDB, and requests for them go to the network as
-// they are. The pairs' manifests come from the network, and from the cache only where that can't be
-// reached.
+// Weights are in IndexedDB, and the worker leaves requests for them to the network. The pairs'
+// manifests come from the network, and from the cache only where the network can't be reached.
 //
-// Without a list it takes over at once, deletes what is kept and removes itself. That is how trunk's
-// development server gets it, whose pages change under way, and how a host can be rid of it.
+// A worker without a list takes over at once, deletes the caches and unregisters itself. trunk's
+// development server, whose pages change all the time, serves it so; and a host can so be rid of it.
 
 // tools/setup/fill-service-worker writes both lines.
 const BUILD = "";
 const FILES = {};
 
 const scope = self.registration.scope;
-// The host may have other pages, with caches of their own.
+// The host may have other pages with caches of their own.
 const CACHE_PREFIX = `firststep ${scope} `;
 const CACHE = CACHE_PREFIX + BUILD;
 
 const addressOf = (path) => new URL(path, scope).href;
-// By this name every host has it; some send whoever asks for index.html there.
+// The page's own folder: some hosts redirect index.html to it.
 const INDEX = addressOf("./");
 const PAIRS = addressOf("pairs/");
 
@@ -35,9 +34,9 @@ const digests = new Map(
 
 const isManifest = (address) => address.startsWith(PAIRS) && address.endsWith(".json");
 
-/** A file as it is in this build; anything else is an error. */
+/** Fetches a file of this build; another content is an error. */
 async function fetchOwn(address, digest) {
-  // The host is asked whether what the page has just got is still right: mostly a few bytes.
+  // Revalidates the copy in the HTTP cache that the page has just got: mostly a few bytes.
   const response = await fetch(address, { cache: "no-cache" });
   if (!response.ok) {
     throw new Error(`The host answers ${response.status} for ${address}.`);
@@ -61,12 +60,12 @@ async function install() {
   try {
     const cache = await caches.open(CACHE);
     for (const [address, digest] of digests) {
-      // There already where this build was installed before, or nearly.
+      // The cache has files of an earlier installation of this build, even of an unfinished one.
       if ((await cache.match(address)) === undefined) {
         try {
           await cache.put(address, await fetchOwn(address, digest));
         } catch (error) {
-          // The engine keeps the manifests that it has read, too.
+          // The page works without a manifest's copy: the store has the manifests of loaded pairs.
           if (!isManifest(address)) {
             throw error;
           }
@@ -91,29 +90,29 @@ async function activate() {
   }
 }
 
-/** What the cache has, whatever headers the file was asked for with. */
-function ofCache(address) {
+/** The cached response to an address, whatever headers the request has. */
+function fromCache(address) {
   return caches.match(address, { cacheName: CACHE, ignoreVary: true });
 }
 
-/** A file of the build. Browsers drop all of a cache or nothing: then the host has to answer. */
-async function kept(address, request) {
-  return (await ofCache(address)) ?? fetch(request);
+/** A file of the build, from the host where the browser has evicted the cache. */
+async function buildFile(address, request) {
+  return (await fromCache(address)) ?? fetch(request);
 }
 
 /**
- * Workers of pages that came from the network though this build is kept, by a hard reload: they are
- * asked for here all the same, and have to be of their page's build.
+ * Workers of pages that a hard reload has brought from the network. Their requests come here all the
+ * same, but the workers have to be of their page's build, which may be another one.
  */
-const strangers = new Set();
+const workersOfOtherPages = new Set();
 
 /** The first file of a page's worker. */
 async function workerFile({ clientId, resultingClientId, request }, address) {
   const own = await self.clients.matchAll();
   if (own.some(({ id }) => id === clientId)) {
-    return kept(address, request);
+    return buildFile(address, request);
   }
-  strangers.add(resultingClientId);
+  workersOfOtherPages.add(resultingClientId);
   return fetch(request);
 }
 
@@ -129,7 +128,7 @@ async function newestManifest(event) {
     }
     return response;
   } catch {
-    return (await ofCache(request.url)) ?? Response.error();
+    return (await fromCache(request.url)) ?? Response.error();
   }
 }
 
@@ -143,7 +142,7 @@ self.addEventListener("fetch", (event) => {
     digests.size === 0 ||
     request.method !== "GET" ||
     request.headers.has("Range") ||
-    strangers.has(event.clientId)
+    workersOfOtherPages.has(event.clientId)
   ) {
     return;
   }
@@ -152,14 +151,14 @@ self.addEventListener("fetch", (event) => {
   if (request.mode === "navigate") {
     url.search = "";
     if (url.href === INDEX || url.href === addressOf("index.html")) {
-      event.respondWith(kept(INDEX, request));
+      event.respondWith(buildFile(INDEX, request));
     }
   } else if (isManifest(url.href)) {
     event.respondWith(newestManifest(event));
   } else if (digests.has(url.href)) {
     const startsWorker = request.destination === "worker" && event.resultingClientId !== "";
     event.respondWith(
-      startsWorker ? workerFile(event, url.href) : kept(url.href, request),
+      startsWorker ? workerFile(event, url.href) : buildFile(url.href, request),
     );
   }
 });

@@ -1,4 +1,4 @@
-//! The loader's program in the browser: it brings pairs into the store in a Web Worker of its own.
+//! The loader's program in the browser: it loads pairs into the store, in a Web Worker of its own.
 
 fn main() {
     #[cfg(target_family = "wasm")]

@@ -6,6 +6,6 @@ fn main() {
     leptos::mount::mount_to_body(firststep::page::App);
 }
 
-/// The page runs in browsers alone: on other targets there is nothing to do.
+/// The page runs only in browsers: on other targets the program does nothing.
 #[cfg(not(target_family = "wasm"))]
 fn main() {}

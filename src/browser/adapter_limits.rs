@@ -1,13 +1,13 @@
-//! What a WebGPU adapter says of itself, as the messages carry it.
+//! The features and limits of a WebGPU adapter, as the messages carry them.
 
 use serde::{Deserialize, Serialize};
 
-/// What a WebGPU adapter offers.
+/// The features and limits of a WebGPU adapter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdapterLimits {
-    /// The browser's words for it.
+    /// The browser's description of the adapter.
     pub description: String,
-    /// Whether it computes on the CPU.
+    /// Whether the adapter computes on the CPU.
     pub is_software: bool,
     /// Whether shaders can compute in half precision.
     pub has_f16: bool,

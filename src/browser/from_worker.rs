@@ -1,25 +1,25 @@
-//! What every worker of the page says, whatever its program is about.
+//! The envelope of the messages that every worker sends to the page.
 
 use serde::{Deserialize, Serialize};
 
-/// A message of a worker; `Event` is what its program has to say.
+/// A message of a worker; `Event` is the type of its program's events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum FromWorker<Event> {
-    /// The worker's module runs and takes messages; those that were posted before are lost.
+    /// The worker's module runs and receives messages; those that were posted before are lost.
     Ready {
-        /// The version of the messages that the worker speaks.
+        /// The worker's version of the messages.
         version: u32,
     },
-    /// The program panicked and takes no more messages.
+    /// The program panicked and receives no more messages.
     Panicked {
-        /// The panic's own words.
+        /// The panic's message and place.
         message: String,
     },
-    /// The program can't go on and is to be replaced.
+    /// The program can't go on; the page has to start another worker.
     Stopped {
         /// A sentence that says what is wrong and what to do.
         message: String,
     },
-    /// What the program says.
+    /// An event of the program.
     Event(Event),
 }

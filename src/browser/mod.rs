@@ -1,5 +1,5 @@
-//! The only door to the browser's own objects, but for the page's DOM: IndexedDB, the GPU's adapter
-//! and the scope of a worker.
+//! The only access to the browser's own objects, except for the page's DOM: IndexedDB, the GPU's
+//! adapter and the scope of a worker.
 
 pub mod adapter_limits;
 pub mod from_worker;

@@ -1,4 +1,4 @@
-//! All that can end a job, as sentences for the visitor.
+//! The errors that end a start or a job, as sentences for the visitor.
 
 use crate::adapters::AdapterError;
 use crate::metrics::MetricsError;
@@ -13,26 +13,26 @@ pub enum EngineError {
     /// The recipe is out of bounds.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
-    /// A component can't be built from its config and files.
+    /// A model can't be built from its config and files.
     #[error(transparent)]
     Model(#[from] ModelError),
     /// The distilled model's adapter can't be put on the base.
     #[error(transparent)]
     Adapter(#[from] AdapterError),
-    /// A scheduler's config asks for something unknown.
+    /// A scheduler's config has an option that isn't supported.
     #[error(transparent)]
     Scheduler(#[from] SchedulerError),
     /// The recipe's steps don't fit together.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// A stored tensor is not what its record says.
+    /// A stored tensor's bytes don't fit its shape and encoding.
     #[error(transparent)]
     Tensor(#[from] TensorError),
     /// Weights can't be fetched, verified, stored or read.
     #[cfg(target_family = "wasm")]
     #[error(transparent)]
     Files(#[from] crate::weights::stored::files::FilesError),
-    /// A tokenizer's files are not those of CLIP.
+    /// A tokenizer lacks one of CLIP's files.
     #[error(
         "A tokenizer of the pair lacks the file {file}: ask whoever hosts the pair to mend its manifest."
     )]
@@ -43,18 +43,18 @@ pub enum EngineError {
     /// Pictures can't be compared.
     #[error("The images can't be compared: {0}")]
     Metrics(#[from] MetricsError),
-    /// The steps of a cell were asked for and are no longer there.
+    /// The engine has no state of the cell any more, or no trace of its steps.
     #[error(
         "The steps of this image are no longer kept: the engine was started anew, or later images took their room. Draw it again to see them."
     )]
-    NotKept,
+    StepsDiscarded,
     /// A model was used before it was loaded.
     #[error("A model of the pair was not loaded. Reload the page to start over.")]
     NotLoaded,
     /// The models of the pair don't fit each other.
     #[error("The pair's models don't fit together: {reason}.")]
     Mismatch {
-        /// What doesn't fit.
+        /// A clause that says what doesn't fit.
         reason: String,
     },
     /// The device failed in the middle of the work.
@@ -62,15 +62,15 @@ pub enum EngineError {
         "The device failed while computing ({reason}). Try again, or add device=cpu to the address to do without the graphics processor; what is stored stays."
     )]
     Device {
-        /// What it said.
+        /// The device's own words.
         reason: String,
     },
-    /// The visitor asked for WebGPU and the browser has none.
+    /// The visitor asked for WebGPU and the browser offers no adapter.
     #[error(
         "This browser offers no WebGPU adapter ({reason}). Remove device=webgpu from the address to run on the CPU instead."
     )]
     NoWebGpu {
-        /// What the browser said.
+        /// The browser's own words.
         reason: String,
     },
     /// Page and worker are of different deploys.
@@ -78,9 +78,9 @@ pub enum EngineError {
         "The page speaks version {page} of the engine's protocol and the engine version {engine}. Reload the page to get both from the same release."
     )]
     ProtocolVersion {
-        /// The page's version.
+        /// The version that the page sends.
         page: u32,
-        /// The engine's version.
+        /// The engine's own version.
         engine: u32,
     },
     /// A job came before the engine had started.

@@ -1,4 +1,4 @@
-//! One job: a grid of images, step by step.
+//! The job loop: draws the cells of a grid step by step, and decodes strips between two steps.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -8,7 +8,7 @@ use std::{
 use burn::tensor::{Tensor, TensorData};
 
 use super::error::EngineError;
-use super::grid_state::{Kept, distance, reduced_to_measure};
+use super::grid_state::{GridState, distance, reduced_to_measure};
 use super::pair::{Pair, plan_for};
 use crate::models::{Conditioning, guidance_embedding};
 use crate::picture::image::Image;
@@ -17,34 +17,34 @@ use crate::recipe::digest::StepDigest;
 use crate::recipe::{CellAddress, Mode, Recipe, Row};
 use crate::sampler::{ModelCall, Sampling, combine, is_guided};
 
-/// What the job loop needs from its surroundings.
+/// The surroundings of the job loop: the worker, or a test.
 pub trait Host {
-    /// Takes an event of the job for the page.
+    /// Sends an event of the job to the page.
     fn emit(&mut self, event: JobEvent);
-    /// Takes an event of a task for the page.
+    /// Sends an event of a task to the page.
     fn emit_task(&mut self, id: TaskId, event: TaskEvent);
     /// Whether the job has been cancelled.
     fn is_cancelled(&self) -> bool;
-    /// Lets messages in, so that a cancellation is seen.
+    /// Lets the worker receive messages, such as a cancellation.
     fn pause(&self) -> impl Future<Output = ()>;
     /// A clock that never goes back, in milliseconds.
     fn milliseconds(&self) -> f64;
-    /// The next strip that somebody wants to see: decoded between two steps, beside the clock.
+    /// Takes the next strip to decode. The job loop decodes it between two steps, outside their time.
     fn take_strip(&mut self) -> Option<StripRequest>;
 }
 
 /// A strip to decode: [`Task::Strip`](crate::protocol::engine::Task::Strip).
 #[derive(Clone, Debug, PartialEq)]
 pub struct StripRequest {
-    /// The task that asks for it.
+    /// The task whose events the frames are.
     pub task: TaskId,
-    /// The recipe of the cell.
+    /// The recipe of the cell's grid.
     pub recipe: Recipe,
-    /// The cell.
+    /// The place of the cell in the grid.
     pub cell: CellAddress,
-    /// What to show of each step.
+    /// Which latent of each step is decoded.
     pub view: StripView,
-    /// Steps to leave out at the beginning.
+    /// Steps to leave out at the beginning: those that the page has already.
     pub skip: u32,
 }
 
@@ -53,13 +53,13 @@ pub struct StripRequest {
 pub enum Outcome {
     /// Every image is done.
     Done,
-    /// It was cancelled; the images that were done stay.
+    /// The job was cancelled; finished images stay.
     Cancelled,
 }
 
-/// Draws the grid of a recipe, or a part of it, with a pair whose UNets are loaded. Events carry the
-/// steps' previews and the images; `kept` takes what strips are decoded from and what a later job
-/// resumes.
+/// Draws the grid of a recipe, or a part of it, with a pair whose UNets are loaded. Events have the
+/// steps' previews and the images; `grid` takes the latents from which strips are decoded and a later
+/// job goes on.
 ///
 /// # Errors
 /// The recipe doesn't fit the pair, or the device fails.
@@ -67,11 +67,11 @@ pub async fn generate(
     pair: &Pair,
     recipe: &Recipe,
     extent: &Extent,
-    kept: &mut Kept,
+    grid: &mut GridState,
     host: &mut impl Host,
 ) -> Result<Outcome, EngineError> {
     recipe.validate()?;
-    kept.turn_to(recipe, extent.resumes);
+    grid.switch_to(recipe, extent.resumes);
     let rows = recipe.rows();
     let is_any_guided = [recipe.base_guidance, recipe.distilled_guidance]
         .into_iter()
@@ -91,8 +91,8 @@ pub async fn generate(
             Entry::Vacant(entry) => entry.insert(pair.encode_prompt(&row.prompt)?),
         };
         let plan = Arc::new(plan_for(row, recipe, pair.manifest())?);
-        kept.forget_finished(cell);
-        kept.start_unless_kept(cell, || {
+        grid.discard_finished(cell);
+        grid.start_unless_begun(cell, || {
             let latent_length = pair.latent_shape().iter().product();
             Sampling::new(plan, latent_length, u64::from(recipe.seed_of(cell.column)))
         });
@@ -100,12 +100,12 @@ pub async fn generate(
         loop {
             host.pause().await;
             while let Some(request) = host.take_strip() {
-                strip(pair, kept, &request, host).await?;
+                strip(pair, grid, &request, host).await?;
             }
             if host.is_cancelled() {
                 return Ok(Outcome::Cancelled);
             }
-            let state = kept.cell(cell)?;
+            let state = grid.cell(cell)?;
             let Some(call) = state
                 .sampling
                 .next()
@@ -117,7 +117,7 @@ pub async fn generate(
             let prediction = predict(pair, &call, prompt, negative.as_ref()).await?;
             let outcome = state.sampling.advance(&prediction);
             state.milliseconds += host.milliseconds() - start;
-            kept.note_step(cell, call, &outcome);
+            grid.record_step(cell, call, &outcome);
             let digest = StepDigest::of(&outcome.predicted_original);
             let target = latent(pair, outcome.predicted_original);
             let preview = frame(pair.decode_preview(target)).await?;
@@ -131,7 +131,7 @@ pub async fn generate(
                 digest,
             });
         }
-        let state = kept.cell(cell)?;
+        let state = grid.cell(cell)?;
         if state.sampling.next().is_some() {
             host.emit(JobEvent::CellRests { cell });
             continue;
@@ -140,7 +140,7 @@ pub async fn generate(
         let image = frame(pair.decode(latent(pair, state.sampling.latent().to_vec()))).await?;
         state.milliseconds += host.milliseconds() - start;
         let milliseconds = state.milliseconds;
-        let diversity = kept.add_image(cell, &image)?;
+        let diversity = grid.add_image(cell, &image)?;
         host.emit(JobEvent::Image {
             cell,
             image,
@@ -159,17 +159,17 @@ pub async fn generate(
 /// Decodes the steps that a cell has taken, with the tiny decoder where the pair has one.
 ///
 /// # Errors
-/// The device fails. A strip that is no longer kept is an event.
+/// The device fails. Where the cell's steps were discarded, [`TaskEvent::Failed`] tells the page.
 pub async fn strip(
     pair: &Pair,
-    kept: &Kept,
+    grid: &GridState,
     request: &StripRequest,
     host: &mut impl Host,
 ) -> Result<(), EngineError> {
     let id = request.task;
-    let cell = kept.cell_of(&request.recipe, request.cell);
+    let cell = grid.cell_of(&request.recipe, request.cell);
     let Some((cell, trace)) = cell.and_then(|cell| Some((cell, cell.trace()?))) else {
-        let message = EngineError::NotKept.to_string();
+        let message = EngineError::StepsDiscarded.to_string();
         host.emit_task(id, TaskEvent::Failed { message });
         return Ok(());
     };
@@ -196,7 +196,7 @@ pub async fn strip(
         host.pause().await;
     }
     if wants_distances {
-        // By the same decoder as the steps, so that what differs is the latent alone.
+        // The steps' own decoder decodes it, so that only the latents differ.
         let last = latent(pair, cell.sampling.latent().to_vec());
         let last = frame(pair.decode_preview(last)).await?;
         let last = reduced_to_measure(&last);
@@ -210,8 +210,8 @@ pub async fn strip(
     Ok(())
 }
 
-/// The grid's cells in the order of work: seed by seed over the fast rows, so that the same seed
-/// can be compared early, and then the base model's rows, which take as long as all others.
+/// The grid's cells in the order in which they are drawn: seed by seed over the fast rows, so that the
+/// same seed can be compared early, and then the base model's rows, which take as long as all others.
 fn cells(recipe: &Recipe, rows: &[Row], extent: &Extent) -> Vec<CellAddress> {
     let chosen = |base: bool| {
         rows.iter()
@@ -233,9 +233,9 @@ fn cells(recipe: &Recipe, rows: &[Row], extent: &Extent) -> Vec<CellAddress> {
         .collect()
 }
 
-/// The model's prediction for one step, after guidance: two passes in one batch where the step is
-/// guided, one conditional pass where it is not. `negative` is there if any step of the recipe is
-/// guided.
+/// The model's prediction for one step, after guidance: from two passes in one batch where the step is
+/// guided, and from one conditional pass where it is not. `negative` is none where no step of the
+/// recipe is guided.
 async fn predict(
     pair: &Pair,
     call: &ModelCall,
@@ -280,7 +280,10 @@ async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, EngineError
         .map_err(|error| failed(format!("{error:?}")))
 }
 
-/// A picture `[1, 3, height, width]` in −1…1 as 8-bit RGBA, rounded as diffusers does.
+/// A picture in −1…1 as 8-bit RGBA, rounded as diffusers does.
+///
+/// # Shapes
+/// `picture`: `[1, 3, height, width]`.
 async fn frame(picture: Tensor<4>) -> Result<Image, EngineError> {
     let [_, _, height, width] = picture.dims();
     let values = read(picture).await?;

@@ -1,6 +1,6 @@
-//! What the engine keeps of the grid that it drew last: each cell's latent, so that a cell goes on
-//! where it rested; the latents of its steps, so that a strip is decoded when somebody looks at it
-//! and not while the grid is drawn; and each row's images, for their distances.
+//! The state of the grid that the engine drew last: each cell's latent, from which the cell can be
+//! resumed; the latents of its steps, so that a strip is decoded only when it is opened; and each
+//! row's images, for their distances.
 
 use std::collections::BTreeMap;
 
@@ -11,40 +11,41 @@ use crate::protocol::engine::StripView;
 use crate::recipe::{CellAddress, Recipe};
 use crate::sampler::{ModelCall, ModelRole, Sampling, StepOutcome};
 
-/// The most bytes of steps' latents that are kept: 8 kB a step for the emoji pair, half a megabyte
-/// for an SDXL image of 1024 × 1024.
+/// The most bytes of all steps' latents. A step has 8 kB with the emoji pair, and half a megabyte in an
+/// SDXL image of 1024 × 1024.
 const MAXIMUM_TRACE_BYTES: usize = 256 << 20;
-/// The longer side of what pictures are measured on, in pixels. Larger ones are averaged down: the
-/// distance is one of small pictures, and the pairs of a row are many.
+/// The longer side, in pixels, to which pictures are shrunk before their distance is measured: a row
+/// has many pairs of pictures.
 const MEASURED_SIDE: u32 = 256;
 
-/// The cells of the last recipe.
+/// The cells and images of the last recipe.
 #[derive(Default)]
-pub struct Kept {
+pub struct GridState {
     recipe: Option<Recipe>,
-    cells: BTreeMap<CellAddress, KeptCell>,
+    cells: BTreeMap<CellAddress, CellState>,
     rows: BTreeMap<u32, RowImages>,
-    /// Cells whose steps are kept, in the order in which they were begun.
+    /// Cells that have a trace of their steps, in the order in which they were begun.
     traced: Vec<CellAddress>,
     trace_bytes: usize,
 }
 
-/// A cell between two steps, or after its last.
-pub(super) struct KeptCell {
+/// The state of a cell between two steps, or after its last.
+pub(super) struct CellState {
     pub sampling: Sampling,
     /// Time of the steps so far, in milliseconds.
     pub milliseconds: f64,
     trace: Vec<TraceStep>,
+    /// Whether `trace` has all steps so far; once it was discarded, it stays empty.
     is_traced: bool,
 }
 
-/// A step that a cell has taken, as latents.
+/// The latents of a step that a cell has taken.
 pub(super) struct TraceStep {
     pub timestep: f32,
     pub model: ModelRole,
     /// The Diffusion Target.
     target: Vec<f32>,
-    /// What the model was given.
+    /// The noisy latent that the model was given.
     sample: Vec<f32>,
 }
 
@@ -61,39 +62,40 @@ impl TraceStep {
     }
 }
 
-/// The finished images of a row.
+/// The finished images of a row, shrunk for measuring, in the order in which they were finished.
 #[derive(Default)]
 struct RowImages {
+    /// The column of each image.
     columns: Vec<u32>,
     images: Vec<Image>,
     distances: PairwiseDistances,
 }
 
-impl Kept {
-    /// Turns to a recipe. What is kept of the same recipe stays if the job resumes it.
-    pub(super) fn turn_to(&mut self, recipe: &Recipe, resumes: bool) {
+impl GridState {
+    /// Begins a job with a recipe. The state stays only if it is of that recipe and the job resumes it.
+    pub(super) fn switch_to(&mut self, recipe: &Recipe, resumes: bool) {
         if !resumes || !self.is_of(recipe) {
-            *self = Kept {
+            *self = GridState {
                 recipe: Some(recipe.clone()),
-                ..Kept::default()
+                ..GridState::default()
             };
         }
     }
 
-    /// Forgets everything, as when the pair changes.
+    /// Discards everything, as when the pair changes.
     pub fn clear(&mut self) {
-        *self = Kept::default();
+        *self = GridState::default();
     }
 
-    /// Has `start` begin the cell if nothing is kept of it.
-    pub(super) fn start_unless_kept(
+    /// Begins the cell with `start` unless it was begun before.
+    pub(super) fn start_unless_begun(
         &mut self,
         address: CellAddress,
         start: impl FnOnce() -> Sampling,
     ) {
         self.cells.entry(address).or_insert_with(|| {
             self.traced.push(address);
-            KeptCell {
+            CellState {
                 sampling: start(),
                 milliseconds: 0.0,
                 trace: Vec::new(),
@@ -102,16 +104,19 @@ impl Kept {
         });
     }
 
-    /// The cell.
+    /// The state of a cell.
     ///
     /// # Errors
-    /// [`EngineError::NotKept`] if it was not begun.
-    pub(super) fn cell(&mut self, address: CellAddress) -> Result<&mut KeptCell, EngineError> {
-        self.cells.get_mut(&address).ok_or(EngineError::NotKept)
+    /// [`EngineError::StepsDiscarded`] if it was not begun.
+    pub(super) fn cell(&mut self, address: CellAddress) -> Result<&mut CellState, EngineError> {
+        self.cells
+            .get_mut(&address)
+            .ok_or(EngineError::StepsDiscarded)
     }
 
-    /// Forgets a cell that is finished: it was asked for again, perhaps because its steps are gone.
-    pub(super) fn forget_finished(&mut self, address: CellAddress) {
+    /// Discards a cell if it is finished. A job that names it again draws it from its seed, perhaps
+    /// because its trace was discarded.
+    pub(super) fn discard_finished(&mut self, address: CellAddress) {
         let is_finished = self
             .cells
             .get(&address)
@@ -122,17 +127,17 @@ impl Kept {
         }
     }
 
-    /// A cell of a recipe, with the steps that it has taken.
-    pub(super) fn cell_of(&self, recipe: &Recipe, address: CellAddress) -> Option<&KeptCell> {
+    /// The state of a cell of a recipe; none where the state is of another recipe.
+    pub(super) fn cell_of(&self, recipe: &Recipe, address: CellAddress) -> Option<&CellState> {
         if !self.is_of(recipe) {
             return None;
         }
         self.cells.get(&address)
     }
 
-    /// Notes a step that a cell has taken. Where there is no more room the cells that were begun
-    /// first lose their steps, and only those.
-    pub(super) fn note_step(
+    /// Adds a step to a cell's trace. Where that needs room, the cells that were begun first lose
+    /// their traces.
+    pub(super) fn record_step(
         &mut self,
         address: CellAddress,
         call: ModelCall,
@@ -161,7 +166,7 @@ impl Kept {
         }
     }
 
-    /// Adds a finished image to its row. The row's diversity from two images on.
+    /// Adds a finished image to its row and returns the row's diversity; none for a single image.
     pub(super) fn add_image(
         &mut self,
         address: CellAddress,
@@ -179,12 +184,13 @@ impl Kept {
         Ok(row.distances.diversity())
     }
 
-    /// Whether what is kept is of this recipe.
+    /// Whether this is the state of a grid of this recipe.
     pub fn is_of(&self, recipe: &Recipe) -> bool {
         self.recipe.as_ref() == Some(recipe)
     }
 
-    /// Finished images, at most so many, small: the first of each row, then the second of each.
+    /// At most `most` finished images, shrunk to `side` pixels: the first of each row, then the second
+    /// of each.
     pub fn thumbnails(&self, most: usize, side: u32) -> Vec<Image> {
         let longest = self.rows.values().map(|row| row.images.len()).max();
         (0..longest.unwrap_or(0))
@@ -204,19 +210,19 @@ impl Kept {
     }
 }
 
-impl KeptCell {
-    /// The steps that were taken; none where they are no longer kept.
+impl CellState {
+    /// The latents of all steps so far; none where they were discarded.
     pub(super) fn trace(&self) -> Option<&[TraceStep]> {
         self.is_traced.then_some(self.trace.as_slice())
     }
 }
 
-/// The picture at the size at which pictures are measured.
+/// The picture shrunk to the size at which distances are measured.
 pub(super) fn reduced_to_measure(frame: &Image) -> Image {
     frame.shrunk_to(MEASURED_SIDE)
 }
 
-/// How far two pictures of [`reduced_to_measure`] are apart.
+/// The structural dissimilarity of two pictures of [`reduced_to_measure`].
 pub(super) fn distance(frame: &Image, other: &Image) -> Result<f64, MetricsError> {
     structural_dissimilarity(frame.view()?, other.view()?)
 }
@@ -239,15 +245,15 @@ mod tests {
 
     #[test]
     fn a_row_is_measured_once_per_column() {
-        let mut kept = Kept::default();
+        let mut grid = GridState::default();
         let place = |column| CellAddress { row: 0, column };
         let stripes = frame(16, 16, |x, _| if x % 4 < 2 { 250 } else { 0 });
         let plain = frame(16, 16, |_, _| 120);
-        assert_eq!(kept.add_image(place(0), &stripes).expect("measured"), None);
-        let two = kept.add_image(place(3), &plain).expect("measured");
+        assert_eq!(grid.add_image(place(0), &stripes).expect("measured"), None);
+        let two = grid.add_image(place(3), &plain).expect("measured");
         assert!(two.is_some_and(|it| it.pictures == 2 && it.mean > 0.1));
-        assert_eq!(kept.add_image(place(3), &plain).expect("measured"), two);
-        assert_eq!(kept.images(), 2);
-        assert_eq!(kept.thumbnails(1, 8), [stripes.shrunk_to(8)]);
+        assert_eq!(grid.add_image(place(3), &plain).expect("measured"), two);
+        assert_eq!(grid.images(), 2);
+        assert_eq!(grid.thumbnails(1, 8), [stripes.shrunk_to(8)]);
     }
 }

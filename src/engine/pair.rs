@@ -18,19 +18,18 @@ use crate::sampler::{ModelRole, Plan, Scheduler, SchedulerClass, SchedulerConfig
 use crate::weights::format::tensor::StoredTensor;
 use crate::weights::manifest::{AdapterBase, Component, Manifest};
 
-/// Where a pair's files are read from once they are there and verified: the browser's store, or
-/// memory. Files are named by their
-/// [`ManifestFile::id`](crate::weights::manifest::ManifestFile::id).
+/// The source of a pair's files, which are complete and verified: the browser's store, or memory.
+/// Files are named by their [`ManifestFile::id`](crate::weights::manifest::ManifestFile::id).
 pub trait PairFiles {
     /// Names of the tensors in a file.
     fn tensor_names(&self, id: &str) -> impl Future<Output = Result<Vec<String>, EngineError>>;
-    /// One tensor of a file.
+    /// One tensor of a file, in the encoding in which it is stored.
     fn tensor(
         &self,
         id: &str,
         name: &str,
     ) -> impl Future<Output = Result<StoredTensor, EngineError>>;
-    /// A file that holds no tensors, such as a vocabulary.
+    /// The bytes of a file that holds no tensors, such as a tokenizer's vocabulary.
     fn blob(&self, id: &str) -> impl Future<Output = Result<Vec<u8>, EngineError>>;
 }
 
@@ -41,8 +40,8 @@ pub struct Pair {
     tokenizers: [ClipTokenizer; 2],
     text_encoders: [ClipTextModel; 2],
     base: Option<UNet2DConditionModel>,
-    /// The base's weights where they are held and the distilled model is an adapter on them: both
-    /// models share them.
+    /// The base's weights where they are held and the distilled model is an adapter on them, so that
+    /// both models share them; else none.
     held_base: Option<Weights>,
     distilled: Option<UNet2DConditionModel>,
     vae: AutoencoderKlDecoder,
@@ -59,7 +58,7 @@ impl Pair {
         device: Device,
         files: &impl PairFiles,
     ) -> Result<Self, EngineError> {
-        // What an earlier pair held.
+        // Frees the memory of an earlier pair.
         device.memory_cleanup();
         let components = &manifest.components;
         let limit = manifest.expanded_limit();
@@ -116,8 +115,8 @@ impl Pair {
         Ok(pair)
     }
 
-    /// Whether all but the UNets fit each other, so that no later computation meets shapes that
-    /// don't.
+    /// Checks that all models but the UNets fit each other, so that no later computation meets shapes
+    /// that don't.
     fn check(&self) -> Result<(), EngineError> {
         let mismatch = |reason: &str| {
             Err(EngineError::Mismatch {
@@ -152,7 +151,7 @@ impl Pair {
         Ok(())
     }
 
-    /// Whether a UNet fits the text encoders and the VAE.
+    /// Checks that a UNet fits the text encoders and the VAE.
     fn check_unet(&self, unet: &UNet2DConditionConfig) -> Result<(), EngineError> {
         let [first, second] = self.text_encoders.each_ref().map(ClipTextModel::config);
         let channels = self.vae.config().latent_channels;
@@ -168,7 +167,7 @@ impl Pair {
         Ok(())
     }
 
-    /// Loads the UNets that the modes need, if they are not there yet. Says whether it had to.
+    /// Loads the UNets that the modes need and that are not loaded yet. Returns whether there were any.
     ///
     /// # Errors
     /// A component is missing or its files are not what its config says.
@@ -236,7 +235,7 @@ impl Pair {
         &self.manifest
     }
 
-    /// The device that the models are on.
+    /// The device that has the models' weights.
     pub fn device(&self) -> &Device {
         &self.device
     }
@@ -244,7 +243,7 @@ impl Pair {
     /// The UNet of a role.
     ///
     /// # Errors
-    /// [`Pair::load_unets`] was not asked for it.
+    /// [`Pair::load_unets`] has not loaded it.
     pub fn unet(&self, role: ModelRole) -> Result<&UNet2DConditionModel, EngineError> {
         let unet = match role {
             ModelRole::Base => &self.base,
@@ -253,7 +252,10 @@ impl Pair {
         unet.as_ref().ok_or(EngineError::NotLoaded)
     }
 
-    /// Shape of one latent: `[1, channels, height, width]`.
+    /// The shape of one latent.
+    ///
+    /// # Shapes
+    /// `[1, channels, height, width]`.
     pub fn latent_shape(&self) -> [usize; 4] {
         let config = self.vae.config();
         let factor = config.downscale_factor();
@@ -281,8 +283,8 @@ impl Pair {
         })
     }
 
-    /// Encodes what classifier-free guidance leads away from. SDXL takes zeros where no negative
-    /// prompt is given; a pair can ask for the encoded empty text instead.
+    /// Encodes the negative prompt of classifier-free guidance. SDXL takes zeros for an empty one; a
+    /// pair's manifest can ask for the encoded empty text instead.
     ///
     /// # Errors
     /// As [`Pair::encode_prompt`].
@@ -302,13 +304,15 @@ impl Pair {
         Ok([encoder.encode(&first), encoder_2.encode(&second)])
     }
 
-    /// The picture of a latent: `[1, channels, height, width]` → `[1, 3, f · height, f · width]`,
-    /// in about −1…1.
+    /// Decodes a latent with the VAE, to a picture in about −1…1.
+    ///
+    /// # Shapes
+    /// `[1, channels, height, width]` → `[1, 3, f · height, f · width]`.
     pub fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
         self.vae.decode(latent)
     }
 
-    /// [`Pair::decode`] with the tiny decoder where the pair has one.
+    /// As [`Pair::decode`], but faster and less exact where the pair has a tiny decoder.
     pub fn decode_preview(&self, latent: Tensor<4>) -> Tensor<4> {
         match &self.tiny_decoder {
             Some(decoder) => decoder.decode(latent),
@@ -317,12 +321,12 @@ impl Pair {
     }
 }
 
-/// Tensors that are asked for ahead of the one that goes to the device: a store answers one request
-/// at a time more slowly than several.
+/// Tensors that are read at once, ahead of the one that goes to the device: a store answers several
+/// requests faster together than one after the other.
 const READ_AHEAD: usize = 4;
 
-/// Reads a component's tensors one after the other on to the device, so that no more than a few of a
-/// large component's are in the host's memory twice.
+/// Reads a component's tensors to the device one after the other, so that the host's memory never has
+/// more than a few of them at once.
 async fn load_weights(
     name: &str,
     component: &Component,
@@ -346,7 +350,8 @@ async fn load_weights(
     Ok(weights)
 }
 
-/// Puts an adapter on a base's weights: merged where they are to be expanded, else beside them.
+/// Applies an adapter to a base's weights: merges it into weights that are expanded, and puts it beside
+/// held ones as low-rank branches.
 async fn adapt(
     weights: &mut Weights,
     adapter: &Component,
@@ -380,7 +385,7 @@ async fn adapt(
     Ok(())
 }
 
-/// A tensor's name in its component.
+/// A tensor's name in its component, without the component's prefix in a shared file.
 fn own_name<'a>(component: &Component, stored: &'a str) -> &'a str {
     stored.strip_prefix(&component.prefix).unwrap_or(stored)
 }
@@ -396,8 +401,8 @@ async fn read_tensor(
     Ok(tensor)
 }
 
-/// A component's tensors by their file's id and their name in it; those of other components are left
-/// out.
+/// A component's tensors, each with its file's id and its name in that file. Tensors of other
+/// components in the same file are left out.
 async fn tensors_of<'a>(
     component: &'a Component,
     files: &impl PairFiles,
@@ -441,10 +446,10 @@ async fn load_tokenizer(
     Ok(ClipTokenizer::new(&config, &texts[0], &texts[1])?)
 }
 
-/// The plan of one row, with the recipe's choices and the pair's defaults for the rest.
+/// The plan of one row's steps: the recipe's choices, and the pair's defaults where it has none.
 ///
 /// # Errors
-/// A scheduler's config asks for something unknown, or k doesn't fit the steps.
+/// A scheduler's config has an option that isn't supported, or k doesn't fit the steps.
 pub fn plan_for(row: &Row, recipe: &Recipe, manifest: &Manifest) -> Result<Plan, EngineError> {
     let base_config = SchedulerConfig::from_json(&manifest.schedulers.base)?;
     let base_config = match recipe.base_scheduler {
@@ -478,8 +483,8 @@ pub fn plan_for(row: &Row, recipe: &Recipe, manifest: &Manifest) -> Result<Plan,
         Mode::SkipFirstStep => Plan::skip_first_step(distilled, guidance)?,
         Mode::Hybrid => {
             let base = match recipe.hybrid_base_steps {
-                // The base model adds no step noise: with Turbo's scheduler it takes the Euler steps
-                // of the same timesteps, as the paper's code does.
+                // The base model's steps add no noise: in place of Turbo's ancestral scheduler it has
+                // plain Euler on the same timesteps, as in the paper's code.
                 1 if distilled_config.class() == SchedulerClass::EulerAncestral => {
                     let euler = distilled_config.with_class(SchedulerClass::EulerDiscrete);
                     Some(Scheduler::new(&euler, &timesteps)?)
@@ -498,10 +503,10 @@ pub fn plan_for(row: &Row, recipe: &Recipe, manifest: &Manifest) -> Result<Plan,
     })
 }
 
-/// What the page shows of a pair, and the recipe that it starts with.
+/// The facts about a pair that the page shows, and the recipe that it starts with.
 ///
 /// # Errors
-/// One of the schedulers' configs or the distilled UNet's asks for something unknown.
+/// One of the schedulers' configs, or the distilled UNet's, has an option that isn't supported.
 pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
     let defaults = &manifest.defaults;
     let [width, height] = manifest.image_size;

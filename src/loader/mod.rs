@@ -1,9 +1,8 @@
-//! The loader: it brings pairs of models into this browser's store, in a worker of its own, so that
-//! the engine can draw meanwhile.
+//! The loader: it loads pairs of models into this browser's store, in a worker of its own, so that the
+//! engine can draw meanwhile.
 //!
-//! How bytes become records is in [`weights`](crate::weights); here is which pairs there are, which
-//! of them loads, and what the other tabs know of it. Nothing here knows burn, the models or the
-//! page.
+//! [`weights`](crate::weights) turns bytes into records. The loader lists the pairs, decides which of
+//! them loads, and tells the other tabs. It knows nothing of burn, the models or the page.
 
 pub mod preflight;
 #[cfg(target_family = "wasm")]

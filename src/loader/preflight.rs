@@ -1,28 +1,29 @@
-//! What a pair needs and whether it fits, before the first byte of it is loaded.
+//! The pre-flight: the download, disk and GPU memory that a pair needs, and whether this browser has
+//! them, before the first byte of a load.
 //!
-//! The numbers of GPU memory are estimates from the stored sizes and the models' configs, by the rules
-//! of [`footprint`](crate::weights::footprint) that the engine itself goes by; browsers don't tell how much
-//! memory a GPU has, so that the verdict rests on the limits that they do tell.
+//! The numbers of GPU memory are estimates from stored sizes and the models' configs, by the rules of
+//! [`footprint`](crate::weights::footprint) that the engine applies too. Browsers don't tell how much
+//! memory a GPU has, so the verdict rests on the adapter's limits.
 
 use crate::browser::adapter_limits::AdapterLimits;
 use crate::protocol::loader::{Licence, Preflight, Storage, Verdict};
 use crate::weights::footprint::{Activations, decoder_activations, unet_activations};
 use crate::weights::manifest::{Component, Manifest, ManifestFile};
 
-/// What a file of unknown stored size is taken to become where it is encoded on arrival: mostly 4 and
-/// 8 bits of 16.
+/// Stored bytes per downloaded byte of a file that is encoded on arrival and whose stored size is
+/// unknown: most of its 16-bit values become 4 or 8 bits.
 const STORED_SHARE: f64 = 0.4;
-/// Bytes on the device of a held weight, of its stored ones: the scales of blocks are twice as wide.
+/// Bytes on the device per stored byte of a held weight: the scales of its blocks are twice as wide.
 const HELD_SHARE: f64 = 1.11;
-/// Bytes on the device of a weight that is expanded, of its stored ones in 8 bits.
+/// Bytes on the device per stored byte of a weight that is expanded from 8 bits.
 const EXPANDED_SHARE: u64 = 4;
-/// An adapter's, of its stored ones in 16 bits.
+/// Bytes on the device per stored byte of an adapter, which is expanded from 16 bits.
 const ADAPTER_SHARE: u64 = 2;
-/// Pairs up to so many bytes of weights also run on the CPU at a bearable speed.
+/// The most bytes of weights on the device with which a pair also runs on the CPU at a bearable speed.
 const CPU_LIMIT: u64 = 512 * 1024 * 1024;
 
-/// Compares a pair with the browser. `missing` is what is still to be fetched of it; `is_complete`
-/// says of a file's id whether all of it is here.
+/// Compares a pair's needs with the browser. `missing` is the number of bytes that are still to be
+/// fetched; `is_complete` takes a file's id.
 pub fn preflight(
     address: &str,
     manifest: &Manifest,
@@ -127,7 +128,7 @@ fn device_reasons(adapter: Option<&AdapterLimits>, largest_buffer: u64) -> Vec<S
     reasons
 }
 
-/// Bytes that a file takes in the store.
+/// Bytes that a file takes in the store, estimated where the manifest doesn't say.
 fn stored(manifest: &Manifest, file: &ManifestFile) -> u64 {
     file.stored_size.unwrap_or_else(|| {
         if manifest.rules_of(file).is_empty() {
@@ -150,7 +151,7 @@ fn weights_on_device(manifest: &Manifest, component: &Component) -> u64 {
     }
 }
 
-/// The most that is computed with at once.
+/// The larger of the UNet's and the VAE decoder's activations: the two run one after the other.
 fn activations(manifest: &Manifest) -> Activations {
     let [width, height] = manifest.image_size.map(|size| size as usize);
     let channels = |component: &Component| numbers(&component.config["block_out_channels"]);

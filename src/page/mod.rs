@@ -1,8 +1,8 @@
-//! The page: leptos components, one file each, and what they stand on.
+//! The page: leptos components, one per file, and their signals.
 //!
-//! Only this folder touches the DOM. `workers` alone talks to the two workers, and `shell::address`
-//! alone to the page's address; the components take signals and give callbacks, and none of them
-//! fetches, stores or computes. The folder knows nothing of tensors, weights and IndexedDB.
+//! Only this folder touches the DOM. Only `workers` talks to the two workers, and only
+//! `shell::address` to the page's address; the components take signals and call callbacks, and none of
+//! them fetches, stores or computes. The folder knows nothing of tensors, weights and IndexedDB.
 
 mod form;
 mod grid;
@@ -46,11 +46,11 @@ use crate::recipe::generation_parameters::ReadParameters;
 use crate::recipe::pair_address::beside;
 use crate::recipe::parameters::place;
 use crate::recipe::taken_over::TakenOver;
-use crate::view::address::{Followed, OWN_PAIR_ADDRESS};
+use crate::view::address::{OWN_PAIR_ADDRESS, SharedRun};
 use crate::vocabulary::Lookup;
 
-/// Whether the page is so wide that the grid stands beside the controls instead of below them. The
-/// stylesheet has the same width.
+/// Whether the page is wide enough for the grid to stand beside the controls instead of below them.
+/// The stylesheet has the same width.
 fn grid_is_beside() -> bool {
     window()
         .match_media("(min-width: 60rem)")
@@ -59,12 +59,12 @@ fn grid_is_beside() -> bool {
         .is_some_and(|query| query.matches())
 }
 
-/// Whether a dialog lies over the page.
+/// Whether a dialog is open.
 fn dialog_is_open() -> bool {
     matches!(document().query_selector("dialog[open]"), Ok(Some(_)))
 }
 
-/// Whether a pair lies beside the page's own, and is drawn with without a question.
+/// Whether a pair lies in the folder of the page's own pair, so that it is drawn with without a question.
 fn is_with_the_page(address: &str) -> bool {
     address.starts_with(&beside(OWN_PAIR_ADDRESS, ""))
 }
@@ -76,20 +76,20 @@ pub fn App() -> impl IntoView {
     let loader = LoaderClient::new();
     let engine = EngineClient::new(loader);
     let models = Panel::new(loader);
-    // Sentences about what the visitor gave: the link's and the recipe's.
+    // Sentences about the visitor's input: the link and the recipe.
     let notices = RwSignal::new(Vec::<String>::new());
-    // What the link that the page was opened with says of the run that it is of.
-    let followed = RwSignal::new(None::<Followed>);
-    let turns = shell::address::keep_in_step(controls, engine, notices, followed);
+    // The run that the page's link was copied from.
+    let shared_run = RwSignal::new(None::<SharedRun>);
+    let address_actions = shell::address::keep_in_sync(controls, engine, notices, shared_run);
 
-    // Whether the page is to scroll to the grid when the next job begins: only after the visitor
-    // has asked for one, never under somebody who is typing the next prompt.
+    // Whether the page scrolls to the grid when the next job begins: only after the visitor has
+    // asked for that job, never while they type the next prompt.
     let shows_results = StoredValue::new(false);
     let results = NodeRef::<leptos::html::Section>::new();
     Effect::new(move |_| {
         if engine.grid.with(Option::is_some) && shows_results.get_value() {
             shows_results.set_value(false);
-            // The grid is laid out by then.
+            // By the next frame the grid is laid out.
             request_animation_frame(move || {
                 if let Some(results) = results.get_untracked() {
                     results.scroll_into_view();
@@ -125,7 +125,7 @@ pub fn App() -> impl IntoView {
             reveal();
         }
     };
-    // What a pair takes is seen and accepted before it is downloaded.
+    // The visitor sees the pre-flight and accepts the licences before a pair is downloaded.
     let generate_as_far = move |extent: Extent| {
         let address = engine.pair_address.get_untracked();
         if is_with_the_page(&address) {
@@ -140,7 +140,7 @@ pub fn App() -> impl IntoView {
             }
         });
     };
-    // A link to such a pair is soon asked to draw.
+    // The visitor who opened a link to such a pair will soon generate: the list is fetched early.
     Effect::new(move |_| {
         if engine
             .pair_address
@@ -175,8 +175,8 @@ pub fn App() -> impl IntoView {
     let go_on = Callback::new(move |()| engine.go_on());
 
     let escape = window_event_listener(leptos::ev::keydown, move |event| {
-        // An open list of suggestions takes it for itself, and so does a dialog, which has the focus
-        // or not.
+        // An open list of suggestions uses the key itself, and so does a dialog, with the focus or
+        // without.
         let is_taken = event.default_prevented() || dialog_is_open();
         if event.key() == "Escape" && !event.is_composing() && !is_taken {
             engine.cancel();
@@ -194,7 +194,7 @@ pub fn App() -> impl IntoView {
         };
         engine.run_task(Task::History(request), reply);
     });
-    let complain = Callback::new(move |sentence: String| {
+    let show_problem = Callback::new(move |sentence: String| {
         notices.set(vec![sentence]);
         reveal();
     });
@@ -214,11 +214,11 @@ pub fn App() -> impl IntoView {
                 controls.text(place).set(text);
             }
         }
-        complain.run(taken.sentence);
+        show_problem.run(taken.sentence);
     });
 
     let loading_pair = Signal::derive(move || engine.pair.with(Option::is_none));
-    // Worth a word before the first run alone.
+    // The size is shown only before the first run.
     let download_size = Signal::derive(move || {
         let loads_itself = engine
             .pair_address
@@ -231,7 +231,7 @@ pub fn App() -> impl IntoView {
             .with(|pair| pair.as_ref().map(|pair| pair.download_size));
         engine.grid.with(Option::is_none).then_some(size).flatten()
     });
-    // Both stay as they are while the next pair's manifest comes, or can't be had.
+    // Both stay while the next pair's manifest is loading, and where it can't be loaded.
     let example_prompts = Memo::new(move |last: Option<&Vec<String>>| {
         engine.pair.with(|pair| match pair {
             Some(pair) => pair.example_prompts.clone(),
@@ -267,7 +267,7 @@ pub fn App() -> impl IntoView {
         details.scroll_into_view();
         let summary = details.first_element_child();
         if let Some(summary) = summary.and_then(|it| it.dyn_into::<web_sys::HtmlElement>().ok()) {
-            // Open and in sight it is, with the focus or without.
+            // The list is open and in sight even without the focus.
             let _ = summary.focus();
         }
     });
@@ -311,7 +311,7 @@ pub fn App() -> impl IntoView {
                     <PairField
                         choices=pair_choices
                         current=engine.pair_address
-                        on_choose=turns.choose_pair
+                        on_choose=address_actions.choose_pair
                     />
                     <ModelsButton panel=models />
                 </div>
@@ -324,16 +324,16 @@ pub fn App() -> impl IntoView {
                     <Settings controls=controls pair=engine.pair open=grid_is_beside() />
                 </fieldset>
                 <OpenPicture
-                    on_open=turns.open
+                    on_open=address_actions.open
                     on_parameters=take_over
                     on_manifest=Callback::new(move |text| models.open_with(PairSource::Manifest(text)))
-                    on_problem=complain
+                    on_problem=show_problem
                 />
                 <History
                     listing=engine.history
                     problem=history_problem
                     on_ask=ask_history
-                    on_open=turns.open
+                    on_open=address_actions.open
                 />
             </form>
             <section class="results" aria-label="Images" node_ref=results>
@@ -341,7 +341,7 @@ pub fn App() -> impl IntoView {
                     loader=loader
                     panel=models
                     current=engine.pair_address
-                    on_use=turns.choose_pair
+                    on_use=address_actions.choose_pair
                 />
                 <Status
                     activity=engine.activity
@@ -359,14 +359,14 @@ pub fn App() -> impl IntoView {
                 <Results
                     engine=engine
                     controls=controls
-                    followed=followed
+                    shared_run=shared_run
                     on_generate=generate
                     on_example=example
-                    on_problem=complain
+                    on_problem=show_problem
                 />
             </section>
         </main>
         <PageFooter pair=engine.pair />
-        <LibraryDialog panel=models current=engine.pair_address on_use=turns.choose_pair />
+        <LibraryDialog panel=models current=engine.pair_address on_use=address_actions.choose_pair />
     }
 }

@@ -1,5 +1,6 @@
-//! The messages between the page and the engine's worker: one enum each way, and nothing else is
-//! shared. The worker's come in the envelope [`FromWorker`](crate::browser::from_worker::FromWorker).
+//! The messages between the page and the engine's worker: [`Request`]s to the worker, and [`Event`]s
+//! from it, in the envelope [`FromWorker`](crate::browser::from_worker::FromWorker). The two share
+//! nothing else.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,14 +14,14 @@ use crate::recipe::{CellAddress, Recipe};
 use crate::sampler::{ModelRole, SchedulerClass};
 use crate::vocabulary::Vocabulary;
 
-/// Raised with every change of the messages: a page that was loaded before a deploy must not talk
-/// past a worker that was loaded after it.
+/// Raised with every change of the messages: a page that was loaded before a deploy must not
+/// misunderstand a worker that was loaded after it.
 pub const PROTOCOL_VERSION: u32 = 4;
 
-/// Numbers the jobs of one page, counting up.
+/// The number of a job; each page counts its jobs from 1.
 pub type JobId = u32;
 
-/// Numbers the tasks of one page, counting up.
+/// The number of a task; each page counts its tasks from 1.
 pub type TaskId = u32;
 
 /// The kind of device that the models run on.
@@ -45,7 +46,7 @@ impl DeviceKind {
 /// The device that the engine chose, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeviceInfo {
-    /// Where the models run.
+    /// WebGPU or the CPU.
     pub kind: DeviceKind,
     /// The adapter as the browser describes it, or the CPU's feature set.
     pub description: String,
@@ -53,14 +54,14 @@ pub struct DeviceInfo {
     pub notice: Option<String>,
 }
 
-/// What the page shows of a pair, from its manifest.
+/// The facts about a pair that the page shows, from its manifest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairInfo {
-    /// The pair's name.
+    /// The name, as the header and the footer show it.
     pub name: String,
-    /// What it is, in a sentence or two.
+    /// The manifest's description, a sentence or two.
     pub description: String,
-    /// Name of the licence.
+    /// Name of the licence that decides what the pair may be used for.
     pub licence: String,
     /// Whom the training images are from and under which licences.
     pub attribution: String,
@@ -68,11 +69,11 @@ pub struct PairInfo {
     pub download_size: u64,
     /// Size of an image in pixels: width, height.
     pub image_size: (u32, u32),
-    /// Prompts that show the pair well.
+    /// Prompts to offer, for things that the pair was trained on.
     pub example_prompts: Vec<String>,
-    /// What the pair was trained to draw, where that can be listed.
+    /// The words that the pair was trained on; none where they can't be listed.
     pub vocabulary: Option<Vocabulary>,
-    /// The recipe that the page starts with.
+    /// The pair's defaults, with which the page fills the controls.
     pub recipe: Recipe,
     /// The pair's own scheduler of the base model.
     pub base_scheduler: SchedulerClass,
@@ -81,38 +82,38 @@ pub struct PairInfo {
     /// Whether the distilled model takes its guidance scale as an input, as a full LCM model does,
     /// and not from a second pass.
     pub embeds_distilled_guidance: bool,
-    /// The pairs to choose from, this one among them; empty: there is no choice.
+    /// The pairs to choose from, this one among them; empty where there is no choice.
     pub family: Vec<PairChoice>,
 }
 
-/// A pair that can be chosen in another's place.
+/// A pair that the visitor can choose in place of the current one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PairChoice {
-    /// Its name.
+    /// The name in the list of choices.
     pub name: String,
     /// Path of its manifest, relative to the manifest that names it.
     pub manifest: String,
 }
 
-/// Where the bytes that are being loaded come from.
+/// The source of the bytes that are being loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LoadingFrom {
-    /// Downloaded, verified and stored.
+    /// They are downloaded and verified, and stored where that is possible.
     Network,
-    /// Read from this browser's own store.
+    /// They are read from this browser's own store.
     Store,
 }
 
-/// How much of a recipe's grid a job draws.
+/// The part of a recipe's grid that a job draws.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
-    /// Whether cells go on from the latents that the engine keeps of this recipe. Without it, and
-    /// where nothing is kept or the cell is finished, they start from their seeds; the pictures are
+    /// Whether cells go on from the latents that the engine has of this recipe's grid. Otherwise, and
+    /// where there is no latent or the cell is finished, cells start from their seeds; the pictures are
     /// the same.
     pub resumes: bool,
     /// The cells; none: all of them.
     pub cells: Option<Vec<CellAddress>>,
-    /// Steps after which a cell rests, from 1; none: it is finished.
+    /// The number of steps after which a cell rests, at least 1; none: cells are finished.
     pub depth: Option<u32>,
 }
 
@@ -125,27 +126,26 @@ impl Extent {
     }
 }
 
-/// What a frame of a strip shows.
+/// The latent of a step that a strip's frame shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum StripView {
-    /// The Diffusion Target: what the model aims at (equation 2 of the paper).
+    /// The Diffusion Target: the picture that the model aims at (equation 2 of the paper).
     Target,
-    /// The noisy latent that the model was given, decoded: the standard view of the paper's
-    /// Figure 4.
+    /// The noisy latent that the model was given: the standard view of the paper's Figure 4.
     Sample,
 }
 
-/// Work beside the jobs.
+/// Work that is not a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Task {
-    /// Decode the steps that a cell has taken: a [`TaskEvent::StripFrame`] for each, and
-    /// [`TaskEvent::Convergence`] where the cell is finished and targets are asked for.
+    /// Decode the steps that a cell has taken: a [`TaskEvent::StripFrame`] for each. If the cell is
+    /// finished, and all of its targets are decoded, [`TaskEvent::Convergence`] follows.
     Strip {
-        /// The recipe of the cell.
+        /// The recipe of the cell's grid.
         recipe: Recipe,
-        /// The cell.
+        /// The place of the cell in the grid.
         cell: CellAddress,
-        /// What to show of each step.
+        /// Which latent of each step is decoded.
         view: StripView,
         /// Steps to leave out at the beginning.
         skip: u32,
@@ -159,10 +159,10 @@ pub enum Task {
 /// From the page to the engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
-    /// Choose the device and read the pair's manifest. It may come again between two jobs, to change
-    /// the pair; what the device has compiled stays where the device is the same.
+    /// Choose the device and read the pair's manifest. The request may come again between two jobs, to
+    /// change the pair; on the same device compiled shaders stay.
     Start {
-        /// The device that the visitor asked for.
+        /// The device that the link names; automatic where it names none.
         device: DevicePreference,
         /// Address of the pair's manifest, absolute.
         manifest_url: String,
@@ -171,26 +171,26 @@ pub enum Request {
     },
     /// Draw a grid, or a part of it. A job that comes while another runs waits for it.
     Generate {
-        /// Chosen by the page.
+        /// The next number, which the page chooses.
         job: JobId,
-        /// What to draw.
+        /// The recipe of the grid.
         recipe: Recipe,
-        /// How much of it.
+        /// The part of the grid to draw.
         extent: Extent,
     },
-    /// Hold the pair's weights in memory for as long as this worker lives, since they can't be
-    /// stored.
+    /// Hold missing weights in memory for as long as this worker lives, as the store has no room for
+    /// them.
     HoldWeights,
-    /// A small piece of work, done between two steps of whatever job runs.
+    /// A small piece of work that doesn't wait for the end of a running job.
     Task {
-        /// Chosen by the page.
+        /// The next number, which the page chooses.
         id: TaskId,
-        /// What to do.
+        /// The work to do.
         task: Task,
     },
-    /// End a running or waiting job; the running one ends within a step.
+    /// Cancel a running or waiting job; a running one ends after its current step.
     Cancel {
-        /// The job to end.
+        /// The number of the job to cancel.
         job: JobId,
     },
 }
@@ -202,47 +202,47 @@ pub enum Event {
     Device(DeviceInfo),
     /// The pair's manifest has been read.
     Pair(Box<PairInfo>),
-    /// Something that the visitor should know though the work goes on, such as a browser that
+    /// Something that the visitor should know and that doesn't stop the work, such as a browser that
     /// stores nothing.
     Notice {
-        /// A sentence that says what it means.
+        /// A sentence for the visitor.
         message: String,
     },
-    /// The history as it is now.
+    /// The history after a change, or because the page has asked for it.
     History(Box<history::Listing>),
-    /// What becomes of a job.
+    /// An event of a job.
     Job {
-        /// The job.
+        /// The number from [`Request::Generate`].
         job: JobId,
-        /// What happened.
+        /// The job's progress or its end.
         event: JobEvent,
     },
-    /// What becomes of a task.
+    /// An event of a task.
     Task {
-        /// The task.
+        /// The number from [`Request::Task`].
         id: TaskId,
-        /// What happened.
+        /// The task's result or its end.
         event: TaskEvent,
     },
 }
 
-/// What becomes of a job. The last event is [`Done`](JobEvent::Done),
+/// The progress or the end of a job. The last event is [`Done`](JobEvent::Done),
 /// [`Cancelled`](JobEvent::Cancelled), [`Failed`](JobEvent::Failed) or
 /// [`LacksWeights`](JobEvent::LacksWeights).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum JobEvent {
-    /// Weights of the pair are not in the store, so the job was not begun. The loader can bring
-    /// them; then the job is to be sent again.
+    /// Weights of the pair are not in the store, so the job was not begun. The page has the loader load
+    /// them, and then sends the job again.
     LacksWeights,
-    /// The job's turn has come.
+    /// The job begins.
     Started,
     /// Weights arrive or are read.
     Loading {
         /// Bytes so far.
         received: u64,
-        /// Bytes in all.
+        /// Bytes of all weights that the job still needs.
         total: u64,
-        /// Where they come from.
+        /// The network, or this browser's store.
         from: LoadingFrom,
     },
     /// The weights go to the device and the first shaders compile.
@@ -252,13 +252,13 @@ pub enum JobEvent {
         /// The cell.
         cell: CellAddress,
     },
-    /// A step is done.
+    /// A cell has taken a step.
     Step {
         /// The cell.
         cell: CellAddress,
-        /// Steps done, from 1.
+        /// The number of the step, from 1.
         step: u32,
-        /// Steps of this cell in all.
+        /// The number of all steps of this cell.
         steps: u32,
         /// The timestep that the model was given, of 1000.
         timestep: f32,
@@ -266,10 +266,10 @@ pub enum JobEvent {
         model: ModelRole,
         /// The decoded Diffusion Target (equation 2 of the paper).
         preview: Image,
-        /// What another machine's same step can be compared by.
+        /// A digest of the predicted original, to compare the step with another machine's.
         digest: StepDigest,
     },
-    /// A cell has been taken as deep as the job's extent says and rests, its latent kept.
+    /// A cell has taken as many steps as the job's extent allows, and rests; the engine has its latent.
     CellRests {
         /// The cell.
         cell: CellAddress,
@@ -278,14 +278,14 @@ pub enum JobEvent {
     Image {
         /// The cell.
         cell: CellAddress,
-        /// The image.
+        /// The decoded picture.
         image: Image,
         /// Time of the model's steps and the last decode, without the previews' decodes.
         milliseconds: f64,
     },
-    /// How different the finished images of a row are, after another one.
+    /// The diversity of a row's finished images, after each further image.
     Diversity {
-        /// Index of the row.
+        /// Index of the row, from 0.
         row: u32,
         /// Mean pairwise structural dissimilarity, with its interval.
         diversity: Diversity,
@@ -301,15 +301,15 @@ pub enum JobEvent {
     },
 }
 
-/// What becomes of a task. The last event is [`Done`](TaskEvent::Done) or
+/// The result or the end of a task. The last event is [`Done`](TaskEvent::Done) or
 /// [`Failed`](TaskEvent::Failed).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum TaskEvent {
-    /// A step of a strip.
+    /// A decoded step of a strip.
     StripFrame {
-        /// The step, from 1.
+        /// The number of the step, from 1.
         step: u32,
-        /// Steps of this cell in all.
+        /// The number of all steps of this cell.
         steps: u32,
         /// The timestep that the model was given, of 1000.
         timestep: f32,
@@ -318,18 +318,18 @@ pub enum TaskEvent {
         /// The decoded latent.
         frame: Image,
     },
-    /// How far the Diffusion Target of each step is from the final image (the paper's Figure 5).
+    /// The distance of each step's Diffusion Target to the final image (the paper's Figure 5).
     Convergence {
-        /// Structural dissimilarity to the final image, a number per step.
+        /// The structural dissimilarity, a number per step.
         distances: Vec<f64>,
     },
-    /// A file is encoded.
+    /// The encoded file.
     File {
-        /// The file's bytes.
+        /// The whole file.
         #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
-    /// All of it has come.
+    /// All results have been sent.
     Done,
     /// The task can't be done.
     Failed {

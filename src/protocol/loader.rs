@@ -1,5 +1,6 @@
-//! The messages between the page and the loader's worker: one enum each way, and nothing else is
-//! shared. The worker's come in the envelope [`FromWorker`](crate::browser::from_worker::FromWorker).
+//! The messages between the page and the loader's worker: [`Request`]s to the worker, and [`Event`]s
+//! from it, in the envelope [`FromWorker`](crate::browser::from_worker::FromWorker). The two share
+//! nothing else.
 //!
 //! A pair is named by the *address* of its manifest relative to the page, as the engine's
 //! [`Request::Start`](crate::protocol::engine::Request::Start) names it: `pairs/sdxl-dmd2.json`, or
@@ -9,128 +10,131 @@ use serde::{Deserialize, Serialize};
 
 use crate::browser::adapter_limits::AdapterLimits;
 
-/// Raised with every change of the messages.
+/// Raised with every change of the messages, as the engine's
+/// [`PROTOCOL_VERSION`](crate::protocol::engine::PROTOCOL_VERSION).
 pub const PROTOCOL_VERSION: u32 = 2;
 
 /// A licence that has to be accepted before a download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Licence {
-    /// Its name.
+    /// The name that the checkbox shows.
     pub name: String,
-    /// Where its text is.
+    /// The address of its text.
     pub url: String,
 }
 
-/// Where a pair in the list is from.
+/// The origin of a pair in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
-    /// It lies beside the page and is loaded without a question when it is first drawn with.
+    /// The pair's files are beside the page, and are loaded without a question when it is first drawn
+    /// with.
     Bundled,
-    /// The page knows it; its files are on other hosts.
+    /// The page's index has the pair; its files are on other hosts.
     Offered,
-    /// The visitor gave it.
+    /// The visitor added the pair.
     Added,
 }
 
 /// How much of a pair this browser has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PairState {
-    /// Nothing that counts.
+    /// Nothing, or before its first load only files that other pairs use, too.
     Absent,
-    /// Some of it: a load was paused or broke off, or another pair brought a part of it.
+    /// A part: a load was paused or broke off, or another pair has files of this one.
     Partial,
-    /// All of it: it works without a network.
+    /// All files: the pair works without a network.
     Complete,
 }
 
 /// A pair in the list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairEntry {
-    /// Its address.
+    /// The address of its manifest relative to the page.
     pub address: String,
-    /// Its name.
+    /// The manifest's name for the pair.
     pub name: String,
-    /// What it is, in a sentence or two.
+    /// The manifest's description, a sentence or two.
     pub description: String,
-    /// Where it is from.
+    /// Bundled, offered or added.
     pub origin: Origin,
-    /// Name of the licence.
+    /// Name of the licence that decides what the pair may be used for.
     pub licence: String,
     /// Width and height of an image in pixels.
     pub image_size: (u32, u32),
-    /// How much of it is here.
+    /// How much of the pair this browser has.
     pub state: PairState,
     /// Bytes of a first load over the network; none where the hosts have not been asked yet.
     pub download_size: Option<u64>,
     /// Bytes that are still to be fetched; none where the hosts have not been asked yet.
     pub missing: Option<u64>,
-    /// Bytes that it takes in the store now.
+    /// Bytes that the pair takes in the store now.
     pub stored: u64,
-    /// The part of the stored bytes that other pairs use too.
+    /// The part of `stored` that other pairs use too.
     pub shared: u64,
-    /// The names of the pairs that use them.
+    /// The names of the pairs that use the shared bytes.
     pub shared_with: Vec<String>,
-    /// When it was last drawn with or loaded, in milliseconds since 1970.
+    /// The last time that the pair was drawn with or loaded, in milliseconds since 1970; none where it
+    /// never was.
     pub last_used: Option<f64>,
     /// Whether a load of it was begun: its pre-flight has been seen and its licences accepted, so
     /// that a [`Request::Load`] goes on without either. False again once it is deleted.
     pub begun: bool,
 }
 
-/// What the browser says of its storage.
+/// The storage of this site, as the browser reports it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Storage {
-    /// Bytes that this site uses.
+    /// Bytes that this site uses; none where the browser doesn't say.
     pub usage: Option<f64>,
-    /// Bytes that it may use.
+    /// Bytes that this site may use; none where the browser doesn't say.
     pub quota: Option<f64>,
-    /// Whether the browser has promised not to evict it.
+    /// Whether the browser has promised not to evict the site's data.
     pub is_persistent: bool,
 }
 
 /// All pairs, and the storage.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Library {
-    /// Bundled ones first, then offered, then added.
+    /// The pairs of the page's index in its order, then those that only the store knows.
     pub pairs: Vec<PairEntry>,
-    /// The storage.
+    /// The storage that all pairs share.
     pub storage: Storage,
 }
 
-/// Where a pair that the visitor adds comes from.
+/// The source of a pair that the visitor adds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PairSource {
-    /// What the visitor typed: a hub's `owner/name`, or an address with `https://`, of a manifest, of a
+    /// A text that the visitor typed: a hub's `owner/name`, or an address with `https://`, of a manifest, of a
     /// folder in diffusers' layout, or of a single checkpoint file.
     Typed(String),
     /// The text of a manifest file that was dropped on the page.
     Manifest(String),
 }
 
-/// What a pair needs and whether this browser has it, before the first byte of a load.
+/// The needs of a pair, and whether this browser meets them, before the first byte of a load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preflight {
-    /// The pair.
+    /// The pair's address.
     pub address: String,
-    /// Its name.
+    /// The manifest's name for the pair.
     pub name: String,
     /// Bytes to fetch.
     pub download: u64,
-    /// Bytes of it that this browser has already, of this pair or of another.
+    /// Bytes of the pair's files that this browser has already, from this pair or another.
     pub present: u64,
-    /// Bytes that the store will take.
+    /// Bytes that missing files will take in the store.
     pub disk_needed: u64,
     /// Bytes that the store may still take; none where the browser doesn't say.
     pub disk_free: Option<u64>,
-    /// Bytes of GPU memory for the weights of the base and the distilled model with all others.
+    /// Bytes of GPU memory for the weights of all models of the pair.
     pub gpu_weights: u64,
-    /// Bytes of GPU memory for what is computed in between, about.
+    /// An estimate of the GPU memory for activations, in bytes.
     pub gpu_activations: u64,
     /// The largest single buffer, in bytes.
     pub largest_buffer: u64,
     /// The adapter; none where there is no WebGPU.
     pub adapter: Option<AdapterLimits>,
-    /// Whether it fits.
+    /// Whether the pair fits.
     pub verdict: Verdict,
     /// Licences to accept; empty where they have been accepted or none has to be.
     pub licences: Vec<Licence>,
@@ -141,43 +145,44 @@ pub struct Preflight {
 /// Whether a pair fits this browser and machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
-    /// It fits.
+    /// The pair fits.
     Fits,
-    /// It fits, with activations in single precision: slower, and twice their memory.
+    /// The pair fits, but the adapter has no half precision: activations take twice the memory, and
+    /// drawing is slower.
     FitsWithoutF16,
-    /// It won't fit: a sentence for each reason.
+    /// The pair doesn't fit. Holds a sentence for each reason.
     WontFit(Vec<String>),
 }
 
-/// What a load is doing.
+/// The phase of a load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Phase {
-    /// Asks the hosts for sizes and hashes.
+    /// The loader asks the files' hosts for sizes and hashes.
     Asking,
     /// Files arrive.
     Loading,
-    /// A failed request waits to be made again: a sentence why.
+    /// A failed request waits to be made again. Holds a sentence with the reason.
     Retrying(String),
-    /// The browser is offline; the load goes on by itself.
+    /// The browser is offline; the load goes on by itself once it is online.
     Offline,
-    /// Another tab loads; this one follows it, and takes over if it is closed.
+    /// Another tab loads; this one shows its progress, and takes over if it is closed.
     ElsewhereLoading,
-    /// A file didn't have its published SHA-256, and is read once more to find where.
+    /// A file didn't have its published SHA-256, and is loaded a second time to find the wrong bytes.
     Searching,
 }
 
-/// How far a load of a pair is.
+/// The progress of a pair's load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadProgress {
-    /// The pair.
+    /// The pair's address.
     pub address: String,
-    /// What is being done.
+    /// What the load is doing.
     pub phase: Phase,
-    /// The file that arrives, without folders.
+    /// The name of the file that arrives, without folders; empty before the first file.
     pub file: String,
-    /// Bytes that are there, with what was there before.
+    /// Bytes of the pair that are here, those of earlier loads included.
     pub received: u64,
-    /// Bytes in all.
+    /// Bytes of all files of the pair; 0 before they are known.
     pub total: u64,
     /// Bytes per second over the last seconds.
     pub speed: f64,
@@ -186,7 +191,7 @@ pub struct LoadProgress {
 /// From the page to the loader.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
-    /// Open the store, before anything else is asked; [`Event::Library`] follows.
+    /// Open the store. This is the first request; [`Event::Library`] follows.
     Start {
         /// The page's own address, to which the pairs' addresses are relative.
         page_url: String,
@@ -195,7 +200,8 @@ pub enum Request {
     List,
     /// Add a pair: [`Event::Added`], or [`Event::Failed`] without an address.
     Add(PairSource),
-    /// Delete a pair's weights, but for what others use; one that was added is forgotten.
+    /// Delete a pair's record, and its weights except those that other pairs use. An added pair leaves
+    /// the list.
     Delete {
         /// The pair.
         address: String,
@@ -205,14 +211,14 @@ pub enum Request {
         /// The pair.
         address: String,
     },
-    /// Load a pair, or go on with it.
+    /// Start or resume the load of a pair.
     Load {
         /// The pair.
         address: String,
         /// Whether the visitor has accepted the licences that [`Preflight::licences`] lists.
         accepts_licences: bool,
     },
-    /// Stop loading, here or in another tab; what is there stays.
+    /// Pause a load, in this tab or another; loaded bytes stay.
     Pause {
         /// The pair.
         address: String,
@@ -222,25 +228,25 @@ pub enum Request {
 /// From the loader to the page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
-    /// All pairs as they are now.
+    /// All pairs and the storage, after a request or a change.
     Library(Library),
     /// A pair was added.
     Added {
-        /// Its address.
+        /// Its address, which the loader has chosen.
         address: String,
     },
-    /// What a pair needs.
+    /// The pre-flight of a pair.
     Checked(Box<Preflight>),
-    /// A load goes on. At most a few a second.
+    /// The progress of a load, a few times a second.
     Progress(LoadProgress),
-    /// A mishap of a load that it has recovered from.
+    /// A mishap that a load has recovered from.
     Notice {
-        /// The pair.
+        /// The pair; empty where no pair is concerned.
         address: String,
-        /// What happened, and what was done.
+        /// A sentence that says what happened and what was done.
         message: String,
     },
-    /// All of a pair is here.
+    /// A pair is complete.
     Loaded {
         /// The pair.
         address: String,
@@ -250,14 +256,14 @@ pub enum Event {
         /// The pair.
         address: String,
     },
-    /// The disk, or the page's share of it, is full. What is there stays.
+    /// The disk, or the page's share of it, is full. Loaded bytes stay.
     Full {
         /// The pair.
         address: String,
-        /// Bytes that are missing.
+        /// Bytes of the pair that are still to be fetched.
         missing: u64,
     },
-    /// Something can't be done. What is there stays.
+    /// A request has failed. Loaded bytes stay.
     Failed {
         /// The pair; none where no pair is concerned.
         address: Option<String>,

@@ -1,5 +1,5 @@
 //! The messages between the page and its two workers, and nothing else: one enum each way for the
-//! [`engine`], which draws, and for the [`loader`], which brings weights into the store.
+//! [`engine`], which draws, and for the [`loader`], which loads weights into the store.
 
 pub mod engine;
 pub mod loader;

@@ -1,6 +1,6 @@
-//! The part of the address after `#` beside the controls: which of the two follows the other, and
-//! when. Pure, so that every change of state has a native test; `page::shell::address` reads and
-//! writes the browser's address.
+//! Keeps the page's link (the part of its address after `#`) and the controls in sync: decides which of
+//! the two changes the other, and when. Pure, so that every change of state has a native test;
+//! `page::shell::address` reads and writes the browser's address.
 
 use crate::recipe::bounds::{SEED, SEED_COUNT};
 use crate::recipe::device::DevicePreference;
@@ -13,72 +13,72 @@ use crate::recipe::{Mode, Recipe};
 /// The manifest of the pair that the page opens with, relative to the page.
 pub const OWN_PAIR_ADDRESS: &str = "pairs/emoji/manifest.json";
 
-/// What a link says of the run that it was copied from.
+/// The run that a link was copied from, for comparison with this browser's.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Followed {
-    /// What that run drew.
+pub struct SharedRun {
+    /// The recipe of that run.
     pub recipe: Recipe,
-    /// Of the steps of its first cell.
+    /// A digest of each step of its first cell.
     pub digests: Vec<StepDigest>,
 }
 
-/// A device and a pair that the engine is to turn to.
+/// The device and the pair that the engine has to use.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Turn {
-    /// The device.
+pub struct EngineTarget {
+    /// The device that the link asks for; automatic where it names none.
     pub device: DevicePreference,
     /// Address of the pair's manifest, relative to the page.
     pub pair: String,
 }
 
-/// What the visitor has in the controls while another pair is chosen.
+/// The visitor's values in the controls that stay when another pair is chosen.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Typed {
-    /// The prompt.
+pub struct VisitorInput {
+    /// The first prompt.
     pub prompt: String,
-    /// The negative prompt.
+    /// The negative prompt; empty for none.
     pub negative_prompt: String,
-    /// The text of the first seed.
+    /// The text of the first seed's field, which may not be a number.
     pub seed: String,
-    /// The text of the number of seeds.
+    /// The text of the field with the number of seeds, which may not be a number.
     pub seed_count: String,
-    /// The rows.
+    /// The modes that are ticked.
     pub modes: Vec<Mode>,
 }
 
-/// What goes into the controls.
+/// The values for the controls.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Filling {
+pub struct ControlValues {
     /// Every control's value.
     pub recipe: Recipe,
-    /// What the link says of the run that it was copied from, if anything.
-    pub followed: Option<Followed>,
-    /// Why the recipe can't be drawn, as a sentence.
+    /// The run that the link was copied from; none where the link has no digests.
+    pub shared_run: Option<SharedRun>,
+    /// A sentence that says why the recipe can't be drawn; none where it can.
     pub problem: Option<String>,
 }
 
-/// The link that the page stands at, and what has become of it.
+/// The page's link, and whether the controls have changed since it was applied to them.
 #[derive(Debug)]
 pub struct Address {
     link: Link,
-    /// What the controls spelled when they were filled or last written: only a change by the visitor
-    /// is worth a new address. None: whatever they spell is written.
-    known: Option<String>,
-    /// Whether the visitor has chosen what comes next on the page, instead of following a link.
+    /// The hash of the controls when they were filled or last written: only a change by the visitor is
+    /// worth a new address. None: whatever they spell is written.
+    last_spelled: Option<String>,
+    /// Whether the link is of the visitor's choice on the page, and not of a followed link.
     is_chosen: bool,
-    /// Whether the controls have had their values once.
+    /// Whether the controls have been filled once.
     has_filled: bool,
-    /// Whether the controls hold more than the link and the defaults say.
+    /// Whether the controls hold values that neither the link nor the defaults have.
     is_changed: bool,
 }
 
 impl Address {
-    /// The page is opened with this hash. A sentence for each part of it that can't be read.
+    /// The page is opened with this hash. Also returns a sentence for each part that can't be read.
     pub fn open(hash: &str) -> (Self, Vec<String>) {
         let (link, sentences) = read(hash);
         let address = Address {
             link,
-            known: None,
+            last_spelled: None,
             is_chosen: false,
             has_filled: false,
             is_changed: false,
@@ -86,9 +86,9 @@ impl Address {
         (address, sentences)
     }
 
-    /// The device and the pair of the link.
-    pub fn turn(&self) -> Turn {
-        Turn {
+    /// The link's device and pair, or the defaults of either.
+    pub fn engine_target(&self) -> EngineTarget {
+        EngineTarget {
             device: self.link.device.unwrap_or_default(),
             pair: self
                 .link
@@ -98,38 +98,38 @@ impl Address {
         }
     }
 
-    /// The prompt and the negative prompt of the link: they don't wait for the pair, and neither has
-    /// the visitor to.
+    /// The link's prompt and negative prompt. They fill their controls before the pair's manifest has
+    /// come, so that the visitor can type at once.
     pub fn prompts(&self) -> [String; 2] {
         let recipe = self.link.recipe.values();
         [recipe.prompt.clone(), recipe.negative_prompt.clone()]
     }
 
-    /// Another link has come into the address: where the engine is to turn, if it is to, and a
+    /// The visitor follows another link. Returns the engine's new target where it is another one, and a
     /// sentence for each part that can't be read.
-    pub fn follow(&mut self, hash: &str) -> (Option<Turn>, Vec<String>) {
+    pub fn follow(&mut self, hash: &str) -> (Option<EngineTarget>, Vec<String>) {
         let (link, sentences) = read(hash);
-        let before = self.turn();
+        let before = self.engine_target();
         self.link = link;
         self.is_chosen = false;
-        let turn = self.turn();
-        ((turn != before).then_some(turn), sentences)
+        let target = self.engine_target();
+        ((target != before).then_some(target), sentences)
     }
 
-    /// The visitor chooses a pair: its defaults are to fill the controls, but for the prompts, the
-    /// seeds and the rows. The hash to write at once, so that a reload asks for the same pair, also
-    /// where it can't be loaded.
-    pub fn choose_pair(&mut self, pair: String, typed: Typed) -> (Turn, String) {
+    /// The visitor chooses a pair: its defaults will fill the controls, but for the prompts, the seeds
+    /// and the rows. Returns the engine's target, and the hash to write at once: a reload then asks for
+    /// the same pair, even one that can't be loaded.
+    pub fn choose_pair(&mut self, pair: String, typed: VisitorInput) -> (EngineTarget, String) {
         let seed = SEED.parse(&typed.seed);
         let seed_count = SEED_COUNT.parse(&typed.seed_count);
-        let is_kept = [
+        let carries_over = [
             (place::PROMPT, true),
             (place::NEGATIVE_PROMPT, true),
             (place::SEED, seed.is_some()),
             (place::SEED_COUNT, seed_count.is_some()),
             (place::MODES, !typed.modes.is_empty()),
         ];
-        let kept = Recipe {
+        let input = Recipe {
             prompt: typed.prompt,
             negative_prompt: typed.negative_prompt,
             seed: seed.unwrap_or_default(),
@@ -142,32 +142,35 @@ impl Address {
             device: self.link.device,
             ..Link::default()
         };
-        for (place, _) in is_kept.into_iter().filter(|(_, is_kept)| *is_kept) {
-            self.link.recipe.copy(&PARAMETERS[place], &kept);
+        for (place, _) in carries_over
+            .into_iter()
+            .filter(|(_, carries_over)| *carries_over)
+        {
+            self.link.recipe.copy(&PARAMETERS[place], &input);
         }
         self.is_chosen = true;
-        (self.turn(), self.link.to_string())
+        (self.engine_target(), self.link.to_string())
     }
 
-    /// The visitor opens a recipe that was saved. Where it is of another pair than the page's, the
-    /// engine is to turn to that, and the hash is written at once.
+    /// The visitor opens a saved recipe. Where it is of another pair than the page's, returns the
+    /// engine's target and the hash to write at once.
     pub fn open_recipe(
         &mut self,
         saved: &SavedRecipe,
         current_pair: &str,
-    ) -> Option<(Turn, String)> {
+    ) -> Option<(EngineTarget, String)> {
         let moved = saved.pair != current_pair;
         let pair = on_page(saved.pair.clone());
         let device = self.link.device.unwrap_or_default();
-        // All of it is said, so that no default of the pair can change it.
+        // The link names every parameter, so that no default of the pair can change the recipe.
         self.link = Link::complete(&saved.recipe, device, pair.as_deref(), &[]);
         self.is_chosen = true;
-        moved.then(|| (self.turn(), self.link.to_string()))
+        moved.then(|| (self.engine_target(), self.link.to_string()))
     }
 
-    /// What goes into the controls now that the pair's defaults are known. A prompt that was typed
+    /// The values for the controls, now that the pair's defaults are known. A prompt that was typed
     /// before they came stays.
-    pub fn fill(&mut self, defaults: &Recipe, typed_prompts: [&str; 2]) -> Filling {
+    pub fn fill(&mut self, defaults: &Recipe, typed_prompts: [&str; 2]) -> ControlValues {
         let mut recipe = self.link.applied_to(defaults);
         let is_chosen = std::mem::take(&mut self.is_chosen);
         self.is_changed = is_chosen;
@@ -181,41 +184,41 @@ impl Address {
             }
         }
         self.has_filled = true;
-        let followed = (!self.link.digests.is_empty()).then(|| Followed {
+        let shared_run = (!self.link.digests.is_empty()).then(|| SharedRun {
             recipe: recipe.clone(),
             digests: self.link.digests.clone(),
         });
         let problem = recipe.validate().err().map(|error| error.to_string());
-        Filling {
+        ControlValues {
             recipe,
-            followed,
+            shared_run,
             problem,
         }
     }
 
-    /// The controls have been filled, and spell this hash, if they spell a recipe.
+    /// The controls have been filled. `spelled` is their hash; none where they have no valid recipe.
     pub fn filled(&mut self, spelled: Option<String>) {
-        self.known = if self.is_changed { None } else { spelled };
+        self.last_spelled = if self.is_changed { None } else { spelled };
     }
 
-    /// The hash of a recipe in the controls: what differs from the pair's defaults.
+    /// The hash of a recipe in the controls: its differences from the pair's defaults.
     pub fn spell(&self, recipe: &Recipe, defaults: &Recipe) -> String {
         let device = self.link.device.unwrap_or_default();
         Link::of(recipe, defaults, device, self.link.pair.as_deref()).to_string()
     }
 
-    /// Whether a hash that the controls spell is to be written into the address.
-    pub fn is_news(&self, spelled: &str) -> bool {
-        self.known.as_deref() != Some(spelled)
+    /// Whether the hash of the controls has to be written into the address.
+    pub fn needs_writing(&self, spelled: &str) -> bool {
+        self.last_spelled.as_deref() != Some(spelled)
     }
 
-    /// The hash was written.
+    /// The hash was written into the address.
     pub fn written(&mut self, hash: String) {
-        self.known = Some(hash);
+        self.last_spelled = Some(hash);
     }
 }
 
-/// The pair of a link, which doesn't name the page's own.
+/// The pair that a link names; none for the page's own, which no link names.
 pub fn on_page(pair: String) -> Option<String> {
     (pair != OWN_PAIR_ADDRESS).then_some(pair)
 }
@@ -253,9 +256,9 @@ mod tests {
         address
     }
 
-    /// Fills the controls without anything that was typed, as the page does.
+    /// Fills the controls of a visitor who has typed nothing, as the page does.
     fn fill(address: &mut Address) -> Recipe {
-        let Filling {
+        let ControlValues {
             recipe, problem, ..
         } = address.fill(&defaults(), ["", ""]);
         assert_eq!(problem, None);
@@ -267,8 +270,8 @@ mod tests {
     fn a_link_fills_the_controls_and_is_not_written_again() {
         let mut address = open("prompt=blue+bus&seed=7&device=cpu&pair=pairs/emoji/lcm.json");
         assert_eq!(
-            address.turn(),
-            Turn {
+            address.engine_target(),
+            EngineTarget {
                 device: DevicePreference::Cpu,
                 pair: OTHER.into()
             }
@@ -278,34 +281,34 @@ mod tests {
         assert_eq!((recipe.prompt.as_str(), recipe.seed), ("blue bus", 7));
         assert_eq!(recipe.seed_count, defaults().seed_count);
         let spelled = address.spell(&recipe, &defaults());
-        assert!(!address.is_news(&spelled), "{spelled}");
+        assert!(!address.needs_writing(&spelled), "{spelled}");
     }
 
     #[test]
     fn a_change_by_the_visitor_is_written_once() {
         let mut address = open("");
-        assert_eq!(address.turn().pair, OWN_PAIR_ADDRESS);
+        assert_eq!(address.engine_target().pair, OWN_PAIR_ADDRESS);
         let mut recipe = fill(&mut address);
         recipe.seed = 99;
         let spelled = address.spell(&recipe, &defaults());
         assert_eq!(spelled, "seed=99");
-        assert!(address.is_news(&spelled));
+        assert!(address.needs_writing(&spelled));
         address.written(spelled.clone());
-        assert!(!address.is_news(&spelled));
+        assert!(!address.needs_writing(&spelled));
     }
 
     #[test]
     fn what_was_typed_before_the_pair_came_stays_and_is_written() {
         let mut address = open("prompt=blue+bus");
-        let filling = address.fill(&defaults(), ["green frog", ""]);
-        assert_eq!(filling.recipe.prompt, "green frog");
-        let spelled = address.spell(&filling.recipe, &defaults());
+        let values = address.fill(&defaults(), ["green frog", ""]);
+        assert_eq!(values.recipe.prompt, "green frog");
+        let spelled = address.spell(&values.recipe, &defaults());
         address.filled(Some(spelled.clone()));
-        assert!(address.is_news(&spelled));
-        // Later links overwrite it: whoever follows one wants its prompt.
+        assert!(address.needs_writing(&spelled));
+        // A later link overwrites the prompt: whoever follows a link wants its prompt.
         address.follow("prompt=red+house");
-        let filling = address.fill(&defaults(), ["green frog", ""]);
-        assert_eq!(filling.recipe.prompt, "red house");
+        let values = address.fill(&defaults(), ["green frog", ""]);
+        assert_eq!(values.recipe.prompt, "red house");
     }
 
     #[test]
@@ -315,10 +318,13 @@ mod tests {
         assert_eq!(address.follow("seed=3").0, None);
         assert_eq!(fill(&mut address).seed, 3);
         assert_eq!(address.follow("pair=pairs/emoji/manifest.json").0, None);
-        let (turn, _) = address.follow("pair=pairs/emoji/lcm.json");
-        assert_eq!(turn.map(|turn| turn.pair), Some(OTHER.into()));
-        let (turn, _) = address.follow("pair=pairs/emoji/lcm.json&device=webgpu");
-        assert_eq!(turn.map(|turn| turn.device), Some(DevicePreference::WebGpu));
+        let (target, _) = address.follow("pair=pairs/emoji/lcm.json");
+        assert_eq!(target.map(|target| target.pair), Some(OTHER.into()));
+        let (target, _) = address.follow("pair=pairs/emoji/lcm.json&device=webgpu");
+        assert_eq!(
+            target.map(|target| target.device),
+            Some(DevicePreference::WebGpu)
+        );
     }
 
     #[test]
@@ -334,10 +340,10 @@ mod tests {
     #[test]
     fn numbers_that_do_not_go_together_are_told_and_still_fill_the_controls() {
         let mut address = open("k=3&distilled-steps=2");
-        let filling = address.fill(&defaults(), ["", ""]);
-        assert_eq!(filling.recipe.k, 3);
+        let values = address.fill(&defaults(), ["", ""]);
+        assert_eq!(values.recipe.k, 3);
         assert!(
-            filling
+            values
                 .problem
                 .is_some_and(|sentence| sentence.ends_with('.'))
         );
@@ -347,16 +353,16 @@ mod tests {
     fn another_pair_keeps_the_prompts_the_seeds_and_the_rows() {
         let mut address = open("device=cpu&k=2");
         fill(&mut address);
-        let typed = Typed {
+        let typed = VisitorInput {
             prompt: "blue bus".into(),
             negative_prompt: "worm".into(),
             seed: "12".into(),
             seed_count: "many".into(),
             modes: vec![Mode::Base],
         };
-        let (turn, hash) = address.choose_pair(OTHER.into(), typed);
-        assert_eq!(turn.pair, OTHER);
-        assert_eq!(turn.device, DevicePreference::Cpu);
+        let (target, hash) = address.choose_pair(OTHER.into(), typed);
+        assert_eq!(target.pair, OTHER);
+        assert_eq!(target.device, DevicePreference::Cpu);
         assert!(hash.contains("pair=pairs/emoji/lcm.json"), "{hash}");
         let recipe = fill(&mut address);
         assert_eq!(recipe.prompt, "blue bus");
@@ -366,16 +372,16 @@ mod tests {
         // Everything else is the pair's.
         assert_eq!(recipe.seed_count, defaults().seed_count);
         assert_eq!(recipe.k, defaults().k);
-        // What the controls spell then is written, whatever it is.
-        assert!(address.is_news(&address.spell(&recipe, &defaults())));
+        // The hash of the controls is written then, whatever it is.
+        assert!(address.needs_writing(&address.spell(&recipe, &defaults())));
     }
 
     #[test]
     fn the_own_pair_is_not_named() {
         let mut address = open("pair=pairs/emoji/lcm.json");
         fill(&mut address);
-        let (turn, hash) = address.choose_pair(OWN_PAIR_ADDRESS.into(), Typed::default());
-        assert_eq!(turn.pair, OWN_PAIR_ADDRESS);
+        let (target, hash) = address.choose_pair(OWN_PAIR_ADDRESS.into(), VisitorInput::default());
+        assert_eq!(target.pair, OWN_PAIR_ADDRESS);
         assert!(!hash.contains("pair="), "{hash}");
     }
 
@@ -388,14 +394,14 @@ mod tests {
         let saved = SavedRecipe::new(OWN_PAIR_ADDRESS, "Emoji", recipe.clone(), cell);
         assert_eq!(address.open_recipe(&saved, OWN_PAIR_ADDRESS), None);
         assert_eq!(fill(&mut address), recipe);
-        // One of another pair turns to it.
+        // A recipe of another pair changes the pair.
         let saved = SavedRecipe::new(OTHER, "LCM", recipe.clone(), None);
-        let (turn, hash) = address
+        let (target, hash) = address
             .open_recipe(&saved, OWN_PAIR_ADDRESS)
             .expect("another pair");
-        assert_eq!(turn.pair, OTHER);
-        assert_eq!(turn.device, DevicePreference::Cpu);
-        assert!(open(&hash).turn() == turn);
+        assert_eq!(target.pair, OTHER);
+        assert_eq!(target.device, DevicePreference::Cpu);
+        assert!(open(&hash).engine_target() == target);
         assert_eq!(fill(&mut address), recipe);
     }
 
@@ -406,15 +412,15 @@ mod tests {
         let device = DevicePreference::Automatic;
         let link = Link::complete(&recipe, device, None, &digests).to_string();
         let mut address = open(&link);
-        let followed = address.fill(&defaults(), ["", ""]).followed;
+        let shared_run = address.fill(&defaults(), ["", ""]).shared_run;
         assert_eq!(
-            followed,
-            Some(Followed {
+            shared_run,
+            Some(SharedRun {
                 recipe,
                 digests: digests.to_vec()
             })
         );
         address.follow("seed=1");
-        assert_eq!(address.fill(&defaults(), ["", ""]).followed, None);
+        assert_eq!(address.fill(&defaults(), ["", ""]).shared_run, None);
     }
 }

@@ -1,6 +1,6 @@
 //! The jobs of the page: which one runs, which ones wait, and which ones a dead worker left undone.
-//! Pure, so that every change of state has a native test; `page::workers::engine` posts what comes
-//! out of it and shows the [`Activity`].
+//! Pure, so that every change of state has a native test; `page::workers::engine` posts the requests
+//! and shows the [`Activity`].
 
 use std::collections::VecDeque;
 use std::mem;
@@ -19,19 +19,19 @@ pub enum Activity {
         /// Whether drawing begins by itself afterwards.
         draws_next: bool,
     },
-    /// Nothing.
+    /// The engine has no job.
     Idle,
-    /// A job has been sent and its turn has not come.
+    /// The next job has been sent and has not begun.
     Waiting,
-    /// The loader brings weights that the store lacks.
+    /// The loader fetches weights that the store lacks.
     Fetching(LoadProgress),
     /// The engine reads the weights, or loads those that can't be stored.
     Loading {
         /// Bytes so far.
         received: u64,
-        /// Bytes in all.
+        /// Bytes of all weights to load.
         total: u64,
-        /// Where they come from.
+        /// The network, or this browser's store.
         from: LoadingFrom,
     },
     /// Weights go to the device, shaders compile.
@@ -42,9 +42,9 @@ pub enum Activity {
     Cancelling,
     /// The last job is finished.
     Done {
-        /// Images that are finished.
+        /// Finished images of the job's grid.
         images: usize,
-        /// How long it took.
+        /// Time from the job's start to its end.
         seconds: f64,
     },
     /// The last job was cancelled.
@@ -53,53 +53,53 @@ pub enum Activity {
     Failed,
 }
 
-/// A job as it was ordered. `Grid` is what the page shows of it.
+/// A job as it was ordered. `Grid` is the page's grid of cells.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Order<Grid> {
-    /// Its number.
+    /// The job's number; 0 before it has one.
     pub id: JobId,
-    /// What to draw.
+    /// The recipe of the grid.
     pub recipe: Recipe,
-    /// How much of it.
+    /// The part of the grid that the job draws.
     pub extent: Extent,
-    /// The grid that it goes on with; none: a new one.
+    /// The grid that the job goes on with; none: a new one.
     pub grid: Option<Grid>,
 }
 
-/// What follows from an order.
+/// What the page does after an order.
 #[derive(Debug, PartialEq)]
 pub enum Ordered {
-    /// This is to be posted.
+    /// It posts the request.
     Post(Request),
-    /// It is posted later, by itself.
-    Later,
-    /// There is no worker: one is to be started.
+    /// Nothing: [`Jobs::takes_jobs`] or [`Jobs::fetched`] returns the request later.
+    PostLater,
+    /// It starts a worker, as there is none.
     StartWorker,
 }
 
-/// What follows from a cancellation.
+/// What the page does to cancel a job.
 #[derive(Debug, PartialEq)]
 pub enum Cancelling {
-    /// This is to be posted; the engine's answer ends the job.
+    /// It posts the request; the engine's answer ends the job.
     Post(Request),
-    /// The job was ended before the engine had heard of it.
+    /// Nothing: the engine hadn't got the job yet, and it has ended.
     Ended,
-    /// The job waits for weights, which are no longer wanted.
+    /// It stops the loading of weights, for which no job waits any more.
     StopFetching,
-    /// There was nothing to cancel.
+    /// Nothing: there was no job to cancel.
     Nothing,
 }
 
-/// What follows where the engine lacks weights for a job.
+/// What the page does where the engine lacks weights for a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lacking {
-    /// They are to be fetched.
+pub enum MissingWeights {
+    /// It has the loader fetch them.
     Fetch,
-    /// They are being fetched, or the job is not wanted any more.
-    IsFetched,
-    /// They were fetched for this very job, and others are lacking now: fetching them once more
-    /// could go on for ever.
-    InVain,
+    /// Nothing: they are being fetched, or the job was cancelled.
+    NothingToDo,
+    /// It fails the job. Weights were fetched for this very job, and now others are missing; fetching
+    /// again could go on for ever.
+    GiveUp,
 }
 
 /// Whether the engine takes jobs.
@@ -107,11 +107,10 @@ pub enum Lacking {
 enum Engine {
     /// There is no worker.
     Stopped,
-    /// Its worker starts, or reads a pair's manifest.
+    /// The worker starts, or reads a pair's manifest.
     Starting,
-    /// It takes jobs.
     TakesJobs,
-    /// It would, but the pair's weights are not in the store yet.
+    /// The engine takes no jobs before the pair's weights are in the store.
     LacksWeights,
 }
 
@@ -119,11 +118,12 @@ enum Engine {
 #[derive(Debug)]
 pub struct Jobs<Grid> {
     engine: Engine,
+    /// The number of the next job.
     next: JobId,
     running: Option<JobId>,
     /// Jobs that have not begun, the next one first.
     waiting: VecDeque<Order<Grid>>,
-    /// What a dead worker or a failed job left undone.
+    /// The jobs, or the rest of them, that a dead worker or a failure left undone.
     undone: Vec<Order<Grid>>,
     /// The last job for which weights were fetched.
     fetched_for: JobId,
@@ -145,24 +145,24 @@ impl<Grid> Default for Jobs<Grid> {
 }
 
 impl<Grid> Jobs<Grid> {
-    /// What the engine is doing.
+    /// What the status line shows.
     pub fn activity(&self) -> &Activity {
         &self.activity
     }
 
-    /// The job that runs.
+    /// The running job's number; none where no job has begun.
     pub fn running(&self) -> Option<JobId> {
         self.running
     }
 
-    /// Whether the engine takes jobs and has none: then it can change its pair.
+    /// Whether the engine takes jobs and has none, so that it can change its pair.
     pub fn is_idle(&self) -> bool {
         matches!(self.engine, Engine::TakesJobs)
             && self.running.is_none()
             && self.waiting.is_empty()
     }
 
-    /// Jobs that wait for the running one, or for the one that runs next.
+    /// The number of jobs that wait for the running one, or for the next one where none runs.
     pub fn queued(&self) -> usize {
         let next_to_run = usize::from(self.running.is_none());
         self.waiting.len().saturating_sub(next_to_run)
@@ -182,8 +182,7 @@ impl<Grid> Jobs<Grid> {
             )
     }
 
-    /// The engine's worker starts, or turns to another pair: no job reaches it before
-    /// [`Jobs::takes_jobs`].
+    /// The engine's worker starts, or changes its pair. No job is posted before [`Jobs::takes_jobs`].
     pub fn starting(&mut self) {
         self.engine = Engine::Starting;
         self.activity = Activity::Starting {
@@ -191,15 +190,14 @@ impl<Grid> Jobs<Grid> {
         };
     }
 
-    /// Whether a worker that starts is to draw by itself afterwards, though no job has been ordered
-    /// yet.
+    /// Sets whether a starting worker draws by itself afterwards, though no job has been ordered yet.
     pub fn draw_next(&mut self, draws_next: bool) {
         if let Activity::Starting { draws_next: shown } = &mut self.activity {
             *shown = draws_next || !self.waiting.is_empty();
         }
     }
 
-    /// The engine takes jobs from now on; those that wait are to be posted.
+    /// The engine takes jobs from now on. Returns the requests of the jobs that wait, to be posted.
     pub fn takes_jobs(&mut self) -> Vec<Request> {
         self.engine = Engine::TakesJobs;
         self.activity = if self.waiting.is_empty() {
@@ -210,7 +208,7 @@ impl<Grid> Jobs<Grid> {
         self.waiting.iter().map(Order::request).collect()
     }
 
-    /// A new job. What was left undone is not wanted any more.
+    /// Orders a new job. Undone jobs are forgotten.
     pub fn order(&mut self, recipe: Recipe, extent: Extent, grid: Option<Grid>) -> Ordered {
         self.undone.clear();
         self.append(recipe, extent, grid)
@@ -235,14 +233,14 @@ impl<Grid> Jobs<Grid> {
             }
             Engine::Starting => {
                 self.draw_next(true);
-                Ordered::Later
+                Ordered::PostLater
             }
-            Engine::LacksWeights => Ordered::Later,
+            Engine::LacksWeights => Ordered::PostLater,
             Engine::Stopped => Ordered::StartWorker,
         }
     }
 
-    /// Orders anew what was left undone.
+    /// Orders the undone jobs again, under new numbers.
     pub fn go_on(&mut self) -> Vec<Ordered> {
         mem::take(&mut self.undone)
             .into_iter()
@@ -250,12 +248,12 @@ impl<Grid> Jobs<Grid> {
             .collect()
     }
 
-    /// Forgets what was left undone.
+    /// Forgets the undone jobs.
     pub fn forget_undone(&mut self) {
         self.undone.clear();
     }
 
-    /// The turn of a job has come. None: it is one that was cancelled meanwhile.
+    /// The engine has begun a job. None for a job that was cancelled meanwhile.
     pub fn started(&mut self, id: JobId) -> Option<Order<Grid>> {
         let position = self.waiting.iter().position(|order| order.id == id)?;
         let order = self.waiting.remove(position)?;
@@ -264,27 +262,27 @@ impl<Grid> Jobs<Grid> {
         Some(order)
     }
 
-    /// What the running job does now; reports of another job are late and of no use.
+    /// Sets what the running job does now. Late reports of another job are ignored.
     pub fn reports(&mut self, id: JobId, activity: Activity) {
         if self.running == Some(id) && self.activity != Activity::Cancelling {
             self.activity = activity;
         }
     }
 
-    /// The engine lacks weights for a job that it was to begin, and begins none that waits.
-    pub fn lacks_weights(&mut self, id: JobId) -> Lacking {
+    /// The engine lacks weights for a job, and begins none of the waiting jobs.
+    pub fn lacks_weights(&mut self, id: JobId) -> MissingWeights {
         if id <= self.fetched_for {
-            return Lacking::InVain;
+            return MissingWeights::GiveUp;
         }
         let is_next = self.engine == Engine::TakesJobs
             && self.running.is_none()
             && self.waiting.iter().any(|order| order.id == id);
         if !is_next {
-            return Lacking::IsFetched;
+            return MissingWeights::NothingToDo;
         }
         self.engine = Engine::LacksWeights;
         self.activity = Activity::Waiting;
-        Lacking::Fetch
+        MissingWeights::Fetch
     }
 
     /// Whether jobs wait for the pair's weights.
@@ -292,14 +290,14 @@ impl<Grid> Jobs<Grid> {
         self.engine == Engine::LacksWeights
     }
 
-    /// How far the weights are for which jobs wait.
+    /// Sets the progress of the load for which jobs wait.
     pub fn fetches(&mut self, progress: LoadProgress) {
         if self.waits_for_weights() {
             self.activity = Activity::Fetching(progress);
         }
     }
 
-    /// The weights have come: the jobs that wait are to be posted.
+    /// The weights are in the store. Returns the requests of the jobs that wait, to be posted.
     pub fn fetched(&mut self) -> Vec<Request> {
         if self.waits_for_weights() {
             let last = self.waiting.back().map(|order| order.id);
@@ -310,7 +308,7 @@ impl<Grid> Jobs<Grid> {
         }
     }
 
-    /// The weights can't be had: the jobs that waited for them are undone.
+    /// The weights can't be loaded: the jobs that waited for them become undone.
     pub fn fetch_failed(&mut self) {
         if self.waits_for_weights() {
             self.engine = Engine::TakesJobs;
@@ -319,7 +317,8 @@ impl<Grid> Jobs<Grid> {
         }
     }
 
-    /// Ends the running job; once that is ending, or where none runs, the one that was ordered last.
+    /// Cancels the running job. Where that is ending already, or no job runs, cancels the one that was
+    /// ordered last.
     pub fn cancel(&mut self) -> Cancelling {
         if let Some(job) = self.running
             && self.activity != Activity::Cancelling
@@ -332,7 +331,7 @@ impl<Grid> Jobs<Grid> {
             return Cancelling::Nothing;
         };
         match self.engine {
-            // The answer takes it out of the queue.
+            // The engine's answer takes the job out of the queue.
             Engine::TakesJobs => return Cancelling::Post(Request::Cancel { job }),
             Engine::LacksWeights => {
                 self.waiting.pop_back();
@@ -350,7 +349,7 @@ impl<Grid> Jobs<Grid> {
         Cancelling::Ended
     }
 
-    /// A job is done. Whether it was the running one.
+    /// A job is done. Returns whether it was the running one.
     pub fn done(&mut self, id: JobId, images: usize, seconds: f64) -> bool {
         let was_running = self.end_if_running(id);
         if was_running {
@@ -359,7 +358,7 @@ impl<Grid> Jobs<Grid> {
         was_running
     }
 
-    /// A job was cancelled. Whether it was the running one.
+    /// A job was cancelled. Returns whether it was the running one.
     pub fn cancelled(&mut self, id: JobId) -> bool {
         let was_running = self.end_if_running(id);
         if !was_running {
@@ -371,8 +370,8 @@ impl<Grid> Jobs<Grid> {
         was_running
     }
 
-    /// A job can't be finished. Whether it was the running one: then `rest`, what is left of it, is
-    /// undone; a job that had not begun is so as a whole.
+    /// A job has failed. Returns whether it was the running one: then its `rest` becomes undone. A job
+    /// that had not begun becomes undone as a whole.
     pub fn failed(&mut self, id: JobId, rest: impl FnOnce() -> Option<Order<Grid>>) -> bool {
         let was_running = self.end_if_running(id);
         let undone = if was_running {
@@ -388,8 +387,8 @@ impl<Grid> Jobs<Grid> {
         was_running
     }
 
-    /// There is no worker any more. Whether a job ran: then `rest` is what is left of it. All jobs
-    /// are undone.
+    /// There is no worker any more. The running job's `rest` and all waiting jobs become undone. Returns
+    /// whether a job ran.
     pub fn stopped(&mut self, rest: impl FnOnce() -> Option<Order<Grid>>) -> bool {
         let was_running = self.running.take().is_some();
         if was_running {
@@ -540,7 +539,7 @@ mod tests {
         assert_eq!(order(&mut jobs, 1), Ordered::StartWorker);
         jobs.starting();
         assert_eq!(*jobs.activity(), Activity::Starting { draws_next: true });
-        assert_eq!(order(&mut jobs, 2), Ordered::Later);
+        assert_eq!(order(&mut jobs, 2), Ordered::PostLater);
         assert_eq!(jobs.queued(), 1);
         assert_eq!(jobs.takes_jobs(), [request(1, 1), request(2, 2)]);
         assert_eq!(*jobs.activity(), Activity::Waiting);
@@ -609,7 +608,7 @@ mod tests {
                 other => panic!("{other:?}"),
             })
             .collect();
-        // The rest of the grid goes on with what is kept of it; the numbers are new.
+        // The rest of the grid resumes its latents; the numbers are new.
         assert_eq!(requests, [(4, 1, true), (5, 2, false), (6, 3, false)]);
         assert_eq!(jobs.started(4).and_then(|order| order.grid), Some("grid"));
         // Once.
@@ -656,13 +655,13 @@ mod tests {
         let mut jobs = ready();
         order(&mut jobs, 1);
         order(&mut jobs, 2);
-        // The engine says so of each.
-        assert_eq!(jobs.lacks_weights(1), Lacking::Fetch);
-        assert_eq!(jobs.lacks_weights(2), Lacking::IsFetched);
+        // The engine answers so to each job.
+        assert_eq!(jobs.lacks_weights(1), MissingWeights::Fetch);
+        assert_eq!(jobs.lacks_weights(2), MissingWeights::NothingToDo);
         assert!(jobs.waits_for_weights());
         jobs.fetches(progress(3));
         assert!(jobs.is_busy());
-        assert_eq!(order(&mut jobs, 3), Ordered::Later);
+        assert_eq!(order(&mut jobs, 3), Ordered::PostLater);
         assert_eq!(*jobs.activity(), Activity::Fetching(progress(3)));
         assert_eq!(
             jobs.fetched(),
@@ -681,14 +680,14 @@ mod tests {
     fn weights_are_not_fetched_for_the_same_job_again_and_again() {
         let mut jobs = ready();
         order(&mut jobs, 1);
-        assert_eq!(jobs.lacks_weights(1), Lacking::Fetch);
+        assert_eq!(jobs.lacks_weights(1), MissingWeights::Fetch);
         assert_eq!(jobs.fetched(), [request(1, 1)]);
-        assert_eq!(jobs.lacks_weights(1), Lacking::InVain);
+        assert_eq!(jobs.lacks_weights(1), MissingWeights::GiveUp);
         assert!(!jobs.failed(1, no_rest));
         assert_eq!(*jobs.activity(), Activity::Failed);
         // Tried again, it is another job.
         assert_eq!(jobs.go_on(), [Ordered::Post(request(2, 1))]);
-        assert_eq!(jobs.lacks_weights(2), Lacking::Fetch);
+        assert_eq!(jobs.lacks_weights(2), MissingWeights::Fetch);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Texts that have to fit a width.
+//! Labels that are shortened to a width.
 
-/// The text, or as much of its beginning as fits with an ellipsis behind it. `fits` measures; what
-/// fits has to fit when it is shorter, too.
+/// The text, or as much of its beginning as fits together with an ellipsis. `fits` measures a text; a
+/// shorter one has to fit wherever a longer one does.
 pub fn ellipsized(text: &str, fits: impl Fn(&str) -> bool) -> String {
     if fits(text) {
         return text.to_owned();
@@ -9,7 +9,7 @@ pub fn ellipsized(text: &str, fits: impl Fn(&str) -> bool) -> String {
     let ends: Vec<usize> = text.char_indices().map(|(start, _)| start).collect();
     let shortened = |end: usize| format!("{}…", text[..end].trim_end());
     let fitting = ends.partition_point(|end| fits(&shortened(*end)));
-    // Where not even the ellipsis fits there is nothing shorter to say.
+    // The ellipsis alone is returned even where it doesn't fit.
     let end = fitting.checked_sub(1).map_or(0, |index| ends[index]);
     shortened(end)
 }

@@ -1,18 +1,18 @@
-//! What the page says of pairs and loads: bytes, times and states in words.
+//! The page's words for pairs and loads: bytes, times and states.
 //!
-//! Plain functions of the [`protocol`](crate::protocol::loader)'s values, apart from the page, so that native
-//! tests reach them.
+//! Plain functions of the [`protocol`](crate::protocol::loader)'s values, apart from the page so that
+//! native tests reach them.
 
 use super::units::{percent, share, size};
 use crate::protocol::loader::{
     LoadProgress, Origin, PairEntry, PairState, Phase, Preflight, Verdict,
 };
 
-/// The time that a load still takes; none where it can't be told.
+/// An estimate of the time left of a load; none where its speed allows none.
 pub fn time_left(progress: &LoadProgress) -> Option<String> {
     let left = progress.total.saturating_sub(progress.received);
     let seconds = left as f64 / progress.speed;
-    // A speed of nothing, and one that can't be a speed.
+    // No time follows from a speed of 0, nor from one that is not a number.
     if left == 0 || !seconds.is_finite() || seconds < 0.0 {
         return None;
     }
@@ -22,7 +22,7 @@ pub fn time_left(progress: &LoadProgress) -> Option<String> {
     } else if minutes < 60.0 {
         format!("about {minutes:.0} min left")
     } else if minutes < 48.0 * 60.0 {
-        // Nobody can tell the minutes of hours.
+        // An estimate of hours isn't exact to minutes.
         let fives = (minutes / 5.0).round() * 5.0;
         format!(
             "about {:.0} h {:02.0} min left",
@@ -48,7 +48,7 @@ pub fn progress(progress: &LoadProgress) -> String {
     words.join(", ")
 }
 
-/// A load's phase in words, without anything that changes while it lasts.
+/// A load's phase in words, without any number that changes during the phase.
 pub fn phase(phase: &Phase) -> &'static str {
     match phase {
         Phase::Asking => "Asking the hosts…",
@@ -60,7 +60,7 @@ pub fn phase(phase: &Phase) -> &'static str {
     }
 }
 
-/// A phase as the page's `data-phase`; none: no load runs.
+/// The value of `data-phase` for a load's phase, or for no load.
 pub fn phase_key(phase: Option<&Phase>) -> &'static str {
     match phase {
         None => "idle",
@@ -73,7 +73,7 @@ pub fn phase_key(phase: Option<&Phase>) -> &'static str {
     }
 }
 
-/// A state as the page's `data-state`.
+/// The value of `data-state` for a pair's state.
 pub fn state_key(state: PairState) -> &'static str {
     match state {
         PairState::Absent => "absent",
@@ -82,7 +82,7 @@ pub fn state_key(state: PairState) -> &'static str {
     }
 }
 
-/// How much of a pair is here, while no load of it runs.
+/// A sentence about how much of a pair is here, for a pair that isn't being loaded.
 pub fn state(pair: &PairEntry) -> String {
     match (pair.state, pair.download_size, pair.missing) {
         (PairState::Complete, ..) => "Complete: it works without a network.".to_owned(),
@@ -107,7 +107,7 @@ pub fn state(pair: &PairEntry) -> String {
     }
 }
 
-/// What a pair takes in the store and shares there; none where it takes nothing.
+/// The bytes that a pair takes in the store and shares there; none where it takes nothing.
 pub fn stored(pair: &PairEntry) -> Option<String> {
     (pair.stored > 0).then(|| {
         let stored = size(pair.stored);
@@ -123,7 +123,7 @@ pub fn stored(pair: &PairEntry) -> Option<String> {
     })
 }
 
-/// What deleting a pair would do, as a question and what follows from it.
+/// The question before a pair is deleted, and sentences about what would go and what would stay.
 pub fn deletion(pair: &PairEntry) -> String {
     let mut words = match pair.stored.saturating_sub(pair.shared) {
         0 if pair.origin == Origin::Added => format!("Take “{}” off the list?", pair.name),
@@ -150,7 +150,7 @@ pub fn deletion(pair: &PairEntry) -> String {
     words
 }
 
-/// A verdict as the page's `data-verdict`.
+/// The value of `data-verdict` for a pre-flight's verdict.
 pub fn verdict_key(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Fits => "fits",
@@ -159,7 +159,7 @@ pub fn verdict_key(verdict: &Verdict) -> &'static str {
     }
 }
 
-/// A verdict in a line, and the reasons that are to stand below it.
+/// A verdict in one line, and the reasons to list below it.
 pub fn verdict(verdict: &Verdict) -> (String, &[String]) {
     match verdict {
         Verdict::Fits => ("It fits this browser and its GPU.".to_owned(), &[]),
@@ -176,7 +176,7 @@ pub fn verdict(verdict: &Verdict) -> (String, &[String]) {
     }
 }
 
-/// What is to be downloaded, beside what is here.
+/// The bytes to download, and those that are here already.
 pub fn download(preflight: &Preflight) -> String {
     if preflight.download == 0 {
         return "nothing: all of it is here".to_owned();
@@ -192,7 +192,7 @@ pub fn download(preflight: &Preflight) -> String {
     }
 }
 
-/// That there is no room for so many bytes.
+/// The sentence that there is no room for the missing bytes.
 pub fn full(missing: u64) -> String {
     format!(
         "There is no room for the rest: {} more are needed. What has come stays. Delete another \
@@ -201,7 +201,7 @@ pub fn full(missing: u64) -> String {
     )
 }
 
-/// Names as a list in a sentence.
+/// Names as a list in a sentence, such as "a, b and c".
 pub fn list(names: &[String]) -> String {
     match names {
         [] => String::new(),
@@ -210,7 +210,7 @@ pub fn list(names: &[String]) -> String {
     }
 }
 
-/// An address that a visitor may be sent to: what a manifest calls one could be a script.
+/// The address, if it is one of the web: an address in a manifest could be a script.
 pub fn web_address(url: &str) -> Option<&str> {
     let is_web = ["https://", "http://"].iter().any(|scheme| {
         url.get(..scheme.len())

@@ -1,5 +1,6 @@
-//! The page's logic that needs no DOM: what is said of a load, how numbers and labels are written,
-//! and how a strip is played. It is apart from the page so that native tests reach it.
+//! The page's logic that needs no DOM: the states of workers, jobs and address, the words for loads,
+//! numbers and labels, and the playing of a strip. Native tests reach it because it is apart from the
+//! page.
 
 pub mod address;
 pub mod jobs;

@@ -1,30 +1,30 @@
-//! How long the rest of a job takes, from the steps that were timed.
+//! The progress of a job, and an estimate of the time left from the steps that were timed.
 
 use std::collections::HashMap;
 
 use web_time::{Duration, Instant};
 
-/// How far the running job is.
+/// The progress of the running job.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct JobProgress {
-    /// Steps that are done.
+    /// Finished steps of all cells.
     pub done: u32,
-    /// Steps in all.
+    /// Steps of all cells.
     pub total: u32,
-    /// Seconds that are left; none until a step has been timed.
+    /// An estimate of the time left; none until a step has been timed.
     pub seconds_left: Option<f64>,
 }
 
-/// How far a row is.
+/// The progress of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepCount {
-    /// Index of the row.
+    /// Index of the row, from 0.
     pub row: u32,
     /// Passes of a model in a step: two where it is guided.
     pub passes: u32,
-    /// Steps that are done.
+    /// Finished steps of the row's cells.
     pub done: u32,
-    /// Steps that are left.
+    /// Steps of the row's cells that are left.
     pub left: u32,
 }
 
@@ -33,12 +33,12 @@ pub struct StepCount {
 pub struct StepClock {
     started: Instant,
     last_step: Option<Instant>,
-    /// Sum and number of the timed steps.
+    /// By row, the sum and the number of the timed steps.
     timed: HashMap<u32, (Duration, u32)>,
 }
 
 impl StepClock {
-    /// Starts at the beginning of a job.
+    /// A clock that starts now, at the beginning of a job.
     pub fn start() -> Self {
         StepClock {
             started: Instant::now(),
@@ -47,12 +47,12 @@ impl StepClock {
         }
     }
 
-    /// Time since the start.
+    /// Time since the beginning of the job.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// A step is done. The first is not timed: it includes loading and compiling.
+    /// A step is done. The first one is not timed: it includes loading and compiling.
     pub fn step(&mut self, row: u32) {
         let now = Instant::now();
         if let Some(last) = self.last_step.replace(now) {
@@ -62,9 +62,9 @@ impl StepClock {
         }
     }
 
-    /// The progress of a job with these counts. A pass of a row without a timed step of its own is
-    /// taken to be as fast as a step of the others is on the average: those that are drawn first are
-    /// hardly ever guided.
+    /// The progress of a job with these counts. Where a row has no timed step, each of its passes is
+    /// taken to be as long as the mean step of the other rows: the rows that are drawn first are hardly
+    /// ever guided, so a step of theirs is one pass.
     pub fn progress(&self, counts: &[StepCount]) -> JobProgress {
         let mean = |(sum, number): (Duration, u32)| {
             (number > 0).then(|| sum.as_secs_f64() / f64::from(number))

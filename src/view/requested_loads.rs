@@ -1,8 +1,8 @@
-//! The loads that a page has asked for, and which of them go on when the loader's worker dies.
+//! The loads that a page has requested, and which of them go on when the loader's worker dies.
 
 use std::collections::BTreeMap;
 
-/// So many workers may die in the same place of a load before it is given up.
+/// The number of workers that may die at the same point of a load; with the next one it is given up.
 const MAXIMUM_DEATHS: u32 = 2;
 
 /// The loads that have not ended, by the addresses of their pairs.
@@ -12,56 +12,56 @@ pub struct RequestedLoads(BTreeMap<String, RequestedLoad>);
 #[derive(Clone, Copy, Debug, Default)]
 struct RequestedLoad {
     accepts_licences: bool,
-    /// The most bytes that it has had.
+    /// The most bytes that the load has reported.
     received: u64,
-    /// Workers that have died since it had more than ever before.
+    /// Workers that have died since `received` last grew.
     deaths: u32,
 }
 
-/// What becomes of a load when its worker has died.
+/// What the page does with a load when its worker has died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterDeath {
-    /// It is asked of the next worker.
+    /// It requests the load from the next worker.
     GoesOn {
         /// Whether the visitor has accepted the pair's licences.
         accepts_licences: bool,
     },
-    /// The next worker would die in the same place.
+    /// It gives the load up: the next worker would die at the same point.
     GivenUp {
-        /// Workers that have died there.
+        /// Workers that have died at that point.
         deaths: u32,
     },
 }
 
 impl RequestedLoads {
-    /// The visitor asks for a load, perhaps once more.
+    /// The visitor requests a load, perhaps again; its deaths are forgotten.
     pub fn request(&mut self, address: &str, accepts_licences: bool) {
         let load = self.0.entry(address.to_owned()).or_default();
         load.accepts_licences |= accepts_licences;
         load.deaths = 0;
     }
 
-    /// A load has ended, or is not wanted any more.
+    /// A load has ended, or was paused.
     pub fn end(&mut self, address: &str) {
         self.0.remove(address);
     }
 
-    /// None is wanted any more.
+    /// Forgets all loads.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// Whether a load was asked for and has not ended.
+    /// Whether a load was requested and has not ended.
     pub fn contains(&self, address: &str) -> bool {
         self.0.contains_key(address)
     }
 
-    /// Whether there is none.
+    /// Whether every requested load has ended.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// So many bytes of a pair are there.
+    /// A load has reported the bytes that are there.
     pub fn progress(&mut self, address: &str, received: u64) {
         if let Some(load) = self.0.get_mut(address)
             && received > load.received
@@ -71,7 +71,8 @@ impl RequestedLoads {
         }
     }
 
-    /// The worker died: what becomes of each load. Those that are given up are forgotten.
+    /// The worker died. Returns every load's address with what the page does; loads that it gives up are
+    /// forgotten.
     pub fn worker_died(&mut self) -> Vec<(String, AfterDeath)> {
         let mut outcomes = Vec::new();
         self.0.retain(|address, load| {

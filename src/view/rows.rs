@@ -1,9 +1,9 @@
-//! What rows, modes and models are called.
+//! The names of rows, modes and models.
 
 use crate::recipe::{Mode, Row, Variant};
 use crate::sampler::ModelRole;
 
-/// A mode's name.
+/// A mode's name, with a capital letter.
 pub fn mode_name(mode: Mode) -> &'static str {
     match mode {
         Mode::Base => "Base",
@@ -13,7 +13,7 @@ pub fn mode_name(mode: Mode) -> &'static str {
     }
 }
 
-/// A row's name: its mode, and what sets it apart.
+/// A row's name: its mode, and the value in which it differs from other rows of that mode.
 pub fn row_name(row: &Row) -> String {
     let mode = mode_name(row.mode);
     match row.variant {
@@ -24,7 +24,7 @@ pub fn row_name(row: &Row) -> String {
     }
 }
 
-/// What a row does, in a line.
+/// A sentence that explains which model takes which steps of a row.
 pub fn row_explanation(row: &Row) -> String {
     match row.mode {
         Mode::Base => "The base model takes every step: diverse, but slow.".to_owned(),
@@ -42,7 +42,7 @@ pub fn row_explanation(row: &Row) -> String {
     }
 }
 
-/// The word and the class of a model's colour.
+/// The word for a model, which is also its CSS class.
 pub fn model_key(model: ModelRole) -> &'static str {
     match model {
         ModelRole::Base => "base",

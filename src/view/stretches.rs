@@ -1,28 +1,29 @@
-//! Who takes which steps of a row's images.
+//! Which model takes which steps of a row's images.
 
 use crate::recipe::{Mode, Recipe, Row};
 use crate::sampler::ModelRole;
 
-/// Steps on end of one model.
+/// Consecutive steps that the same model takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stretch {
-    /// Who takes them.
+    /// The model, or nobody.
     pub taken_by: TakenBy,
-    /// How many there are.
+    /// The number of steps, at least 1.
     pub steps: u32,
 }
 
-/// Who takes a step.
+/// The model that takes a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TakenBy {
     /// A model.
     Model(ModelRole),
-    /// Left out, as skip-first-step does.
+    /// The step is left out, as the first one of skip-first-step.
     Nobody,
 }
 
-/// Who takes which steps in a row. Exact but for a hybrid of several base steps per replaced
-/// step, where the hand-over depends on both schedules; the engine's own count replaces it.
+/// The stretches of a row in the order of its steps. Their lengths are exact except in a hybrid with
+/// several base steps per replaced step: there the hand-over depends on both schedules, and the
+/// engine's own count replaces this one.
 pub fn stretches(recipe: &Recipe, row: &Row) -> Vec<Stretch> {
     let base = |steps| Stretch {
         taken_by: TakenBy::Model(ModelRole::Base),
@@ -53,7 +54,7 @@ pub fn stretches(recipe: &Recipe, row: &Row) -> Vec<Stretch> {
         .collect()
 }
 
-/// The steps that are taken in all.
+/// The number of steps that a model takes.
 pub fn planned_steps(stretches: &[Stretch]) -> u32 {
     stretches
         .iter()

@@ -1,12 +1,12 @@
 //! Bytes, times and counts as people read them.
 
-/// Bytes with their unit.
+/// A number of bytes in kB, MB or GB, by powers of 1000.
 pub fn size(bytes: u64) -> String {
     let unit = Unit::of(bytes);
     format!("{} {}", unit.number(bytes), unit.name())
 }
 
-/// How much of a whole is there, in the whole's unit.
+/// Two numbers of bytes, such as "1.20 of 7.51 GB", both in the whole's unit.
 pub fn share(part: u64, whole: u64) -> String {
     let unit = Unit::of(whole);
     format!(
@@ -25,7 +25,7 @@ enum Unit {
 }
 
 impl Unit {
-    /// The unit in which so many bytes are a number of few digits, once it is rounded.
+    /// The unit in which `bytes`, once it is rounded, has few digits.
     fn of(bytes: u64) -> Self {
         match bytes {
             0..=949_999 => Unit::Kilobyte,
@@ -38,7 +38,7 @@ impl Unit {
         // Far below 2^53 bytes: the conversion is exact.
         let bytes = bytes as f64;
         match self {
-            // A file of one byte takes some room, too.
+            // Rounded up: a file of one byte takes some room, too.
             Unit::Kilobyte => format!("{:.0}", (bytes / 1e3).ceil()),
             Unit::Megabyte => format!("{:.1}", bytes / 1e6),
             Unit::Gigabyte => {
@@ -61,7 +61,7 @@ impl Unit {
     }
 }
 
-/// Whole percents of a load; 100 only when nothing is missing.
+/// A load's progress in whole percents, rounded down: 100 only when nothing is missing.
 pub fn percent(part: u64, whole: u64) -> u64 {
     match u128::from(whole) {
         0 => 100,
@@ -69,7 +69,7 @@ pub fn percent(part: u64, whole: u64) -> u64 {
     }
 }
 
-/// A duration in seconds, with as many digits as matter.
+/// A duration, given in seconds, in milliseconds, seconds, minutes or hours.
 pub fn duration(seconds: f64) -> String {
     if seconds < 1.0 {
         format!("{:.0} ms", seconds * 1000.0)
@@ -87,7 +87,7 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// A count with its noun.
+/// A number and its noun, in the singular for 1.
 pub fn count(number: usize, singular: &str, plural: &str) -> String {
     let noun = if number == 1 { singular } else { plural };
     format!("{number} {noun}")

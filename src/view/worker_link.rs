@@ -1,29 +1,29 @@
-//! What the page knows of a worker, and what it does next with it: pure, so that every change of
-//! state has a native test. `page::workers::link` carries it out.
+//! The page's state of a worker, and the page's next action: pure, so that every change of state has a
+//! native test. `page::workers::link` carries the actions out.
 
 use std::mem;
 
-/// What is to be done with a request.
+/// What the page does with a request.
 #[derive(Debug, PartialEq)]
 pub enum Sending<Request> {
-    /// Post it.
+    /// It posts the request to the worker.
     Post(Request),
-    /// The worker's module is being loaded: the request is kept until it hears messages.
-    Kept,
-    /// There is no worker: the request is kept, and a worker is to be started.
+    /// The worker's module is being loaded: the request waits until the worker is ready.
+    Deferred,
+    /// There is no worker: the request waits, and the page has to start one.
     StartWorker,
 }
 
-/// What is to be done when a worker has died.
+/// What the page does when a worker has died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Death {
-    /// It never came so far as to be of use: the next one would only die again.
+    /// The worker died before it had shown that it works, so the next one would die, too.
     GiveUp,
-    /// Another one is to be started.
+    /// The page starts another worker.
     Restart,
 }
 
-/// The page and the worker are of different versions.
+/// The page and the worker have different versions of the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongVersion;
 
@@ -31,43 +31,43 @@ pub struct WrongVersion;
 enum State {
     /// There is no worker.
     Stopped,
-    /// Messages that were posted now would be lost while the worker's module loads.
+    /// The worker's module loads; messages that are posted now would be lost.
     Starting,
-    /// It takes messages.
-    Hearing,
+    /// The worker receives messages.
+    Ready,
 }
 
 /// The state of one worker and its successors.
 #[derive(Debug)]
 pub struct WorkerLinkState<Request> {
-    /// The version of the messages that the page speaks.
+    /// The page's version of the messages.
     version: u32,
     state: State,
-    /// Whether the worker has come so far that a successor is worth starting.
+    /// Whether the worker has shown that it works, so that a successor is worth starting.
     is_proven: bool,
-    /// Requests that wait until the worker hears messages.
-    kept: Vec<Request>,
+    /// Requests that wait until the worker is ready, in their order.
+    deferred: Vec<Request>,
 }
 
 impl<Request> WorkerLinkState<Request> {
-    /// No worker yet. `version` is that of the messages.
+    /// The state without a worker. `version` is the page's version of the messages.
     pub fn new(version: u32) -> Self {
         WorkerLinkState {
             version,
             state: State::Stopped,
             is_proven: false,
-            kept: Vec::new(),
+            deferred: Vec::new(),
         }
     }
 
-    /// Whether there is a worker, be it one that still loads.
+    /// Whether there is a worker, even one that still loads.
     pub fn has_worker(&self) -> bool {
         self.state != State::Stopped
     }
 
-    /// Whether the worker takes messages.
-    pub fn hears(&self) -> bool {
-        self.state == State::Hearing
+    /// Whether the worker receives messages.
+    pub fn is_ready(&self) -> bool {
+        self.state == State::Ready
     }
 
     /// A worker was started.
@@ -76,42 +76,42 @@ impl<Request> WorkerLinkState<Request> {
         self.is_proven = false;
     }
 
-    /// The worker's module runs: the requests that were kept for it.
+    /// The worker's module runs. Returns the deferred requests, which are to be posted now.
     ///
     /// # Errors
-    /// It speaks another version of the messages.
+    /// The worker has another version of the messages.
     pub fn ready(&mut self, version: u32) -> Result<Vec<Request>, WrongVersion> {
         if version != self.version {
             return Err(WrongVersion);
         }
-        self.state = State::Hearing;
-        Ok(mem::take(&mut self.kept))
+        self.state = State::Ready;
+        Ok(mem::take(&mut self.deferred))
     }
 
-    /// The worker has shown that it works: should it die, another one is started.
+    /// The worker has shown that it works: if it dies, another one is started.
     pub fn prove(&mut self) {
         self.is_proven = true;
     }
 
-    /// A request for the worker.
+    /// Decides what the page does with a request, and defers it where the worker isn't ready.
     pub fn send(&mut self, request: Request) -> Sending<Request> {
         match self.state {
-            State::Hearing => Sending::Post(request),
+            State::Ready => Sending::Post(request),
             State::Starting => {
-                self.kept.push(request);
-                Sending::Kept
+                self.deferred.push(request);
+                Sending::Deferred
             }
             State::Stopped => {
-                self.kept.push(request);
+                self.deferred.push(request);
                 Sending::StartWorker
             }
         }
     }
 
-    /// The worker is gone, with everything that it was sent and that was kept for it.
+    /// The worker is gone. Its deferred requests are dropped, as those are lost that it was sent.
     pub fn stopped(&mut self) {
         self.state = State::Stopped;
-        self.kept.clear();
+        self.deferred.clear();
     }
 
     /// The worker died by itself.
@@ -126,45 +126,45 @@ impl<Request> WorkerLinkState<Request> {
     }
 }
 
-/// What is to be done when a watch finds that nothing was heard.
+/// The watchdog's verdict about a worker after an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Silence {
-    /// The worker may just have been heard, or have nothing to say.
-    Natural,
-    /// It is asked for a sign of life.
-    Ask,
-    /// It was asked and has not answered: it is taken for dead.
+    /// The worker has been heard lately, or has nothing to send.
+    Harmless,
+    /// The worker has been silent: the page sends it a request that it has to answer.
+    Ping,
+    /// The worker hasn't answered that request, and counts as dead.
     Dead,
 }
 
-/// Notices a worker that was ended from outside, of which no event tells.
+/// Notices a worker that the browser has ended: no event tells the page of that.
 #[derive(Debug, Default)]
-pub struct Watch {
-    /// Times that nothing was heard, on end.
+pub struct Watchdog {
+    /// Silent intervals since the worker was last heard.
     silences: u32,
 }
 
-impl Watch {
+impl Watchdog {
     /// The worker was heard, or a new one was started.
     pub fn heard(&mut self) {
         self.silences = 0;
     }
 
-    /// Some time has passed. A worker of which nothing is expected may be silent.
-    pub fn passed(&mut self, is_expected: bool) -> Silence {
+    /// An interval has passed. It counts as silent only where events were expected.
+    pub fn interval_passed(&mut self, is_expected: bool) -> Silence {
         if is_expected {
             self.silences += 1;
         }
         match self.silences {
-            0 | 1 => Silence::Natural,
-            2 => Silence::Ask,
+            0 | 1 => Silence::Harmless,
+            2 => Silence::Ping,
             _ => Silence::Dead,
         }
     }
 }
 
-/// Why a worker died, for the middle of a sentence: with a blank before it and in brackets, or
-/// nothing where nobody knows.
+/// The reason for a worker's death as a part of a sentence: in brackets behind a blank, or nothing where
+/// the reason is unknown.
 pub fn in_brackets(reason: &str) -> String {
     let reason = reason.trim().trim_end_matches('.');
     if reason.is_empty() {
@@ -180,7 +180,7 @@ mod tests {
 
     const VERSION: u32 = 3;
 
-    fn hearing() -> WorkerLinkState<&'static str> {
+    fn ready() -> WorkerLinkState<&'static str> {
         let mut link = WorkerLinkState::new(VERSION);
         link.started();
         assert_eq!(link.ready(VERSION), Ok(Vec::new()));
@@ -193,11 +193,11 @@ mod tests {
         assert!(!link.has_worker());
         assert_eq!(link.send("a"), Sending::StartWorker);
         link.started();
-        assert!(link.has_worker() && !link.hears());
-        assert_eq!(link.send("b"), Sending::Kept);
+        assert!(link.has_worker() && !link.is_ready());
+        assert_eq!(link.send("b"), Sending::Deferred);
         assert_eq!(link.ready(VERSION), Ok(vec!["a", "b"]));
         assert_eq!(link.send("c"), Sending::Post("c"));
-        // They are not posted to a second worker again.
+        // A second worker doesn't get the first one's requests.
         link.stopped();
         link.started();
         assert_eq!(link.ready(VERSION), Ok(Vec::new()));
@@ -209,14 +209,14 @@ mod tests {
         assert_eq!(link.send("a"), Sending::StartWorker);
         link.started();
         assert_eq!(link.ready(VERSION + 1), Err(WrongVersion));
-        assert_eq!(link.send("b"), Sending::Kept);
+        assert_eq!(link.send("b"), Sending::Deferred);
     }
 
     #[test]
     fn only_a_worker_that_was_of_use_is_replaced() {
-        let mut link = hearing();
+        let mut link = ready();
         assert_eq!(link.died(), Death::GiveUp);
-        let mut link = hearing();
+        let mut link = ready();
         link.prove();
         assert_eq!(link.died(), Death::Restart);
         assert!(!link.has_worker());
@@ -237,15 +237,15 @@ mod tests {
 
     #[test]
     fn a_silent_worker_is_asked_before_it_is_given_up() {
-        let mut watch = Watch::default();
+        let mut watchdog = Watchdog::default();
         for _ in 0..5 {
-            assert_eq!(watch.passed(false), Silence::Natural);
+            assert_eq!(watchdog.interval_passed(false), Silence::Harmless);
         }
-        assert_eq!(watch.passed(true), Silence::Natural);
-        assert_eq!(watch.passed(true), Silence::Ask);
-        assert_eq!(watch.passed(true), Silence::Dead);
-        watch.heard();
-        assert_eq!(watch.passed(true), Silence::Natural);
+        assert_eq!(watchdog.interval_passed(true), Silence::Harmless);
+        assert_eq!(watchdog.interval_passed(true), Silence::Ping);
+        assert_eq!(watchdog.interval_passed(true), Silence::Dead);
+        watchdog.heard();
+        assert_eq!(watchdog.interval_passed(true), Silence::Harmless);
     }
 
     #[test]

@@ -1,36 +1,36 @@
-//! What a pair needs on the device, from shapes alone: asked before anything is downloaded.
+//! The memory that a pair needs on the device, computed from shapes alone, before any download.
 //!
-//! Pure, and without burn. The engine holds its weights in the [`Form`]s that are decided here, and the
-//! pre-flight estimates by the same rules.
+//! Without burn: the engine holds its weights in the [`Form`]s that are decided here, and the loader's
+//! pre-flight counts them by the same rules.
 
 use super::format::encoding::Encoding;
 
-/// The weights of a component are expanded to `f32` when they are loaded, as long as they take no
-/// more bytes than this; above, they stay as they are stored and are expanded at each use, one
-/// layer at a time. SDXL's VAE (335 MB) is just below, its text encoders and UNets are above.
+/// The most bytes that a component's weights may take as `f32` to be expanded when they are loaded.
+/// Weights of a larger component are *held*: they stay in the encoding of the store and are expanded
+/// at each use, one layer at a time. SDXL's VAE (335 MB) is just below the limit, its text encoders
+/// and UNets are above.
 pub const EXPANDED_LIMIT: u64 = 384 * 1024 * 1024;
 
-/// Values of the smallest tensor that stays as it is stored. Smaller ones (normalizations, biases,
-/// the narrow layers at the ends) gain little and are used as often.
+/// Values of the smallest tensor that is held. Smaller ones (normalizations, biases, the narrow
+/// first and last layers) would save little memory and be expanded as often.
 const SMALLEST_HELD: usize = 32 * 1024;
 
-/// Bytes of an `f32`.
 const F32: u64 = 4;
 
-/// How a tensor lies on the device.
+/// The form of a tensor in the device's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// One `f32` a value.
+    /// One `f32` per value.
     Expanded,
-    /// The stored 4 or 8 bits a value, and a scale of `f32` a block: WebGPU has no `f16` unless the
-    /// adapter offers it.
+    /// 4 or 8 bits per value as in the store, and one `f32` scale per block: WebGPU has no `f16` unless
+    /// the adapter offers it.
     Blocks,
-    /// Two values of `f16` in a word of 32 bits.
+    /// Two `f16` values in a word of 32 bits.
     Halves,
 }
 
-/// The form of a tensor of a component that is larger than [`EXPANDED_LIMIT`], or what the pair sets
-/// in its place.
+/// The form of a tensor in a component that is held: one that takes more bytes as `f32` than
+/// [`EXPANDED_LIMIT`], or than the pair's own limit.
 pub fn form(shape: &[usize], encoding: Encoding) -> Form {
     let count: usize = shape.iter().product();
     if count < SMALLEST_HELD {
@@ -43,8 +43,8 @@ pub fn form(shape: &[usize], encoding: Encoding) -> Form {
     }
 }
 
-/// Whether a tensor is a table of embeddings, of which a held component looks up rows: it stays in
-/// the host's memory, and only the rows go to the device.
+/// Whether a tensor is a table of embeddings. A held component leaves such a table in the host's
+/// memory and sends only the rows that it looks up to the device.
 pub fn is_table(name: &str) -> bool {
     name.ends_with("token_embedding.weight")
 }
@@ -59,17 +59,17 @@ pub fn expanded_length(shape: &[usize]) -> u64 {
 /// WebGPU binding (128 MiB).
 pub const MAXIMUM_SCORES: usize = 16 * 1024 * 1024;
 
-/// An estimate of what a network computes with, beside its weights.
+/// An estimate of the memory that a network needs beside its weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Activations {
     /// Bytes of the largest single buffer.
     pub largest_buffer: u64,
-    /// Bytes of all that lives at once.
+    /// The most bytes that are live at once.
     pub peak: u64,
 }
 
-/// Copies of a residual block's map that live at once: its input, the normalized one, what its
-/// convolution gives, and the same in the order of axes that the convolution's kernel works in.
+/// Maps of a residual block that are live at once: its input, the normalized input, its convolution's
+/// output, and that output in the order of axes in which the convolution's kernel works.
 const LIVE_COPIES: u64 = 4;
 
 /// Channels of an attention head of SDXL.
@@ -78,14 +78,17 @@ const HEAD_WIDTH: u64 = 64;
 /// The activations of one pass of a UNet of SDXL's kind, in `f32`.
 ///
 /// `channels` has the width of each resolution, `attends` says which of them have transformers,
-/// `layers` the residual blocks of a down block; `latent` is height and width, `batch` 2 where
-/// classifier-free guidance runs both passes at once. What is large is
+/// and `layers` is the number of residual blocks in a down block. `batch` is 2 where classifier-free
+/// guidance runs both passes at once. The large maps are
 ///
 /// - the inner layer of a transformer's feed-forward network, 8 channels wide (values and gates) on
 ///   the first resolution that has transformers,
 /// - the map that the last up block gets: its own channels and those of the skip connection,
 /// - a block of attention scores, [`MAXIMUM_SCORES`] at most,
-/// - and the skip connections, all of which wait for the way up.
+/// - and the skip connections, all of which stay until the up blocks.
+///
+/// # Shapes
+/// The last but one argument is the latent's height and width.
 pub fn unet_activations(
     channels: &[usize],
     attends: &[bool],
@@ -114,12 +117,14 @@ pub fn unet_activations(
     }
 }
 
-/// The activations of a VAE's decoder, in `f32`, that decodes the picture in one piece.
+/// The activations, in `f32`, of a VAE's decoder that decodes the picture in one piece.
 ///
-/// `channels` has the width of each resolution from the largest, as its config does; `picture` is
-/// height and width in pixels. The widest map is the first one of full resolution: the upsampling
-/// convolution gives it as many channels as the resolution below has. At 1024 × 1024 pixels that is
-/// 1 GiB for SDXL's.
+/// `channels` has the width of each resolution from the largest, as the VAE's config has. The widest
+/// map is the first one of full resolution: the upsampling convolution gives it as many channels as
+/// the resolution below has. For SDXL's VAE at 1024 × 1024 pixels that map takes 1 GiB.
+///
+/// # Shapes
+/// The last argument is the picture's height and width in pixels.
 pub fn decoder_activations(channels: &[usize], [height, width]: [usize; 2]) -> Activations {
     let largest = channels
         .iter()

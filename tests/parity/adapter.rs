@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor};
 use firststep::adapters::{Adapter, AdapterError, write_alphas};
 use firststep::engine::EngineError;
-use firststep::engine::Kept;
+use firststep::engine::GridState;
 use firststep::engine::{Host, StripRequest, generate};
 use firststep::engine::{Pair, describe};
 use firststep::models::Conditioning;
@@ -550,7 +550,7 @@ fn a_distilled_model_with_embedded_guidance_takes_it_from_the_recipe() {
             &pair,
             &recipe,
             &Extent::default(),
-            &mut Kept::default(),
+            &mut GridState::default(),
             &mut host,
         ))
         .expect("an image");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Device;
 use firststep::engine::EngineError;
-use firststep::engine::Kept;
+use firststep::engine::GridState;
 use firststep::engine::{Outcome, StripRequest, generate, strip};
 use firststep::engine::{Pair, describe};
 use firststep::picture::image::Image;
@@ -68,10 +68,10 @@ fn run(
     pair: &Pair,
     recipe: &Recipe,
     extent: &Extent,
-    kept: &mut Kept,
+    grid: &mut GridState,
     recorder: &mut Recorder,
 ) -> Outcome {
-    block_on(generate(pair, recipe, extent, kept, recorder)).expect("no failure")
+    block_on(generate(pair, recipe, extent, grid, recorder)).expect("no failure")
 }
 
 #[test]
@@ -79,16 +79,16 @@ fn cells_that_rested_and_cells_that_were_cancelled_end_as_a_full_run_does() {
     let (pair, recipe) = load();
     let mut whole = Recorder::default();
     let all = Extent::default();
-    run(&pair, &recipe, &all, &mut Kept::default(), &mut whole);
+    run(&pair, &recipe, &all, &mut GridState::default(), &mut whole);
     assert_eq!(whole.images().len(), 4);
 
-    let mut kept = Kept::default();
+    let mut grid = GridState::default();
     let mut looks = Recorder::default();
     let first_look = Extent {
         depth: Some(1),
         ..Extent::default()
     };
-    run(&pair, &recipe, &first_look, &mut kept, &mut looks);
+    run(&pair, &recipe, &first_look, &mut grid, &mut looks);
     assert_eq!((looks.resting(), looks.images().len()), (4, 0));
 
     // Two of them, of which the second is cancelled after one further step.
@@ -103,10 +103,10 @@ fn cells_that_rested_and_cells_that_were_cancelled_end_as_a_full_run_does() {
         cancel_after: Some(2),
         ..Recorder::default()
     };
-    let outcome = run(&pair, &recipe, &finish, &mut kept, &mut first);
+    let outcome = run(&pair, &recipe, &finish, &mut grid, &mut first);
     assert_eq!(outcome, Outcome::Cancelled);
     let mut second = Recorder::default();
-    run(&pair, &recipe, &finish, &mut kept, &mut second);
+    run(&pair, &recipe, &finish, &mut grid, &mut second);
     let expected: BTreeMap<_, _> = whole
         .images()
         .into_iter()
@@ -122,13 +122,13 @@ fn cells_that_rested_and_cells_that_were_cancelled_end_as_a_full_run_does() {
     };
     assert_eq!((steps(&first), steps(&second)), (1, 5));
 
-    // A finished cell that is asked for again is drawn again.
+    // A finished cell that a job names again is drawn again.
     let again = Extent {
         cells: Some(chosen[..1].to_vec()),
         ..finish
     };
     let mut third = Recorder::default();
-    run(&pair, &recipe, &again, &mut kept, &mut third);
+    run(&pair, &recipe, &again, &mut grid, &mut third);
     assert_eq!(third.previews(chosen[0]).len(), 4);
     assert_eq!(third.images()[&chosen[0]], expected[&chosen[0]]);
 
@@ -146,7 +146,13 @@ fn a_row_tells_its_diversity_from_the_second_image_on() {
     recipe.seed_count = 3;
     let mut recorder = Recorder::default();
     let all = Extent::default();
-    run(&pair, &recipe, &all, &mut Kept::default(), &mut recorder);
+    run(
+        &pair,
+        &recipe,
+        &all,
+        &mut GridState::default(),
+        &mut recorder,
+    );
     let numbers: Vec<_> = recorder
         .events
         .iter()
@@ -165,7 +171,7 @@ fn rows_along_an_axis_are_the_runs_that_they_stand_for() {
     recipe.axis = Axis::K(vec![1, 3]);
     let mut spread = Recorder::default();
     let all = Extent::default();
-    run(&pair, &recipe, &all, &mut Kept::default(), &mut spread);
+    run(&pair, &recipe, &all, &mut GridState::default(), &mut spread);
     let row = |row| CellAddress { row, column: 0 };
     let spread_images = spread.images();
     assert_eq!(spread_images.len(), 3);
@@ -173,21 +179,27 @@ fn rows_along_an_axis_are_the_runs_that_they_stand_for() {
     recipe.axis = Axis::Modes;
     recipe.k = 3;
     let mut plain = Recorder::default();
-    run(&pair, &recipe, &all, &mut Kept::default(), &mut plain);
+    run(&pair, &recipe, &all, &mut GridState::default(), &mut plain);
     assert_eq!(spread_images[&row(0)], plain.images()[&row(0)], "distilled");
     assert_eq!(spread_images[&row(2)], plain.images()[&row(1)], "k = 3");
     assert_ne!(spread_images[&row(1)], spread_images[&row(2)]);
 
     recipe.axis = Axis::Prompts(vec!["red apple".into()]);
     let mut prompts = Recorder::default();
-    run(&pair, &recipe, &all, &mut Kept::default(), &mut prompts);
+    run(
+        &pair,
+        &recipe,
+        &all,
+        &mut GridState::default(),
+        &mut prompts,
+    );
     let images = prompts.images();
     assert_eq!(images.len(), 4);
     assert_eq!(images[&row(1)], plain.images()[&row(1)], "the first prompt");
     recipe.axis = Axis::Modes;
     recipe.prompt = "red apple".into();
     let mut apple = Recorder::default();
-    run(&pair, &recipe, &all, &mut Kept::default(), &mut apple);
+    run(&pair, &recipe, &all, &mut GridState::default(), &mut apple);
     assert_eq!(images[&row(3)], apple.images()[&row(1)], "the second");
 }
 
@@ -229,19 +241,19 @@ fn a_strip_has_a_frame_per_step_and_ends_at_the_image() {
         view,
         skip,
     };
-    let mut kept = Kept::default();
+    let mut grid = GridState::default();
     let mut recorder = Recorder::default();
-    // Asked for in the middle of the run: what has been done by then.
+    // Requested in the middle of the job: a strip of the steps so far.
     recorder.strips.push_back(request(StripView::Target, 0));
     let all = Extent::default();
-    run(&pair, &recipe, &all, &mut kept, &mut recorder);
+    run(&pair, &recipe, &all, &mut grid, &mut recorder);
     let (early, no_distances) = frames(&recorder.task_events);
     assert_eq!(early.len(), 1);
     assert!(no_distances.is_none(), "there is no image to be far from");
 
     let decode = |request: StripRequest| {
         let mut host = Recorder::default();
-        block_on(strip(&pair, &kept, &request, &mut host)).expect("a strip");
+        block_on(strip(&pair, &grid, &request, &mut host)).expect("a strip");
         assert!(matches!(
             host.task_events.last(),
             Some((5, TaskEvent::Done))
@@ -292,7 +304,7 @@ fn a_strip_of_another_recipe_is_a_sentence() {
         skip: 0,
     };
     let mut host = Recorder::default();
-    block_on(strip(&pair, &Kept::default(), &request, &mut host))
+    block_on(strip(&pair, &GridState::default(), &request, &mut host))
         .expect("no failure of the device");
     match host.task_events.as_slice() {
         [(1, TaskEvent::Failed { message })] => {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs::File};
 
 use burn::tensor::Device;
 use firststep::engine::EngineError;
-use firststep::engine::Kept;
+use firststep::engine::GridState;
 use firststep::engine::{Outcome, generate};
 use firststep::engine::{Pair, describe, plan_for};
 use firststep::picture::image::Image;
@@ -108,7 +108,7 @@ fn pictures_and_targets_are_those_of_diffusers() {
             pair,
             &recipe,
             &Extent::default(),
-            &mut Kept::default(),
+            &mut GridState::default(),
             &mut recorder,
         ));
         assert_eq!(outcome.expect("a picture"), Outcome::Done);
@@ -142,7 +142,7 @@ fn a_cancelled_job_ends_within_a_step_and_keeps_what_is_done() {
         &pair,
         &recipe,
         &Extent::default(),
-        &mut Kept::default(),
+        &mut GridState::default(),
         &mut recorder,
     ));
     assert_eq!(outcome.expect("no failure"), Outcome::Cancelled);

@@ -1,6 +1,5 @@
-//! The WebGPU adapter that the browser offers, asked of the browser itself: the loader is built
-//! without a GPU library, and what wgpu tells of an adapter on the web leaves out whether it is a
-//! software one.
+//! The WebGPU adapter that the browser offers. The browser itself is asked for it: the loader is built
+//! without a GPU library, and wgpu doesn't tell whether an adapter on the web is a software one.
 
 use js_sys::Object;
 use wasm_bindgen::JsValue;
@@ -8,8 +7,8 @@ use wasm_bindgen::JsValue;
 use super::js;
 use crate::browser::adapter_limits::AdapterLimits;
 
-/// Names of adapters that compute on the CPU, in the words of their descriptions. A browser may
-/// leave out `isFallbackAdapter` and still offer one of these.
+/// Words in the descriptions of adapters that compute on the CPU. A browser may offer one of these
+/// without `isFallbackAdapter`.
 const SOFTWARE_ADAPTERS: [&str; 5] = [
     "swiftshader",
     "llvmpipe",
@@ -18,7 +17,7 @@ const SOFTWARE_ADAPTERS: [&str; 5] = [
     "software",
 ];
 
-/// Whether an adapter with this description is one of them.
+/// Whether an adapter with this description computes on the CPU.
 fn is_software(description: &str) -> bool {
     let lower_case = description.to_lowercase();
     SOFTWARE_ADAPTERS
@@ -26,10 +25,10 @@ fn is_software(description: &str) -> bool {
         .any(|name| lower_case.contains(name))
 }
 
-/// Asks for the adapter with the most power.
+/// Requests the adapter with the most power.
 ///
 /// # Errors
-/// There is none: why, without a full stop.
+/// A clause, without a full stop, that says why there is no adapter.
 pub async fn request_adapter() -> Result<AdapterLimits, String> {
     let gpu = js::global("navigator")
         .and_then(|navigator| js::get(&navigator, "gpu"))

@@ -1,6 +1,5 @@
-//! What the stores of this browser have in common: databases that are opened and transactions that
-//! run to their end. Only `weights::store` and `history::store` use it, and nothing else knows
-//! IndexedDB.
+//! IndexedDB for the stores: opens databases, and runs transactions to their end. Only
+//! `weights::stored::store` and `history::store` use this module, and nothing else knows IndexedDB.
 
 use std::{cell::Cell, rc::Rc};
 
@@ -12,13 +11,13 @@ use wasm_bindgen_futures::spawn_local;
 
 use super::js;
 
-/// A database that takes longer to open is held by another tab: what a disk needs is far less.
+/// A database that takes longer to open is blocked by another tab: a disk needs far less.
 const LONGEST_OPENING_MILLISECONDS: u32 = 8_000;
 
 /// Why a database can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
-    /// Another tab holds an older form of it open.
+    /// Another tab has an older version of the database open.
     #[error("another tab has an older version of this page open; close it and reload this one")]
     Blocked,
     /// There is no IndexedDB, or the browser denies it.
@@ -26,8 +25,8 @@ pub(crate) enum OpenError {
     Failed(Error),
 }
 
-/// Opens a database. Where it is not there yet, or in an older form, it is made with these object
-/// stores and nothing in them; the second value says whether an older form was emptied.
+/// Opens a database. One that doesn't exist, or is of an older version, gets these object stores, with
+/// nothing in them. The second value says whether an older version's object stores were deleted.
 ///
 /// # Errors
 /// Everything that [`OpenError`] lists.
@@ -62,7 +61,7 @@ pub(crate) async fn open(
             let _ = sender.send(());
         }
     });
-    // In a task of its own, which outlives a caller that goes away.
+    // A task of its own outlives a caller that is dropped.
     let (sender, opened) = oneshot::channel();
     spawn_local(async move {
         let mut opened = request.await;
@@ -70,7 +69,7 @@ pub(crate) async fn open(
             // A later version of the page, in another tab, waits for this one to let go.
             database.on_version_change(|event| {
                 if let Some(database) = event.target() {
-                    // A database that is closed already stays so.
+                    // `close` doesn't fail, even for a database that is closed already.
                     let _ = js::call(&database, "close", &[]);
                 }
             });
@@ -79,8 +78,8 @@ pub(crate) async fn open(
             late.close();
         }
     });
-    // A request behind another one that is blocked hears nothing of it. The sender of `blocked`
-    // falls away with a request that is not.
+    // A request that waits behind a blocked one gets no `blocked` event, so time limits it. The sender
+    // of `blocked` is dropped with a request that has ended.
     let blocked = async {
         let late = TimeoutFuture::new(LONGEST_OPENING_MILLISECONDS);
         if let Either::Left((Err(_), late)) = select(blocked, late).await {
@@ -96,20 +95,20 @@ pub(crate) async fn open(
     }
 }
 
-/// Runs a transaction on these object stores to its end; it holds or fails as a whole. `requests`
-/// makes them all at once: a transaction ends when nothing is asked of it.
+/// Runs a transaction on these object stores to its end; all of its requests take effect, or none.
+/// `requests` makes all of them at once: a transaction without a pending request ends.
 ///
 /// # Errors
-/// A request that can't be made, or the cause why the transaction was aborted.
+/// A request can't be made, or the transaction was aborted; then the error is the cause of that.
 pub(crate) async fn write(
     database: &Database,
     stores: &[&str],
     requests: impl FnOnce(&idb::Transaction) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut transaction = database.transaction(stores, TransactionMode::ReadWrite)?;
-    // Not awaited itself: that ends at the first request that fails, and the errors of the
-    // others would call back into what is no longer there. A failed transaction aborts, and
-    // only then does it tell the cause.
+    // The transaction itself is not awaited: that would end at the first request that fails, and the
+    // errors of the others would call back into what is no longer there. A failed transaction aborts,
+    // and only then has the cause.
     let (sender, ended) = oneshot::channel();
     let sender = Rc::new(Cell::new(Some(sender)));
     let on_abort = sender.clone();

@@ -1,5 +1,5 @@
-//! Properties and functions of objects that web-sys is not asked for: its features for them would be
-//! compiled into every program, also into those that never use them.
+//! Access by name to JS objects for which no feature of web-sys is enabled: such a feature would be
+//! compiled into every program, even into those that don't use it.
 
 use js_sys::{Array, Function, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
@@ -12,7 +12,7 @@ pub fn get(object: &JsValue, name: &str) -> Option<JsValue> {
         .filter(|value| !value.is_undefined() && !value.is_null())
 }
 
-/// A property of the global object.
+/// A property of the global object; none where it is missing, undefined or null.
 pub fn global(name: &str) -> Option<JsValue> {
     get(&js_sys::global(), name)
 }
@@ -28,7 +28,7 @@ pub fn construct(class: &str, arguments: &[JsValue]) -> Result<JsValue, JsValue>
     Reflect::construct(&class, &arguments.iter().collect::<Array>())
 }
 
-/// Sets a property of an object that was just made, which can't fail.
+/// Sets a property. The object has to be one that was just made, for which this can't fail.
 pub fn set(object: &JsValue, name: &str, value: impl Into<JsValue>) {
     let is_set = Reflect::set(object, &name.into(), &value.into());
     debug_assert!(is_set.is_ok(), "{name} can be set");
@@ -45,11 +45,11 @@ pub fn call(object: &JsValue, name: &str, arguments: &[JsValue]) -> Result<JsVal
     function.apply(object, &arguments.iter().collect::<Array>())
 }
 
-/// Calls a function of an object that gives a promise, and waits for it.
+/// Calls a function of an object that returns a promise, and awaits the promise.
 ///
 /// # Errors
-/// What the function throws or the promise is broken with; undefined where there is no such
-/// function, or no promise.
+/// What the function throws, or the promise is rejected with; undefined where there is no such
+/// function, or it returns no promise.
 pub async fn call_async(
     object: &JsValue,
     name: &str,
@@ -61,7 +61,7 @@ pub async fn call_async(
     JsFuture::from(promise).await
 }
 
-/// What an error says of itself, or what it looks like.
+/// An error's `message`, or its debug form where it has none.
 pub fn message(error: &JsValue) -> String {
     get(error, "message")
         .and_then(|message| message.as_string())

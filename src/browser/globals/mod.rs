@@ -1,6 +1,6 @@
-//! What exists in a browser alone.
+//! Objects that exist only in a browser.
 
-pub mod clock;
+pub mod calendar;
 pub mod gpu;
 pub mod indexed_db;
 pub mod js;

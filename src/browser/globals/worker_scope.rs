@@ -1,4 +1,4 @@
-//! A worker's own scope: the side of the program that runs in it.
+//! The scope of a worker, for the program that runs in it.
 
 use std::marker::PhantomData;
 
@@ -9,7 +9,7 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
 use crate::browser::from_worker::FromWorker;
 
-/// The scope of the worker that this program runs in; `Event` is what the program says to its page.
+/// The scope of the worker in which this program runs; `Event` is the type of the program's events.
 pub struct WorkerScope<Event> {
     scope: DedicatedWorkerGlobalScope,
     event: PhantomData<fn(Event)>,
@@ -25,10 +25,10 @@ impl<Event> Clone for WorkerScope<Event> {
 }
 
 impl<Event: Serialize + 'static> WorkerScope<Event> {
-    /// Takes messages from now on, and tells the page so.
+    /// Receives messages from now on, and posts [`FromWorker::Ready`].
     ///
-    /// A panic ends the program in the middle of a promise, of which the page hears nothing by
-    /// itself, so it is told of that too.
+    /// Panics are posted, too: a panic ends the program inside a promise, and the page gets no event of
+    /// that.
     pub fn open<Request: DeserializeOwned + 'static>(
         version: u32,
         take: impl Fn(&Self, Request) + 'static,
@@ -52,18 +52,18 @@ impl<Event: Serialize + 'static> WorkerScope<Event> {
         scope
             .scope
             .set_onmessage(Some(receive.as_ref().unchecked_ref()));
-        // It is called for as long as the worker lives.
+        // The closure is called for as long as the worker lives.
         receive.forget();
         post::<Event>(&scope.scope, &FromWorker::Ready { version });
     }
 
-    /// Tells the page something.
+    /// Posts an event to the page.
     pub fn post(&self, event: Event) {
         post(&self.scope, &FromWorker::Event(event));
     }
 
-    /// Tells the page that this program can't go on: a sentence that says what is wrong and what to
-    /// do.
+    /// Tells the page that this program can't go on. `message` is a sentence that says what is wrong and
+    /// what to do.
     pub fn stop(&self, message: String) {
         post::<Event>(&self.scope, &FromWorker::Stopped { message });
     }

@@ -1,4 +1,4 @@
-//! Chooses the device that the models run on.
+//! The choice of the device that the models run on.
 
 use burn::tensor::Device;
 
@@ -7,10 +7,11 @@ use crate::engine::error::EngineError;
 use crate::protocol::engine::{DeviceInfo, DeviceKind};
 use crate::recipe::device::DevicePreference;
 
-/// Chooses a device: a hardware WebGPU adapter where there is one, else burn's CPU backend.
+/// Selects a device. Without a preference that is a hardware WebGPU adapter where there is one, and
+/// else burn's CPU backend.
 ///
 /// # Errors
-/// WebGPU was asked for and there is none, or it can't be initialized.
+/// The preference is WebGPU, and there is no adapter or it can't be initialized.
 pub async fn select(preference: DevicePreference) -> Result<(Device, DeviceInfo), EngineError> {
     let adapter = if preference == DevicePreference::Cpu {
         Err("the address asks for the CPU".to_owned())

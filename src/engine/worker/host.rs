@@ -1,5 +1,5 @@
-//! The worker as a job sees it: where its events go, whether it was cancelled, and how far the
-//! reading of its files is.
+//! The worker as the job loop's [`Host`]: posts the events, knows whether the job was cancelled, and
+//! reports how much of the pair's files has been read.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
@@ -15,18 +15,18 @@ use crate::weights::download::network::source::SourceError;
 use crate::weights::format::tensor::StoredTensor;
 use crate::weights::stored::files::{Files, FilesError};
 
-/// The least time between two reports of how far the reading of a pair is.
+/// The least time between two events about the bytes read so far.
 const READING_MILLISECONDS: f64 = 200.0;
 
-/// The number of no job: the page counts from 1, so nothing cancels what is done between two jobs.
+/// The job's number while none runs. The page counts from 1, so no request cancels this one.
 const NO_JOB: JobId = 0;
 
-/// What messages bring while a job runs.
+/// The content of messages that take effect while a job runs.
 #[derive(Default)]
 pub(super) struct Shared {
-    /// Jobs that are to end.
+    /// Jobs that the page has cancelled and that have not ended.
     pub cancelled: RefCell<BTreeSet<JobId>>,
-    /// Strips that are wanted, the first one first.
+    /// Strips to decode, in the order in which they were requested.
     pub strips: RefCell<VecDeque<StripRequest>>,
 }
 
@@ -51,13 +51,13 @@ impl<'a> WorkerHost<'a> {
         self.shared.strips.borrow_mut().pop_front()
     }
 
-    /// Tells the page what becomes of the running job.
+    /// Posts an event of the running job.
     pub fn post(&self, event: JobEvent) {
         let job = self.job;
         self.scope.post(Event::Job { job, event });
     }
 
-    /// Tells the visitor something.
+    /// Posts a sentence for the visitor.
     pub fn notice(&self, message: &str) {
         let message = message.into();
         self.scope.post(Event::Notice { message });
@@ -90,45 +90,44 @@ impl Host for WorkerHost<'_> {
     }
 }
 
-/// How far a job's reading is.
-pub(super) struct Reading {
-    /// Bytes of all that is to be read.
+/// The bytes that a job has read from the store, of all that it has to read.
+pub(super) struct ReadingProgress {
     total: u64,
     received: Cell<u64>,
-    /// When the page was told last, in milliseconds.
-    told: Cell<f64>,
+    /// The time of the last event, in milliseconds.
+    reported_at: Cell<f64>,
 }
 
-impl Reading {
-    /// Nothing of so many bytes has been read.
+impl ReadingProgress {
+    /// None of `total` bytes has been read.
     pub fn of(total: u64) -> Self {
-        Reading {
+        ReadingProgress {
             total,
             received: Cell::new(0),
-            told: Cell::new(0.0),
+            reported_at: Cell::new(0.0),
         }
     }
 }
 
-/// The files as one job reads them: cancelling the job ends the reading.
+/// A pair's files as one job reads them: a cancelled job reads no further tensor.
 pub(super) struct JobFiles<'a> {
     pub files: &'a Files,
     pub host: &'a WorkerHost<'a>,
-    pub reading: &'a Reading,
+    pub reading: &'a ReadingProgress,
 }
 
 impl JobFiles<'_> {
-    /// Tells the page now and then, and at the end.
-    fn note(&self, bytes: usize) {
-        let Reading {
+    /// Adds bytes that were read, and posts the progress now and then and at the end.
+    fn add(&self, bytes: usize) {
+        let ReadingProgress {
             total,
             received,
-            told,
+            reported_at,
         } = self.reading;
         received.set((received.get() + bytes as u64).min(*total));
         let now = self.host.milliseconds();
-        if received.get() == *total || now - told.get() >= READING_MILLISECONDS {
-            told.set(now);
+        if received.get() == *total || now - reported_at.get() >= READING_MILLISECONDS {
+            reported_at.set(now);
             self.host.post(JobEvent::Loading {
                 received: received.get(),
                 total: *total,
@@ -148,13 +147,13 @@ impl PairFiles for JobFiles<'_> {
             return Err(FilesError::from(SourceError::Cancelled).into());
         }
         let tensor = self.files.read_tensor(id, name).await?;
-        self.note(tensor.bytes.len());
+        self.add(tensor.bytes.len());
         Ok(tensor)
     }
 
     async fn blob(&self, id: &str) -> Result<Vec<u8>, EngineError> {
         let bytes = self.files.read_blob(id).await?;
-        self.note(bytes.len());
+        self.add(bytes.len());
         Ok(bytes)
     }
 }

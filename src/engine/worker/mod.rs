@@ -1,4 +1,4 @@
-//! The engine in a dedicated Web Worker: messages in, events out, one job at a time.
+//! The engine in a dedicated Web Worker: it takes requests, runs one job at a time and posts events.
 
 mod device;
 mod host;
@@ -18,13 +18,13 @@ use crate::protocol::engine::{
 };
 use crate::recipe::Recipe;
 use host::{Shared, WorkerHost};
-use started::{PairAddress, Run, StartedEngine};
-use tasks::Runs;
+use started::{JobOutcome, PairAddress, StartedEngine};
+use tasks::HistoryState;
 
-/// What the worker's loop wakes up for.
+/// What wakes the worker's loop.
 enum Incoming {
     Request(Request),
-    /// There may be a strip to decode, if no job has come by it yet.
+    /// There may be a strip to decode, unless a job has decoded it meanwhile.
     Strip,
 }
 
@@ -32,8 +32,8 @@ enum Incoming {
 pub fn run() {
     let (sender, incoming) = mpsc::unbounded();
     let shared = Rc::<Shared>::default();
-    let runs = Rc::<Runs>::default();
-    // The loop begins with the first message, which brings the scope along.
+    let history = Rc::<HistoryState>::default();
+    // The loop begins with the first message, with which the scope comes.
     let starting = RefCell::new(Some(incoming));
     WorkerScope::open(
         PROTOCOL_VERSION,
@@ -42,13 +42,13 @@ pub fn run() {
                 let worker = Worker {
                     scope: scope.clone(),
                     shared: shared.clone(),
-                    runs: runs.clone(),
+                    history: history.clone(),
                     engine: None,
                 };
                 wasm_bindgen_futures::spawn_local(worker.serve(incoming));
             }
             let incoming = match request {
-                // At once, and not in the order of the queue: the job that it ends is running.
+                // Takes effect at once, and not in the order of the queue: it may end the running job.
                 Request::Cancel { job } => {
                     shared.cancelled.borrow_mut().insert(job);
                     return;
@@ -71,7 +71,7 @@ pub fn run() {
                     }
                     Task::File(request) => return tasks::encode(scope.clone(), id, *request),
                     Task::History(request) => {
-                        return tasks::change_history(scope.clone(), runs.clone(), id, request);
+                        return tasks::change_history(scope.clone(), history.clone(), id, request);
                     }
                 },
                 request => Incoming::Request(request),
@@ -85,13 +85,14 @@ pub fn run() {
 struct Worker {
     scope: WorkerScope<Event>,
     shared: Rc<Shared>,
-    runs: Rc<Runs>,
-    /// None until the page has started it, and after a start that failed.
+    history: Rc<HistoryState>,
+    /// None until a start by the page has succeeded.
     engine: Option<StartedEngine>,
 }
 
 impl Worker {
-    /// Takes the requests one after the other: a job that comes while another runs waits here.
+    /// Serves the requests one after the other: a job that comes while another runs waits in the
+    /// channel.
     async fn serve(mut self, mut incoming: mpsc::UnboundedReceiver<Incoming>) {
         while let Some(incoming) = incoming.next().await {
             match incoming {
@@ -126,7 +127,7 @@ impl Worker {
                     recipe,
                     extent,
                 }) => self.generate(job, &recipe, &extent).await,
-                // These don't come by the queue.
+                // These never enter the queue.
                 Incoming::Request(Request::Cancel { .. } | Request::Task { .. }) => {}
             }
         }
@@ -140,9 +141,9 @@ impl Worker {
         };
         self.shared.cancelled.borrow_mut().remove(&job);
         let event = match outcome {
-            Ok(Run::LacksWeights) => JobEvent::LacksWeights,
-            Ok(Run::Ended(Outcome::Done)) => JobEvent::Done,
-            Ok(Run::Ended(Outcome::Cancelled)) => JobEvent::Cancelled,
+            Ok(JobOutcome::LacksWeights) => JobEvent::LacksWeights,
+            Ok(JobOutcome::Ended(Outcome::Done)) => JobEvent::Done,
+            Ok(JobOutcome::Ended(Outcome::Cancelled)) => JobEvent::Cancelled,
             // A device that has failed once fails for good: the page starts a new worker.
             Err(error @ EngineError::Device { .. }) => return self.scope.stop(error.to_string()),
             Err(error) => JobEvent::Failed {
@@ -155,18 +156,18 @@ impl Worker {
             && let Some(engine) = &self.engine
             && let Some(entry) = engine.history_entry(recipe)
         {
-            let (scope, runs) = (self.scope.clone(), self.runs.clone());
-            tasks::remember(scope, runs, entry, engine.stores_nothing());
+            let (scope, history) = (self.scope.clone(), self.history.clone());
+            tasks::remember(scope, history, entry, engine.stores_nothing());
         }
     }
 
-    /// Decodes the strips that are wanted between two jobs.
+    /// Decodes the requested strips between two jobs.
     async fn decode_strips(&self) {
         let mut host = WorkerHost::without_job(&self.scope, &self.shared);
         while let Some(request) = host.next_strip() {
             let outcome = match &self.engine {
                 Some(engine) => engine.decode_strip(&request, &mut host).await,
-                None => Err(EngineError::NotKept),
+                None => Err(EngineError::StepsDiscarded),
             };
             match outcome {
                 Ok(()) => {}

@@ -1,13 +1,13 @@
-//! A started engine: a device, a manifest with its files, and the pair once a job has needed it.
+//! A started engine: it has a device, a manifest with its files, and from the first job on the pair.
 
 use std::ops::ControlFlow;
 
 use super::device;
-use super::host::{JobFiles, Reading, WorkerHost};
+use super::host::{JobFiles, ReadingProgress, WorkerHost};
 use crate::browser::globals::worker_scope::WorkerScope;
 use crate::engine::error::EngineError;
 use crate::engine::generate::{Host, Outcome, StripRequest, generate, strip};
-use crate::engine::grid_state::Kept;
+use crate::engine::grid_state::GridState;
 use crate::engine::pair::{Pair, describe};
 use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
 use crate::protocol::engine::{Event, Extent, JobEvent, LoadingFrom};
@@ -18,31 +18,31 @@ use crate::sampler::ModelRole;
 use crate::weights::manifest::Manifest;
 use crate::weights::stored::files::{Files, Presence};
 
-/// Where a pair's manifest is.
+/// The address of a pair's manifest.
 pub(super) struct PairAddress {
+    /// Absolute.
     pub manifest_url: String,
     /// Relative to the page.
     pub on_page: String,
 }
 
-/// What became of a job.
-pub(super) enum Run {
-    /// It was begun, and has ended.
+/// The outcome of a job that didn't fail.
+pub(super) enum JobOutcome {
+    /// The job was begun, and has ended.
     Ended(Outcome),
-    /// It was not begun: the loader is to bring weights first.
+    /// The job was not begun: the loader has to load weights first.
     LacksWeights,
 }
 
 pub(super) struct StartedEngine {
-    /// What the device was chosen by.
     preference: DevicePreference,
     device: burn::tensor::Device,
     files: Files,
     manifest: Manifest,
     address: PairAddress,
-    /// Apart: moved by value, the models take a third of a megabyte of a stack that has one.
+    /// Boxed: moved by value, the models would take a third of a megabyte of the stack each time.
     pair: Option<Box<Pair>>,
-    kept: Kept,
+    grid: GridState,
 }
 
 impl StartedEngine {
@@ -68,7 +68,7 @@ impl StartedEngine {
             manifest,
             address,
             pair: None,
-            kept: Kept::default(),
+            grid: GridState::default(),
         })
     }
 
@@ -76,7 +76,7 @@ impl StartedEngine {
         self.preference
     }
 
-    /// Whether the visitor knows that this browser stores nothing.
+    /// Whether the visitor has been told that this browser stores nothing.
     pub fn stores_nothing(&self) -> bool {
         self.files.notice().is_some()
     }
@@ -85,14 +85,14 @@ impl StartedEngine {
         self.files.give_up_storing();
     }
 
-    /// The same device and files with another pair, whose models take the place of this one's.
+    /// Replaces the pair; device and files stay.
     pub async fn change_pair(
         mut self,
         scope: &WorkerScope<Event>,
         address: PairAddress,
     ) -> Result<Self, EngineError> {
         self.pair = None;
-        self.kept.clear();
+        self.grid.clear();
         self.manifest = self.files.manifest(&address.manifest_url).await?;
         self.address = address;
         scope.post(Event::Pair(Box::new(describe(&self.manifest)?)));
@@ -104,9 +104,9 @@ impl StartedEngine {
         recipe: &Recipe,
         extent: &Extent,
         host: &mut WorkerHost<'_>,
-    ) -> Result<Run, EngineError> {
+    ) -> Result<JobOutcome, EngineError> {
         if host.is_cancelled() {
-            return Ok(Run::Ended(Outcome::Cancelled));
+            return Ok(JobOutcome::Ended(Outcome::Cancelled));
         }
         recipe.validate()?;
         let url = &self.address.manifest_url;
@@ -115,16 +115,16 @@ impl StartedEngine {
             None => self.files.presence(&self.manifest, url).await?,
         };
         if presence == Presence::Storable {
-            return Ok(Run::LacksWeights);
+            return Ok(JobOutcome::LacksWeights);
         }
         host.post(JobEvent::Started);
         let drawn = self.draw(recipe, extent, presence, host).await;
         match drawn {
-            // Cancelling while files are read or loaded is an outcome, and no failure.
+            // A job that is cancelled while files are read or loaded has not failed.
             Err(EngineError::Files(error)) if error.is_cancelled() => {
-                Ok(Run::Ended(Outcome::Cancelled))
+                Ok(JobOutcome::Ended(Outcome::Cancelled))
             }
-            drawn => drawn.map(Run::Ended),
+            drawn => drawn.map(JobOutcome::Ended),
         }
     }
 
@@ -156,15 +156,15 @@ impl StartedEngine {
             Ok(true) => host.post(JobEvent::Compiling),
             Ok(false) => {}
             Err(error) => {
-                // The next job asks for all files anew: a damaged record has been discarded.
+                // A damaged record has been discarded, so the next job has to check for all files again.
                 self.pair = None;
                 return Err(error);
             }
         }
-        generate(pair, recipe, extent, &mut self.kept, host).await
+        generate(pair, recipe, extent, &mut self.grid, host).await
     }
 
-    /// Loads into memory what can't be stored.
+    /// Loads the files into memory that can't be stored.
     async fn hold(&mut self, host: &WorkerHost<'_>) -> Result<(), EngineError> {
         let on_progress = |received, total| {
             host.post(JobEvent::Loading {
@@ -191,14 +191,14 @@ impl StartedEngine {
         request: &StripRequest,
         host: &mut WorkerHost<'_>,
     ) -> Result<(), EngineError> {
-        let pair = self.pair.as_deref().ok_or(EngineError::NotKept)?;
-        strip(pair, &self.kept, request, host).await
+        let pair = self.pair.as_deref().ok_or(EngineError::StepsDiscarded)?;
+        strip(pair, &self.grid, request, host).await
     }
 
-    /// A run as the history keeps it; none where no image of it is finished.
+    /// The history's entry for the grid of this recipe; none where no image of it is finished.
     pub fn history_entry(&self, recipe: &Recipe) -> Option<history::Entry> {
-        let images = u32::try_from(self.kept.images()).ok()?;
-        if images == 0 || !self.kept.is_of(recipe) {
+        let images = u32::try_from(self.grid.images()).ok()?;
+        if images == 0 || !self.grid.is_of(recipe) {
             return None;
         }
         let (address, name) = (&self.address.on_page, &self.manifest.name);
@@ -206,12 +206,12 @@ impl StartedEngine {
             recipe: SavedRecipe::new(address, name, recipe.clone(), None),
             drawn_at: js_sys::Date::now(),
             images,
-            thumbnails: self.kept.thumbnails(MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE),
+            thumbnails: self.grid.thumbnails(MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE),
         })
     }
 
-    /// What a job with these modes reads from the store: nothing of what is loaded.
-    async fn reading(&self, modes: &[Mode]) -> Result<Reading, EngineError> {
+    /// The bytes that a job with these modes reads from the store: those of models that aren't loaded.
+    async fn reading(&self, modes: &[Mode]) -> Result<ReadingProgress, EngineError> {
         let components = &self.manifest.components;
         let lacks = |role| {
             let pair = self.pair.as_ref();
@@ -232,6 +232,6 @@ impl StartedEngine {
                 total += self.files.stored_size(&file.id).await?;
             }
         }
-        Ok(Reading::of(total))
+        Ok(ReadingProgress::of(total))
     }
 }

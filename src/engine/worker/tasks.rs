@@ -1,5 +1,5 @@
-//! Tasks that need neither the device nor the models, done while the worker waits for something
-//! else: files to save, the history.
+//! Tasks that need neither the device nor the models, and so run while a job waits for either: files
+//! to save, and the history.
 
 use std::{cell::Cell, rc::Rc};
 
@@ -11,13 +11,13 @@ use crate::history::{Entry, Request};
 use crate::picture::file::FileRequest;
 use crate::protocol::engine::{Event, TaskEvent, TaskId};
 
-/// The history of runs, as the worker keeps it.
+/// The worker's state of the history of runs.
 #[derive(Default)]
-pub(super) struct Runs {
-    /// Whether the page has asked for the list: only then is it told of every new run.
+pub(super) struct HistoryState {
+    /// Whether the page has asked for the history: only then does every new run post it again.
     is_listed: Cell<bool>,
-    /// Whether the visitor has been told that runs can't be kept.
-    has_complained: Cell<bool>,
+    /// Whether the visitor has been told that runs can't be stored.
+    has_warned: Cell<bool>,
 }
 
 /// Encodes a file to save.
@@ -37,12 +37,12 @@ pub(super) fn encode(scope: WorkerScope<Event>, id: TaskId, request: FileRequest
 /// Changes or lists the history.
 pub(super) fn change_history(
     scope: WorkerScope<Event>,
-    runs: Rc<Runs>,
+    history: Rc<HistoryState>,
     id: TaskId,
     request: Request,
 ) {
     spawn_local(async move {
-        runs.is_listed.set(true);
+        history.is_listed.set(true);
         match changed(request).await {
             Ok(event) => {
                 scope.post(event);
@@ -71,21 +71,21 @@ async fn changed(request: Request) -> Result<Event, HistoryError> {
     Ok(Event::History(Box::new(store.list().await?)))
 }
 
-/// Keeps a run that has ended, while the worker goes on. Where that fails the visitor is told once,
-/// unless it has been said already that this browser stores nothing.
+/// Stores a run that has ended while the worker goes on. Where that fails, the visitor is told once,
+/// and not at all where they know that this browser stores nothing.
 pub(super) fn remember(
     scope: WorkerScope<Event>,
-    runs: Rc<Runs>,
+    history: Rc<HistoryState>,
     entry: Entry,
     stores_nothing: bool,
 ) {
     spawn_local(async move {
-        match keep(&entry, runs.is_listed.get()).await {
+        match store_run(&entry, history.is_listed.get()).await {
             Ok(Some(event)) => scope.post(event),
             Ok(None) => {}
             Err(error) => {
                 let is_known = stores_nothing && matches!(error, HistoryError::Unavailable { .. });
-                if !is_known && !runs.has_complained.replace(true) {
+                if !is_known && !history.has_warned.replace(true) {
                     let message = error.to_string();
                     scope.post(Event::Notice { message });
                 }
@@ -94,8 +94,8 @@ pub(super) fn remember(
     });
 }
 
-/// Keeps a run; the new list, where that is wanted.
-async fn keep(entry: &Entry, is_listed: bool) -> Result<Option<Event>, HistoryError> {
+/// Stores a run. Returns the new history where the page shows it.
+async fn store_run(entry: &Entry, is_listed: bool) -> Result<Option<Event>, HistoryError> {
     let store = Store::open().await?;
     store.remember(entry).await?;
     if !is_listed {

@@ -1,5 +1,5 @@
-//! Pairs that a visitor adds: a manifest, a model of a hub or a folder in the place of SDXL's base, a
-//! single checkpoint.
+//! Pairs that a visitor adds: from a manifest, or with a model of a hub, of a folder or of a single
+//! checkpoint in the place of SDXL's base.
 
 use std::collections::BTreeSet;
 
@@ -16,14 +16,14 @@ use crate::weights::manifest::hub::{self, HubError, ListedFile, ModelAddress};
 use crate::weights::manifest::{HubRepository, Manifest, ManifestError, ManifestFile};
 use crate::weights::stored::store::PairRecord;
 
-/// The pair whose other parts go with a base that a visitor names: a distillation LoRA fits every
-/// model that was tuned from the same base.
+/// The manifest in which a visitor's model replaces the base. It has a distillation LoRA, which fits
+/// every model that was tuned from the same base.
 const TEMPLATE: &str = "pairs/sdxl-dmd2-lora.json";
-/// What the addresses of added pairs begin with.
+/// The beginning of the addresses of added pairs.
 pub(super) const ADDED: &str = "added/";
 
 impl Pairs {
-    /// Adds a pair; its address.
+    /// Adds a pair and returns its address.
     pub async fn add(&mut self, source: &PairSource) -> Result<String, LibraryError> {
         self.read_own().await?;
         let text = match source {
@@ -39,7 +39,7 @@ impl Pairs {
                     let manifest = format!("{folder}manifest.json");
                     match self.distant_manifest(&manifest).await {
                         Ok(text) => text,
-                        // Not a pack: a folder in diffusers' layout.
+                        // A folder without a manifest is not a pack, but in diffusers' layout.
                         Err(LibraryError::Source(SourceError::Status { .. })) => {
                             self.tuned_base(&Place::Folder(folder)).await?
                         }
@@ -51,7 +51,7 @@ impl Pairs {
         };
         let manifest = Manifest::parse(&text)?;
         let address = format!("{ADDED}{}", &sha256(text.as_bytes())[..16]);
-        // Paths relative to the manifest lead nowhere from a file that was dropped.
+        // A dropped file has no address to which paths could be relative.
         if let Some(file) = manifest
             .files()
             .into_iter()
@@ -79,19 +79,19 @@ impl Pairs {
         Ok(address)
     }
 
-    /// A manifest on another host, with the addresses of its files in it.
+    /// The JSON of a manifest on another host, with absolute addresses of its files.
     async fn distant_manifest(&self, url: &str) -> Result<String, LibraryError> {
         let text = source::fetch_text(url).await?;
         Manifest::parse(&text)?;
-        Ok(placed(url, &text)?.to_string())
+        Ok(with_absolute_addresses(url, &text)?.to_string())
     }
 
     async fn template(&self) -> Result<Value, LibraryError> {
         let url = self.url(TEMPLATE)?;
-        placed(&url, &source::fetch_text(&url).await?)
+        with_absolute_addresses(&url, &source::fetch_text(&url).await?)
     }
 
-    /// SDXL's base with another model of its kind in its place.
+    /// The template with another model in the place of SDXL's base.
     async fn tuned_base(&self, place: &Place) -> Result<String, LibraryError> {
         let mut manifest = self.template().await?;
         let name = place.name();
@@ -99,7 +99,7 @@ impl Pairs {
         for component in ["unet", "text_encoder", "text_encoder_2", "vae"] {
             let config = self.json(place, &format!("{component}/config.json")).await;
             let weights = hub::weight_files(&files, component);
-            // A repository of a UNet alone goes with the base's other parts.
+            // A repository may have a UNet alone: the other components stay SDXL's.
             if component != "unet" && (weights.is_empty() || config.is_err()) {
                 continue;
             }
@@ -122,11 +122,11 @@ impl Pairs {
             "{name} as the base, with DMD2's distillation LoRA for the steps after the first."
         )
         .into();
-        self.licensed(&mut manifest, place);
+        self.add_licence(&mut manifest, place);
         Ok(manifest.to_string())
     }
 
-    /// The pair with another distilled model.
+    /// The manifest with another distilled model.
     async fn with_distilled(&self, text: &str, place: &Place) -> Result<String, LibraryError> {
         let mut manifest: Value = parse("manifest.json", text)?;
         let files = self.listing(place).await?;
@@ -146,7 +146,7 @@ impl Pairs {
         if let Ok(config) = self.json(place, "scheduler/scheduler_config.json").await {
             manifest["schedulers"]["distilled"] = config;
         }
-        // The timesteps that DMD2 was distilled at are not this model's.
+        // The template's timesteps are those that DMD2 was distilled at.
         manifest["defaults"]["distilled_timesteps"] = Value::Array(Vec::new());
         let base = manifest["name"].as_str().unwrap_or_default();
         let base = base.trim_end_matches(" + DMD2").to_owned();
@@ -156,11 +156,11 @@ impl Pairs {
         )
         .into();
         manifest["name"] = format!("{base} + {}", place.name()).into();
-        self.licensed(&mut manifest, place);
+        self.add_licence(&mut manifest, place);
         Ok(manifest.to_string())
     }
 
-    /// SDXL's base replaced by a single checkpoint file.
+    /// The template with a single checkpoint file in the place of SDXL's base.
     async fn checkpoint(&self, url: &str) -> Result<String, LibraryError> {
         let mut manifest = self.template().await?;
         let header = source::fetch_header(url).await?;
@@ -196,12 +196,12 @@ impl Pairs {
         )
         .into();
         let place = Place::Folder(url.into());
-        self.licensed(&mut manifest, &place);
+        self.add_licence(&mut manifest, &place);
         Ok(manifest.to_string())
     }
 
-    /// Adds that a place has a licence of its own, which this page doesn't know.
-    fn licensed(&self, manifest: &mut Value, place: &Place) {
+    /// Adds the model's own licence, whose name this page doesn't know, to those to accept.
+    fn add_licence(&self, manifest: &mut Value, place: &Place) {
         let licence = serde_json::json!({
             "name": format!("the licence of {}", place.name()),
             "url": place.page(self.hub()),
@@ -227,7 +227,7 @@ impl Pairs {
             }
             Place::Folder(folder) => folder,
         };
-        // A static host has no list: what may be there is asked for.
+        // A static host has no listing, so every usual path is probed.
         let mut files = Vec::new();
         for component in ["unet", "text_encoder", "text_encoder_2", "vae"] {
             for stem in ["diffusion_pytorch_model", "model"] {
@@ -247,10 +247,10 @@ impl Pairs {
     }
 }
 
-/// Where a model in diffusers' layout is.
+/// The location of a model in diffusers' layout, or the address of a checkpoint.
 enum Place {
     Hub(HubRepository),
-    /// With a slash at its end.
+    /// An address with a slash at its end.
     Folder(String),
 }
 
@@ -262,7 +262,7 @@ impl Place {
         }
     }
 
-    /// Where people read about it.
+    /// The address of its page for people.
     fn page(&self, hub_address: &str) -> String {
         match self {
             Place::Hub(hub) => format!("{}/{}", hub_address.trim_end_matches('/'), hub.repository),
@@ -286,9 +286,9 @@ impl Place {
     }
 }
 
-/// The JSON of a manifest at `url` for a place elsewhere: files that lie beside it are named by their
-/// addresses, and the others of its family, which lie there too, are left out.
-fn placed(url: &str, text: &str) -> Result<Value, LibraryError> {
+/// The JSON of the manifest at `url`, to be read from another place: its relative paths become absolute
+/// addresses, and its family, whose manifests have relative paths, is left out.
+fn with_absolute_addresses(url: &str, text: &str) -> Result<Value, LibraryError> {
     let mut json: Value = parse(url, text)?;
     let components = json["components"].as_object_mut().into_iter().flatten();
     let files = components

@@ -1,5 +1,4 @@
-//! Which pairs there are and what this browser has of each: read from the page's own index and the
-//! store.
+//! The list of pairs and how much of each this browser has, from the page's own index and the store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -14,12 +13,12 @@ use crate::weights::download::plan::FileProgress;
 use crate::weights::manifest::{Manifest, ManifestFile};
 use crate::weights::stored::store::{FileRecord, PairRecord, Store};
 
-/// The list of the page's own pairs, relative to the page.
+/// The index of the page's own pairs, relative to the page.
 const INDEX: &str = "pairs/index.json";
 
 #[derive(Clone, Deserialize)]
 struct Index {
-    /// The hub that manifests' repositories are of.
+    /// The address of the hub that has the manifests' repositories.
     #[serde(default = "default_hub")]
     hub: String,
     pairs: Vec<IndexEntry>,
@@ -69,13 +68,13 @@ impl Pairs {
         url.strip_prefix(&folder).unwrap_or(url).to_owned()
     }
 
-    /// The hub's address.
+    /// The hub's address: the index's, or that of SDXL's own files.
     pub fn hub(&self) -> &str {
         self.index.as_ref().map_or(HUB, |index| &index.hub)
     }
 
-    /// Reads the index and the page's own manifests, unless they are known. Without a network the
-    /// pairs of the store are all there is.
+    /// Reads the index and the page's own manifests, unless they have been read. Without a network only
+    /// the pairs of the store are known.
     pub async fn read_own(&mut self) -> Result<(), LibraryError> {
         if self.index.is_none() {
             let url = self.url(INDEX)?;
@@ -102,7 +101,7 @@ impl Pairs {
         Ok(())
     }
 
-    /// All pairs as they are now.
+    /// Lists all pairs. The storage is left empty.
     pub async fn list(&mut self) -> Result<Library, LibraryError> {
         self.read_own().await?;
         let records: BTreeMap<String, PairRecord> = self
@@ -124,10 +123,10 @@ impl Pairs {
                 Origin::Offered
             };
             let record = records.get(&address);
-            let kept = record
-                .filter(|record| record.is_kept)
+            let pinned = record
+                .filter(|record| record.is_pinned)
                 .and_then(|record| Manifest::parse(&record.text).ok());
-            if let Some(manifest) = kept.or_else(|| self.own.get(&address).cloned()) {
+            if let Some(manifest) = pinned.or_else(|| self.own.get(&address).cloned()) {
                 listed.insert(address.clone());
                 pairs.push((address, origin, manifest, record));
             }
@@ -141,13 +140,13 @@ impl Pairs {
                 } else if manifest.is_self_contained() {
                     Origin::Bundled
                 } else {
-                    // In the page's own index at an earlier visit.
+                    // The page's own index had it at an earlier visit.
                     Origin::Offered
                 };
                 pairs.push((address.clone(), origin, manifest, Some(record)));
             }
         }
-        // Only a pair that the store knows keeps its files there.
+        // Files of a pair without a record don't stay: `Store::remove_unnamed_files` deletes them.
         let named: Vec<(String, BTreeSet<String>)> = pairs
             .iter()
             .filter(|(_, _, _, record)| record.is_some())
@@ -167,7 +166,8 @@ impl Pairs {
             storage: Storage::default(),
         })
     }
-    /// Where a file of a manifest at `manifest_url` is.
+
+    /// The absolute address of a file of the manifest at `manifest_url`.
     pub fn file_address(
         &self,
         manifest_url: &str,
@@ -217,7 +217,7 @@ fn entry(
     let is_complete = own.iter().all(|file| files.contains_key(&file.id));
     let state = if is_complete {
         PairState::Complete
-    } else if record.is_some_and(|record| record.is_kept) && stored > 0 || stored > shared {
+    } else if record.is_some_and(|record| record.is_pinned) && stored > 0 || stored > shared {
         PairState::Partial
     } else {
         PairState::Absent
@@ -230,7 +230,7 @@ fn entry(
         licence: manifest.licence.name.clone(),
         image_size: manifest.image_size.into(),
         state,
-        begun: record.is_some_and(|record| record.is_kept),
+        begun: record.is_some_and(|record| record.is_pinned),
         download_size: is_known.then_some(size),
         missing: is_known.then_some(missing),
         stored,

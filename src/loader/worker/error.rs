@@ -1,4 +1,4 @@
-//! Why a pair can't be listed, resolved or added; and JSON of manifests and indexes.
+//! Why a pair can't be listed, resolved or added; and reading JSON with such an error.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::weights::manifest::ManifestError;
 use crate::weights::manifest::hub::HubError;
 use crate::weights::stored::store::StoreError;
 
-/// Why a pair can't be taken up.
+/// Why a pair can't be listed, resolved or added.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub(super) enum LibraryError {
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! The loader in its Web Worker: requests in, events out, one load at a time in all tabs.
+//! The loader in its Web Worker: it takes requests and posts events. Only one tab loads at a time.
 
 mod added;
 mod catalogue;
@@ -20,7 +20,7 @@ use crate::browser::globals::worker_scope::WorkerScope;
 use crate::protocol::loader::{
     Event, Library, LoadProgress, PROTOCOL_VERSION, PairSource, Phase, Preflight, Request,
 };
-use crate::weights::download::network::arrival::{Arrival, ArrivalObserver, ArriveError};
+use crate::weights::download::network::arrival::{Arrival, ArrivalError, ArrivalObserver};
 use crate::weights::download::network::transfer::{Control, Report};
 use crate::weights::download::speed::Speed;
 use crate::weights::stored::store::{PairRecord, Store, StoreError};
@@ -46,8 +46,8 @@ pub fn run() {
 
 struct Loader {
     scope: WorkerScope<Event>,
-    /// None until the page has said where it is, or where there is no store. Held while the list of
-    /// pairs is read or changed.
+    /// None until [`Request::Start`], and where there is no store. Locked while pairs are listed,
+    /// resolved, added or deleted.
     pairs: Mutex<Option<Pairs>>,
     channel: RefCell<Option<Rc<Channel>>>,
     /// The loads of this tab that run or wait, by address.
@@ -57,10 +57,10 @@ struct Loader {
 /// Why a request ended.
 enum Failure {
     Library(LibraryError),
-    Arrive(ArriveError),
+    Arrive(ArrivalError),
     Sentence(String),
-    /// Another tab did it all, or ended it.
-    Followed,
+    /// Another tab loaded the pair, or paused its load.
+    LoadedElsewhere,
 }
 
 impl<E: Into<LibraryError>> From<E> for Failure {
@@ -103,11 +103,11 @@ impl Loader {
             },
             Request::Pause { address } => {
                 self.pause(&address);
-                self.tell(&Message::Pause { address });
+                self.broadcast(&Message::Pause { address });
             }
             Request::Delete { address } => {
                 self.pause(&address);
-                self.tell(&Message::Pause {
+                self.broadcast(&Message::Pause {
                     address: address.clone(),
                 });
                 if let Err(failure) = self.delete(&address).await {
@@ -137,25 +137,25 @@ impl Loader {
         self.loads.borrow_mut().remove(&address);
         match outcome {
             Ok(()) => self.announce(Event::Loaded { address }),
-            // Whoever loads says it itself.
-            Err(Failure::Followed) => return,
-            Err(Failure::Arrive(ArriveError::Paused)) => self.announce(Event::Paused { address }),
+            // The tab that loaded the pair announces it.
+            Err(Failure::LoadedElsewhere) => return,
+            Err(Failure::Arrive(ArrivalError::Paused)) => self.announce(Event::Paused { address }),
             Err(failure) => self.fail(Some(address), failure).await,
         }
         self.changed().await;
     }
 
     async fn start(self: &Rc<Self>, page_url: String) {
-        let hear = {
+        let receive = {
             let loader = Rc::downgrade(self);
             move |message| {
                 if let Some(loader) = loader.upgrade() {
-                    loader.hear(message);
+                    loader.receive(message);
                 }
             }
         };
-        *self.channel.borrow_mut() = Some(Rc::new(Channel::open(hear)));
-        // Held until the store is open: requests that come meanwhile wait for it.
+        *self.channel.borrow_mut() = Some(Rc::new(Channel::open(receive)));
+        // Locked until the store is open: requests that come meanwhile wait for it.
         let mut pairs = self.pairs.lock().await;
         match Store::open().await {
             Ok(store) => {
@@ -176,7 +176,8 @@ impl Loader {
         }
     }
 
-    fn hear(self: &Rc<Self>, message: Message) {
+    /// Takes a message of another tab.
+    fn receive(self: &Rc<Self>, message: Message) {
         match message {
             Message::Event(Event::Progress(progress)) => {
                 self.follow(&progress.address);
@@ -193,7 +194,7 @@ impl Loader {
                 }
                 | Event::Full { address, .. } = &event
                 {
-                    // What failed there would fail here.
+                    // A load that failed in the other tab would fail in this one.
                     self.pause(address);
                 }
                 self.post(event);
@@ -206,7 +207,7 @@ impl Loader {
         }
     }
 
-    /// Waits behind the tab that loads a pair, to take over if it is closed.
+    /// Waits for the lock of the tab that loads a pair, to take over if that tab is closed.
     fn follow(self: &Rc<Self>, address: &str) {
         if !self.loads.borrow().contains_key(address) {
             let (loader, address) = (self.clone(), address.to_owned());
@@ -214,16 +215,16 @@ impl Loader {
         }
     }
 
-    fn tell(&self, message: &Message) {
+    fn broadcast(&self, message: &Message) {
         if let Some(channel) = self.channel.borrow().clone() {
-            channel.tell(message);
+            channel.post(message);
         }
     }
 
-    /// To this page and to those of the other tabs.
+    /// Posts an event to this page and to those of the other tabs.
     fn announce(&self, event: Event) {
         self.post(event.clone());
-        self.tell(&Message::Event(event));
+        self.broadcast(&Message::Event(event));
     }
 
     async fn list(&self) {
@@ -245,12 +246,12 @@ impl Loader {
 
     async fn changed(&self) {
         self.list().await;
-        self.tell(&Message::Changed);
+        self.broadcast(&Message::Changed);
     }
 
     async fn fail(&self, address: Option<String>, failure: Failure) {
         let message = match failure {
-            Failure::Arrive(ArriveError::Store(StoreError::Quota)) => {
+            Failure::Arrive(ArrivalError::Store(StoreError::Quota)) => {
                 if let Some(address) = address {
                     let missing = self.missing(&address).await.unwrap_or(0);
                     self.announce(Event::Full { address, missing });
@@ -261,7 +262,7 @@ impl Loader {
             Failure::Arrive(error) => error.to_string(),
             Failure::Library(error) => error.to_string(),
             Failure::Sentence(message) => message,
-            Failure::Followed => return,
+            Failure::LoadedElsewhere => return,
         };
         self.announce(Event::Failed { address, message });
     }
@@ -310,8 +311,8 @@ impl Loader {
     }
 
     async fn delete(&self, address: &str) -> Result<(), Failure> {
-        // Not while a tab writes what is to be deleted.
-        let _lock = Lock::wait().await;
+        // No tab may load meanwhile: it would write what is deleted here.
+        let _lock = Lock::acquire().await;
         let mut pairs = self.pairs.lock().await;
         let pairs = started(&mut pairs)?;
         let url = pairs.url(address)?;
@@ -334,7 +335,7 @@ impl Loader {
             total: 0,
             speed: 0.0,
         };
-        let lock = Lock::take_now().await;
+        let lock = Lock::try_acquire().await;
         let follows = lock.is_none();
         self.post(Event::Progress(progress(if follows {
             Phase::ElsewhereLoading
@@ -343,13 +344,13 @@ impl Loader {
         })));
         let _lock = match lock {
             Some(lock) => lock,
-            None => Lock::wait().await,
+            None => Lock::acquire().await,
         };
         if control.is_paused() {
             return Err(if follows {
-                Failure::Followed
+                Failure::LoadedElsewhere
             } else {
-                Failure::Arrive(ArriveError::Paused)
+                Failure::Arrive(ArrivalError::Paused)
             });
         }
         let (resolved, store) = self.resolve(address).await?;
@@ -367,11 +368,11 @@ impl Loader {
         record.is_accepted |= accepts_licences;
         record.last_used = js_sys::Date::now();
         if follows && self.missing(address).await? == 0 {
-            return Err(Failure::Followed);
+            return Err(Failure::LoadedElsewhere);
         }
-        // From here on its files are named, and nobody takes them for an old version's.
+        // From here on a stored manifest names the files, so they are not deleted as unnamed ones.
         store.put_pair(&url, &record).await?;
-        self.tell(&Message::Changed);
+        self.broadcast(&Message::Changed);
         let begun: BTreeMap<_, _> = store.begun().await?.into_iter().collect();
         let arrivals = {
             let mut pairs = self.pairs.lock().await;
@@ -391,7 +392,7 @@ impl Loader {
         for arrival in arrivals {
             let size = arrival.file.size;
             let before = begun.get(&arrival.file.id).map_or(0, |it| it.position);
-            let load = Rc::new(Load {
+            let load = Rc::new(FileLoad {
                 loader: self.clone(),
                 address: address.to_owned(),
                 file: arrival.file.name().to_owned(),
@@ -416,8 +417,8 @@ impl Loader {
                 ..record
             };
             store.put_pair(&url, &record).await?;
-            if !record.is_kept {
-                // The manifest follows the page's: what an earlier version named may be left.
+            if !record.is_pinned {
+                // A manifest that isn't pinned may have changed, and its old files are unnamed now.
                 store.remove_unnamed_files().await?;
             }
         }
@@ -435,23 +436,26 @@ fn started(pairs: &mut Option<Pairs>) -> Result<&mut Pairs, Failure> {
     })
 }
 
-/// The arrival of one file, told to the page.
-struct Load {
+/// The arrival of one file, which it reports to the pages.
+struct FileLoad {
     loader: Rc<Loader>,
     address: String,
     file: String,
-    /// Bytes of the files before it.
+    /// Bytes of the pair's files before this one.
     done: u64,
+    /// Bytes of all files of the pair.
     total: u64,
+    /// Bytes of this file so far.
     received: Cell<u64>,
     phase: RefCell<Phase>,
-    /// What the network did last: told once, however often it does it.
+    /// The last reason for a retry: only another one is worth a notice.
     last_retry: RefCell<Option<String>>,
+    /// The time of the last report, in milliseconds.
     reported: Cell<f64>,
     speed: RefCell<Speed>,
 }
 
-impl Load {
+impl FileLoad {
     fn tell(&self, phase: Phase) {
         let now = js_sys::Date::now();
         let is_new = *self.phase.borrow() != phase;
@@ -472,7 +476,7 @@ impl Load {
     }
 }
 
-impl ArrivalObserver for Load {
+impl ArrivalObserver for FileLoad {
     fn progress(&self, received: u64) {
         self.received.set(received);
         let phase = match &*self.phase.borrow() {
@@ -502,7 +506,7 @@ impl ArrivalObserver for Load {
         }
     }
 
-    fn searches(&self) {
+    fn second_reading_begins(&self) {
         self.tell(Phase::Searching);
     }
 

@@ -1,4 +1,4 @@
-//! A pair's manifest with the sizes and hashes that only its hosts know.
+//! Resolves a pair's manifest: adds the sizes and hashes that only the files' hosts know.
 
 use std::collections::BTreeMap;
 
@@ -12,20 +12,22 @@ use crate::weights::format::sha256::sha256;
 use crate::weights::manifest::{Manifest, ManifestFile, hub};
 use crate::weights::stored::store::PairRecord;
 
-/// A pair with its manifest, resolved.
+/// A pair whose manifest has all sizes and hashes.
 pub(super) struct Resolved {
     pub manifest: Manifest,
+    /// The record to store; its text is the resolved manifest's.
     pub record: PairRecord,
+    /// The manifest's absolute address.
     pub url: String,
 }
 
 impl Pairs {
-    /// A pair's manifest with everything that its hosts have to say.
+    /// Resolves the manifest of the pair at an address, from the store where it is pinned there.
     pub async fn resolve(&mut self, address: &str) -> Result<Resolved, LibraryError> {
         let url = self.url(address)?;
         let stored = self.store.pair(&url).await?;
         if let Some(record) = &stored
-            && record.is_kept
+            && record.is_pinned
             && let Ok(manifest) = Manifest::parse(&record.text)
             && manifest.is_resolved()
         {
@@ -43,12 +45,12 @@ impl Pairs {
             }
             _ => source::fetch_text(&url).await?,
         };
-        let text = self.with_facts(&text).await?;
+        let text = self.with_sizes_and_hashes(&text).await?;
         let manifest = Manifest::parse(&text)?;
         let record = PairRecord {
             text,
-            // What lies beside the page changes with the page.
-            is_kept: !manifest.is_self_contained(),
+            // Manifests of bundled pairs are not pinned: they change with the page.
+            is_pinned: !manifest.is_self_contained(),
             ..stored.unwrap_or_default()
         };
         Ok(Resolved {
@@ -58,9 +60,10 @@ impl Pairs {
         })
     }
 
-    /// A manifest's text with the sizes and hashes that it leaves out.
-    async fn with_facts(&self, text: &str) -> Result<String, LibraryError> {
-        // Sound before its hosts are asked for anything.
+    /// A manifest's JSON with the sizes and hashes that it leaves out. Each host is asked once for each
+    /// file.
+    async fn with_sizes_and_hashes(&self, text: &str) -> Result<String, LibraryError> {
+        // A malformed manifest is refused before any host gets a request.
         Manifest::parse(text)?;
         let mut json: Value = parse("manifest.json", text)?;
         let mut known: BTreeMap<String, Value> = BTreeMap::new();
@@ -85,7 +88,7 @@ impl Pairs {
         Ok(json.to_string())
     }
 
-    /// A file with the size and the hash that its host tells of it.
+    /// The file with the size and the hash that its host publishes.
     async fn with_size_and_hash(
         &self,
         mut file: ManifestFile,
@@ -93,7 +96,7 @@ impl Pairs {
     ) -> Result<ManifestFile, LibraryError> {
         if let Some(hub) = &file.hub {
             let pointer = hub.pointer_address(self.hub(), &file.path);
-            // A small file stands there itself, and is known by its own hash.
+            // The address has a small file itself instead of an LFS pointer to it.
             if let Ok(text) = source::fetch_text(&pointer).await {
                 (file.sha256, file.size) = hub::lfs_pointer(&text)
                     .unwrap_or_else(|| (sha256(text.as_bytes()), text.len() as u64));

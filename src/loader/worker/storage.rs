@@ -1,11 +1,11 @@
-//! What the browser says of its storage.
+//! The size and the persistence of the site's storage.
 
 use crate::browser::globals::js;
 use crate::protocol::loader::Storage;
 
-/// What the browser says of the site's storage.
+/// Asks `navigator.storage`; a browser without it tells no sizes.
 pub(super) async fn storage() -> Storage {
-    let ask = async {
+    let query = async {
         let storage = js::get(&js::global("navigator")?, "storage")?;
         let estimate = js::call_async(&storage, "estimate", &[]).await.ok()?;
         let number = |name: &str| js::get(&estimate, name)?.as_f64();
@@ -16,5 +16,5 @@ pub(super) async fn storage() -> Storage {
             is_persistent: persisted.is_ok_and(|it| it.is_truthy()),
         })
     };
-    ask.await.unwrap_or_default()
+    query.await.unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! What the tabs of one browser share: a lock that one of them holds while it loads, and a channel on
-//! which it tells the others.
+//! The tabs of one browser: the lock that one of them holds while it loads, and the channel on which it
+//! tells the others.
 
 use std::cell::RefCell;
 
@@ -15,18 +15,19 @@ use crate::protocol::loader::Event;
 const LOCK: &str = "firststep-loading";
 const CHANNEL: &str = "firststep-loading";
 
-/// From one tab to the others.
+/// A message from one tab to the others.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Message {
-    /// What the tab that loads tells its page.
+    /// An event that the loading tab also tells its own page.
     Event(Event),
-    /// Whoever loads the pair, or waits to, is to stop.
+    /// The tab that loads the pair, and those that wait to, have to stop.
     Pause { address: String },
-    /// The store is another than before.
+    /// The store has changed, so the other tabs' lists are out of date.
     Changed,
 }
 
-/// Held while a pair is loaded or deleted: by one tab at a time, and let go when it is closed.
+/// The lock for loading or deleting a pair. One tab has it at a time; the browser releases the lock of
+/// a tab that is closed.
 pub(super) struct Lock {
     release: Option<Function>,
 }
@@ -34,20 +35,20 @@ pub(super) struct Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         if let Some(release) = self.release.take() {
-            // A promise's own function: it doesn't fail.
+            // A promise's `resolve` doesn't throw.
             let _ = release.call0(&JsValue::UNDEFINED);
         }
     }
 }
 
 impl Lock {
-    /// Takes the lock if no other tab has it. A browser without locks is taken to have one tab.
-    pub async fn take_now() -> Option<Lock> {
+    /// Takes the lock if no other tab has it. In a browser without Web Locks every tab gets one.
+    pub async fn try_acquire() -> Option<Lock> {
         Self::request(true).await
     }
 
-    /// Waits for the lock.
-    pub async fn wait() -> Lock {
+    /// Waits until no other tab has the lock, and takes it.
+    pub async fn acquire() -> Lock {
         Self::request(false).await.unwrap_or(Lock { release: None })
     }
 
@@ -66,7 +67,7 @@ impl Lock {
                 return Promise::resolve(&JsValue::UNDEFINED);
             }
             let sender = RefCell::new(Some(sender));
-            // The lock is held until this promise is kept.
+            // The browser holds the lock until this promise is resolved.
             Promise::new(&mut |resolve, _| {
                 if let Some(sender) = sender.borrow_mut().take() {
                     let _ = sender.send(Some(Lock {
@@ -79,50 +80,50 @@ impl Lock {
         if js::call(&locks, "request", &arguments).is_err() {
             return without;
         }
-        // Answered once, or never where the worker ends.
+        // The browser calls it once, or never where the worker ends before.
         granted.forget();
         receiver.await.unwrap_or(without)
     }
 }
 
-/// The channel to the other tabs; says and hears nothing where the browser has none.
+/// The `BroadcastChannel` to the other tabs; in a browser without one it sends and receives nothing.
 pub(super) struct Channel {
     channel: Option<JsValue>,
-    _hear: Option<Closure<dyn FnMut(MessageEvent)>>,
+    _on_message: Option<Closure<dyn FnMut(MessageEvent)>>,
 }
 
 impl Channel {
-    pub fn open(hear: impl Fn(Message) + 'static) -> Self {
+    pub fn open(receive: impl Fn(Message) + 'static) -> Self {
         let open = || {
             let channel = js::construct("BroadcastChannel", &[CHANNEL.into()]).ok()?;
-            let hear = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
-                // A tab of another version may say what can't be read here; it is not for this one.
+            let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+                // A tab of another version may send messages that this version doesn't know.
                 if let Ok(message) = serde_wasm_bindgen::from_value(event.data()) {
-                    hear(message);
+                    receive(message);
                 }
             });
-            js::set(&channel, "onmessage", hear.as_ref());
-            Some((channel, hear))
+            js::set(&channel, "onmessage", on_message.as_ref());
+            Some((channel, on_message))
         };
         match open() {
-            Some((channel, hear)) => Channel {
+            Some((channel, on_message)) => Channel {
                 channel: Some(channel),
-                _hear: Some(hear),
+                _on_message: Some(on_message),
             },
             None => Channel {
                 channel: None,
-                _hear: None,
+                _on_message: None,
             },
         }
     }
 
-    pub fn tell(&self, message: &Message) {
-        let tell = || {
+    pub fn post(&self, message: &Message) {
+        let post = || {
             let channel = self.channel.as_ref()?;
             let message = serde_wasm_bindgen::to_value(message).ok()?;
             js::call(channel, "postMessage", &[message]).ok()
         };
-        // The other tabs see the store's state at their next look all the same.
-        let _ = tell();
+        // A tab that misses a message sees the store's state when it lists the pairs again.
+        let _ = post();
     }
 }

@@ -10,7 +10,7 @@ use crate::recipe::CellAddress;
 use crate::recipe::device::DevicePreference;
 use crate::recipe::digest::{Agreement, compare};
 use crate::recipe::link::Link;
-use crate::view::address::{Followed, on_page};
+use crate::view::address::{SharedRun, on_page};
 
 /// The complete link of a grid, as an address of this page. It carries the digests of the first cell
 /// as far as that is drawn.
@@ -57,13 +57,13 @@ pub fn copy(grid: Arc<Grid>, status: WriteSignal<Option<String>>) {
 }
 
 /// What a link's digests say of a grid; none where the link is of another recipe, or has none.
-pub fn agreement(grid: &Grid, followed: &Followed) -> Option<String> {
-    if followed.digests.is_empty() || followed.recipe != grid.recipe {
+pub fn agreement(grid: &Grid, shared_run: &SharedRun) -> Option<String> {
+    if shared_run.digests.is_empty() || shared_run.recipe != grid.recipe {
         return None;
     }
     let cell = grid.cell(CellAddress::default())?;
-    let all = followed.digests.len();
-    cell.view.with(|view| match compare(&view.digests, &followed.digests) {
+    let all = shared_run.digests.len();
+    cell.view.with(|view| match compare(&view.digests, &shared_run.digests) {
         Agreement::Agrees(0) => None,
         Agreement::Agrees(steps) if steps == all => Some(format!(
             "The first cell agrees with the link's run in all {steps} steps."

@@ -8,7 +8,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement};
 
 use super::grid::cell::draw;
-use crate::browser::globals::clock;
+use crate::browser::globals::calendar;
 use crate::history::{Entry, Listing, MAXIMUM_ENTRIES, Request};
 use crate::picture::image::Image;
 use crate::recipe::saved_recipe::SavedRecipe;
@@ -282,7 +282,7 @@ fn EntryView(
         units::count(recipe.seed_count as usize, "seed", "seeds"),
         entry.recipe.pair_name
     );
-    let (when, machine_when) = clock::date(entry.drawn_at);
+    let (when, machine_when) = calendar::date(entry.drawn_at);
     let images = units::count(entry.images as usize, "image", "images");
     let canvas = NodeRef::<Canvas>::new();
     let strip = side_by_side(&entry.thumbnails);

@@ -1,4 +1,4 @@
-//! Where the visitor gives a pair of their own.
+//! The form in which the visitor adds a pair.
 
 use leptos::html;
 use leptos::prelude::*;
@@ -8,7 +8,7 @@ use crate::page::form::open_picture::read_manifest;
 use crate::page::workers::loader::LoaderClient;
 use crate::protocol::loader::PairSource;
 
-/// A field for a hub's repository or an address, and a button for a manifest's file.
+/// A field for a hub's repository or an address, and a button to choose a manifest file.
 #[component]
 pub fn AddPair(loader: LoaderClient) -> impl IntoView {
     let text = RwSignal::new(String::new());
@@ -16,13 +16,13 @@ pub fn AddPair(loader: LoaderClient) -> impl IntoView {
     let file_problem = RwSignal::new(None::<String>);
     let is_adding = loader.is_adding;
     let add = move || {
-        let given = text.with_untracked(|text| text.trim().to_owned());
-        if !given.is_empty() && !is_adding.get_untracked() {
+        let typed = text.with_untracked(|text| text.trim().to_owned());
+        if !typed.is_empty() && !is_adding.get_untracked() {
             file_problem.set(None);
-            loader.add(PairSource::Typed(given));
+            loader.add(PairSource::Typed(typed));
         }
     };
-    // What was taken up is in the list now; what wasn't can be mended.
+    // The field is emptied once its pair is in the list; a refused text stays, to be corrected.
     Effect::new(move |was_adding: Option<bool>| {
         let is_adding = is_adding.get();
         let is_refused = loader
@@ -38,7 +38,7 @@ pub fn AddPair(loader: LoaderClient) -> impl IntoView {
             return;
         };
         let file = field.files().and_then(|files| files.get(0));
-        // So that the same file can be chosen again.
+        // Emptied so that the same file can be chosen again.
         field.set_value("");
         if let Some(file) = file {
             file_problem.set(None);

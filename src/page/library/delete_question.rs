@@ -1,4 +1,4 @@
-//! The question before a pair is deleted, in its place.
+//! The question before a pair is deleted, in the pair's row.
 
 use leptos::html;
 use leptos::prelude::*;
@@ -6,14 +6,14 @@ use leptos::prelude::*;
 use crate::protocol::loader::PairEntry;
 use crate::view::loading;
 
-/// What goes and what stays, and the two answers. The focus is on the one that changes nothing, and
-/// returns to the button that asked.
+/// Sentences about what would go and what would stay, and the two answers. The focus is on the answer
+/// that changes nothing, and returns to the button that opened the question.
 #[component]
 pub fn DeleteQuestion(
     #[prop(into)] pair: Signal<PairEntry>,
-    /// Whether the question is on show.
+    /// Whether the question is shown.
     asks: RwSignal<bool>,
-    /// The button that asked.
+    /// The button that opened the question.
     asked_by: NodeRef<html::Button>,
     /// The `data-testid` of the answer that deletes.
     confirm_handle: &'static str,
@@ -38,7 +38,7 @@ pub fn DeleteQuestion(
             role="group"
             aria-label="Delete?"
             on:keydown=move |event| {
-                // It answers the question, and doesn't close the panel.
+                // Escape answers the question and doesn't close the panel.
                 if event.key() == "Escape" {
                     event.prevent_default();
                     cancel();

@@ -1,4 +1,5 @@
-//! The loads, on the page itself: how far they are while the panel is closed, and the way back to it.
+//! The progress of the loads on the page itself, for when the panel is closed, and the way back to the
+//! panel.
 
 use leptos::prelude::*;
 
@@ -8,8 +9,8 @@ use crate::page::workers::loader::LoaderClient;
 use crate::protocol::loader::PairState;
 use crate::view::{loading, units};
 
-/// A line for each load that runs, has failed or was left unfinished on an earlier visit, and one
-/// for a pair that has just got complete; nothing where there is none.
+/// A line for each load that runs, has failed or was left unfinished on an earlier visit, and a line
+/// for a pair that has just become complete; nothing where there are none.
 #[component]
 pub fn LoadStatus(
     loader: LoaderClient,
@@ -26,7 +27,7 @@ pub fn LoadStatus(
             .map_or_else(|| address.to_owned(), |pair| pair.name)
     };
     let addresses = Memo::new(move |_| -> Vec<String> {
-        // What the engine waits for is in its own status.
+        // The engine's own status shows the load that it waits for.
         let awaited = loader.awaited.get();
         loader.loads.with(|loads| {
             let addresses = loads
@@ -96,7 +97,7 @@ pub fn LoadStatus(
             })
             .collect_view()
     };
-    // What an earlier visit has left, and nothing has been said of in this one.
+    // The loads that an earlier visit left unfinished and that have no other line.
     let left = Memo::new(move |_| -> Vec<(String, String)> {
         loader.unfinished.with(|unfinished| {
             let idle = unfinished.iter().filter(|address| {

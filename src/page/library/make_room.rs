@@ -1,4 +1,4 @@
-//! What can be deleted where there is no room for the rest of a load.
+//! The pairs to delete where the store has no room for the rest of a load.
 
 use leptos::html;
 use leptos::prelude::*;
@@ -8,7 +8,7 @@ use crate::page::workers::loader::LoaderClient;
 use crate::protocol::loader::PairEntry;
 use crate::view::units;
 
-/// The other pairs that take room of their own, the largest first.
+/// The other pairs whose deletion frees room, the largest first.
 #[component]
 pub fn MakeRoom(
     loader: LoaderClient,

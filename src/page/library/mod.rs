@@ -1,5 +1,5 @@
-//! The models' panel: which pairs there are, how much of each this browser has, what one needs before
-//! it is downloaded, and the storage that they share.
+//! The panel of models: the list of pairs and how much of each this browser has, a pair's pre-flight,
+//! and the storage that all pairs share.
 
 mod add_pair;
 mod delete_question;
@@ -38,7 +38,7 @@ pub fn ModelsButton(panel: Panel) -> impl IntoView {
     }
 }
 
-/// The panel: a dialog over the page. What is closed is not made.
+/// The panel: a dialog over the page. Its content exists only while it is open.
 #[component]
 pub fn LibraryDialog(
     panel: Panel,
@@ -55,7 +55,7 @@ pub fn LibraryDialog(
         let is_open = is_open.get();
         if let Some(dialog) = dialog.get() {
             if is_open && !dialog.open() {
-                // Fails for a dialog that is out of the document alone.
+                // Fails only for a dialog that isn't in the document.
                 let _ = dialog.show_modal();
             } else if !is_open && dialog.open() {
                 dialog.close();
@@ -114,7 +114,7 @@ pub fn LibraryDialog(
             })
         }
     };
-    // None once the library has come.
+    // None once the library is known.
     let waiting = move || {
         let is_waiting = loader.library.with(Option::is_none);
         is_waiting.then(|| {

@@ -1,14 +1,14 @@
-//! How much of a pair is here, and how far its load is.
+//! The state of a pair in words, and the progress of its load.
 
 use leptos::prelude::*;
 
 use crate::protocol::loader::{LoadProgress, PairEntry, Phase};
 use crate::view::{loading, units};
 
-/// The state in words, and of a load its bytes, its speed, the time left and a bar.
+/// The state in words, and while a load runs its bytes, its speed, the time left and a bar.
 ///
-/// Only the words are a live region: they change with the phase, while the numbers beside them change
-/// a few times a second, which nobody wants read out.
+/// Only the words are a live region: they change with the phase. The numbers beside them change a few
+/// times a second, and no one wants those read out.
 #[component]
 pub fn PairLoad(
     entry: Memo<PairEntry>,
@@ -76,7 +76,7 @@ pub fn PairLoad(
 /// A load's bar; nothing where none runs.
 #[component]
 pub fn LoadBar(#[prop(into)] load: Signal<Option<LoadProgress>>) -> impl IntoView {
-    // None: no load; else whether its end is known.
+    // None: no load runs; else whether its number of bytes is known.
     let has_end = Memo::new(move |_| {
         load.with(|load| {
             load.as_ref()
@@ -88,7 +88,7 @@ pub fn LoadBar(#[prop(into)] load: Signal<Option<LoadProgress>>) -> impl IntoVie
     move || match has_end.get() {
         None => ().into_any(),
         Some(false) => view! { <progress aria-label="Loading"></progress> }.into_any(),
-        // Bound apart, so that the bar moves instead of being made anew.
+        // Bound in closures, so that the bar moves instead of being made again.
         Some(true) => {
             view! { <progress aria-label="Loading" max=whole value=part></progress> }.into_any()
         }

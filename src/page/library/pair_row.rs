@@ -1,4 +1,4 @@
-//! A pair in the panel.
+//! The row of a pair in the panel.
 
 use leptos::html;
 use leptos::prelude::*;
@@ -7,15 +7,15 @@ use super::delete_question::DeleteQuestion;
 use super::make_room::MakeRoom;
 use super::pair_load::PairLoad;
 use super::preflight_view::{Asking, PreflightView};
-use crate::browser::globals::clock;
+use crate::browser::globals::calendar;
 use crate::page::workers::loader::{LoaderClient, find};
 use crate::protocol::loader::{Origin, PairEntry, PairState};
 use crate::view::loading;
 
-/// What the row's first button does.
+/// The action of the row's first button.
 #[derive(Clone, Copy, PartialEq)]
 enum MainAction {
-    /// Shows what the pair needs.
+    /// Opens the pair's pre-flight.
     Check,
     GoOn,
     Pause,
@@ -31,8 +31,8 @@ impl MainAction {
     }
 }
 
-/// Name, state, size and what can be done; below it, when they are asked for, what the pair needs,
-/// what deleting it would do, and what went wrong.
+/// The pair's name, state, size and buttons; below them its problem, and on demand its pre-flight and
+/// the question before it is deleted.
 #[component]
 pub fn PairRow(
     pair: PairEntry,
@@ -40,13 +40,13 @@ pub fn PairRow(
     /// The address of the pair that draws.
     current: Signal<String>,
     on_use: Callback<String>,
-    /// Called when the row is about to go, and the focus with it.
+    /// Called when the row is about to be removed, with the focus in it.
     on_gone: Callback<()>,
 ) -> impl IntoView {
     let address = StoredValue::new(pair.address.clone());
     let name = pair.name.clone();
     let origin = pair.origin;
-    // A pair that leaves the list is shown as it was until its row goes, too.
+    // A pair that has left the list is shown unchanged until its row is removed, too.
     let entry = Memo::new(move |last: Option<&PairEntry>| {
         let found = loader.library.with(|library| {
             address.with_value(|address| find(library.as_ref()?, address).cloned())
@@ -64,7 +64,7 @@ pub fn PairRow(
     let phase = Memo::new(move |_| load.with(|load| load.as_ref().map(|load| load.phase.clone())));
     let is_current =
         Memo::new(move |_| address.with_value(|own| current.with(|current| current == own)));
-    // None where there is nothing to load, or the engine does it.
+    // None where there is nothing to load, or the first job loads the pair.
     let main = Memo::new(move |_| {
         if phase.with(Option::is_some) {
             Some(MainAction::Pause)
@@ -83,7 +83,7 @@ pub fn PairRow(
     let can_delete = Memo::new(move |_| {
         let has_something =
             origin == Origin::Added || entry.with(|entry| entry.stored > 0 || entry.begun);
-        // A load is paused first.
+        // A running load has to be paused first.
         has_something && phase.with(Option::is_none)
     });
     let open_preflight = Memo::new(move |_| {
@@ -109,17 +109,17 @@ pub fn PairRow(
         })
     });
 
-    // One element for all that it does, so that the focus stays where it is.
+    // One button for all actions, so that the focus stays when the action changes.
     let main_button = NodeRef::<html::Button>::new();
     let focus_main = Callback::new(move |()| {
-        // Its new label is there by then.
+        // By the next frame the button has its new label.
         request_animation_frame(move || {
             if let Some(button) = main_button.get_untracked() {
                 let _ = button.focus();
             }
         });
     });
-    // No button is certain to be there afterwards.
+    // The heading takes the focus, as no button is certain to be there afterwards.
     let heading = NodeRef::<html::H4>::new();
     let focus_heading = move || {
         if let Some(heading) = heading.get_untracked() {
@@ -130,7 +130,7 @@ pub fn PairRow(
         let address = address.get_value();
         match main.get_untracked() {
             Some(MainAction::Check) => loader.check(address),
-            // The licences have been accepted: the loader knows of it.
+            // The loader knows that the licences have been accepted.
             Some(MainAction::GoOn) => loader.load(address, false),
             Some(MainAction::Pause) => loader.pause(address),
             None => {}
@@ -160,7 +160,7 @@ pub fn PairRow(
                 facts.push(format!("Licence: {}", entry.licence));
             }
             if let Some(when) = entry.last_used {
-                facts.push(format!("Last used {}", clock::date(when).0));
+                facts.push(format!("Last used {}", calendar::date(when).0));
             }
             facts
                 .into_iter()

@@ -13,7 +13,7 @@ pub struct Panel {
 }
 
 impl Panel {
-    /// A closed panel.
+    /// The handle of a closed panel.
     pub fn new(loader: LoaderClient) -> Self {
         Panel {
             loader,
@@ -21,13 +21,13 @@ impl Panel {
         }
     }
 
-    /// Opens it at the list.
+    /// Opens the panel at the list, which is requested again.
     pub fn open(&self) {
         self.loader.list();
         self.is_open.set(true);
     }
 
-    /// Opens it at what a pair needs, or at its load where one runs.
+    /// Opens the panel with a pair's pre-flight, or its load where one runs.
     pub fn open_at(&self, address: String) {
         self.open();
         let loads = self
@@ -39,13 +39,13 @@ impl Panel {
         }
     }
 
-    /// Opens it at what a pair needs that the visitor gives.
+    /// Opens the panel and adds a pair; its pre-flight follows.
     pub fn open_with(&self, source: PairSource) {
         self.open();
         self.loader.add(source);
     }
 
-    /// Closes it. What was refused in it has been read.
+    /// Closes the panel. The visitor has read the problem that it showed.
     pub fn close(&self) {
         self.loader.dismiss_problem();
         self.is_open.set(false);

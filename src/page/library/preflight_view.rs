@@ -1,4 +1,5 @@
-//! What a pair needs and whether this browser has it, before the first byte.
+//! A pair's pre-flight: the download, disk and GPU memory that it needs, and whether this browser has
+//! them.
 
 use leptos::html;
 use leptos::prelude::*;
@@ -7,13 +8,13 @@ use crate::browser::adapter_limits::AdapterLimits;
 use crate::protocol::loader::{Licence, Preflight, Verdict};
 use crate::view::{loading, units};
 
-/// What stands there until the hosts have answered.
+/// The placeholder until the files' hosts have answered.
 #[component]
 pub fn Asking() -> impl IntoView {
     let place = NodeRef::<html::Div>::new();
     Effect::new(move |_| {
         if let Some(place) = place.get() {
-            // Laid out by then.
+            // By the next frame it is laid out.
             request_animation_frame(move || {
                 let nearest = web_sys::ScrollIntoViewOptions::new();
                 nearest.set_block(web_sys::ScrollLogicalPosition::Nearest);
@@ -29,12 +30,12 @@ pub fn Asking() -> impl IntoView {
     }
 }
 
-/// The verdict in a line, then the numbers that it is from, the licences to accept, and the button
-/// that starts the load. It takes the focus, so that the verdict is read out.
+/// The verdict in a line, the numbers behind it, the licences to accept, and the button that starts the
+/// load. The view takes the focus, so that screen readers read the verdict out.
 #[component]
 pub fn PreflightView(
     preflight: Preflight,
-    /// The licences have been accepted.
+    /// Called when the visitor has accepted the licences and starts the load.
     on_start: Callback<()>,
     on_close: Callback<()>,
 ) -> impl IntoView {
@@ -99,7 +100,7 @@ pub fn PreflightView(
             aria-label=heading.clone()
             aria-describedby="preflight-verdict"
             on:keydown=move |event| {
-                // It closes what was opened last.
+                // Escape closes the pre-flight and not the panel.
                 if event.key() == "Escape" {
                     event.prevent_default();
                     on_close.run(());
@@ -156,7 +157,7 @@ pub fn PreflightView(
     }
 }
 
-/// A box to tick, and the way to the text.
+/// A checkbox for a licence, with a link to its text.
 fn licence_view(index: usize, licence: Licence, accepted: RwSignal<Vec<bool>>) -> impl IntoView {
     let label = format!("I accept the licence “{}”", licence.name);
     let link = loading::web_address(&licence.url).map(|url| {
@@ -194,7 +195,7 @@ fn licence_view(index: usize, licence: Licence, accepted: RwSignal<Vec<bool>>) -
     }
 }
 
-/// What is needed, beside what this browser has.
+/// The needs of the pair beside what this browser has.
 fn needs(preflight: &Preflight) -> Vec<(&'static str, String)> {
     let disk = units::size(preflight.disk_needed);
     let disk = match preflight.disk_free {

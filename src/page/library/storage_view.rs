@@ -1,4 +1,4 @@
-//! The storage that all pairs share, and the browser's promise to keep it.
+//! The storage that all pairs share, and the request to the browser to make it persistent.
 
 use leptos::prelude::*;
 
@@ -8,21 +8,21 @@ use crate::browser::globals::js;
 use crate::page::workers::loader::LoaderClient;
 use crate::view::units;
 
-const KEPT: &str = "Kept: the browser doesn't delete anything of this by itself.";
+const PERSISTENT: &str = "Kept: the browser doesn't delete anything of this by itself.";
 
-/// What asking the browser for its promise came to.
+/// The browser's answer to the request for persistent storage.
 #[derive(Clone, Copy, PartialEq)]
 enum Outcome {
     Granted,
     Denied,
-    /// The browser has no such promise to give.
+    /// The browser doesn't support persistent storage here.
     Unknown,
 }
 
 impl Outcome {
     fn sentence(self) -> &'static str {
         match self {
-            Outcome::Granted => KEPT,
+            Outcome::Granted => PERSISTENT,
             Outcome::Denied => {
                 "The browser has decided not to promise it: when the disk gets full, it may delete \
                  the models, and they have to be downloaded again. Browsers promise it to pages \
@@ -36,7 +36,7 @@ impl Outcome {
     }
 }
 
-/// Used and allowed bytes, and a button that asks the browser to keep them.
+/// Used and allowed bytes, and a button that requests persistent storage.
 #[component]
 pub fn StorageView(loader: LoaderClient) -> impl IntoView {
     let storage = Memo::new(move |_| {
@@ -45,7 +45,7 @@ pub fn StorageView(loader: LoaderClient) -> impl IntoView {
             .with(|library| library.as_ref().map(|library| library.storage))
     });
     let outcome = RwSignal::new(None::<Outcome>);
-    let is_kept = Memo::new(move |_| {
+    let is_persistent = Memo::new(move |_| {
         outcome.get() == Some(Outcome::Granted)
             || storage.get().is_some_and(|storage| storage.is_persistent)
     });
@@ -82,8 +82,8 @@ pub fn StorageView(loader: LoaderClient) -> impl IntoView {
         });
     };
     let sentence = move || {
-        if is_kept.get() {
-            Some(KEPT)
+        if is_persistent.get() {
+            Some(PERSISTENT)
         } else {
             outcome.get().map(Outcome::sentence)
         }
@@ -97,7 +97,7 @@ pub fn StorageView(loader: LoaderClient) -> impl IntoView {
                 <button
                     type="button"
                     data-testid="keep"
-                    hidden=move || is_kept.get()
+                    hidden=move || is_persistent.get()
                     aria-describedby="keep-outcome"
                     on:click=keep
                 >
@@ -111,13 +111,13 @@ pub fn StorageView(loader: LoaderClient) -> impl IntoView {
     }
 }
 
-/// Bytes as the browser gives them: whole numbers, though not of a whole number's type.
+/// Bytes from the browser's numbers, which are whole although their type has fractions.
 fn whole_bytes(bytes: f64) -> u64 {
-    // Saturates, and takes what is no number for nothing.
+    // The conversion saturates, and makes NaN 0.
     bytes as u64
 }
 
-/// Asks for `navigator.storage.persist()`, by name: few pages need it, and a worker can't.
+/// Calls `navigator.storage.persist()`, which no worker can call.
 async fn persist() -> Outcome {
     let Some(storage) = js::get(&window().navigator(), "storage") else {
         return Outcome::Unknown;

@@ -1,4 +1,4 @@
-//! Keeps the part of the address after `#` and the controls in step, both ways, as
+//! Keeps the part of the address after `#` and the controls in sync, in both directions, as
 //! [`Address`](crate::view::address::Address) decides.
 
 use std::time::Duration;
@@ -10,40 +10,39 @@ use crate::page::form::controls::Controls;
 use crate::page::workers::engine::EngineClient;
 use crate::recipe::parameters::place;
 use crate::recipe::saved_recipe::SavedRecipe;
-use crate::view::address::{Address, Followed, Turn, Typed};
+use crate::view::address::{Address, EngineTarget, SharedRun, VisitorInput};
 
-/// Typing changes the address once in so long: browsers refuse to change it hundreds of times in
-/// half a minute.
+/// The delay between typing and a change of the address: browsers refuse hundreds of changes in half a
+/// minute.
 const WRITE_DELAY: Duration = Duration::from_millis(300);
 
-/// What turns the page to another pair or recipe, and brings its address along.
+/// Callbacks that change the page's pair or recipe together with its address.
 #[derive(Clone, Copy)]
-pub struct Turns {
-    /// Changes to the pair of a manifest's address: its defaults fill the controls, but for the
-    /// prompts, the seeds and the rows, which stay as they are.
+pub struct AddressActions {
+    /// Changes to the pair whose manifest has this address. Its defaults fill the controls, except the
+    /// prompts, the seeds and the rows, which stay.
     pub choose_pair: Callback<String>,
-    /// Fills the controls with a recipe that was saved, and changes to its pair where that is
-    /// another one. Draws nothing.
+    /// Fills the controls with a saved recipe, and changes to its pair where that is another one. Draws
+    /// nothing.
     pub open: Callback<SavedRecipe>,
 }
 
-/// Applies the page's link and every one that follows, starts the engine on the device and pair
-/// that it names, and writes the controls back into the address. What can't be read of a link goes
-/// to `notices`, and the digests of a followed link to `followed`.
-pub fn keep_in_step(
+/// Applies the page's link and every later one, starts the engine on the link's device and pair, and
+/// writes the controls back into the address. Sentences about parts of a link that can't be read go to
+/// `notices`, and the run that a link was copied from to `shared_run`.
+pub fn keep_in_sync(
     controls: Controls,
     engine: EngineClient,
     notices: RwSignal<Vec<String>>,
-    followed: RwSignal<Option<Followed>>,
-) -> Turns {
+    shared_run: RwSignal<Option<SharedRun>>,
+) -> AddressActions {
     let (first, sentences) = Address::open(&location_hash().unwrap_or_default());
     notices.set(sentences);
     let [prompt, negative_prompt] = first.prompts();
     controls.prompt().set(prompt);
     controls.negative_prompt().set(negative_prompt);
-    connect(engine, &first.turn());
-    // Set where the link becomes another one, so that the controls are filled anew; what else changes
-    // of the address concerns nobody.
+    connect(engine, &first.engine_target());
+    // Notifies only where the link becomes another one, so that the controls are filled again.
     let address = RwSignal::new(first);
 
     let spelled = move || {
@@ -64,23 +63,24 @@ pub fn keep_in_step(
         };
         let typed = [controls.prompt(), controls.negative_prompt()].map(|it| it.get_untracked());
         let [prompt, negative_prompt] = &typed;
-        let filling = address
+        let values = address
             .try_update_untracked(|address| address.fill(&defaults, [prompt, negative_prompt]));
-        let Some(filling) = filling else { return };
-        followed.set(filling.followed);
-        if let Some(problem) = filling.problem {
+        let Some(values) = values else { return };
+        shared_run.set(values.shared_run);
+        if let Some(problem) = values.problem {
             notices.update(|notices| notices.push(problem));
         }
-        controls.fill(filling.recipe);
+        controls.fill(values.recipe);
         let spelled = untrack(spelled);
         address.update_untracked(|address| address.filled(spelled));
     });
 
-    let is_news = move |hash: &str| address.with_untracked(|address| address.is_news(hash));
+    let needs_writing =
+        move |hash: &str| address.with_untracked(|address| address.needs_writing(hash));
     let mut write_later = debounce(WRITE_DELAY, move |()| {
         // Read again: another link may have come since.
         if let Some(hash) = untrack(spelled)
-            && is_news(&hash)
+            && needs_writing(&hash)
         {
             write(&hash);
             address.update_untracked(|address| address.written(hash));
@@ -88,7 +88,7 @@ pub fn keep_in_step(
     });
     Effect::new(move |_| {
         if let Some(hash) = spelled()
-            && is_news(&hash)
+            && needs_writing(&hash)
         {
             write_later(());
         }
@@ -97,19 +97,19 @@ pub fn keep_in_step(
     let listener = window_event_listener(leptos::ev::hashchange, move |_| {
         let hash = location_hash().unwrap_or_default();
         let followed = address.try_update_untracked(|address| address.follow(&hash));
-        let Some((turn, sentences)) = followed else {
+        let Some((target, sentences)) = followed else {
             return;
         };
         notices.set(sentences);
-        if let Some(turn) = turn {
-            connect(engine, &turn);
+        if let Some(target) = target {
+            connect(engine, &target);
         }
         address.notify();
     });
     on_cleanup(move || listener.remove());
 
     let choose_pair = Callback::new(move |pair: String| {
-        let typed = Typed {
+        let typed = VisitorInput {
             prompt: controls.prompt().get_untracked(),
             negative_prompt: controls.negative_prompt().get_untracked(),
             seed: controls.text(place::SEED).get_untracked(),
@@ -117,10 +117,10 @@ pub fn keep_in_step(
             modes: controls.modes.get_untracked(),
         };
         let chosen = address.try_update_untracked(|address| address.choose_pair(pair, typed));
-        let Some((turn, hash)) = chosen else { return };
+        let Some((target, hash)) = chosen else { return };
         notices.set(Vec::new());
         write(&hash);
-        connect(engine, &turn);
+        connect(engine, &target);
         address.notify();
     });
 
@@ -128,20 +128,20 @@ pub fn keep_in_step(
         let current = engine.pair_address.get_untracked();
         let opened = address.try_update_untracked(|address| address.open_recipe(&saved, &current));
         notices.set(Vec::new());
-        // What was typed before must not be taken for typed since.
+        // Otherwise the prompts that were typed before would replace the recipe's own.
         controls.prompt().set(saved.recipe.prompt);
         controls.negative_prompt().set(saved.recipe.negative_prompt);
-        if let Some((turn, hash)) = opened.flatten() {
+        if let Some((target, hash)) = opened.flatten() {
             write(&hash);
-            connect(engine, &turn);
+            connect(engine, &target);
         }
         address.notify();
     });
-    Turns { choose_pair, open }
+    AddressActions { choose_pair, open }
 }
 
-fn connect(engine: EngineClient, turn: &Turn) {
-    engine.connect(turn.device, turn.pair.clone());
+fn connect(engine: EngineClient, target: &EngineTarget) {
+    engine.connect(target.device, target.pair.clone());
 }
 
 /// Replaces the hash without a new entry in the browser's history.
@@ -158,7 +158,7 @@ fn write(hash: &str) {
             .replace_state_with_url(&JsValue::NULL, "", Some(&address))
     });
     if replaced.is_err() {
-        // The page works on without; the next change tries again.
+        // The page works without it; the next change tries again.
         leptos::logging::warn!("The address could not be brought up to date.");
     }
 }

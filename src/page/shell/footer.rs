@@ -1,10 +1,10 @@
-//! Whom the pair is from.
+//! The pair's licence and attribution.
 
 use leptos::prelude::*;
 
 use crate::protocol::engine::PairInfo;
 
-/// The pair's description, licence and attribution.
+/// The pair's name, licence and attribution; empty until the manifest has been read.
 #[component]
 pub fn PageFooter(#[prop(into)] pair: Signal<Option<PairInfo>>) -> impl IntoView {
     let text = move || {

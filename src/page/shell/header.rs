@@ -1,16 +1,16 @@
-//! The page's name, the pair, and the device that it runs on.
+//! The page's header: its name, the pair, and the device that the pair runs on.
 
 use leptos::prelude::*;
 
 use crate::page::library::Panel;
 use crate::protocol::engine::{DeviceInfo, DeviceKind, PairInfo};
 
-/// Name, what it is, pair and device; a sentence where WebGPU is not used.
+/// The page's name and purpose, the pair and the device, and a sentence where WebGPU is not used.
 #[component]
 pub fn PageHeader(
     #[prop(into)] pair: Signal<Option<PairInfo>>,
     #[prop(into)] device: Signal<Option<DeviceInfo>>,
-    /// Opens at a press of the pair's name.
+    /// The panel that the pair's name opens.
     models: Panel,
 ) -> impl IntoView {
     let pair_name = move || pair.with(|pair| pair.as_ref().map(|pair| pair.name.clone()));

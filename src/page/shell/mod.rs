@@ -1,4 +1,4 @@
-//! What stands around everything: header, footer, status, results, and the page's address.
+//! The frame of the page: header, footer, status, results, the offer of an update, and the address.
 
 pub mod address;
 pub mod footer;

@@ -1,5 +1,4 @@
-//! The grid on show with all that can be done with it, or what stands in its place before the first
-//! run.
+//! The grid that the page shows, with its toolbar and strips, or examples before the first run.
 
 use leptos::prelude::*;
 
@@ -15,19 +14,19 @@ use crate::page::grid::toolbar::GridToolbar;
 use crate::page::strip::StripPanel;
 use crate::page::strip::strip_to_save::StripToSave;
 use crate::page::workers::engine::EngineClient;
-use crate::view::address::Followed;
+use crate::view::address::SharedRun;
 
 /// The grid with its toolbar, the panes side by side and the strips.
 #[component]
 pub fn Results(
     engine: EngineClient,
     controls: Controls,
-    /// What the link that the page was opened with says of the run that it is of.
+    /// The run that the page's link was copied from.
     #[prop(into)]
-    followed: Signal<Option<Followed>>,
+    shared_run: Signal<Option<SharedRun>>,
     on_generate: Callback<()>,
     on_example: Callback<Example>,
-    /// Takes a sentence about what couldn't be saved.
+    /// Takes a sentence about a file that couldn't be saved.
     on_problem: Callback<String>,
 ) -> impl IntoView {
     let finish = Callback::new(move |cells| engine.resume(cells, None));
@@ -62,7 +61,7 @@ pub fn Results(
     let agreement = Memo::new(move |_| {
         engine.grid.with(|grid| {
             let grid = grid.as_ref()?;
-            followed.with(|followed| share_link::agreement(grid, followed.as_ref()?))
+            shared_run.with(|shared_run| share_link::agreement(grid, shared_run.as_ref()?))
         })
     });
     let save_grid = Callback::new(move |()| {

@@ -1,5 +1,5 @@
-//! What the engine is doing, how long it still takes, and what went wrong: all errors of the page
-//! are shown here.
+//! The status line: what the engine is doing, how long it still takes, and what is wrong with the link,
+//! the recipe or the engine.
 
 use leptos::prelude::*;
 
@@ -12,14 +12,14 @@ use crate::view::{loading, units};
 
 /// The status line with its progress bar, and the problems below it.
 ///
-/// Only the headline is a live region: it changes with the phase, while the numbers beside it
-/// change with every step, which nobody wants read out.
+/// Only the headline is a live region: it changes with the phase. The numbers beside it change with
+/// every step, and no one wants those read out.
 #[component]
 pub fn Status(
     #[prop(into)] activity: Signal<Activity>,
     #[prop(into)] progress: Signal<JobProgress>,
     #[prop(into)] queued: Signal<usize>,
-    /// Bytes that a first run fetches; none where it needs no mention.
+    /// Bytes that a first run fetches; none where that isn't shown.
     #[prop(into)]
     download_size: Signal<Option<u64>>,
     #[prop(into)] notices: Signal<Vec<String>>,
@@ -73,7 +73,7 @@ pub fn Status(
             .into_any(),
         ),
         Activity::Drawing | Activity::Cancelling => {
-            // Bound apart, so that a step moves the bar instead of making another.
+            // Bound in closures, so that a step moves the bar instead of making another one.
             Some(
                 view! {
                     <progress
@@ -124,7 +124,7 @@ pub fn Status(
     }
 }
 
-/// The phase in words, without any number that changes while it lasts.
+/// The phase in words, without any number that changes during the phase.
 fn headline(activity: &Activity) -> String {
     match activity {
         Activity::Stopped => "The engine is stopped.".to_owned(),
@@ -163,7 +163,7 @@ fn headline(activity: &Activity) -> String {
     }
 }
 
-/// The steps of the whole job and the time that is left.
+/// The job's finished steps, all of its steps, and the time left.
 fn steps(progress: JobProgress) -> String {
     let JobProgress { done, total, .. } = progress;
     let steps = format!("step {done} of {total}");

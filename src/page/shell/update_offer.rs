@@ -1,7 +1,7 @@
 //! The offer of a new version of the page, which the visitor takes when it suits.
 //!
-//! `www/offline.mjs` finds the new version and changes to it. The two know of each other by
-//! attributes of the document's element and events of the window; that module lists them.
+//! `www/offline.mjs` finds the new version and changes to it. The two communicate by attributes of the
+//! document's element and events of the window; that module lists them.
 
 use leptos::prelude::*;
 
@@ -11,38 +11,39 @@ const UPDATE_ATTRIBUTE: &str = "data-update";
 const UPDATE_CHANGED: &str = "firststep-update";
 const TAKE_UPDATE: &str = "firststep-take-update";
 
-/// How a new version stands.
+/// Whether a new version can be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Newer {
-    /// Nothing is in its way.
+enum Update {
+    /// It can be taken at once.
     Ready,
-    /// The visitor wanted it while another tab was drawing.
+    /// The visitor wanted to take it while another tab was drawing.
     Elsewhere,
 }
 
-impl Newer {
+impl Update {
     fn read() -> Option<Self> {
         let root = document().document_element()?;
         match root.get_attribute(UPDATE_ATTRIBUTE)?.as_str() {
-            "ready" => Some(Newer::Ready),
-            "elsewhere" => Some(Newer::Elsewhere),
+            "ready" => Some(Update::Ready),
+            "elsewhere" => Some(Update::Elsewhere),
             _ => None,
         }
     }
 }
 
-/// A line above the page while there is a newer version than this one; nothing else before and
-/// after. It never changes the page by itself, and lets no run be lost.
+/// A line above the page while there is a newer version than this one. It never changes the page by
+/// itself, so that no run is lost.
 #[component]
 pub fn UpdateOffer(
-    /// Whether all that the page begins with has come, or can't be had.
+    /// Whether the pair's manifest has been read, or can't be.
     #[prop(into)]
     has_come: Signal<bool>,
     #[prop(into)] busy: Signal<bool>,
 ) -> impl IntoView {
-    // It may have been found before this is here.
-    let newer = RwSignal::new(Newer::read());
-    let changed = window_event_listener_untyped(UPDATE_CHANGED, move |_| newer.set(Newer::read()));
+    // A new version may have been found before this component was made.
+    let update = RwSignal::new(Update::read());
+    let changed =
+        window_event_listener_untyped(UPDATE_CHANGED, move |_| update.set(Update::read()));
     on_cleanup(move || changed.remove());
 
     let engine_state = Memo::new(move |_| match (has_come.get(), busy.get()) {
@@ -62,7 +63,7 @@ pub fn UpdateOffer(
     let sentence = move |state| {
         if busy.get() {
             "A new version of this page is ready. It waits until the run is over."
-        } else if state == Newer::Elsewhere {
+        } else if state == Update::Elsewhere {
             "Another tab of this page is drawing. Update when it is done: every tab is reloaded."
         } else {
             "A new version of this page is ready."
@@ -71,7 +72,7 @@ pub fn UpdateOffer(
     view! {
         <div class="update-offer" role="status" data-testid="update-offer">
             {move || {
-                newer
+                update
                     .get()
                     .map(|state| {
                         view! {
@@ -88,7 +89,7 @@ pub fn UpdateOffer(
                                 <button
                                     type="button"
                                     data-testid="update-later"
-                                    on:click=move |_| newer.set(None)
+                                    on:click=move |_| update.set(None)
                                 >
                                     "Later"
                                 </button>
@@ -100,10 +101,10 @@ pub fn UpdateOffer(
     }
 }
 
-/// Tells `www/offline.mjs`.
+/// Dispatches an event of the window to `www/offline.mjs`.
 fn dispatch(name: &str) {
     if let Ok(event) = web_sys::Event::new(name) {
-        // Fails only for an event that is under way.
+        // Fails only for an event that is being dispatched already.
         let _ = window().dispatch_event(&event);
     }
 }

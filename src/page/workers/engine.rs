@@ -1,5 +1,5 @@
-//! The engine as the page sees it: turns what comes over its [`WorkerLink`] into signals, and keeps
-//! the page's jobs and tasks.
+//! The page's client of the engine: turns the events of its [`WorkerLink`] into signals, and has the
+//! page's jobs and tasks.
 
 use std::collections::HashMap;
 use std::mem;
@@ -11,7 +11,7 @@ use leptos::prelude::*;
 
 use super::grid::{CellState, Grid};
 use super::link::{FromLink, Program, WorkerLink};
-use super::loader::{Bringing, LoaderClient};
+use super::loader::{AwaitedLoad, LoaderClient};
 use crate::history::Listing;
 use crate::protocol::engine::{
     DeviceInfo, Event, Extent, JobEvent, JobId, PROTOCOL_VERSION, PairInfo, Request, Task,
@@ -20,7 +20,7 @@ use crate::protocol::engine::{
 use crate::recipe::device::DevicePreference;
 use crate::recipe::{CellAddress, Recipe};
 use crate::view::address::OWN_PAIR_ADDRESS;
-use crate::view::jobs::{Activity, Cancelling, Jobs, Lacking, Order, Ordered};
+use crate::view::jobs::{Activity, Cancelling, Jobs, MissingWeights, Order, Ordered};
 use crate::view::progress::{JobProgress, StepClock};
 
 const ENGINE: Program = Program {
@@ -29,16 +29,16 @@ const ENGINE: Program = Program {
     version: PROTOCOL_VERSION,
 };
 
-/// What the visitor has to know, and perhaps to answer.
+/// A problem for the visitor, with a button to go on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
-    /// What is wrong and what to do.
+    /// A sentence that says what is wrong and what to do.
     pub sentence: String,
     /// Label of the button for [`EngineClient::go_on`].
     pub remedy: &'static str,
 }
 
-/// The engine as the page sees it.
+/// The page's client of the engine.
 #[derive(Clone, Copy)]
 pub struct EngineClient {
     pub device: RwSignal<Option<DeviceInfo>>,
@@ -50,12 +50,12 @@ pub struct EngineClient {
     /// Whether there is anything to cancel.
     pub is_busy: RwSignal<bool>,
     pub progress: RwSignal<JobProgress>,
-    /// Jobs that wait for the running one.
+    /// The number of jobs that wait for the running one.
     pub queued: RwSignal<usize>,
-    /// The grid on show.
+    /// The grid that the page shows; none before the first job.
     pub grid: RwSignal<Option<Arc<Grid>>>,
     pub problem: RwSignal<Option<Problem>>,
-    /// What the visitor should know though the work goes on.
+    /// A sentence for the visitor about something that doesn't stop the work.
     pub notice: RwSignal<Option<String>>,
     /// The history of runs; none until it has been asked for.
     pub history: RwSignal<Option<Listing>>,
@@ -64,25 +64,25 @@ pub struct EngineClient {
     inner: StoredValue<Inner, LocalStorage>,
 }
 
-/// What lies behind the signals.
+/// The client's state that no component reads.
 struct Inner {
     device: DevicePreference,
     jobs: Jobs<Arc<Grid>>,
-    /// Of the running job.
+    /// Times the steps of the running job.
     clock: StepClock,
     next_task: TaskId,
     replies: HashMap<TaskId, Reply>,
-    /// Called when the engine takes jobs.
+    /// The callback that draws once the pair's defaults are known, and its argument.
     when_ready: Option<(Callback<Extent>, Extent)>,
 }
 
-/// Who waits for a task. No [`Callback`], which ends with the component that was at work when it was
-/// made: a file is to be saved even if the panel with its button is closed meanwhile.
+/// The receiver of a task's events. It is no [`Callback`], as that ends with the component that made it:
+/// a file has to be saved even if the panel with its button is closed meanwhile.
 type Reply = Rc<dyn Fn(TaskEvent)>;
 
 impl EngineClient {
-    /// A client without a worker: [`EngineClient::connect`] starts one. The loader brings the
-    /// weights that the engine lacks.
+    /// A client without a worker: [`EngineClient::connect`] starts one. `loader` loads the weights that
+    /// the engine lacks.
     pub fn new(loader: LoaderClient) -> Self {
         let client = EngineClient {
             device: RwSignal::new(None),
@@ -120,8 +120,8 @@ impl EngineClient {
         client
     }
 
-    /// Turns to this device and pair. An idle worker on that device changes the pair; any other one
-    /// is replaced.
+    /// Changes to this device and pair. An idle worker on that device changes its pair; any other
+    /// worker is replaced.
     pub fn connect(&self, device: DevicePreference, pair: String) {
         let changes_pair = self
             .inner
@@ -132,7 +132,7 @@ impl EngineClient {
             self.device.set(None);
         }
         self.with(|inner| {
-            // A link never draws by itself, whatever the visitor had asked of the last one.
+            // A new link never draws by itself, even where the visitor wanted the last one drawn.
             inner.when_ready = None;
             inner.device = device;
             inner.jobs.forget_undone();
@@ -148,7 +148,8 @@ impl EngineClient {
         self.order(recipe, extent, None);
     }
 
-    /// Goes on with cells of the grid on show, to their end or until so many of their steps are done.
+    /// Resumes cells of the grid that the page shows, to their end or until `depth` of their steps are
+    /// done.
     pub fn resume(&self, cells: Vec<CellAddress>, depth: Option<u32>) {
         if let Some(grid) = self.grid.get_untracked()
             && !cells.is_empty()
@@ -171,12 +172,12 @@ impl EngineClient {
     fn carry_out(&self, ordered: Ordered) {
         match ordered {
             Ordered::Post(request) => self.link.send(request),
-            Ordered::Later => {}
+            Ordered::PostLater => {}
             Ordered::StartWorker => self.start_pair_if_stopped(),
         }
     }
 
-    /// Has a task done. `reply` is called as its results come, unless the task is forgotten before.
+    /// Sends a task to the engine. `reply` gets its events, unless the task is forgotten before.
     pub fn run_task(&self, task: Task, reply: impl Fn(TaskEvent) + 'static) -> TaskId {
         let id = self.with(|inner| {
             let id = inner.next_task;
@@ -193,7 +194,7 @@ impl EngineClient {
         id
     }
 
-    /// Lets nothing more be heard of a task.
+    /// Drops the receiver of a task's events.
     pub fn forget_task(&self, id: TaskId) {
         self.with(|inner| inner.replies.remove(&id));
     }
@@ -212,24 +213,25 @@ impl EngineClient {
         }
     }
 
-    /// Has `draw`, which is to generate, called as soon as the pair's defaults have come.
+    /// Calls `draw` with `extent` as soon as the pair's defaults are known.
     pub fn when_ready(&self, draw: Callback<Extent>, extent: Extent) {
         self.with(|inner| inner.when_ready = Some((draw, extent)));
         self.start_pair_if_stopped();
         self.change_jobs(|jobs| jobs.draw_next(true));
     }
 
-    /// Ends the running job; once that is ending, or where none runs, the one that was ordered last.
+    /// Cancels the running job. Where that is ending already, or no job runs, cancels the one that was
+    /// ordered last.
     pub fn cancel(&self) {
         self.with(|inner| inner.when_ready = None);
         match self.change_jobs(Jobs::cancel) {
             Cancelling::Post(request) => self.link.send(request),
-            Cancelling::StopFetching => self.loader.stop_bringing(),
+            Cancelling::StopFetching => self.loader.stop_awaited(),
             Cancelling::Ended | Cancelling::Nothing => {}
         }
     }
 
-    /// Takes up what a dead worker or a failed job left undone.
+    /// Orders the jobs again that a dead worker or a failure left undone.
     pub fn go_on(&self) {
         self.problem.set(None);
         let ordered = self.change_jobs(Jobs::go_on);
@@ -247,7 +249,7 @@ impl EngineClient {
             .unwrap_or_else(|| unreachable!("the client lives as long as the page"))
     }
 
-    /// Changes the jobs and shows what they are then.
+    /// Changes the jobs and updates the signals that show them.
     fn change_jobs<T>(&self, change: impl FnOnce(&mut Jobs<Arc<Grid>>) -> T) -> T {
         let (outcome, activity, queued, is_busy) = self.with(|Inner { jobs, .. }| {
             let outcome = change(jobs);
@@ -271,7 +273,7 @@ impl EngineClient {
         }
     }
 
-    /// Has the worker turn to the pair, and starts one where there is none.
+    /// Makes the worker read the pair's manifest, and starts a worker where there is none.
     fn start_pair(&self) {
         let pair_address = self.pair_address.get_untracked();
         let Some(manifest_url) = manifest_url(&pair_address) else {
@@ -296,10 +298,10 @@ impl EngineClient {
         });
     }
 
-    /// The worker is gone: what it was to do is left undone, and `unfinished` becomes of the cells
-    /// that it leaves.
+    /// The worker is gone: its jobs become undone, its tasks fail, and unfinished cells get the state
+    /// `unfinished`.
     fn abandon(&self, unfinished: CellState) {
-        self.loader.stop_bringing();
+        self.loader.stop_awaited();
         let grid = self.grid.get_untracked();
         let was_running =
             self.change_jobs(|jobs| jobs.stopped(|| grid.as_ref().map(unfinished_part)));
@@ -316,17 +318,17 @@ impl EngineClient {
         }
     }
 
-    /// The worker has ended for good, until the visitor asks for another.
+    /// The worker has ended, and no other one is started before the visitor asks for it.
     fn stopped(&self, sentence: String) {
         self.abandon(CellState::Failed);
-        self.complain(sentence, "Try again");
+        self.show_problem(sentence, "Try again");
     }
 
     /// The worker died, and is replaced at once.
     fn died(&self, reason: &str) {
         self.abandon(CellState::Failed);
         self.start_pair();
-        self.complain(
+        self.show_problem(
             format!(
                 "The engine stopped unexpectedly{reason} and has been started anew; finished \
                  images stay."
@@ -335,7 +337,7 @@ impl EngineClient {
         );
     }
 
-    fn complain(&self, sentence: String, remedy: &'static str) {
+    fn show_problem(&self, sentence: String, remedy: &'static str) {
         self.problem.set(Some(Problem { sentence, remedy }));
     }
 
@@ -352,7 +354,7 @@ impl EngineClient {
 
     fn pair_read(&self, pair: PairInfo) {
         self.link.prove();
-        // A worker that takes another's place reads the same pair: the visitor's values stay.
+        // A worker that replaces a dead one reads the same pair: the visitor's values stay.
         if self
             .pair
             .with_untracked(|known| known.as_ref() != Some(&pair))
@@ -361,7 +363,7 @@ impl EngineClient {
         }
         self.post_all(self.change_jobs(Jobs::takes_jobs));
         if let Some((draw, extent)) = self.with(|inner| inner.when_ready.take()) {
-            // The controls get the pair's defaults from an effect, which runs after this event.
+            // An effect fills the controls with the pair's defaults, and it runs after this event.
             set_timeout(move || draw.run(extent), Duration::ZERO);
         }
     }
@@ -473,20 +475,20 @@ impl EngineClient {
         if was_running {
             self.end_unfinished(id, CellState::Failed);
         }
-        self.complain(sentence, "Try again");
+        self.show_problem(sentence, "Try again");
     }
 
-    /// The engine has no weights for a job that it was to begin: the loader brings them.
+    /// The engine lacks weights for a job: the loader loads them.
     fn lacks_weights(&self, id: JobId) {
         match self.change_jobs(|jobs| jobs.lacks_weights(id)) {
-            Lacking::Fetch => {
+            MissingWeights::Fetch => {
                 let client = *self;
                 let address = self.pair_address.get_untracked();
                 self.loader
-                    .bring(address, move |bringing| client.take_bringing(bringing));
+                    .load_awaited(address, move |load| client.take_awaited_load(load));
             }
-            Lacking::IsFetched => {}
-            Lacking::InVain => self.job_failed(
+            MissingWeights::NothingToDo => {}
+            MissingWeights::GiveUp => self.job_failed(
                 id,
                 "The models on the server were changed while they were loading. Reload the page."
                     .to_owned(),
@@ -494,32 +496,32 @@ impl EngineClient {
         }
     }
 
-    fn take_bringing(&self, bringing: Bringing) {
+    fn take_awaited_load(&self, load: AwaitedLoad) {
         if !self
             .inner
             .with_value(|inner| inner.jobs.waits_for_weights())
         {
             return;
         }
-        match bringing {
-            Bringing::Progress(progress) => self.change_jobs(|jobs| jobs.fetches(progress)),
-            Bringing::Loaded => self.post_all(self.change_jobs(Jobs::fetched)),
-            Bringing::NotStored => {
+        match load {
+            AwaitedLoad::Progress(progress) => self.change_jobs(|jobs| jobs.fetches(progress)),
+            AwaitedLoad::Loaded => self.post_all(self.change_jobs(Jobs::fetched)),
+            AwaitedLoad::NotStored => {
                 self.link.send(Request::HoldWeights);
                 self.post_all(self.change_jobs(Jobs::fetched));
             }
-            Bringing::Failed(sentence) => {
+            AwaitedLoad::Failed(sentence) => {
                 self.change_jobs(Jobs::fetch_failed);
-                self.complain(sentence, "Try again");
+                self.show_problem(sentence, "Try again");
             }
-            Bringing::Paused => {
+            AwaitedLoad::Paused => {
                 self.change_jobs(Jobs::fetch_failed);
-                self.complain("Loading the models was paused.".to_owned(), "Go on");
+                self.show_problem("Loading the models was paused.".to_owned(), "Go on");
             }
         }
     }
 
-    /// The grid that a job draws, if that job runs: events of another one are late and of no use.
+    /// The grid that the running job draws; none for another job, whose events are late.
     fn running_grid(&self, id: JobId) -> Option<Arc<Grid>> {
         let is_running = self
             .inner
@@ -536,14 +538,14 @@ impl EngineClient {
     }
 }
 
-/// Changes a signal if it is to show something else.
+/// Sets a signal only if its value changes, so that nothing is drawn in vain.
 fn show<T: PartialEq + Send + Sync + 'static>(signal: RwSignal<T>, value: T) {
     if signal.with_untracked(|shown| *shown != value) {
         signal.set(value);
     }
 }
 
-/// What is left of a grid's run that ended too early: the cells that it was to draw and did not.
+/// The rest of a grid's job that ended too early: the cells in its extent that are not finished.
 fn unfinished_part(grid: &Arc<Grid>) -> Order<Arc<Grid>> {
     let mut extent = grid.extent();
     extent.resumes = true;

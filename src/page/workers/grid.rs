@@ -1,4 +1,4 @@
-//! The grid on show: a signal per cell, so that a step redraws one cell and nothing else.
+//! The grid that the page shows: a signal per cell, so that a step redraws one cell and nothing else.
 
 use std::sync::Arc;
 
@@ -13,9 +13,10 @@ use crate::sampler::{ModelRole, SchedulerClass, is_guided};
 use crate::view::progress::StepCount;
 use crate::view::stretches::{Stretch, planned_steps, stretches};
 
-/// A grid that the engine has begun, whatever number of jobs it takes to finish it.
+/// A grid that the engine has begun. Several jobs may draw it: a first look, and later ones that finish
+/// cells.
 pub struct Grid {
-    run: ArcRwSignal<Run>,
+    job: ArcRwSignal<GridJob>,
     pub recipe: Recipe,
     /// Address of the manifest of the pair that draws, relative to the page.
     pub pair_address: String,
@@ -23,7 +24,7 @@ pub struct Grid {
     pub pair_name: String,
     /// Size of an image in pixels: width, height.
     pub image_size: (u32, u32),
-    /// The pair's own schedulers: the base model's, the distilled one's.
+    /// The pair's own schedulers: that of the base model, that of the distilled model.
     pub schedulers: (SchedulerClass, SchedulerClass),
     /// See [`PairInfo::embeds_distilled_guidance`].
     embeds_distilled_guidance: bool,
@@ -33,7 +34,7 @@ pub struct Grid {
 
 /// The engine's job that draws the grid now, or drew it last.
 #[derive(Clone)]
-struct Run {
+struct GridJob {
     id: JobId,
     extent: Extent,
 }
@@ -42,10 +43,10 @@ struct Run {
 #[derive(Clone)]
 pub struct GridRow {
     pub row: Row,
-    /// Who takes which steps, as far as the recipe tells.
+    /// Which model takes which steps, as far as the recipe determines that.
     pub stretches: Vec<Stretch>,
     pub cells: Vec<Cell>,
-    /// How different the finished images are, from two on.
+    /// The diversity of the finished images; none for fewer than two.
     pub diversity: ArcRwSignal<Option<Diversity>>,
 }
 
@@ -53,15 +54,15 @@ pub struct GridRow {
 #[derive(Clone)]
 pub struct Cell {
     pub address: CellAddress,
-    /// Of the row and the column, such as `hybrid-3`.
+    /// The row's key and the column, such as `hybrid-3`.
     pub key: String,
     pub seed: u32,
     pub view: ArcRwSignal<CellView>,
-    /// Whether the visitor wants it finished.
+    /// Whether the visitor has ticked it, to be finished.
     pub ticked: ArcRwSignal<bool>,
 }
 
-/// A step of a strip, decoded.
+/// A decoded step of a strip.
 #[derive(Clone)]
 pub struct StripStep {
     /// From 1.
@@ -74,40 +75,40 @@ pub struct StripStep {
     pub frame: Arc<Image>,
 }
 
-/// What a cell shows.
+/// The content of a cell.
 #[derive(Clone, Default)]
 pub struct CellView {
     pub state: CellState,
-    /// The last step that was taken.
+    /// The last step that was taken; none before the first one.
     pub step: Option<StepTaken>,
     /// The last preview, or the image once it is done.
     pub frame: Option<Arc<Image>>,
-    /// Time of the model's steps, once the image is done.
+    /// Time of the model's steps; none until the image is done.
     pub milliseconds: Option<f64>,
-    /// Of the steps that were taken.
+    /// A digest of each step so far.
     pub digests: Vec<StepDigest>,
 }
 
-/// Where a cell stands.
+/// The state of a cell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CellState {
-    /// Its turn has not come.
+    /// The job has not begun it.
     #[default]
     Waiting,
     /// Its steps are being taken.
     Running,
-    /// It has had its first look, and can be finished.
+    /// It has had its first steps, and can be finished.
     Resting,
-    /// Its image is there.
+    /// Its image is finished.
     Done,
-    /// Its turn will not come: the job was cancelled.
+    /// The job was cancelled before it was finished.
     Cancelled,
     /// The engine could not finish it.
     Failed,
 }
 
 impl CellState {
-    /// The value of the cell's `data-state`, which has no word of its own for cancelled cells.
+    /// The value of the cell's `data-state`, which is "waiting" for cancelled cells, too.
     pub fn key(self) -> &'static str {
         match self {
             CellState::Waiting | CellState::Cancelled => "waiting",
@@ -118,7 +119,7 @@ impl CellState {
         }
     }
 
-    /// The state in words.
+    /// The words for the state that visitors read.
     pub fn label(self) -> &'static str {
         match self {
             CellState::Cancelled => "cancelled",
@@ -128,7 +129,7 @@ impl CellState {
     }
 }
 
-/// A step that has been taken.
+/// A finished step of a cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepTaken {
     /// From 1.
@@ -140,7 +141,7 @@ pub struct StepTaken {
 }
 
 impl Grid {
-    /// A grid with every cell waiting.
+    /// A grid whose cells all wait.
     pub fn new(recipe: Recipe, pair: &PairInfo, pair_address: String) -> Self {
         let cells = |row: &Row, index: u32| {
             (0..recipe.seed_count)
@@ -165,7 +166,7 @@ impl Grid {
             })
             .collect();
         Grid {
-            run: ArcRwSignal::new(Run {
+            job: ArcRwSignal::new(GridJob {
                 id: 0,
                 extent: Extent::default(),
             }),
@@ -179,22 +180,22 @@ impl Grid {
         }
     }
 
-    /// Notes which of the engine's jobs draws it from now on.
+    /// Sets the job that draws the grid from now on.
     pub fn begin(&self, id: JobId, extent: Extent) {
-        self.run.set(Run { id, extent });
+        self.job.set(GridJob { id, extent });
     }
 
-    /// The engine's job that draws it now, or drew it last.
+    /// The job that draws the grid now, or drew it last.
     pub fn id(&self) -> JobId {
-        self.run.with_untracked(|run| run.id)
+        self.job.with_untracked(|job| job.id)
     }
 
-    /// How much of the grid that job draws.
+    /// The part of the grid that this job draws.
     pub fn extent(&self) -> Extent {
-        self.run.with_untracked(|run| run.extent.clone())
+        self.job.with_untracked(|job| job.extent.clone())
     }
 
-    /// The cell at a place of the grid.
+    /// The cell at an address; none outside the grid.
     pub fn cell(&self, address: CellAddress) -> Option<&Cell> {
         let row = self.rows.get(usize::try_from(address.row).ok()?)?;
         row.cells.get(usize::try_from(address.column).ok()?)
@@ -205,15 +206,15 @@ impl Grid {
         self.rows.iter().flat_map(|row| &row.cells)
     }
 
-    /// The cells that are so, row by row.
-    pub fn cells_that(&self, is: impl Fn(&Cell) -> bool) -> Vec<CellAddress> {
+    /// The addresses of the cells that match, row by row.
+    pub fn cells_that(&self, matches: impl Fn(&Cell) -> bool) -> Vec<CellAddress> {
         self.cells()
-            .filter(|cell| is(cell))
+            .filter(|cell| matches(cell))
             .map(|cell| cell.address)
             .collect()
     }
 
-    /// Gives every cell that waits or runs the state in which the job ended.
+    /// Gives every cell that waits, runs or was cancelled the state in which the job ended.
     pub fn end_unfinished(&self, state: CellState) {
         for cell in self.cells() {
             let unfinished = cell.view.with_untracked(|view| {
@@ -228,7 +229,7 @@ impl Grid {
         }
     }
 
-    /// Shows what the running job says of a cell or a row; its other events change no cell.
+    /// Shows an event of the running job in its cell or row; other events change nothing here.
     pub fn show(&self, event: JobEvent) {
         match event {
             JobEvent::CellStarted { cell } => {
@@ -243,7 +244,7 @@ impl Grid {
                 preview,
                 digest,
             } => self.change(cell, |view| {
-                // The steps of a cell that starts over come once more.
+                // A cell that starts over takes its steps again.
                 let before = usize::try_from(step.saturating_sub(1)).unwrap_or(usize::MAX);
                 view.digests.truncate(before);
                 view.digests.push(digest);
@@ -290,7 +291,7 @@ impl Grid {
         }
     }
 
-    /// Passes of a model in most steps of a mode.
+    /// The passes of a model in most steps of a mode: two with classifier-free guidance.
     fn passes(&self, mode: Mode) -> u32 {
         let guidance = match mode {
             Mode::Base => self.recipe.base_guidance,
@@ -300,7 +301,7 @@ impl Grid {
         if is_guided(guidance) { 2 } else { 1 }
     }
 
-    /// Steps of the running job that are done and that are left, by row.
+    /// The running job's steps, finished and left, by row.
     pub fn steps(&self) -> Vec<StepCount> {
         let extent = self.extent();
         let in_extent = |cell: &&Cell| extent.includes(cell.address);
@@ -308,7 +309,7 @@ impl Grid {
             .iter()
             .zip(0..)
             .map(|(row, index)| {
-                // The steps of a row are the same for each cell: the first report tells them all.
+                // All cells of a row have the same number of steps: one report tells it for all.
                 let reported = row
                     .cells
                     .iter()

@@ -1,5 +1,5 @@
-//! The page's end of a worker: carries out what [`WorkerLinkState`] decides. Only here is a worker
-//! started, and only here is a message posted.
+//! The page's link to a worker: carries out what [`WorkerLinkState`] decides. Only this module starts
+//! workers and posts messages to them.
 
 use std::rc::Rc;
 
@@ -12,32 +12,32 @@ use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
 use crate::browser::from_worker::FromWorker;
 use crate::view::worker_link::{Death, Sending, WorkerLinkState, in_brackets};
 
-/// What a worker is.
+/// The program that a worker runs.
 #[derive(Clone, Copy)]
 pub struct Program {
     /// The script that starts its module, relative to the page.
     pub script: &'static str,
-    /// What sentences call it, with its article.
+    /// Its name in sentences, with the article.
     pub name: &'static str,
-    /// The version of its messages that the page speaks.
+    /// The page's version of its messages.
     pub version: u32,
 }
 
-/// What a worker's owner is told.
+/// What the link tells its owner.
 pub enum FromLink<Event> {
-    /// The worker says something.
+    /// An event of the worker.
     Event(Event),
-    /// There is no worker any more, and another one would fare no better: a sentence that says what
-    /// is wrong and what to do.
+    /// There is no worker any more, and another one would end in the same way. Holds a sentence that
+    /// says what is wrong and what to do.
     Stopped(String),
-    /// The program panicked, and is stopped: its own words.
+    /// The program panicked, and the worker was ended. Holds the panic's message.
     Panicked(String),
-    /// A worker that had shown that it works died, and is stopped: why, in brackets and with a blank
-    /// before them, or nothing.
+    /// A worker that had shown that it works died. Holds the reason as
+    /// [`in_brackets`] writes it.
     Died(String),
 }
 
-/// The link to one worker and its successors. A handle, as leptos' signals are.
+/// The link to one worker and its successors. It is a `Copy` handle, as leptos' signals are.
 pub struct WorkerLink<Request: 'static, Event: 'static> {
     inner: StoredValue<Inner<Request, Event>, LocalStorage>,
 }
@@ -54,9 +54,9 @@ struct Inner<Request, Event> {
     program: Program,
     state: WorkerLinkState<Request>,
     worker: Option<Worker>,
-    /// Every worker gets the same, for as long as the page lives.
+    /// The event handlers, which every worker of this link gets.
     handlers: Option<Handlers>,
-    /// Who is told; none until [`WorkerLink::listen`].
+    /// None until [`WorkerLink::listen`].
     owner: Option<Owner<Event>>,
 }
 
@@ -90,23 +90,23 @@ impl<Request: Serialize, Event: DeserializeOwned> WorkerLink<Request, Event> {
         link
     }
 
-    /// Has the owner told of everything that comes.
+    /// Calls `owner` with everything that comes from now on.
     pub fn listen(&self, owner: impl Fn(FromLink<Event>) + 'static) {
         self.with(|inner| inner.owner = Some(Rc::new(owner)));
     }
 
-    /// Whether there is a worker, be it one that still loads.
+    /// Whether there is a worker, even one that still loads.
     pub fn has_worker(&self) -> bool {
         self.inner.with_value(|inner| inner.state.has_worker())
     }
 
-    /// Whether the worker takes messages.
-    pub fn hears(&self) -> bool {
-        self.inner.with_value(|inner| inner.state.hears())
+    /// Whether the worker receives messages.
+    pub fn is_ready(&self) -> bool {
+        self.inner.with_value(|inner| inner.state.is_ready())
     }
 
-    /// Starts a worker where there is none. Whether there is one now: otherwise the owner has been
-    /// told.
+    /// Starts a worker where there is none. Returns whether there is one now; where there isn't, the
+    /// owner has been told why.
     pub fn start(&self) -> bool {
         if self.has_worker() {
             return true;
@@ -126,7 +126,7 @@ impl<Request: Serialize, Event: DeserializeOwned> WorkerLink<Request, Event> {
                 let error = handlers.error.as_ref().unchecked_ref();
                 worker.set_onmessage(Some(handlers.message.as_ref().unchecked_ref()));
                 worker.set_onerror(Some(error));
-                // A message that can't be deserialized is as bad as none.
+                // Without a message that can't be deserialized, the page can't go on either.
                 if worker
                     .add_event_listener_with_callback("messageerror", error)
                     .is_err()
@@ -140,20 +140,21 @@ impl<Request: Serialize, Event: DeserializeOwned> WorkerLink<Request, Event> {
         true
     }
 
-    /// Sends a request, as soon as the worker takes messages. Without a worker it is lost.
+    /// Posts a request, as soon as the worker receives messages. Without a worker the request waits for
+    /// the next one, unless [`WorkerLink::end`] comes before.
     pub fn send(&self, request: Request) {
         match self.with(|inner| inner.state.send(request)) {
             Sending::Post(request) => self.post(&request),
-            Sending::Kept | Sending::StartWorker => {}
+            Sending::Deferred | Sending::StartWorker => {}
         }
     }
 
-    /// The worker has shown that it works: should it die, another one is worth starting.
+    /// The worker has shown that it works: if it dies, another one is worth starting.
     pub fn prove(&self) {
         self.with(|inner| inner.state.prove());
     }
 
-    /// Ends the worker. Nothing more is heard of it, and what was not posted yet is forgotten.
+    /// Ends the worker. The owner hears nothing more of it, and deferred requests are dropped.
     pub fn end(&self) {
         let worker = self.with(|inner| {
             inner.state.stopped();
@@ -166,7 +167,7 @@ impl<Request: Serialize, Event: DeserializeOwned> WorkerLink<Request, Event> {
         }
     }
 
-    /// The worker died by itself, or is taken for dead.
+    /// The worker died by itself, or counts as dead.
     pub fn died(&self, reason: &str) {
         let death = self.with(|inner| inner.state.died());
         self.end();
@@ -196,7 +197,7 @@ impl<Request: Serialize, Event: DeserializeOwned> WorkerLink<Request, Event> {
     }
 
     fn tell(&self, what: FromLink<Event>) {
-        // Called after the value has been given back: the owner may use the link.
+        // Called outside `with`, as the owner may use the link.
         if let Some(owner) = self.with(|inner| inner.owner.clone()) {
             owner(what);
         }
@@ -222,7 +223,7 @@ impl<Request: Serialize, Event: DeserializeOwned> WorkerLink<Request, Event> {
             Ok(FromWorker::Event(event)) => self.tell(FromLink::Event(event)),
             Ok(FromWorker::Ready { version }) => {
                 match self.with(|inner| inner.state.ready(version)) {
-                    Ok(kept) => kept.iter().for_each(|request| self.post(request)),
+                    Ok(deferred) => deferred.iter().for_each(|request| self.post(request)),
                     Err(_) => self.stop(format!(
                         "The page and {} are of different versions. Reload the page.",
                         self.program().name

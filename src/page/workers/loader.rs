@@ -1,5 +1,5 @@
-//! The loader as the page sees it: turns what comes over its [`WorkerLink`] into signals, and has the
-//! loads that a dead worker leaves go on. The worker is started when something is first asked of it.
+//! The page's client of the loader: turns the events of its [`WorkerLink`] into signals, and resumes
+//! the loads of a dead worker in the next one. The first request starts the worker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -17,7 +17,7 @@ use crate::protocol::loader::{
 };
 use crate::view::loading;
 use crate::view::requested_loads::{AfterDeath, RequestedLoads};
-use crate::view::worker_link::{Silence, Watch};
+use crate::view::worker_link::{Silence, Watchdog};
 
 const LOADER: Program = Program {
     script: "./start_loader.js",
@@ -25,63 +25,63 @@ const LOADER: Program = Program {
     version: PROTOCOL_VERSION,
 };
 
-/// A worker that was ended from outside raises no event. While a load runs it is heard at least so
-/// often; after that it is asked for a sign of life, and after that again it is taken for dead.
+/// The interval of the [`Watchdog`]: while a load runs, the worker posts events far more often.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// So many sentences about a load are kept, the last ones.
+/// The most sentences about a load that are shown, the last ones.
 const MAXIMUM_NOTICES: usize = 20;
 
-/// The pre-flight that the visitor has asked for.
+/// The pre-flight that the panel shows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenPreflight {
     /// The pair's address.
     pub address: String,
-    /// None until the hosts have answered.
+    /// None until the files' hosts have answered.
     pub preflight: Option<Preflight>,
 }
 
-/// What keeps a pair from being loaded.
+/// The reason why a pair can't be loaded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadProblem {
-    /// What is wrong and what to do.
+    /// A sentence that says what is wrong and what to do.
     pub sentence: String,
-    /// Whether deleting another pair would help: there is no room.
+    /// Whether the store has no room, so that deleting another pair would help.
     pub is_full: bool,
 }
 
-/// What becomes of a load that the engine waits for.
-pub enum Bringing {
-    /// How far it is.
+/// News of the load that the engine waits for.
+pub enum AwaitedLoad {
+    /// The load has progressed.
     Progress(LoadProgress),
-    /// All of the pair is here.
+    /// The pair is complete.
     Loaded,
-    /// There is no room to store it.
+    /// The store has no room for the pair.
     NotStored,
-    /// It was paused.
+    /// The load was paused.
     Paused,
-    /// It can't be loaded: a sentence that says what is wrong and what to do.
+    /// The pair can't be loaded. Holds a sentence that says what is wrong and what to do.
     Failed(String),
 }
 
-/// The loader as the page sees it. Pairs are named by their addresses.
+/// The page's client of the loader. Pairs are named by their addresses.
 #[derive(Clone, Copy)]
 pub struct LoaderClient {
-    /// None until it has come.
+    /// None until the worker has listed the pairs.
     pub library: RwSignal<Option<Library>>,
-    /// The pre-flight on show.
+    /// The pre-flight that the panel shows; none: the panel shows none.
     pub preflight: RwSignal<Option<OpenPreflight>>,
-    /// The loads that run.
+    /// The running loads, in this tab or another.
     pub loads: RwSignal<BTreeMap<String, LoadProgress>>,
-    /// The pair whose load the engine waits for: its status says how far that is.
+    /// The pair whose load the engine waits for: the engine's status shows that load.
     pub awaited: RwSignal<Option<String>>,
-    /// What each load went through and recovered from, in sentences.
+    /// Sentences about the mishaps that each load has recovered from.
     pub notices: RwSignal<BTreeMap<String, Vec<String>>>,
-    /// What went wrong with each pair, and with none of them.
+    /// The problem of each pair; under the key none, one that concerns no pair.
     pub problems: RwSignal<BTreeMap<Option<String>, LoadProblem>>,
-    /// The pair that got complete last, until the visitor has been told.
+    /// The pair that became complete last, until the visitor has dismissed the news.
     pub loaded: RwSignal<Option<String>>,
-    /// The pairs whose load was begun, here or on an earlier visit, and neither ended nor paused.
+    /// The pairs whose load has begun, now or on an earlier visit, and has neither ended nor been
+    /// paused.
     pub unfinished: RwSignal<BTreeSet<String>>,
     /// Whether a pair is being added.
     pub is_adding: RwSignal<bool>,
@@ -89,21 +89,21 @@ pub struct LoaderClient {
     inner: StoredValue<Inner, LocalStorage>,
 }
 
-/// What lies behind the signals.
+/// The client's state that no component reads.
 #[derive(Default)]
 struct Inner {
     requested: RequestedLoads,
-    /// Who waits for the awaited pair.
-    bringing: Option<Rc<dyn Fn(Bringing)>>,
-    /// Called once the library is known, or can't be had.
+    /// The engine's receiver of news of the awaited load.
+    on_awaited: Option<Rc<dyn Fn(AwaitedLoad)>>,
+    /// Called once the library is known, or can't be listed.
     when_listed: Vec<Box<dyn FnOnce()>>,
-    watch: Watch,
+    watchdog: Watchdog,
     interval: Option<IntervalHandle>,
 }
 
 impl LoaderClient {
-    /// A client without a worker, which the first request starts: a load that an earlier visit has
-    /// left unfinished is one.
+    /// A client without a worker: the first request starts one. Where an earlier visit has left a load
+    /// unfinished, the client makes a request at once.
     pub fn new() -> Self {
         let left = unfinished::read();
         let is_left = !left.is_empty();
@@ -122,7 +122,7 @@ impl LoaderClient {
         };
         client.link.listen(move |from_link| match from_link {
             FromLink::Event(event) => {
-                client.with(|inner| inner.watch.heard());
+                client.with(|inner| inner.watchdog.heard());
                 client.link.prove();
                 client.take(event);
             }
@@ -136,12 +136,12 @@ impl LoaderClient {
         client
     }
 
-    /// Lists all pairs and the storage again.
+    /// Requests the list of all pairs and the storage again.
     pub fn list(&self) {
         self.request(Request::List);
     }
 
-    /// Calls this once the library is known, or can't be had.
+    /// Calls `act` once the library is known, or can't be listed.
     pub fn when_listed(&self, act: impl FnOnce() + 'static) {
         if self.library.with_untracked(Option::is_some) {
             act();
@@ -158,7 +158,7 @@ impl LoaderClient {
         self.request(Request::Add(source));
     }
 
-    /// Finds out what a pair needs.
+    /// Opens the pre-flight of a pair and requests its content.
     pub fn check(&self, address: String) {
         self.clear_problem(Some(&address));
         self.preflight.set(Some(OpenPreflight {
@@ -168,12 +168,12 @@ impl LoaderClient {
         self.request(Request::Check { address });
     }
 
-    /// Puts the pre-flight away.
+    /// Closes the pre-flight.
     pub fn dismiss_preflight(&self) {
         self.preflight.set(None);
     }
 
-    /// Loads a pair, or goes on with it.
+    /// Starts or resumes the load of a pair.
     pub fn load(&self, address: String, accepts_licences: bool) {
         self.clear_problem(Some(&address));
         self.preflight.set(None);
@@ -186,14 +186,14 @@ impl LoaderClient {
         });
     }
 
-    /// Stops a load, here or in another tab.
+    /// Pauses a load, in this tab or another.
     pub fn pause(&self, address: String) {
         self.with(|inner| inner.requested.end(&address));
         self.remember(&address, false);
         self.request(Request::Pause { address });
     }
 
-    /// Deletes a pair's weights, but for what others use.
+    /// Deletes a pair's weights, except those that other pairs use.
     pub fn delete(&self, address: String) {
         self.clear_problem(Some(&address));
         self.notices.update(|notices| {
@@ -210,18 +210,18 @@ impl LoaderClient {
         self.request(Request::Delete { address });
     }
 
-    /// Forgets what went wrong with none of the pairs.
+    /// Removes the problem that concerns no pair.
     pub fn dismiss_problem(&self) {
         self.clear_problem(None);
     }
 
-    /// A pair of the library.
+    /// A pair of the library; none until the library is known.
     pub fn entry(&self, address: &str) -> Option<PairEntry> {
         self.library
             .with(|library| find(library.as_ref()?, address).cloned())
     }
 
-    /// Whether a pair is loaded without a question when it is drawn with, as far as is known.
+    /// Whether the library is known and has no reason to ask before a pair is loaded and drawn with.
     pub fn loads_at_once(&self, address: &str) -> bool {
         self.library.with(Option::is_some)
             && self
@@ -235,40 +235,40 @@ impl LoaderClient {
             .is_some_and(|pair| pair.origin != Origin::Bundled && pair.state != PairState::Complete)
     }
 
-    /// Loads a pair for the engine, whose status shows how far that is; `tell` is called until the
-    /// load has ended. A load that runs already is joined.
-    pub fn bring(&self, address: String, tell: impl Fn(Bringing) + 'static) {
-        self.with(|inner| inner.bringing = Some(Rc::new(tell)));
+    /// Loads a pair for the engine, whose status shows the load. `tell` gets the news until the load has
+    /// ended. A load that already runs is joined.
+    pub fn load_awaited(&self, address: String, tell: impl Fn(AwaitedLoad) + 'static) {
+        self.with(|inner| inner.on_awaited = Some(Rc::new(tell)));
         self.awaited.set(Some(address.clone()));
         self.load(address, false);
     }
 
-    /// Ends the load that the engine waits for, without telling.
-    pub fn stop_bringing(&self) {
-        self.with(|inner| inner.bringing = None);
+    /// Pauses the load that the engine waits for; its receiver gets no news of that.
+    pub fn stop_awaited(&self) {
+        self.with(|inner| inner.on_awaited = None);
         if let Some(address) = self.awaited.get_untracked() {
             self.awaited.set(None);
             self.pause(address);
         }
     }
 
-    /// Tells who waits for a pair, if somebody does. Whether the load of the pair concerns nobody
-    /// else.
-    fn tell_engine(&self, address: &str, bringing: Bringing) -> bool {
+    /// Tells the engine news of a load. Returns whether the engine waits for that load: then nothing
+    /// else has to show it.
+    fn tell_engine(&self, address: &str, awaited_load: AwaitedLoad) -> bool {
         let is_awaited = self
             .awaited
             .with_untracked(|awaited| awaited.as_deref() == Some(address));
         if !is_awaited {
             return false;
         }
-        let tell = if matches!(bringing, Bringing::Progress(_)) {
-            self.with(|inner| inner.bringing.clone())
+        let tell = if matches!(awaited_load, AwaitedLoad::Progress(_)) {
+            self.with(|inner| inner.on_awaited.clone())
         } else {
             self.awaited.set(None);
-            self.with(|inner| inner.bringing.take())
+            self.with(|inner| inner.on_awaited.take())
         };
         if let Some(tell) = tell {
-            tell(bringing);
+            tell(awaited_load);
         }
         true
     }
@@ -279,7 +279,7 @@ impl LoaderClient {
             .unwrap_or_else(|| unreachable!("the client lives as long as the page"))
     }
 
-    /// Notes whether a load is to be brought to mind on the next visit.
+    /// Stores whether a load is unfinished, so that the next visit shows it.
     pub fn remember(&self, address: &str, is_unfinished: bool) {
         if self
             .unfinished
@@ -314,7 +314,7 @@ impl LoaderClient {
         });
     }
 
-    /// Shows a load that was asked for until it says more itself.
+    /// Shows a requested load until its first event.
     fn begin(&self, address: &str) {
         let (received, total) = self
             .entry_untracked(address)
@@ -340,7 +340,7 @@ impl LoaderClient {
         untrack(|| self.entry(address))
     }
 
-    /// A load has ended, one way or another.
+    /// A load has ended for whatever reason.
     fn end(&self, address: &str) {
         self.with(|inner| inner.requested.end(address));
         self.loads.update(|loads| {
@@ -356,8 +356,8 @@ impl LoaderClient {
                 return;
             }
         }
-        // The library follows the start by itself.
-        if request != Request::List || self.link.hears() {
+        // The worker answers its start with the library, too.
+        if request != Request::List || self.link.is_ready() {
             self.link.send(request);
         }
     }
@@ -372,8 +372,8 @@ impl LoaderClient {
         let client = *self;
         let interval = set_interval_with_handle(move || client.listen(), SILENCE);
         self.with(|inner| {
-            inner.watch.heard();
-            // Without an interval a worker that ends itself is still noticed.
+            inner.watchdog.heard();
+            // Without an interval only a worker that the browser ends goes unnoticed.
             inner.interval = interval.ok();
         });
         true
@@ -385,22 +385,23 @@ impl LoaderClient {
         }
     }
 
-    /// The worker has ended, until the visitor asks for something else.
+    /// The worker has ended, and no other one is started before the visitor's next request.
     fn stopped(&self, sentence: String) {
         self.stop_watching();
         self.with(|inner| inner.requested.clear());
         self.loads.update(BTreeMap::clear);
         self.forget_questions();
         let awaited = self.awaited.get_untracked();
-        let concerns_engine = awaited
-            .is_some_and(|address| self.tell_engine(&address, Bringing::Failed(sentence.clone())));
+        let concerns_engine = awaited.is_some_and(|address| {
+            self.tell_engine(&address, AwaitedLoad::Failed(sentence.clone()))
+        });
         if !concerns_engine {
             self.set_problem(None, sentence, false);
         }
         self.tell_listed();
     }
 
-    /// Forgets what was asked and will have no answer.
+    /// Closes what waits for answers that won't come.
     fn forget_questions(&self) {
         self.is_adding.set(false);
         let unanswered = |open: &Option<OpenPreflight>| {
@@ -418,12 +419,12 @@ impl LoaderClient {
         }
     }
 
-    /// The worker died. Its loads go on in another one, but for those that made workers die in the
-    /// same place again and again. Where nothing is loaded, the next request starts the next worker.
+    /// The worker died. Its loads are resumed in another one, except those that made several workers die
+    /// at the same point. Where no load runs, the next request starts the next worker.
     fn died(&self, reason: &str) {
         self.stop_watching();
         let requested = self.with(|inner| inner.requested.worker_died());
-        // Those of other tabs will be heard of again.
+        // Loads of other tabs come back with their next events.
         self.loads.update(BTreeMap::clear);
         if requested.is_empty() {
             let sentence = format!("The loader stopped unexpectedly{reason}: try again.");
@@ -458,16 +459,16 @@ impl LoaderClient {
         }
     }
 
-    /// Notices a worker that was ended from outside.
+    /// Notices a worker that the browser has ended.
     fn listen(&self) {
-        let is_expected = self.link.hears();
+        let is_expected = self.link.is_ready();
         let silence = self.with(|inner| {
             let is_expected = is_expected && !inner.requested.is_empty();
-            inner.watch.passed(is_expected)
+            inner.watchdog.interval_passed(is_expected)
         });
         match silence {
-            Silence::Natural => {}
-            Silence::Ask => self.link.send(Request::List),
+            Silence::Harmless => {}
+            Silence::Ping => self.link.send(Request::List),
             Silence::Dead => self.link.died("it was not heard any more"),
         }
     }
@@ -497,12 +498,12 @@ impl LoaderClient {
             Event::Paused { address } => {
                 self.end(&address);
                 self.remember(&address, false);
-                self.tell_engine(&address, Bringing::Paused);
+                self.tell_engine(&address, AwaitedLoad::Paused);
                 self.list();
             }
             Event::Full { address, missing } => {
                 self.end(&address);
-                if self.tell_engine(&address, Bringing::NotStored) {
+                if self.tell_engine(&address, AwaitedLoad::NotStored) {
                     self.remember(&address, false);
                 } else {
                     self.set_problem(Some(address), loading::full(missing), true);
@@ -534,7 +535,7 @@ impl LoaderClient {
     }
 
     fn take_library(&self, library: Library) {
-        // What lies beside the page was loaded without a question, and so it goes on.
+        // Bundled pairs were loaded without a question, so their loads are resumed without one.
         let goes_on: Vec<String> = self.unfinished.with_untracked(|unfinished| {
             let of_page = library.pairs.iter().filter(|pair| {
                 pair.origin == Origin::Bundled && unfinished.contains(&pair.address)
@@ -558,7 +559,7 @@ impl LoaderClient {
         self.end(&address);
         self.clear_problem(Some(&address));
         self.remember(&address, false);
-        // Before the list comes anew, so that nothing is said to be missing meanwhile.
+        // The list comes later; until then nothing may be shown as missing.
         self.library.update(|library| {
             let pairs = library.iter_mut().flat_map(|library| &mut library.pairs);
             for pair in pairs.filter(|pair| pair.address == address) {
@@ -566,15 +567,15 @@ impl LoaderClient {
                 pair.missing = Some(0);
             }
         });
-        if !self.tell_engine(&address, Bringing::Loaded) {
+        if !self.tell_engine(&address, AwaitedLoad::Loaded) {
             self.loaded.set(Some(address));
         }
         self.list();
     }
 
-    /// Shows what went wrong with a pair where the visitor looks for it.
+    /// Shows a load's failure: in the engine's status if the engine waits for it, else beside the pair.
     fn load_failed(&self, address: &str, sentence: String) {
-        if !self.tell_engine(address, Bringing::Failed(sentence.clone())) {
+        if !self.tell_engine(address, AwaitedLoad::Failed(sentence.clone())) {
             self.set_problem(Some(address.to_owned()), sentence, false);
         }
     }
@@ -583,7 +584,7 @@ impl LoaderClient {
         let address = progress.address.clone();
         self.with(|inner| inner.requested.progress(&address, progress.received));
         self.clear_problem(Some(&address));
-        self.tell_engine(&address, Bringing::Progress(progress.clone()));
+        self.tell_engine(&address, AwaitedLoad::Progress(progress.clone()));
         self.loads.update(|loads| {
             loads.insert(address, progress);
         });
@@ -592,7 +593,7 @@ impl LoaderClient {
     fn take_notice(&self, address: &str, message: String) {
         self.notices.update(|notices| {
             let sentences = notices.entry(address.to_owned()).or_default();
-            // The same twice on end says nothing more.
+            // A repeated sentence adds nothing.
             if sentences.last() != Some(&message) {
                 sentences.push(message);
             }

@@ -1,4 +1,4 @@
-//! The page's ends of the two workers.
+//! The page's clients of the two workers, and the grid that the engine's events draw.
 
 pub mod engine;
 pub mod grid;

@@ -1,7 +1,7 @@
-//! The loads that were not finished when the page was closed: their addresses in the browser's local
-//! storage, so that a page that is opened knows of them without a worker.
+//! The addresses of loads that were not finished when the page was closed, in the browser's local
+//! storage: a new page reads them without starting a worker.
 //!
-//! A browser that keeps none loses a reminder: the loads themselves are in the store.
+//! A browser without local storage only loses the reminder; the loaded bytes are in IndexedDB.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,10 @@ use wasm_bindgen::JsValue;
 
 use crate::browser::globals::js;
 
-/// Where they are kept, one a line.
+/// The key of the local storage; the value has one address per line.
 const KEY: &str = "firststep-unfinished-loads";
 
-/// The addresses that were kept.
+/// The addresses of the unfinished loads.
 pub fn read() -> BTreeSet<String> {
     let lines = call("getItem", &[KEY])
         .ok()
@@ -25,7 +25,7 @@ pub fn read() -> BTreeSet<String> {
         .collect()
 }
 
-/// Keeps an address or forgets it. What other tabs keep stays.
+/// Adds or removes an address. Reads the others again first, as another tab may have changed them.
 pub fn set(address: &str, is_unfinished: bool) {
     let mut addresses = read();
     if is_unfinished {
@@ -41,7 +41,7 @@ pub fn set(address: &str, is_unfinished: bool) {
     };
 }
 
-/// Calls a function of the local storage, which may be forbidden, missing or full.
+/// Calls a function of the local storage; fails where that is forbidden, missing or full.
 fn call(name: &str, arguments: &[&str]) -> Result<JsValue, JsValue> {
     let storage = js::global("localStorage").ok_or(JsValue::UNDEFINED)?;
     let arguments: Vec<JsValue> = arguments.iter().map(|text| JsValue::from(*text)).collect();

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-/// Which part of a file an answer holds.
+/// The part of a file that an answer holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContentRange {
-    /// Its bytes.
+    /// The part's bytes, the end excluded (the header's last byte is included).
     pub range: Range<u64>,
-    /// Bytes of the whole file; none where the server doesn't say.
+    /// Bytes of the whole file; none where the header has `*` for them.
     pub total: Option<u64>,
 }
 

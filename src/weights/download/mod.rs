@@ -1,4 +1,4 @@
-//! How a file arrives: which bytes are asked for, what is committed when, and how fast it goes.
+//! How a file arrives: which bytes are requested, which are committed together, and how fast.
 
 pub mod content_range;
 #[cfg(target_family = "wasm")]

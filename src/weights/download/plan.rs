@@ -1,25 +1,26 @@
-//! A safetensors file on its way into the store: which bytes make which record, what is written
-//! together, and what proves it.
+//! How a safetensors file becomes records of the store: which bytes make which record, which records
+//! are written together, and which hashes prove them.
 //!
 //! # Commits and chunks
 //! A file's bytes are taken in order. A *commit* is a run of whole tensors, of [`Lengths::commit`]
 //! bytes or one tensor that is longer; its records and the file's [`FileProgress`] are written in one
-//! transaction, so that the store is consistent whenever the browser ends. What has been asked of
-//! the network and is not yet committed never exceeds a *chunk*: [`Lengths::chunk`], or one tensor
-//! that is longer. That is the most that a load fetches twice when it is cut off.
+//! transaction, so that the store is consistent whenever the browser ends. The bytes that are
+//! requested and not yet committed never exceed a *chunk*: [`Lengths::chunk`], or one tensor that is
+//! longer. A load that is cut off fetches at most a chunk twice.
 //!
 //! # Proof
 //! The hash is one SHA-256 over the whole file, the one that hubs publish. Its state after every
-//! commit is kept, 105 bytes each. So a resumed load goes on hashing where it was and reads nothing
-//! again; and once the whole file's hash has come out right, each state proves the bytes between it
-//! and the one before: a commit whose record was damaged later is fetched alone, hashed from the
-//! state before it, and has to arrive at the state after it ([`FileProgress::states`] stay with the
+//! commit is stored, 105 bytes each. A resumed load goes on hashing from the last state and reads
+//! nothing again. Once the whole file's hash is right, each state proves the bytes between the state
+//! before it and itself: a commit whose record was damaged later is fetched alone, hashed from the
+//! state before it, and has to end in the state after it ([`FileProgress::states`] stay with the
 //! completed file).
 //!
-//! A wrong byte shows in the file's last hash, which doesn't say where it is. The file is then read
-//! once more: as long as the states come out as before, the bytes are the same and nothing is
-//! written; the first commit that comes out otherwise is the wrong one, and is named. Files of a
-//! pack are no longer than a commit or two, so that for them this is the part itself.
+//! A wrong byte shows in the hash of the whole file, which doesn't say where the byte is. The file is
+//! then loaded a second time. As long as the states of this *second reading* equal those of the first
+//! one, the bytes are the same and nothing is written; the first commit with another state had the
+//! wrong byte, and is named. Files of a pack are no longer than a commit or two, so for them the
+//! commit is most of the file.
 
 use std::ops::Range;
 
@@ -36,21 +37,21 @@ use crate::weights::format::safetensors::{Header, SafetensorsError, TensorEntry}
 use crate::weights::format::sha256::hexadecimal;
 use crate::weights::format::tensor::StoredTensor;
 
-/// In what pieces a file is loaded: large files in large ones, small files in small ones, so that
-/// little of either is lost when a load is cut off.
+/// Lengths of the pieces in which a file is loaded. They grow with the file, so that a load that is
+/// cut off loses a small share of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lengths {
-    /// The most bytes that are asked for and not yet committed, unless one tensor is longer.
+    /// The most bytes that are requested and not yet committed, unless one tensor is longer.
     pub chunk: u64,
-    /// Bytes of tensors that are written in one transaction, unless one tensor is longer: half a
-    /// chunk, so that one half arrives while the other is written.
+    /// The most bytes of tensors that are written in one transaction, unless one tensor is longer:
+    /// half a chunk, so that one half arrives while the other is written.
     pub commit: u64,
-    /// Bytes of one request: several are under way at once.
+    /// Bytes of one request; several are made at once.
     pub part: u64,
 }
 
 impl Lengths {
-    /// For a file of so many bytes.
+    /// The lengths for a file of `size` bytes.
     pub fn of(size: u64) -> Self {
         let chunk = (size / 16).clamp(1 << 20, 32 << 20);
         Lengths {
@@ -61,35 +62,35 @@ impl Lengths {
     }
 }
 
-/// A tensor on its way.
+/// A tensor of the file that becomes a record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArrivingTensor {
-    /// Its name in the store.
+    /// Its name in the store, diffusers' own.
     pub name: String,
-    /// Its shape.
+    /// Its shape in the store.
     pub shape: Vec<usize>,
-    /// How its bytes arrive.
+    /// The encoding of its bytes in the file.
     pub from: Encoding,
-    /// How it is stored.
+    /// The encoding of its record in the store.
     pub to: Encoding,
     /// Its bytes, counted from the beginning of the file.
     pub range: Range<u64>,
-    /// Whether its rows are columns in the file.
+    /// Whether the file has the matrix transposed.
     pub is_transposed: bool,
 }
 
-/// What is written together.
+/// Bytes of the file whose records are written in one transaction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Commit {
-    /// The bytes, without a gap to those of the commit before.
+    /// The bytes; they begin where those of the commit before end.
     pub range: Range<u64>,
-    /// The tensors in them, in the order of their bytes; none in the first commit, which is the
+    /// The tensors in `range`, in the order of their bytes; none in the first commit, which is the
     /// header.
     pub tensors: Vec<ArrivingTensor>,
 }
 
 impl Commit {
-    /// Number of bytes.
+    /// Bytes of the file in this commit, gaps between tensors included.
     pub fn length(&self) -> u64 {
         self.range.end - self.range.start
     }
@@ -142,14 +143,15 @@ pub fn plan(
         }
     }
     commits.extend(open);
-    // What follows the last tensor that is stored belongs to the hash all the same.
+    // Bytes behind the last stored tensor belong to the hash, too.
     if let Some(last) = commits.last_mut() {
         last.range.end = header.file_length;
     }
     Ok(commits)
 }
 
-/// The tensors that one of the file becomes: itself, or as many as its name stands for.
+/// The stored tensors that one tensor of the file becomes: several where a checkpoint joins layers
+/// that diffusers has apart.
 fn arriving(
     file: &str,
     header: &Header,
@@ -198,23 +200,24 @@ fn arriving(
         .collect())
 }
 
-/// Takes a commit's bytes in order, and gives its records.
+/// Encodes a commit's bytes, which come in order, as its records.
 pub struct CommitEncoder {
     file: String,
-    /// What is still to come; the first one is being encoded.
+    /// The tensors behind the current one.
     waiting: std::vec::IntoIter<ArrivingTensor>,
     current: Option<(ArrivingTensor, TensorEncoder)>,
-    /// Bytes of the current tensor that can't be encoded before all of them are there.
+    /// The current tensor's bytes so far where it is transposed: it is encoded by rows, and the last
+    /// value of its first row comes near the end.
     columns: Vec<u8>,
     position: u64,
     records: Vec<StoredTensor>,
 }
 
 impl CommitEncoder {
-    /// Nothing has arrived yet. `file` is the name in the sentences.
+    /// An encoder that has no bytes yet. `file` is the file's name in error sentences.
     ///
     /// # Errors
-    /// The first tensor can't be stored as it is to be.
+    /// The first tensor can't have the encoding that the plan gives it.
     pub fn new(file: &str, commit: &Commit) -> Result<Self, SafetensorsError> {
         let mut encoder = CommitEncoder {
             file: file.into(),
@@ -228,10 +231,10 @@ impl CommitEncoder {
         Ok(encoder)
     }
 
-    /// Takes the next bytes.
+    /// Takes the commit's next bytes, any number of them.
     ///
     /// # Errors
-    /// A value that can't be stored.
+    /// A value can't be encoded.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), SafetensorsError> {
         while let Some((tensor, encoder)) = &mut self.current {
             let gap = tensor.range.start.saturating_sub(self.position);
@@ -258,7 +261,7 @@ impl CommitEncoder {
         Ok(())
     }
 
-    /// The records, once all bytes have come.
+    /// The records, once [`CommitEncoder::push`] has had all bytes.
     pub fn finish(self) -> Vec<StoredTensor> {
         self.records
     }
@@ -289,7 +292,10 @@ impl CommitEncoder {
     }
 }
 
-/// The values of a matrix that came column by column, row by row.
+/// The values of a matrix in rows, from their bytes in columns.
+///
+/// # Shapes
+/// `shape` is that of the result: rows, columns. Other shapes stay as they are.
 fn transposed(columns: &[u8], shape: &[usize]) -> Vec<u8> {
     let (rows, length) = match *shape {
         [rows, length] if rows * length > 0 => (rows, length),
@@ -316,32 +322,32 @@ fn tensor_error(
     }
 }
 
-/// A SHA-256 that can be put down and taken up.
+/// A SHA-256 whose computation can be stored and resumed.
 #[derive(Clone, Default)]
 pub struct RunningHash(Sha256);
 
-/// The state of a [`RunningHash`].
+/// The state of a [`RunningHash`], 105 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HashState(#[serde(with = "serde_bytes")] Vec<u8>);
 
 impl RunningHash {
-    /// Of no bytes.
+    /// The hash before the first byte.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Goes on from a state; none where it is not one.
+    /// The hash in this state; none where the bytes are not those of a state.
     pub fn resume(state: &HashState) -> Option<Self> {
         let state = SerializedState::<Sha256>::try_from(state.0.as_slice()).ok()?;
         Sha256::deserialize(&state).ok().map(RunningHash)
     }
 
-    /// Takes the next bytes.
+    /// Hashes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// Where it is: equal for equal bytes so far, and for no others.
+    /// The state after the bytes so far: two states are equal only where the bytes are.
     pub fn state(&self) -> HashState {
         HashState(self.0.serialize().to_vec())
     }
@@ -352,31 +358,32 @@ impl RunningHash {
     }
 }
 
-/// How far a file has come, as it is kept between two visits.
+/// The progress of a file's arrival, as the store has it between two visits.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FileProgress {
     /// Bytes of the whole file.
     pub size: u64,
-    /// The validator that the host gave with the first bytes; empty: none.
+    /// The validator (`ETag`) that the host sent with the first bytes; empty where it sent none.
     pub validator: String,
-    /// Bytes that are committed.
+    /// Committed bytes of the file: the offset at which the load goes on.
     pub position: u64,
     /// The hash's state after each commit so far.
     pub states: Vec<HashState>,
-    /// Bytes of the records so far.
+    /// Bytes that the records so far take in the store.
     pub stored: u64,
-    /// The states of a first reading that didn't come out at the published hash: the file is read
-    /// once more. Empty: it is not.
-    pub doubted: Vec<HashState>,
-    /// Whether the second reading has found where the first one differed.
+    /// In a second reading, the states of the first one, which ended in another hash than the
+    /// published one; empty in a first reading. The stored name is that of earlier versions.
+    #[serde(rename = "doubted")]
+    pub first_reading: Vec<HashState>,
+    /// Whether the second reading has found the commit in which the first one was wrong.
     pub is_found: bool,
-    /// Names of records that were damaged after the file was complete; the states prove what is
-    /// loaded in their place.
+    /// Names of records that were damaged after the file was complete; the states prove the bytes
+    /// that are loaded in their place.
     pub damaged: Vec<String>,
 }
 
 impl FileProgress {
-    /// The hash as far as it is.
+    /// The hash of the committed bytes; none where its stored state can't be read.
     pub fn hash(&self) -> Option<RunningHash> {
         match self.states.last() {
             None => Some(RunningHash::new()),
@@ -384,39 +391,40 @@ impl FileProgress {
         }
     }
 
-    /// Whether the commit that has just ended in this state is the one that the first reading got
-    /// otherwise.
-    pub fn differs_first(&self, state: &HashState) -> bool {
+    /// Whether the commit that has just ended in this state is the first one that differs from the
+    /// first reading.
+    pub fn is_first_difference(&self, state: &HashState) -> bool {
         !self.is_found
             && self
-                .doubted
+                .first_reading
                 .get(self.states.len())
-                .is_some_and(|doubted| doubted != state)
+                .is_some_and(|first| first != state)
     }
 
-    /// Whether the commit's records have to be written: in a second reading not before the place that
-    /// differs.
-    pub fn writes(&self, state: &HashState) -> bool {
+    /// Whether the records of the commit that has just ended in this state have to be written. In a
+    /// second reading the commits before the one that differs are in the store already.
+    pub fn needs_writing(&self, state: &HashState) -> bool {
         self.is_found
             || self
-                .doubted
+                .first_reading
                 .get(self.states.len())
-                .is_none_or(|doubted| doubted != state)
+                .is_none_or(|first| first != state)
     }
 
-    /// Begins the second reading.
-    pub fn doubt(self) -> FileProgress {
+    /// The progress of a second reading that has no bytes yet; the states so far become those of the
+    /// first reading.
+    pub fn begin_second_reading(self) -> FileProgress {
         FileProgress {
             size: self.size,
             validator: self.validator,
             stored: self.stored,
-            doubted: self.states,
+            first_reading: self.states,
             ..FileProgress::default()
         }
     }
 
-    /// Whether this is the second reading.
+    /// Whether the file is loaded a second time, to find its wrong bytes.
     pub fn is_second_reading(&self) -> bool {
-        !self.doubted.is_empty()
+        !self.first_reading.is_empty()
     }
 }

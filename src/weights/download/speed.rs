@@ -1,20 +1,20 @@
-//! Bytes per second over the last seconds.
+//! The speed of a load over its last five seconds.
 
 use std::collections::VecDeque;
 
-/// The time over which the speed is taken, in milliseconds.
+/// The time over which the speed is averaged, in milliseconds.
 const WINDOW: f64 = 5_000.0;
 
-/// A moving average of what arrives.
+/// A moving average of the bytes that arrive per second.
 #[derive(Debug, Default)]
 pub struct Speed {
-    /// Times in milliseconds with the bytes that were there then.
+    /// Pairs of a time in milliseconds and the bytes that had arrived by then, the oldest first.
     samples: VecDeque<(f64, u64)>,
 }
 
 impl Speed {
-    /// Bytes per second, with `received` bytes at `now` (in milliseconds). A count that is smaller than
-    /// the last one, as of a file that is begun anew, starts over.
+    /// Adds the sample of `received` bytes at `now` (in milliseconds), and returns the bytes per second.
+    /// A count that is smaller than the last one, as of a file that starts over, begins a new average.
     pub fn at(&mut self, now: f64, received: u64) -> f64 {
         if self
             .samples

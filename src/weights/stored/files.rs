@@ -1,5 +1,5 @@
-//! A pair's files as the engine reads them: from the store, where the loader has put them, or from
-//! memory where they can't be stored.
+//! A pair's files as the engine reads them: from the store, into which the loader has written them, or
+//! from memory where they can't be stored.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -13,19 +13,19 @@ use crate::weights::manifest::{Manifest, ManifestError, ManifestFile};
 /// Why a pair's files can't be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum FilesError {
-    /// A file can't be loaded.
+    /// A file or a manifest can't be fetched.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The stored copy can't be used.
+    /// The store fails, or a stored record is damaged.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The manifest can't be used.
+    /// The manifest is malformed.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// A file has the manifest's bytes and is still not sound.
+    /// A file has the hash of the manifest and is not sound all the same.
     #[error(transparent)]
     Verify(#[from] VerifyError),
-    /// A pair whose files are fetched by the loader alone.
+    /// Files are missing of a pair that only the loader fetches, after the visitor has agreed.
     #[error(
         "“{name}” is not complete in this browser: {} MB of it are missing. Open Models and load it \
          first.",
@@ -46,28 +46,28 @@ pub enum FilesError {
 }
 
 impl FilesError {
-    /// Whether the caller itself asked to stop.
+    /// Whether the caller cancelled the load.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, FilesError::Source(SourceError::Cancelled))
     }
 }
 
-/// Where the files of a pair are that a job needs.
+/// Whether the files are there that a job needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
-    /// All can be read.
+    /// All of them can be read.
     Complete,
-    /// Some are missing, and the loader can store them.
+    /// Files are missing, and the loader can store them.
     Storable,
-    /// Some are missing and can't be stored, so they are to be held in memory.
+    /// Files are missing and can't be stored, so they have to be held in memory.
     Unstorable,
 }
 
 /// The files of pairs, in the browser's store or in memory.
 pub struct Files {
-    /// None where the browser has none, or where it was given up.
+    /// None where the browser has no IndexedDB or denies it.
     store: Option<Store>,
-    /// Whether files that are missing can be stored.
+    /// Whether missing files can be stored.
     can_store: bool,
     memory: BTreeMap<String, FileContent>,
     notice: Option<String>,
@@ -88,7 +88,7 @@ impl Files {
         }
     }
 
-    /// What the visitor should know of the store before anything is loaded.
+    /// A sentence for the visitor where the store was emptied when it was opened.
     pub fn renewal(&self) -> Option<&'static str> {
         self.store.as_ref().and_then(Store::notice)
     }
@@ -98,20 +98,20 @@ impl Files {
         self.notice.as_deref()
     }
 
-    /// Has missing files held in memory from now on: the loader found no room to store them.
+    /// Makes missing files go to memory from now on: the loader found no room to store them.
     pub fn give_up_storing(&mut self) {
         self.can_store = false;
         self.notice = Some(StoreError::Quota.to_string());
     }
 
-    /// Reads a manifest: of a pair that the loader keeps as it was then, of any other from the
-    /// network, or, where that can't be reached, as it was when the pair was loaded.
+    /// Reads a manifest. That of a pinned or an added pair comes from the store, any other from the
+    /// network, or from the store where the network can't be reached.
     ///
     /// # Errors
-    /// The manifest can't be loaded, or it can't be used.
+    /// The manifest can't be fetched, or it is malformed.
     pub async fn manifest(&self, url: &str) -> Result<Manifest, FilesError> {
         let stored = self.record(url).await?;
-        if let Some(record) = stored.as_ref().filter(|it| it.is_kept || it.is_added) {
+        if let Some(record) = stored.as_ref().filter(|it| it.is_pinned || it.is_added) {
             return Ok(Manifest::parse(&record.text)?);
         }
         match (source::fetch_text(url).await, stored) {
@@ -130,12 +130,12 @@ impl Files {
         }
     }
 
-    /// Whether all files of the manifest can be read. A pair that the store doesn't know by this
-    /// manifest is one for the loader, even where all its files are there: without its record it
-    /// could not be drawn with offline, and its files would be taken for an older version's.
+    /// Whether all files of the manifest can be read. A pair without a record of this manifest counts
+    /// as [`Presence::Storable`] even where all its files are there: without the record the pair
+    /// couldn't be drawn with offline, and its files would be deleted as an older version's.
     ///
     /// # Errors
-    /// The store fails, or files are missing that are loaded on the visitor's word alone.
+    /// The store fails, or files are missing that the loader fetches only after the visitor has agreed.
     pub async fn presence(&self, manifest: &Manifest, url: &str) -> Result<Presence, FilesError> {
         let missing = self.missing(manifest).await?;
         if !missing.is_empty() && !manifest.is_self_contained() {
@@ -177,12 +177,12 @@ impl Files {
         Ok(missing)
     }
 
-    /// Loads and checks every file that is missing, one after the other, and holds it in memory.
-    /// `on_progress` gets the bytes so far and the bytes in all of the missing files; when it breaks,
-    /// loading ends and what is complete stays.
+    /// Loads and checks the missing files one after the other, and holds them in memory. `on_progress`
+    /// gets the bytes so far and the bytes of all missing files; when it breaks, the load ends and
+    /// complete files stay.
     ///
     /// # Errors
-    /// A file can't be loaded or is not sound.
+    /// A file can't be fetched, or it is not sound.
     pub async fn hold(
         &mut self,
         manifest: &Manifest,
@@ -201,15 +201,15 @@ impl Files {
                 .insert(file.id.clone(), verify::split(file, bytes)?);
             done += file.size;
         }
-        // For the pair in use alone: memory is scarcer than the store.
+        // Only the pair in use stays: memory is scarcer than the store.
         let named = manifest.files();
         self.memory
             .retain(|id, _| named.iter().any(|file| file.id == *id));
         Ok(())
     }
 
-    /// Notes that a pair is drawn with now; the list of models shows when. A browser that doesn't
-    /// store it loses that alone.
+    /// Stores the present as the time when a pair was last drawn with, which the list of models shows.
+    /// A failure to do so loses nothing else, so none is reported.
     pub async fn note_use(&self, url: &str) {
         if let Some(store) = &self.store
             && let Ok(Some(record)) = store.pair(url).await
@@ -219,12 +219,12 @@ impl Files {
                 last_used,
                 ..record
             };
-            // What can't be written shows where it matters.
+            // A store that takes no more is reported where a load writes to it.
             let _ = store.put_pair(url, &record).await;
         }
     }
 
-    /// Bytes of a file's records; none of a file that is not there.
+    /// Bytes that a file takes in the store or in memory; 0 for a file that is not complete.
     ///
     /// # Errors
     /// The store fails.
@@ -239,7 +239,7 @@ impl Files {
         })
     }
 
-    /// The names of a file's tensors.
+    /// The names of a file's tensors, in its order; empty for a file without tensors.
     ///
     /// # Errors
     /// The file is not there, or the store fails.
@@ -257,7 +257,7 @@ impl Files {
         }
     }
 
-    /// A tensor of a file.
+    /// A tensor of a file, in the encoding in which it is stored.
     ///
     /// # Errors
     /// The tensor is not there, or the store fails.
@@ -291,8 +291,8 @@ impl Files {
         }
     }
 
-    /// Takes a file whose records are damaged out of the complete ones: the next load brings what is
-    /// damaged, where the file's proof allows that, or else all of it.
+    /// Makes a file with a damaged record count as incomplete. The next load fetches that record alone
+    /// where the hash's states can prove it, or else the whole file.
     async fn discard_damaged<T>(
         &self,
         id: &str,

@@ -1,4 +1,4 @@
-//! What has arrived, in this browser's IndexedDB.
+//! Weights and manifests in this browser's IndexedDB, and in memory where nothing can be stored.
 
 pub mod files;
 pub mod store;

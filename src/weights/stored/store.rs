@@ -1,12 +1,12 @@
-//! Weights and manifests in IndexedDB. Beside it only `history::store` knows that, in a database of
-//! its own, so that either can change its form without the other.
+//! Weights and manifests in IndexedDB. `history::store` has a database of its own, so that the records
+//! of either can change their form without those of the other.
 //!
-//! Files are known by their [`ManifestFile::id`](crate::weights::manifest::ManifestFile::id). Each tensor is a record of
-//! its own, so that no value is larger than a tensor, with a checksum that is looked at whenever it
-//! is read. A file's completion record is written last, in its own transaction, and without it the
-//! file counts as absent; until then [`FileProgress`] says how far it has come.
+//! Files are known by their [`ManifestFile::id`](crate::weights::manifest::ManifestFile::id). Each
+//! tensor is one record, so that no value is larger than a tensor, and has a checksum that every read
+//! compares. A file's completion record is written last, in its own transaction; a file without one
+//! counts as absent, and its [`FileProgress`] says how much of it has arrived.
 //!
-//! But for those that read one record, the futures here must not be dropped before they are done:
+//! The futures here must not be dropped before they are done, except those that read one record:
 //! IndexedDB would call back into what is no longer there.
 
 use std::collections::BTreeSet;
@@ -28,8 +28,8 @@ use crate::weights::manifest::Manifest;
 use crate::weights::manifest::verify::FileContent;
 
 const DATABASE: &str = "firststep";
-/// Raised when the records change their form: an older database is emptied, and its files are loaded
-/// again.
+/// Raised when records change their form: a database of an older version is emptied, and its files are
+/// loaded again.
 const VERSION: u32 = 2;
 
 /// `"<id>/<tensor name>"` → [`TensorRecord`], or `"<id>/"` → [`BlobRecord`]: the file itself where it
@@ -47,10 +47,10 @@ const STORES: [&str; 4] = [TENSORS, FILES, PROGRESS, PAIRS];
 /// Bytes of tensors that are written in one transaction: browsers hold all of it in memory.
 const TRANSACTION_LENGTH: usize = 32 * 1024 * 1024;
 
-/// Why the store can't do what it was asked to.
+/// Why the store can't be opened, read or written.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum StoreError {
-    /// No IndexedDB, or the browser denies it.
+    /// The browser has no IndexedDB, or denies it.
     #[error(
         "This browser doesn't let the page store models ({reason}), as private windows do: they \
          stay in memory and will be downloaded again at the next visit."
@@ -72,7 +72,7 @@ pub enum StoreError {
          downloaded again at the next visit. Free some space on the disk, or allow this page more."
     )]
     Quota,
-    /// A record is missing or not what was written.
+    /// A record is missing, or its checksum is wrong.
     #[error(
         "The stored copy of the models is damaged (record {key}). It has been discarded: press \
          Generate again to download it anew."
@@ -81,10 +81,10 @@ pub enum StoreError {
         /// The record's key.
         key: String,
     },
-    /// Anything else.
+    /// IndexedDB failed for another reason.
     #[error("The browser's store failed while {action}: {reason}. Reload the page and try again.")]
     Failed {
-        /// What was being done.
+        /// The action as a participle, such as "reading".
         action: &'static str,
         /// The browser's own words.
         reason: String,
@@ -95,7 +95,7 @@ pub enum StoreError {
 struct TensorRecord {
     encoding: Encoding,
     shape: Vec<usize>,
-    /// A Uint8Array.
+    /// A `Uint8Array` in the record, not an array of numbers.
     #[serde(with = "serde_bytes")]
     bytes: Vec<u8>,
     checksum: String,
@@ -108,41 +108,43 @@ struct BlobRecord {
     checksum: String,
 }
 
-/// Says that all of a file is there.
+/// The completion record of a file: all of its other records are there.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct FileRecord {
-    /// Names of its tensors; none for a blob.
+    /// Names of its tensors in the file's order; none for a file without tensors.
     pub tensors: Option<Vec<String>>,
-    /// Bytes of its records.
+    /// Bytes that its tensors, or its own bytes, take in the store.
     pub stored: u64,
-    /// What [`FileProgress`] had at the end; none for a file that is loaded as a whole.
+    /// The file's last progress, whose states prove its commits; none for a file that is loaded as a
+    /// whole.
     pub progress: Option<FileProgress>,
 }
 
 /// A pair that this browser knows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PairRecord {
-    /// The manifest's text, resolved where [`PairRecord::is_kept`].
+    /// The manifest's JSON, with all sizes and hashes where [`PairRecord::is_pinned`].
     pub text: String,
-    /// Whether the loader brought the pair: the text is then as it was when it did, and the manifest is
-    /// not asked for anew.
-    pub is_kept: bool,
-    /// Whether the visitor gave the pair.
+    /// Whether the manifest stays as it was when the pair was loaded, instead of being fetched again.
+    /// The stored name is that of earlier versions.
+    #[serde(rename = "is_kept")]
+    pub is_pinned: bool,
+    /// Whether the visitor added the pair.
     pub is_added: bool,
-    /// Whether the visitor accepted its licences.
+    /// Whether the visitor accepted the pair's licences.
     pub is_accepted: bool,
-    /// When it was last drawn with or loaded, in milliseconds since 1970.
+    /// The last time that the pair was drawn with or loaded, in milliseconds since 1970.
     pub last_used: f64,
 }
 
-/// The page's database.
+/// The database of weights and manifests.
 pub struct Store {
     database: Rc<Database>,
     was_emptied: bool,
 }
 
 impl Store {
-    /// Opens the database, and makes it where it is not there yet.
+    /// Opens the database, and creates it where there is none.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Blocked`].
@@ -159,7 +161,7 @@ impl Store {
         }
     }
 
-    /// What the visitor should know of the store, as a sentence.
+    /// A sentence for the visitor where an older version's records were deleted.
     pub fn notice(&self) -> Option<&'static str> {
         self.was_emptied.then_some(
             "This version of the page keeps models in another form than the last one: what was \
@@ -167,7 +169,7 @@ impl Store {
         )
     }
 
-    /// Whether all of a file is there.
+    /// Whether the file has a completion record.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -175,7 +177,7 @@ impl Store {
         Ok(self.file(id).await?.is_some())
     }
 
-    /// A complete file's record.
+    /// A file's completion record; none where the file is not complete.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -183,7 +185,7 @@ impl Store {
         self.get(FILES, id).await
     }
 
-    /// How far a file has come that is not complete.
+    /// The progress of a file that has begun to arrive; none of a complete one.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -191,8 +193,8 @@ impl Store {
         self.get(PROGRESS, id).await
     }
 
-    /// Writes records of a file and how far it has come with them, both or neither. `header` is kept
-    /// beside the records.
+    /// Writes records of a file and its progress with them in one transaction. `header`, where there is
+    /// one, becomes a record of its own.
     ///
     /// # Errors
     /// [`StoreError::Quota`] or [`StoreError::Failed`].
@@ -224,7 +226,7 @@ impl Store {
         .await
     }
 
-    /// Says that all of a file is there: the last thing that is written of it.
+    /// Writes a file's completion record, the last of its records, and deletes its progress.
     ///
     /// # Errors
     /// [`StoreError::Quota`] or [`StoreError::Failed`].
@@ -238,7 +240,8 @@ impl Store {
         .await
     }
 
-    /// Takes a completed file back, to load what is damaged of it again. Its progress says what.
+    /// Deletes a file's completion record, so that its damaged records
+    /// ([`FileProgress::damaged`]) are loaded again.
     ///
     /// # Errors
     /// [`StoreError::Quota`] or [`StoreError::Failed`].
@@ -254,7 +257,7 @@ impl Store {
         .await
     }
 
-    /// Writes a file that has come as a whole, over what there may be of it, and then its completion
+    /// Writes a file that arrived as a whole over the records that it may have, and then its completion
     /// record.
     ///
     /// # Errors
@@ -291,7 +294,8 @@ impl Store {
         self.complete(id, &record).await
     }
 
-    /// The names of a complete file's tensors, in the order of the file; none for a blob.
+    /// The names of a complete file's tensors, in the order of the file; empty for a file without
+    /// tensors.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] where the file is not complete, or [`StoreError::Failed`].
@@ -327,7 +331,7 @@ impl Store {
         Ok(record.bytes)
     }
 
-    /// Deletes a file, its completion record first.
+    /// Deletes all records of a file, the completion record first.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -353,7 +357,7 @@ impl Store {
         .await
     }
 
-    /// Keeps a pair, for visits without a network too.
+    /// Writes a pair's record, which later visits can read without a network.
     ///
     /// # Errors
     /// [`StoreError::Quota`] or [`StoreError::Failed`].
@@ -361,7 +365,7 @@ impl Store {
         self.put(PAIRS, &[(url.into(), to_js(pair)?)]).await
     }
 
-    /// The pair of a manifest's address.
+    /// A pair's record by its manifest's absolute URL.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] or [`StoreError::Failed`].
@@ -369,7 +373,7 @@ impl Store {
         self.get(PAIRS, url).await
     }
 
-    /// Every pair with its manifest's address. Records that can't be read are left out.
+    /// Every pair's record with its manifest's URL, but for records that can't be read.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -377,7 +381,7 @@ impl Store {
         self.all(PAIRS).await
     }
 
-    /// Every complete file with its id.
+    /// The completion records of all files, by id.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -385,7 +389,7 @@ impl Store {
         self.all(FILES).await
     }
 
-    /// Every file that has begun and is not complete, with its id.
+    /// The progress of all files that have begun to arrive and are not complete, by id.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -393,7 +397,7 @@ impl Store {
         self.all(PROGRESS).await
     }
 
-    /// Forgets a pair; its files stay until [`Store::remove_unnamed_files`].
+    /// Deletes a pair's record; its files stay until [`Store::remove_unnamed_files`].
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -405,14 +409,15 @@ impl Store {
         .await
     }
 
-    /// Deletes every file that no kept manifest names: what an earlier version of a pair left.
+    /// Deletes every file that no stored manifest names, such as those of deleted pairs or of an
+    /// earlier version of a manifest.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     pub async fn remove_unnamed_files(&self) -> Result<(), StoreError> {
         let mut named = BTreeSet::new();
         for (_, pair) in self.pairs().await? {
-            // A manifest of a later format may name files that can't be known here.
+            // A manifest of a later format may name files that this version can't know.
             let Ok(manifest) = Manifest::parse(&pair.text) else {
                 return Ok(());
             };
@@ -432,7 +437,7 @@ impl Store {
                 .database
                 .transaction(&[store], TransactionMode::ReadOnly)?;
             let store = transaction.object_store(store)?;
-            // Both are asked for before either is awaited: a transaction ends when nothing is.
+            // Both requests are made before either is awaited: a transaction without a request ends.
             let (keys, values) = (store.get_all_keys(None, None)?, store.get_all(None, None)?);
             Ok((keys.await?, values.await?))
         };
@@ -457,7 +462,7 @@ impl Store {
     ) -> Result<Option<T>, StoreError> {
         let (database, store, name) = (self.database.clone(), store.to_owned(), key.to_owned());
         let (sender, read) = oneshot::channel();
-        // In a task of its own, which outlives a reader that goes away: several may read ahead.
+        // A task of its own outlives a reader that is dropped: several may read ahead.
         spawn_local(async move {
             let read = async {
                 database
@@ -501,7 +506,7 @@ impl Store {
         .await
     }
 
-    /// Runs a transaction to its end; it holds or fails as a whole.
+    /// Runs a transaction to its end; all of its requests take effect, or none.
     async fn write(
         &self,
         stores: &[&str],
@@ -525,8 +530,8 @@ fn tensor_key(id: &str, name: &str) -> String {
     format!("{id}/{name}")
 }
 
-/// Guards against what a disk or a browser does to a record, not against anybody's intent: whoever
-/// can write to the store can write to the page.
+/// A checksum against damage by a disk or a browser. It needs no protection against intent: whoever can
+/// write to the store can write to the page.
 fn checksum(bytes: &[u8]) -> String {
     format!("{:016x}", XxHash3_64::oneshot(bytes))
 }

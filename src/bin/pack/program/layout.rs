@@ -11,18 +11,18 @@ use serde_json::Value;
 
 use super::files::{read_json, unreadable};
 
-/// Of which file the layout is printed.
+/// The kind of file whose layout is printed.
 pub enum Kind {
-    /// The component's own.
+    /// The component's own file, with diffusers' names.
     Component,
     /// A LoRA of that rank on the component.
     Lora(usize),
-    /// A single-file checkpoint, as far as it holds the component.
+    /// The component's part of a single-file checkpoint.
     Checkpoint,
 }
 
-/// The layout of the model with the config in a file, or of the standard input for `-`, as JSON with
-/// a line for each tensor.
+/// The layout of the model whose config is in this file (`-`: the standard input), as JSON with a line
+/// for each tensor.
 pub fn run(config: &str, kind: &Kind) -> Result<String, String> {
     let config = read_config(config)?;
     let layout = layout_of(&config).map_err(|error| error.to_string())?;

@@ -16,15 +16,15 @@ const USAGE: &str = "Usage: pack <models> <output> --pair <pair.json> [--pair <r
     text_encoder_2, vae, tokenizer, tokenizer_2, scheduler and scheduler_distilled. A relative \
     with \"distilled\": \"lightning\" takes unet_lightning and scheduler_lightning instead.";
 
-/// What the program is asked to do.
+/// The command that the arguments name.
 enum Command {
-    /// To pack pairs.
+    /// Packs pairs.
     Pairs(Arguments),
-    /// To print the layout of the model with that config.
+    /// Prints the layout of the model with this config.
     Layout(String, Kind),
 }
 
-/// Does what the arguments ask for; an error is a sentence.
+/// Carries out the command of the arguments; an error is a sentence.
 pub fn run(arguments: impl Iterator<Item = String>) -> Result<(), String> {
     match parse(arguments)? {
         Command::Pairs(arguments) => pairs::run(arguments),

@@ -1,4 +1,4 @@
-//! The tensors of a model's folder, read one by one.
+//! Reads the tensors of a model's folder one by one.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -15,14 +15,14 @@ use super::files::unreadable;
 
 /// A tensor of a model.
 pub enum Source {
-    /// It lies in a safetensors file.
+    /// A tensor in a safetensors file.
     File { path: PathBuf, entry: TensorEntry },
-    /// It is in memory.
+    /// A tensor in memory.
     Tensor(StoredTensor),
 }
 
 impl Source {
-    /// Its name in the model.
+    /// The tensor's name in the model.
     pub fn name(&self) -> &str {
         match self {
             Source::File { entry, .. } => &entry.name,
@@ -30,7 +30,7 @@ impl Source {
         }
     }
 
-    /// Its shape.
+    /// The tensor's shape, as its file has it.
     pub fn shape(&self) -> &[usize] {
         match self {
             Source::File { entry, .. } => &entry.shape,
@@ -38,7 +38,7 @@ impl Source {
         }
     }
 
-    /// How its values are encoded.
+    /// The encoding of the tensor's values.
     pub fn encoding(&self) -> Encoding {
         match self {
             Source::File { entry, .. } => entry.encoding,
@@ -46,7 +46,7 @@ impl Source {
         }
     }
 
-    /// Its values.
+    /// Reads the tensor's values.
     pub fn read(&self) -> Result<StoredTensor, String> {
         let (path, entry) = match self {
             Source::File { path, entry } => (path, entry),
@@ -77,7 +77,7 @@ pub fn open_file(path: &Path) -> Result<(BTreeMap<String, String>, Vec<Source>),
         let mut file = File::open(path)?;
         let mut bytes = Vec::new();
         file.by_ref().take(8).read_to_end(&mut bytes)?;
-        // A header over the limit is refused by what was read before it.
+        // A header over the limit isn't read: `Header::parse` refuses its length.
         if let Ok(length) = <[u8; 8]>::try_from(bytes.as_slice())
             && u64::from_le_bytes(length) <= MAXIMUM_HEADER_LENGTH
         {
@@ -102,7 +102,7 @@ pub fn open_file(path: &Path) -> Result<(BTreeMap<String, String>, Vec<Source>),
     Ok((header.metadata, tensors))
 }
 
-/// The tensors of a LoRA file, with the alpha that may stand in its header alone.
+/// The tensors of a LoRA file, with the alpha that only its header may have.
 pub fn read_adapter(path: &Path) -> Result<Vec<StoredTensor>, String> {
     let (metadata, tensors) = open_file(path)?;
     let mut tensors = tensors
@@ -115,7 +115,7 @@ pub fn read_adapter(path: &Path) -> Result<Vec<StoredTensor>, String> {
 }
 
 /// The safetensors files of a model's folder: diffusers' single file or its shards, in the model's own
-/// precision or else in `fp16`, or else the only safetensors file that is there.
+/// precision or else in `fp16`, or else the folder's only safetensors file.
 pub fn weight_paths(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let entries = fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
     let mut names: Vec<String> = entries

@@ -1,4 +1,4 @@
-//! Packing pairs: the weights of each component, and the manifests.
+//! Packs pairs: writes the weights of each component, and the manifests.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ const BASE: &str = "unet";
 /// diffusers' name for a LoRA file.
 const ADAPTER_FILE: &str = "pytorch_lora_weights.safetensors";
 
-/// What is packed, and where to.
+/// The arguments of `pack` for packing pairs.
 pub struct Arguments {
     /// The folder with the models' folders.
     pub models: PathBuf,
@@ -32,7 +32,7 @@ pub struct Arguments {
     pub output: PathBuf,
     /// The descriptions of the pairs, at least one.
     pub pairs: Vec<PathBuf>,
-    /// What all of them were trained to draw.
+    /// The words that all of the pairs were trained on; none without `--vocabulary`.
     pub vocabulary: Option<PathBuf>,
 }
 
@@ -59,7 +59,7 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         let text = serde_json::to_string_pretty(&manifest)
             .map_err(|error| format!("The manifest can't be written: {error}."))?
             + "\n";
-        // What the page will check at every visit is checked once here.
+        // The page makes the same checks at every visit.
         Manifest::parse(&text).map_err(|error| error.to_string())?;
         let name = description.manifest_name();
         write(&packer.arguments.output.join(&name), text.as_bytes())?;
@@ -75,7 +75,7 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
     Ok(())
 }
 
-/// The pairs as each manifest offers them; a single one is no choice.
+/// The pairs as each manifest offers them; empty for a single pair, which is no choice.
 fn family(descriptions: &[PairDescription]) -> Result<Vec<FamilyMember>, String> {
     let mut family: Vec<FamilyMember> = Vec::new();
     for description in descriptions {
@@ -97,11 +97,11 @@ fn family(descriptions: &[PairDescription]) -> Result<Vec<FamilyMember>, String>
 
 struct Packer {
     arguments: Arguments,
-    /// Of every pair.
+    /// The words for every pair's manifest.
     vocabulary: Option<Vocabulary>,
-    /// The first pair's.
+    /// The encodings of the first pair, which hold for shared models.
     shared_encodings: BTreeMap<String, Vec<EncodingRule>>,
-    /// By folder.
+    /// The packed models by their folders.
     models: BTreeMap<String, PackedModel>,
     written: Vec<ManifestFile>,
 }
@@ -182,7 +182,7 @@ impl Packer {
         }
         let path = self.folder(folder);
         let mut config = read_json(&path.join("config.json"))?;
-        // diffusers notes where the model was loaded from: a folder of whoever packs it.
+        // diffusers writes into a config where the model was loaded from: a folder of whoever packs it.
         if let Some(config) = config.as_object_mut() {
             config.remove("_name_or_path");
         }
@@ -228,14 +228,14 @@ impl Packer {
         mut tensors: Vec<Source>,
         rules: &[EncodingRule],
     ) -> Result<Vec<ManifestFile>, String> {
-        // The pack is the same however the source was split into files.
+        // Sorted, so that the pack doesn't depend on how the source was split into files.
         tensors.sort_by(|a, b| a.name().cmp(b.name()));
         let lengths: Vec<usize> = tensors
             .iter()
             .map(|tensor| {
                 let from = tensor.encoding();
                 let (to, _) = target_encoding(rules, tensor.name(), tensor.shape(), from);
-                // One whose length can't be told is refused when it is encoded.
+                // A tensor whose length overflows is refused when it is encoded.
                 to.byte_length(tensor.shape()).unwrap_or(0)
             })
             .collect();
@@ -264,7 +264,7 @@ impl Packer {
         Ok(files)
     }
 
-    /// Puts an adapter on tensors of the base's names and shapes, as the page will on the base.
+    /// Checks that the adapter fits tensors of the base's names and shapes, as it has to on the page.
     fn check_adapter(&self, tensors: &[StoredTensor]) -> Result<(), AdapterError> {
         let base = self.models.get(BASE);
         let shapes = || base.iter().flat_map(|base| &base.shapes);
@@ -295,7 +295,7 @@ impl Packer {
         })
     }
 
-    /// Writes a file; one that is there already, from the other tokenizer, is named again.
+    /// Writes a file, unless it is there already from the other tokenizer; returns its entry.
     fn store(&mut self, file: PackedFile) -> Result<ManifestFile, String> {
         let same = |written: &&ManifestFile| written.sha256 == file.entry.sha256;
         if let Some(written) = self.written.iter().find(same) {

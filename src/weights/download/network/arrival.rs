@@ -1,10 +1,11 @@
-//! A file's way from its host into the store: parts from the [`transfer`](crate::weights::download::network::transfer), hashed in
-//! order, encoded and committed as the [`arrival`](crate::weights::download::plan) says.
+//! The arrival of a file in the store: its parts come from a
+//! [`transfer`](crate::weights::download::network::transfer), are hashed in order, encoded, and
+//! committed by the [`plan`](crate::weights::download::plan).
 
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::ordered_bytes::Bytes;
+use super::ordered_bytes::OrderedBytes;
 use super::source::SourceError;
 use super::transfer::{Control, Report, Transfer, TransferError};
 use super::writing::Writing;
@@ -17,33 +18,33 @@ use crate::weights::manifest::ManifestFile;
 use crate::weights::manifest::verify::{self, FileVerifier, VerifyError};
 use crate::weights::stored::store::{FileRecord, Store, StoreError};
 
-/// How often a file is begun anew before it is given up.
+/// The number of starts after which a file is given up.
 const STARTS: u32 = 4;
-/// The longest file that is taken as a whole: a tokenizer's, or a gzipped part of a pack.
+/// Bytes of the longest file that is held in memory whole: a tokenizer's, or a gzipped file of a pack.
 const LONGEST_WHOLE: u64 = 64 * 1024 * 1024;
 
-/// Why a file can't be brought.
+/// Why a file can't be loaded into the store.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum ArriveError {
-    /// The visitor asked to stop.
+pub enum ArrivalError {
+    /// The visitor paused the load.
     #[error("Loading was paused.")]
     Paused,
-    /// Its host won't give it.
+    /// The host doesn't send the file.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// It can't be stored.
+    /// The store can't take the file.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It is not a sound safetensors file.
+    /// The file is not a sound safetensors file.
     #[error(transparent)]
     Safetensors(#[from] SafetensorsError),
-    /// It is not what its host or the manifest says.
+    /// The file's length or hash is not what its host or the manifest says.
     #[error(transparent)]
     Verify(#[from] VerifyError),
-    /// It was begun anew again and again.
+    /// The file had to be started over too often. Holds the last reason, a sentence.
     #[error("{0} That has happened {STARTS} times now: try again later.")]
     Unsteady(String),
-    /// A file that would have to be held in memory whole.
+    /// The file would have to be held in memory whole and is too long for that.
     #[error(
         "The file {file} is packed and longer than {} MiB, which is too much to unpack in one piece. \
          Pack it in smaller parts.",
@@ -55,25 +56,25 @@ pub enum ArriveError {
     },
 }
 
-/// Who is told how a file arrives.
+/// Receives the progress of a file's arrival.
 pub trait ArrivalObserver {
-    /// `received` bytes of the file have come.
+    /// `received` bytes of the file are here.
     fn progress(&self, received: u64);
-    /// What the network does.
+    /// The state of the file's transfer.
     fn report(&self, report: Report);
-    /// The file is read once more.
-    fn searches(&self);
-    /// A mishap that the arrival has recovered from: a sentence.
+    /// The file's hash was wrong, so the file is loaded once more to find the wrong bytes.
+    fn second_reading_begins(&self);
+    /// A sentence about a mishap that the arrival has recovered from.
     fn notice(&self, message: String);
 }
 
-/// A file to bring.
+/// A file to load into the store.
 pub struct Arrival {
-    /// The file; its size is known.
+    /// The file; its size has to be known.
     pub file: ManifestFile,
-    /// Where it is.
+    /// Its absolute URL.
     pub address: String,
-    /// How its tensors are stored; empty: as they are.
+    /// The rules for the encodings in the store; empty: tensors stay in the file's own encodings.
     pub rules: Vec<EncodingRule>,
 }
 
@@ -86,32 +87,32 @@ impl Arrival {
         Lengths::of(self.file.size)
     }
 
-    /// The bytes of a range of the file, by parts.
-    fn parts(&self, transfer: &Rc<Transfer>, range: Range<u64>) -> Bytes {
-        Bytes::parts(transfer, range, self.lengths().part)
+    /// The bytes of a range of the file, requested in parts.
+    fn parts(&self, transfer: &Rc<Transfer>, range: Range<u64>) -> OrderedBytes {
+        OrderedBytes::parts(transfer, range, self.lengths().part)
     }
 
-    /// Brings the file, or what is missing of it, unless it is there. The future must be awaited to
-    /// its end.
+    /// Loads what the store lacks of the file. The future must be awaited to its end: IndexedDB would
+    /// call back into what is no longer there.
     ///
     /// # Errors
-    /// Everything that [`ArriveError`] lists. What is committed stays.
+    /// Everything that [`ArrivalError`] lists. Committed bytes stay in the store.
     pub async fn run<O: ArrivalObserver + 'static>(
         &self,
         store: &Rc<Store>,
         control: &Rc<Control>,
         observer: &Rc<O>,
-    ) -> Result<(), ArriveError> {
+    ) -> Result<(), ArrivalError> {
         let id = &self.file.id;
         if store.is_complete(id).await? {
             return Ok(());
         }
         let mut progress = store.progress(id).await?.unwrap_or_default();
         if progress.size != self.file.size {
-            progress = self.beginning();
+            progress = self.no_progress();
         }
         let mut starts = 0;
-        // A host that sends the whole file for a part twice doesn't know parts.
+        // A host that twice sends the whole file for a part doesn't support parts.
         let mut wholes = 0;
         loop {
             let transfer = self.transfer(&progress, control, observer);
@@ -129,15 +130,15 @@ impl Arrival {
             };
             starts += 1;
             if starts >= STARTS {
-                return Err(ArriveError::Unsteady(reason));
+                return Err(ArrivalError::Unsteady(reason));
             }
             observer.notice(reason);
             store.remove_file(id).await?;
-            progress = self.beginning();
+            progress = self.no_progress();
         }
     }
 
-    fn beginning(&self) -> FileProgress {
+    fn no_progress(&self) -> FileProgress {
         FileProgress {
             size: self.file.size,
             ..FileProgress::default()
@@ -173,7 +174,7 @@ impl Arrival {
         observer: &Rc<O>,
     ) -> Result<(), Interruption> {
         if self.file.compression.is_some() || !self.file.holds_tensors() {
-            return self.take_whole(store, transfer, observer).await;
+            return self.load_whole(store, transfer, observer).await;
         }
         if !progress.damaged.is_empty() {
             return self.repair(store, progress, transfer, observer).await;
@@ -189,15 +190,15 @@ impl Arrival {
             if progress.is_second_reading() {
                 store.remove_file(&self.file.id).await?;
                 let path = self.name().to_owned();
-                return Err(ArriveError::from(VerifyError::Hash { path }).into());
+                return Err(ArrivalError::from(VerifyError::Hash { path }).into());
             }
-            observer.searches();
+            observer.second_reading_begins();
             observer.notice(format!(
                 "{} arrived with other bytes than its published SHA-256 says, so it is read once \
                  more to find where; only what differs is stored anew.",
                 self.name()
             ));
-            *progress = std::mem::take(progress).doubt();
+            *progress = std::mem::take(progress).begin_second_reading();
             store.commit(&self.file.id, None, &[], progress).await?;
         }
     }
@@ -213,7 +214,7 @@ impl Arrival {
             tensors: Some(tensors.map(|tensor| tensor.name.clone()).collect()),
             stored: progress.stored,
             progress: Some(FileProgress {
-                doubted: Vec::new(),
+                first_reading: Vec::new(),
                 is_found: false,
                 damaged: Vec::new(),
                 ..progress.clone()
@@ -222,8 +223,8 @@ impl Arrival {
         store.complete(&self.file.id, &record).await
     }
 
-    /// A file without tensors, or a packed one.
-    async fn take_whole<O: ArrivalObserver + 'static>(
+    /// Loads a file without tensors, or a compressed one, as a whole.
+    async fn load_whole<O: ArrivalObserver + 'static>(
         &self,
         store: &Store,
         transfer: &Rc<Transfer>,
@@ -231,7 +232,7 @@ impl Arrival {
     ) -> Result<(), Interruption> {
         if self.file.size > LONGEST_WHOLE {
             let file = self.name().to_owned();
-            return Err(ArriveError::TooLong { file }.into());
+            return Err(ArrivalError::TooLong { file }.into());
         }
         let mut has_failed = false;
         loop {
@@ -239,7 +240,7 @@ impl Arrival {
             let mut bytes = Vec::new();
             let mut parts = self.parts(transfer, 0..self.file.size);
             while let Some(part) = parts.next(0, self.file.size).await? {
-                verifier.update(&part).map_err(ArriveError::from)?;
+                verifier.update(&part).map_err(ArrivalError::from)?;
                 bytes.extend_from_slice(&part);
                 observer.progress(bytes.len() as u64);
             }
@@ -250,10 +251,10 @@ impl Arrival {
             };
             match verified {
                 Ok(()) => {
-                    let content = verify::split(&self.file, bytes).map_err(ArriveError::from)?;
+                    let content = verify::split(&self.file, bytes).map_err(ArrivalError::from)?;
                     return Ok(store.put_file(&self.file.id, &content).await?);
                 }
-                Err(error) if has_failed => return Err(ArriveError::from(error).into()),
+                Err(error) if has_failed => return Err(ArrivalError::from(error).into()),
                 Err(_) => {
                     has_failed = true;
                     observer.notice(format!(
@@ -266,7 +267,7 @@ impl Arrival {
         }
     }
 
-    /// Brings what is missing of a safetensors file; its commits.
+    /// Loads and commits what is missing of a safetensors file; returns all of its commits.
     async fn stream<O: ArrivalObserver + 'static>(
         &self,
         store: &Rc<Store>,
@@ -276,26 +277,27 @@ impl Arrival {
         observer: &Rc<O>,
     ) -> Result<Vec<Commit>, Interruption> {
         let mut bytes = if in_one_body {
-            Bytes::Whole(Box::new(transfer.clone().whole().await?))
+            OrderedBytes::Whole(Box::new(transfer.clone().whole().await?))
         } else {
             self.parts(transfer, progress.position..self.file.size)
         };
         let mut carry = Vec::new();
         let header_bytes = if progress.position > 0 {
             let header = store.read_blob(&self.file.id).await;
-            header.map_err(|_| self.lost())?
+            header.map_err(|_| self.cannot_resume())?
         } else {
             carry = self.beginning_of_file(&mut bytes).await?;
             let end = self.header_end(&carry)?;
             carry[..end.min(carry.len())].to_vec()
         };
         let commits = self.commits(&header_bytes)?;
-        let mut hash = progress.hash().ok_or_else(|| self.lost())?;
+        let mut hash = progress.hash().ok_or_else(|| self.cannot_resume())?;
         let mut writing: Option<Writing> = None;
         for commit in &commits[progress.states.len().min(commits.len())..] {
-            let mut encoder = CommitEncoder::new(self.name(), commit).map_err(ArriveError::from)?;
+            let mut encoder =
+                CommitEncoder::new(self.name(), commit).map_err(ArrivalError::from)?;
             let mut left = commit.length();
-            // The header is as it has come, and goes into the store with its own commit.
+            // The first commit has no tensors: the header itself is what it stores.
             let header = commit.tensors.is_empty().then_some(&header_bytes);
             while left > 0 {
                 if carry.is_empty() {
@@ -305,15 +307,15 @@ impl Arrival {
                 }
                 let taken = left.min(carry.len() as u64) as usize;
                 hash.update(&carry[..taken]);
-                encoder.push(&carry[..taken]).map_err(ArriveError::from)?;
+                encoder.push(&carry[..taken]).map_err(ArrivalError::from)?;
                 carry.drain(..taken);
                 left -= taken as u64;
                 let received = commit.range.end - left + carry.len() as u64 + transfer.arrived();
                 observer.progress(received.min(self.file.size));
             }
             let state = hash.state();
-            let writes = progress.writes(&state);
-            if progress.differs_first(&state) {
+            let writes = progress.needs_writing(&state);
+            if progress.is_first_difference(&state) {
                 progress.is_found = true;
                 observer.notice(format!(
                     "The wrong bytes of {} were found: they lie between {} and {}. They have been \
@@ -347,11 +349,11 @@ impl Arrival {
         Ok(commits)
     }
 
-    /// More bytes of a commit. `position` is where the commit before it ends, which may still be
+    /// More bytes of a commit. `position` is the end of the commit before it, which may still be
     /// being written.
     async fn next_bytes(
         &self,
-        bytes: &mut Bytes,
+        bytes: &mut OrderedBytes,
         commit: &Commit,
         position: u64,
         writing: &mut Option<Writing>,
@@ -370,7 +372,7 @@ impl Arrival {
                     writing.wait().await?;
                 }
                 _ => {
-                    return Err(ArriveError::from(VerifyError::Truncated {
+                    return Err(ArrivalError::from(VerifyError::Truncated {
                         path: self.name().to_owned(),
                         expected: self.file.size,
                         found: committed,
@@ -381,7 +383,7 @@ impl Arrival {
         }
     }
 
-    /// Loads again the commits of records that were damaged after the file was complete.
+    /// Loads the commits again whose records were damaged after the file was complete.
     async fn repair<O: ArrivalObserver + 'static>(
         &self,
         store: &Rc<Store>,
@@ -390,7 +392,7 @@ impl Arrival {
         observer: &Rc<O>,
     ) -> Result<(), Interruption> {
         let header = store.read_blob(&self.file.id).await;
-        let commits = self.commits(&header.map_err(|_| self.lost())?)?;
+        let commits = self.commits(&header.map_err(|_| self.cannot_resume())?)?;
         for (index, commit) in commits.iter().enumerate() {
             let is_damaged = |name: &String| commit.tensors.iter().any(|it| it.name == *name);
             if !progress.damaged.iter().any(is_damaged) {
@@ -400,15 +402,16 @@ impl Arrival {
                 None => Some(RunningHash::new()),
                 Some(index) => progress.states.get(index).and_then(RunningHash::resume),
             };
-            let mut hash = before.ok_or_else(|| self.lost())?;
-            let mut encoder = CommitEncoder::new(self.name(), commit).map_err(ArriveError::from)?;
+            let mut hash = before.ok_or_else(|| self.cannot_resume())?;
+            let mut encoder =
+                CommitEncoder::new(self.name(), commit).map_err(ArrivalError::from)?;
             let mut parts = self.parts(transfer, commit.range.clone());
             while let Some(part) = parts.next(commit.range.start, commit.length()).await? {
                 hash.update(&part);
-                encoder.push(&part).map_err(ArriveError::from)?;
+                encoder.push(&part).map_err(ArrivalError::from)?;
             }
             if progress.states.get(index) != Some(&hash.state()) {
-                return Err(self.lost());
+                return Err(self.cannot_resume());
             }
             progress.damaged.retain(|name| !is_damaged(name));
             store
@@ -425,17 +428,17 @@ impl Arrival {
         Ok(self.complete(store, progress, &commits).await?)
     }
 
-    /// The file's first bytes, with all of its header in them.
-    async fn beginning_of_file(&self, bytes: &mut Bytes) -> Result<Vec<u8>, Interruption> {
+    /// The file's first bytes, with the whole header in them.
+    async fn beginning_of_file(&self, bytes: &mut OrderedBytes) -> Result<Vec<u8>, Interruption> {
         let mut beginning = Vec::new();
         loop {
-            let end = Header::end(self.name(), &beginning).map_err(ArriveError::from)?;
+            let end = Header::end(self.name(), &beginning).map_err(ArrivalError::from)?;
             match end {
                 Some(end) if end > self.file.size => return Err(self.cut_off(end).into()),
                 Some(end) if end <= beginning.len() as u64 => return Ok(beginning),
                 _ => {}
             }
-            // A header longer than a chunk is one commit, and may be asked for as such.
+            // A header longer than a chunk is one commit, so all of it may be requested.
             let window = self.lengths().chunk.max(end.unwrap_or(0));
             let next = bytes.next(0, window).await?;
             let next = next.ok_or_else(|| self.cut_off(end.unwrap_or(self.file.size + 1)))?;
@@ -443,8 +446,8 @@ impl Arrival {
         }
     }
 
-    fn cut_off(&self, expected: u64) -> ArriveError {
-        ArriveError::from(SafetensorsError::Truncated {
+    fn cut_off(&self, expected: u64) -> ArrivalError {
+        ArrivalError::from(SafetensorsError::Truncated {
             file: self.name().into(),
             expected,
             found: self.file.size,
@@ -452,12 +455,12 @@ impl Arrival {
     }
 
     fn header_end(&self, bytes: &[u8]) -> Result<usize, Interruption> {
-        let end = Header::end(self.name(), bytes).map_err(ArriveError::from)?;
+        let end = Header::end(self.name(), bytes).map_err(ArrivalError::from)?;
         Ok(end.ok_or_else(|| self.cut_off(self.file.size + 1))? as usize)
     }
 
     fn commits(&self, header: &[u8]) -> Result<Vec<Commit>, Interruption> {
-        let header = Header::parse(self.name(), header).map_err(ArriveError::from)?;
+        let header = Header::parse(self.name(), header).map_err(ArrivalError::from)?;
         if header.file_length != self.file.size {
             let (expected, found) = (header.file_length, self.file.size);
             let file = self.name().to_owned();
@@ -473,13 +476,13 @@ impl Arrival {
                     found,
                 }
             };
-            return Err(ArriveError::from(error).into());
+            return Err(ArrivalError::from(error).into());
         }
         let commits = plan(self.name(), &header, &self.rules);
-        Ok(commits.map_err(ArriveError::from)?)
+        Ok(commits.map_err(ArrivalError::from)?)
     }
 
-    fn lost(&self) -> Interruption {
+    fn cannot_resume(&self) -> Interruption {
         Interruption::StartOver(format!(
             "What was stored of {} can't be gone on with, so it is loaded from its beginning.",
             self.name()
@@ -487,14 +490,14 @@ impl Arrival {
     }
 }
 
-/// Why an arrival doesn't go on.
+/// Why an attempt at an arrival ended.
 enum Interruption {
-    Error(ArriveError),
-    /// A sentence why.
+    Error(ArrivalError),
+    /// The file has to be loaded from its beginning. Holds a sentence with the reason.
     StartOver(String),
 }
 
-impl<E: Into<ArriveError>> From<E> for Interruption {
+impl<E: Into<ArrivalError>> From<E> for Interruption {
     fn from(error: E) -> Self {
         Interruption::Error(error.into())
     }
@@ -503,14 +506,14 @@ impl<E: Into<ArriveError>> From<E> for Interruption {
 impl From<TransferError> for Interruption {
     fn from(error: TransferError) -> Self {
         match error {
-            TransferError::Paused => Interruption::Error(ArriveError::Paused),
+            TransferError::Paused => Interruption::Error(ArrivalError::Paused),
             TransferError::StartOver(reason) => Interruption::StartOver(reason),
             TransferError::Source(error) => Interruption::Error(error.into()),
         }
     }
 }
 
-/// Bytes of the records that these commits become.
+/// Bytes that the records of these commits take in the store.
 fn stored_length(commits: &[Commit]) -> u64 {
     commits
         .iter()

@@ -1,4 +1,4 @@
-//! The network: requests, transfers in parts, and a file's whole way into the store.
+//! The network: requests, transfers in parts, and the arrival of a file in the store.
 
 pub mod arrival;
 mod ordered_bytes;

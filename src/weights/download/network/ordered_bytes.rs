@@ -1,4 +1,4 @@
-//! A file's bytes in order, with several parts under way at once.
+//! A file's bytes in order, while several of its parts are requested at once.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -7,66 +7,69 @@ use std::rc::Rc;
 use futures::channel::oneshot;
 use wasm_bindgen_futures::spawn_local;
 
-use super::transfer::{Transfer, TransferError, Whole};
+use super::transfer::{Transfer, TransferError, WholeFile};
 
-/// The most parts under way at once: what browsers open to one host.
+/// The most parts that are requested at once: browsers open six connections to one host.
 const PARALLEL_PARTS: usize = 6;
 
-/// A file's bytes in order: several parts are under way at once, or the whole of it in one body.
-pub(super) enum Bytes {
+/// A file's bytes in order: from several requests for parts, or from one body with the whole file.
+pub(super) enum OrderedBytes {
     Parts {
         transfer: Rc<Transfer>,
-        /// Of a part.
+        /// Bytes of a part.
         length: u64,
-        /// What has not been asked for.
-        rest: Range<u64>,
-        asked: VecDeque<oneshot::Receiver<Result<Vec<u8>, TransferError>>>,
+        /// The bytes of the file that have not been requested yet.
+        remaining: Range<u64>,
+        /// The parts that have been requested, in the order of the file.
+        pending: VecDeque<oneshot::Receiver<Result<Vec<u8>, TransferError>>>,
     },
-    Whole(Box<Whole>),
+    Whole(Box<WholeFile>),
 }
 
-impl Bytes {
-    /// The bytes of a range of the file, by parts of so many bytes.
+impl OrderedBytes {
+    /// The bytes of a range of the file, in parts of `length` bytes.
     pub fn parts(transfer: &Rc<Transfer>, range: Range<u64>, length: u64) -> Self {
-        Bytes::Parts {
+        OrderedBytes::Parts {
             transfer: transfer.clone(),
             length,
-            rest: range,
-            asked: VecDeque::new(),
+            remaining: range,
+            pending: VecDeque::new(),
         }
     }
 
-    /// The next bytes, while no more than `window` bytes beyond `committed` are asked for; none: the
-    /// end, or nothing can be asked for before more is committed.
+    /// The next bytes. Requests reach no further than `window` bytes beyond `committed`. None: the
+    /// range has ended, or nothing can be requested before more is committed.
     pub async fn next(
         &mut self,
         committed: u64,
         window: u64,
     ) -> Result<Option<Vec<u8>>, TransferError> {
-        let (transfer, length, rest, asked) = match self {
-            Bytes::Whole(body) => return body.next().await,
-            Bytes::Parts {
+        let (transfer, length, remaining, pending) = match self {
+            OrderedBytes::Whole(body) => return body.next().await,
+            OrderedBytes::Parts {
                 transfer,
                 length,
-                rest,
-                asked,
-            } => (transfer, *length, rest, asked),
+                remaining,
+                pending,
+            } => (transfer, *length, remaining, pending),
         };
-        while !rest.is_empty() && asked.len() < PARALLEL_PARTS {
-            let end = (rest.start + length).min(rest.end).min(committed + window);
-            if end <= rest.start {
+        while !remaining.is_empty() && pending.len() < PARALLEL_PARTS {
+            let end = (remaining.start + length)
+                .min(remaining.end)
+                .min(committed + window);
+            if end <= remaining.start {
                 break;
             }
             let (sender, part) = oneshot::channel();
-            let (transfer, range) = (transfer.clone(), rest.start..end);
+            let (transfer, range) = (transfer.clone(), remaining.start..end);
             spawn_local(async move {
-                // Nobody listens once the arrival was given up.
+                // The receiver is gone once the arrival was given up.
                 let _ = sender.send(transfer.part(range).await);
             });
-            asked.push_back(part);
-            rest.start = end;
+            pending.push_back(part);
+            remaining.start = end;
         }
-        match asked.pop_front() {
+        match pending.pop_front() {
             None => Ok(None),
             Some(part) => part.await.unwrap_or(Err(TransferError::Paused)).map(Some),
         }
@@ -74,8 +77,10 @@ impl Bytes {
 
     pub fn is_at_end(&self) -> bool {
         match self {
-            Bytes::Parts { rest, asked, .. } => rest.is_empty() && asked.is_empty(),
-            Bytes::Whole(_) => true,
+            OrderedBytes::Parts {
+                remaining, pending, ..
+            } => remaining.is_empty() && pending.is_empty(),
+            OrderedBytes::Whole(_) => true,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Files over HTTP, in the browser's worker. The only module that knows the network.
+//! Files over HTTP, in a worker of the browser. Only this module calls `fetch`.
 
 use std::ops::{ControlFlow, Range};
 use std::pin::pin;
@@ -19,13 +19,13 @@ use crate::weights::format::safetensors::{Header, SafetensorsError};
 use crate::weights::manifest::verify::{FileVerifier, VerifyError};
 use crate::weights::manifest::{ManifestFile, hub};
 
-/// The longest manifest in bytes; a real one has some ten thousand.
+/// Bytes of the longest text that is accepted; a real manifest has some ten thousand.
 const MAXIMUM_TEXT_LENGTH: usize = 4 * 1024 * 1024;
 
-/// How long a server may be silent before the caller is asked whether it still waits.
+/// The interval in which a caller that waits for a silent server can cancel the wait.
 pub(super) const SILENCE_MILLISECONDS: u32 = 250;
 
-/// Why a file can't be had.
+/// Why a file can't be loaded.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SourceError {
     /// The server answered with something other than the file.
@@ -38,7 +38,7 @@ pub enum SourceError {
         /// The HTTP status.
         status: u16,
     },
-    /// No answer: browsers don't tell scripts apart why.
+    /// There was no answer. Browsers don't tell scripts which of the reasons it was.
     #[error(
         "{file} can't be loaded: this browser is offline, its host can't be reached, or that host \
          doesn't allow this page to read its files (CORS). Check the connection and try again."
@@ -47,19 +47,19 @@ pub enum SourceError {
         /// The file.
         file: String,
     },
-    /// The answer broke off.
+    /// The connection broke before the end of the body.
     #[error("The connection broke while {file} was loading. Check it and try again.")]
     Interrupted {
         /// The file.
         file: String,
     },
-    /// The host fell silent.
+    /// The host has sent nothing for too long.
     #[error("The server of {file} stopped sending. Check the connection and try again.")]
     Stalled {
         /// The file.
         file: String,
     },
-    /// Another part than was asked for.
+    /// The host sent another part than the requested one.
     #[error(
         "The server of {file} sent another part of it than was asked for. Try again later, or load \
          it from another host."
@@ -77,29 +77,29 @@ pub enum SourceError {
         /// The file.
         file: String,
     },
-    /// An address that is none.
+    /// The address is not a URL.
     #[error("{address} is not an address that a file can be loaded from.")]
     Address {
-        /// What was given.
+        /// The text that is not a URL.
         address: String,
     },
-    /// Too long or not UTF-8.
+    /// A text is longer than 4 MiB, or it is not UTF-8.
     #[error("{file} is not a text of a usable length. Check the address.")]
     NotText {
         /// The file.
         file: String,
     },
-    /// The caller asked to stop.
+    /// The caller cancelled the load.
     #[error("Loading was cancelled.")]
     Cancelled,
-    /// Not the bytes of the manifest.
+    /// The file's length or hash is not the manifest's.
     #[error(transparent)]
     Verify(#[from] VerifyError),
 }
 
 impl SourceError {
-    /// What happened, for a sentence about something that is tried again; without a full stop.
-    pub fn happening(&self) -> String {
+    /// The error as a clause of a sentence about a retry: without a full stop and without advice.
+    pub fn as_clause(&self) -> String {
         match self {
             SourceError::Status { file, status } => {
                 format!("the server of {file} answered with HTTP status {status}")
@@ -120,10 +120,10 @@ impl SourceError {
     }
 }
 
-/// The address of a file of a pair, relative to its manifest's.
+/// The absolute address of a file, whose path is relative to its manifest.
 ///
 /// # Errors
-/// [`SourceError::Address`] where the manifest's address is none.
+/// [`SourceError::Address`] where the manifest's address is not a URL.
 pub fn file_address(manifest_url: &str, path: &str) -> Result<String, SourceError> {
     Url::new_with_base(path, manifest_url)
         .map(|url| url.href())
@@ -132,11 +132,12 @@ pub fn file_address(manifest_url: &str, path: &str) -> Result<String, SourceErro
         })
 }
 
-/// Loads a file and checks it against the manifest while it arrives. `on_progress` gets the bytes so
-/// far after each piece, and while the server is silent; when it breaks, the transfer is ended.
+/// Loads a file and checks its bytes against the manifest while they arrive. `on_progress` gets the
+/// number of bytes so far after each piece and while the server is silent; when it breaks, the load
+/// is cancelled.
 ///
-/// The browser's HTTP cache is passed by: the store keeps the file, and a stale copy under the same
-/// name would fail the check.
+/// The request bypasses the browser's HTTP cache: the store keeps the file, and a stale copy under
+/// the same name would fail the check.
 ///
 /// # Errors
 /// Everything that [`SourceError`] lists but [`SourceError::NotText`].
@@ -147,10 +148,13 @@ pub async fn fetch_file(
 ) -> Result<Vec<u8>, SourceError> {
     let mut verifier = FileVerifier::new(file);
     let mut bytes = Vec::new();
-    let asked = Asked::whole(url, RequestCache::NoStore);
-    let open = Body::open(&asked);
-    let mut body = while_wanted(open, || on_progress(0)).await?.found()?;
-    while let Some(piece) = while_wanted(body.next(), || on_progress(bytes.len() as u64)).await? {
+    let request = HttpRequest::whole(url, RequestCache::NoStore);
+    let open = Body::open(&request);
+    let mut body = until_cancelled(open, || on_progress(0))
+        .await?
+        .error_for_status()?;
+    while let Some(piece) = until_cancelled(body.next(), || on_progress(bytes.len() as u64)).await?
+    {
         verifier.update(&piece)?;
         bytes.extend_from_slice(&piece);
         if on_progress(bytes.len() as u64).is_break() {
@@ -161,8 +165,8 @@ pub async fn fetch_file(
     Ok(bytes)
 }
 
-/// Waits for the network, and gives up when the caller says so: a server can be silent for ever.
-pub(super) async fn while_wanted<T>(
+/// Waits for the network until `on_silence` breaks: a server can be silent for ever.
+pub(super) async fn until_cancelled<T>(
     network: impl Future<Output = Result<T, SourceError>>,
     mut on_silence: impl FnMut() -> ControlFlow<()>,
 ) -> Result<T, SourceError> {
@@ -176,15 +180,15 @@ pub(super) async fn while_wanted<T>(
     }
 }
 
-/// Loads a text, asking the server each time whether it has changed.
+/// Loads a text; the browser's HTTP cache has to ask the server whether it has changed.
 ///
 /// # Errors
 /// Everything that [`SourceError`] lists but what concerns verification and cancelling.
 pub async fn fetch_text(url: &str) -> Result<String, SourceError> {
     let mut bytes = Vec::new();
-    let mut body = Body::open(&Asked::whole(url, RequestCache::NoCache))
+    let mut body = Body::open(&HttpRequest::whole(url, RequestCache::NoCache))
         .await?
-        .found()?;
+        .error_for_status()?;
     let not_text = || SourceError::NotText {
         file: file_name(url),
     };
@@ -197,26 +201,26 @@ pub async fn fetch_text(url: &str) -> Result<String, SourceError> {
     String::from_utf8(bytes).map_err(|_| not_text())
 }
 
-/// What a host says of a file.
+/// What a host publishes about a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// Bytes.
+    /// Length in bytes.
     pub size: u64,
     /// SHA-256, where the host publishes it in a header.
     pub sha256: Option<String>,
-    /// The validator (`ETag`); empty: none.
+    /// The validator (`ETag`); empty where the host sends none.
     pub validator: String,
 }
 
-/// Asks a host for a file's length and what it publishes of it, by the file's first byte: `HEAD` is
-/// answered by fewer hosts.
+/// Finds out a file's length, hash and validator by requesting its first byte: fewer hosts answer
+/// `HEAD`.
 ///
 /// # Errors
-/// The file can't be had, or its host doesn't say how long it is.
+/// The file can't be loaded, or its host doesn't say how long it is.
 pub async fn probe(url: &str) -> Result<Probe, SourceError> {
-    let body = Body::open(&Asked {
+    let body = Body::open(&HttpRequest {
         range: Some(0..1),
-        ..Asked::whole(url, RequestCache::NoStore)
+        ..HttpRequest::whole(url, RequestCache::NoStore)
     })
     .await?;
     let size = match body.status() {
@@ -248,13 +252,13 @@ pub async fn probe(url: &str) -> Result<Probe, SourceError> {
     })
 }
 
-/// Why a safetensors file's header can't be had.
+/// Why a safetensors file's header can't be loaded.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum HeaderError {
-    /// Its host won't give it.
+    /// The host doesn't send it.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// It is none.
+    /// The bytes are not the header of a safetensors file.
     #[error(transparent)]
     Header(#[from] SafetensorsError),
 }
@@ -262,16 +266,16 @@ pub enum HeaderError {
 /// Loads the beginning of a safetensors file, up to the end of its header.
 ///
 /// # Errors
-/// The file can't be had, or it ends before its header.
+/// The file can't be loaded, or it ends before the end of its header.
 pub async fn fetch_header(url: &str) -> Result<Vec<u8>, HeaderError> {
     let file = file_name(url);
     let mut bytes = Vec::new();
     let mut end = 8;
     while (bytes.len() as u64) < end {
         let range = bytes.len() as u64..end;
-        let mut body = Body::open(&Asked {
+        let mut body = Body::open(&HttpRequest {
             range: Some(range),
-            ..Asked::whole(url, RequestCache::NoStore)
+            ..HttpRequest::whole(url, RequestCache::NoStore)
         })
         .await?;
         if !matches!(body.status(), 200 | 206) {
@@ -296,19 +300,19 @@ pub async fn fetch_header(url: &str) -> Result<Vec<u8>, HeaderError> {
     Ok(bytes)
 }
 
-/// What is asked for.
-pub(super) struct Asked<'a> {
+/// A GET request for a file or a part of one.
+pub(super) struct HttpRequest<'a> {
     pub url: &'a str,
     pub cache: RequestCache,
-    /// A part of the file; none: the whole.
+    /// The bytes for `Range`; none: the whole file.
     pub range: Option<Range<u64>>,
-    /// The validator that the part has to be of; else the whole is to come.
+    /// `If-Range`: a host whose file has another validator sends the whole file instead of the part.
     pub if_range: Option<&'a str>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> HttpRequest<'a> {
     pub fn whole(url: &'a str, cache: RequestCache) -> Self {
-        Asked {
+        HttpRequest {
             url,
             cache,
             range: None,
@@ -316,7 +320,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn request(&self, signal: &JsValue) -> Result<Request, JsValue> {
+    fn to_web(&self, signal: &JsValue) -> Result<Request, JsValue> {
         let init = RequestInit::new();
         init.set_cache(self.cache);
         js::set(&init, "signal", signal);
@@ -334,12 +338,12 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Ends a request and its answer when it is dropped.
-struct Abort(JsValue);
+/// An `AbortController` that aborts its request, and the answer's body, when it is dropped.
+struct AbortOnDrop(JsValue);
 
-impl Abort {
+impl AbortOnDrop {
     fn new() -> Result<Self, JsValue> {
-        js::construct("AbortController", &[]).map(Abort)
+        js::construct("AbortController", &[]).map(AbortOnDrop)
     }
 
     fn signal(&self) -> Result<JsValue, JsValue> {
@@ -347,33 +351,33 @@ impl Abort {
     }
 }
 
-impl Drop for Abort {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
-        // Nobody waits for the end of a transfer that nobody wants.
+        // No one waits for the aborted request, so its error interests no one.
         let _ = js::call(&self.0, "abort", &[]);
     }
 }
 
-/// An answer, whose body comes piece by piece; when dropped early, the transfer is ended.
+/// An answer, whose body is read piece by piece. Dropping it aborts the transfer.
 pub(super) struct Body {
     file: String,
     response: Response,
     /// None where the answer has no body at all.
     reader: Option<ReadableStreamDefaultReader>,
-    _abort: Abort,
+    _abort: AbortOnDrop,
 }
 
 impl Body {
-    /// Waits for the answer, whatever its status.
-    pub async fn open(asked: &Asked<'_>) -> Result<Self, SourceError> {
-        let file = file_name(asked.url);
+    /// Sends the request and waits for the answer's headers, whatever its status.
+    pub async fn open(request: &HttpRequest<'_>) -> Result<Self, SourceError> {
+        let file = file_name(request.url);
         let address = || SourceError::Address {
-            address: asked.url.into(),
+            address: request.url.into(),
         };
         let unreachable = || SourceError::Unreachable { file: file.clone() };
-        let abort = Abort::new().map_err(|_| unreachable())?;
+        let abort = AbortOnDrop::new().map_err(|_| unreachable())?;
         let signal = abort.signal().map_err(|_| unreachable())?;
-        let request = asked.request(&signal).map_err(|_| address())?;
+        let request = request.to_web(&signal).map_err(|_| address())?;
         let scope: WorkerGlobalScope = js_sys::global().dyn_into().map_err(|_| unreachable())?;
         let response: Response = JsFuture::from(scope.fetch_with_request(&request))
             .await
@@ -391,9 +395,9 @@ impl Body {
         })
     }
 
-    /// The body, if the answer is the whole file. Other statuses of success have no body or a part of
-    /// one.
-    pub fn found(self) -> Result<Self, SourceError> {
+    /// This body, if the status is 200: other statuses of success have no body, or a part of the
+    /// file.
+    pub fn error_for_status(self) -> Result<Self, SourceError> {
         match self.status() {
             200 => Ok(self),
             status => Err(SourceError::Status {
@@ -407,12 +411,12 @@ impl Body {
         self.response.status()
     }
 
-    /// Where the answer came from in the end, after redirections.
+    /// The address after all redirects.
     pub fn url(&self) -> String {
         self.response.url()
     }
 
-    /// A header; none also where the host doesn't let scripts of other sites read it.
+    /// A header's value; none also where the host doesn't expose the header to other sites.
     pub fn header(&self, name: &str) -> Option<String> {
         self.response.headers().get(name).ok().flatten()
     }
@@ -437,7 +441,7 @@ impl Body {
     }
 }
 
-/// The last part of an address's path.
+/// The last segment of a URL's path, without query and fragment.
 pub fn file_name(url: &str) -> String {
     let path = url.split(['?', '#']).next().unwrap_or(url);
     path.rsplit('/').next().unwrap_or(path).into()

@@ -1,6 +1,6 @@
-//! A file by parts over HTTP, in spite of what networks and hosts do: parts are asked for again where
-//! they broke off, after a while that grows and is never quite the same, and a file that changes
-//! under way is noticed.
+//! The transfer of a file in parts over HTTP, with retries. A part is requested again from the byte
+//! where it broke off, after a wait that doubles each time and is partly random; and the transfer
+//! notices when the file changes on its host meanwhile.
 
 use std::cell::{Cell, RefCell};
 use std::ops::{ControlFlow, Range};
@@ -9,99 +9,99 @@ use std::rc::Rc;
 use gloo_timers::future::TimeoutFuture;
 use web_sys::RequestCache;
 
-use super::source::{Asked, Body, SILENCE_MILLISECONDS, SourceError, while_wanted};
+use super::source::{Body, HttpRequest, SILENCE_MILLISECONDS, SourceError, until_cancelled};
 use crate::browser::globals::js;
 use crate::weights::download::content_range::ContentRange;
 
-/// How often a part is asked for without getting a byte further.
+/// The number of successive attempts without a byte after which a part is given up.
 const ATTEMPTS: u32 = 6;
-/// The wait before the second attempt; each further one is twice as long. Half of it to one and a half
-/// of it: hosts that were overrun are not overrun again by all at once.
+/// The wait before the second attempt; each further wait is twice as long. A random factor of 0.5 to
+/// 1.5 keeps the clients of an overloaded host from coming back all at once.
 const FIRST_WAIT_MILLISECONDS: f64 = 500.0;
 const LONGEST_WAIT_MILLISECONDS: f64 = 30_000.0;
-/// The longest that a host's own word (`Retry-After`) is obeyed.
-const LONGEST_OBEYED_SECONDS: f64 = 300.0;
-/// A host that sends nothing for so long has stalled.
+/// The longest wait that a host can ask for (`Retry-After`).
+const LONGEST_RETRY_AFTER_SECONDS: f64 = 300.0;
+/// A host that sends nothing for this long has stalled.
 const STALL_MILLISECONDS: u32 = 15_000;
 
-/// Why a part can't be had.
+/// Why a part can't be loaded.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TransferError {
-    /// The visitor asked to stop.
+    /// The visitor paused the load.
     Paused,
-    /// The file is another one than at the beginning, or the host sends the whole of it: what has
-    /// arrived is of no use. A sentence.
+    /// The file has changed since its first part, or the host sends the whole file instead of a part,
+    /// so the bytes so far can't be used. Holds a sentence with the reason.
     StartOver(String),
-    /// The host won't give it.
+    /// The host doesn't send it.
     Source(SourceError),
 }
 
-/// What a transfer goes through.
+/// The state of a transfer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Report {
     /// Bytes arrive.
     Flows,
-    /// A part waits to be asked for again: what happened, as [`SourceError::happening`] says it.
+    /// A part waits for its next attempt. Holds [`SourceError::as_clause`] of the last one.
     Retries(String),
     /// The browser is offline.
     Offline,
 }
 
-/// Ends transfers from outside.
+/// Pauses the transfers of a load from outside.
 #[derive(Default)]
 pub struct Control {
     is_paused: Cell<bool>,
 }
 
 impl Control {
-    /// Has every transfer end.
+    /// Makes every transfer end with [`TransferError::Paused`].
     pub fn pause(&self) {
         self.is_paused.set(true);
     }
 
-    /// Whether it was.
+    /// Whether [`Control::pause`] was called.
     pub fn is_paused(&self) -> bool {
         self.is_paused.get()
     }
 }
 
-/// What the attempts at one file share.
+/// The transfer of one file: the state that all requests for its parts share.
 pub struct Transfer {
     /// The file's name in sentences.
     file: String,
     address: String,
     size: u64,
-    /// Where the address led, so that the parts need not be led there each.
-    direct: RefCell<Option<String>>,
+    /// The address after its redirects, so that they aren't followed again for each part.
+    redirected: RefCell<Option<String>>,
     validator: RefCell<String>,
-    /// Whether to say in the request which version of the file is meant. Other sites have to allow
-    /// that; the answer's headers tell as much.
+    /// Whether requests have `If-Range`. Hosts on other sites may not allow that header; without it
+    /// the validator in the answer still shows a change.
     uses_if_range: Cell<bool>,
     control: Rc<Control>,
-    /// Ends the parts of a stream that was given up.
+    /// Whether [`Transfer::give_up`] was called.
     is_dropped: Cell<bool>,
-    /// Bytes that have arrived and are not taken yet.
+    /// Bytes of the parts that [`Transfer::part`] has not returned yet.
     arrived: Cell<u64>,
     was_sent_whole: Cell<bool>,
     report: Rc<dyn Fn(Report)>,
 }
 
-/// What becomes of one attempt that failed.
+/// Why an attempt failed, and whether another one is worth making.
 enum Failure {
-    Final(TransferError),
-    /// A sentence why, and how long the host wants to be left alone, in seconds.
-    Passing(SourceError, Option<f64>),
+    Permanent(TransferError),
+    /// The reason, and the host's `Retry-After` in seconds; none where it sent none.
+    Transient(SourceError, Option<f64>),
 }
 
 impl From<TransferError> for Failure {
     fn from(error: TransferError) -> Self {
-        Failure::Final(error)
+        Failure::Permanent(error)
     }
 }
 
 impl Transfer {
-    /// A transfer of `file` from `address`, of so many bytes; `validator` is what its host gave with
-    /// earlier parts, or empty.
+    /// A transfer of `file`, of `size` bytes, from `address`. `validator` is the `ETag` of earlier
+    /// parts, or empty.
     pub fn new(
         file: &str,
         address: String,
@@ -114,7 +114,7 @@ impl Transfer {
             file: file.into(),
             address,
             size,
-            direct: RefCell::new(None),
+            redirected: RefCell::new(None),
             validator: RefCell::new(validator),
             uses_if_range: Cell::new(true),
             control,
@@ -125,28 +125,27 @@ impl Transfer {
         }
     }
 
-    /// The validator of the file that arrives; empty: the host gives none.
+    /// The file's validator (`ETag`); empty where its host sends none.
     pub fn validator(&self) -> String {
         self.validator.borrow().clone()
     }
 
-    /// Bytes of parts that have arrived and were not handed over yet.
+    /// Bytes that have arrived of parts that are not complete yet.
     pub fn arrived(&self) -> u64 {
         self.arrived.get()
     }
 
-    /// Whether the host sent the whole file for a part of it, though it wasn't asked to where the file
-    /// has changed.
+    /// Whether the host answered a request for a part, one without `If-Range`, with the whole file.
     pub fn was_sent_whole(&self) -> bool {
         self.was_sent_whole.get()
     }
 
-    /// Has the parts that are under way end.
+    /// Ends the requests of all parts.
     pub fn give_up(&self) {
         self.is_dropped.set(true);
     }
 
-    /// A part of the file.
+    /// Loads a part of the file, in as many attempts as that takes.
     ///
     /// # Errors
     /// Everything that [`TransferError`] lists.
@@ -163,8 +162,8 @@ impl Transfer {
                 Err(failure) => failure,
             };
             let (error, wait) = match failure {
-                Failure::Final(error) => return Err(error),
-                Failure::Passing(error, wait) => (error, wait),
+                Failure::Permanent(error) => return Err(error),
+                Failure::Transient(error, wait) => (error, wait),
             };
             attempts = if bytes.len() > before {
                 1
@@ -182,12 +181,12 @@ impl Transfer {
     ///
     /// # Errors
     /// Everything that [`TransferError`] lists.
-    pub async fn whole(self: Rc<Self>) -> Result<Whole, TransferError> {
-        let asked = Asked::whole(&self.address, RequestCache::NoStore);
-        let body = self.wanted(Body::open(&asked)).await;
+    pub async fn whole(self: Rc<Self>) -> Result<WholeFile, TransferError> {
+        let request = HttpRequest::whole(&self.address, RequestCache::NoStore);
+        let body = self.unless_ended(Body::open(&request)).await;
         let body = body.map_err(final_error)?;
-        let body = body.found().map_err(TransferError::Source)?;
-        Ok(Whole {
+        let body = body.error_for_status().map_err(TransferError::Source)?;
+        Ok(WholeFile {
             transfer: self,
             body,
         })
@@ -196,38 +195,38 @@ impl Transfer {
     async fn attempt(&self, range: &Range<u64>, bytes: &mut Vec<u8>) -> Result<(), Failure> {
         let wanted = range.start + bytes.len() as u64..range.end;
         let validator = self.validator();
-        // A weak one says only that a file is much the same.
+        // A weak validator doesn't promise the same bytes.
         let if_range =
             (self.uses_if_range.get() && validator.starts_with('"')).then_some(validator.as_str());
-        let direct = self.direct.borrow().clone();
-        let asked = Asked {
-            url: direct.as_deref().unwrap_or(&self.address),
+        let redirected = self.redirected.borrow().clone();
+        let request = HttpRequest {
+            url: redirected.as_deref().unwrap_or(&self.address),
             cache: RequestCache::NoStore,
             range: Some(wanted.clone()),
             if_range,
         };
-        let mut body = match self.wanted(Body::open(&asked)).await {
+        let mut body = match self.unless_ended(Body::open(&request)).await {
             Ok(body) => body,
-            Err(Failure::Passing(error, _)) => {
-                // The place where the address led may be gone, and the browser may have been told
-                // not to say which version is meant: the next attempt does without both.
-                *self.direct.borrow_mut() = None;
+            Err(Failure::Transient(error, _)) => {
+                // The address after the redirects may have expired, and the host may not allow
+                // `If-Range`: the next attempt uses neither.
+                *self.redirected.borrow_mut() = None;
                 if if_range.is_some() {
                     self.uses_if_range.set(false);
                 }
-                return Err(Failure::Passing(error, None));
+                return Err(Failure::Transient(error, None));
             }
             Err(failure) => return Err(failure),
         };
         if body.status() == 200 && if_range.is_none() {
             self.was_sent_whole.set(true);
         }
-        self.check(&body, &wanted, direct.is_some())?;
-        *self.direct.borrow_mut() = Some(body.url()).filter(|url| !url.is_empty());
+        self.check(&body, &wanted, redirected.is_some())?;
+        *self.redirected.borrow_mut() = Some(body.url()).filter(|url| !url.is_empty());
         (self.report)(Report::Flows);
         while (bytes.len() as u64) < range.end - range.start {
-            let Some(piece) = self.wanted(body.next()).await? else {
-                return Err(Failure::Passing(
+            let Some(piece) = self.unless_ended(body.next()).await? else {
+                return Err(Failure::Transient(
                     SourceError::Interrupted {
                         file: self.file.clone(),
                     },
@@ -243,8 +242,8 @@ impl Transfer {
         Ok(())
     }
 
-    /// Whether the answer is the part that was asked for, of the file that is being loaded.
-    fn check(&self, body: &Body, wanted: &Range<u64>, is_direct: bool) -> Result<(), Failure> {
+    /// Checks that the answer is the requested part of an unchanged file.
+    fn check(&self, body: &Body, wanted: &Range<u64>, is_redirected: bool) -> Result<(), Failure> {
         let file = self.file.clone();
         let status = body.status();
         let refused = SourceError::Status { file, status };
@@ -261,24 +260,24 @@ impl Transfer {
             416 => return Err(self.changed().into()),
             408 | 425 | 429 | 500..=599 => {
                 let wait = body.header("Retry-After").and_then(|text| seconds(&text));
-                return Err(Failure::Passing(refused, wait));
+                return Err(Failure::Transient(refused, wait));
             }
-            // The place where the address led is open for a while only.
-            400..=499 if is_direct => {
-                *self.direct.borrow_mut() = None;
-                return Err(Failure::Passing(refused, Some(0.0)));
+            // The address after the redirects is valid for a limited time.
+            400..=499 if is_redirected => {
+                *self.redirected.borrow_mut() = None;
+                return Err(Failure::Transient(refused, Some(0.0)));
             }
             _ => return Err(TransferError::Source(refused).into()),
         }
         if let Some(header) = body.header("Content-Range") {
             let Some(sent) = ContentRange::parse(&header) else {
-                return Err(Failure::Passing(self.wrong_part(), None));
+                return Err(Failure::Transient(self.wrong_part(), None));
             };
             if sent.total.is_some_and(|total| total != self.size) {
                 return Err(self.changed().into());
             }
             if sent.range != *wanted {
-                return Err(Failure::Passing(self.wrong_part(), None));
+                return Err(Failure::Transient(self.wrong_part(), None));
             }
         }
         if let Some(validator) = body.header("ETag").filter(|it| !it.is_empty()) {
@@ -306,14 +305,14 @@ impl Transfer {
         }
     }
 
-    /// Waits for the network for as long as it is wanted and shows a sign of life.
-    async fn wanted<T>(
+    /// Waits for the network until the transfer ends or the host stalls.
+    async fn unless_ended<T>(
         &self,
         network: impl Future<Output = Result<T, SourceError>>,
     ) -> Result<T, Failure> {
         let mut silent = 0;
         let mut has_stalled = false;
-        let result = while_wanted(network, || {
+        let result = until_cancelled(network, || {
             silent += SILENCE_MILLISECONDS;
             has_stalled = silent >= STALL_MILLISECONDS;
             if has_stalled || self.is_ended() {
@@ -342,7 +341,7 @@ impl Transfer {
             }
             Err(error) => error,
         };
-        Err(Failure::Passing(error, None))
+        Err(Failure::Transient(error, None))
     }
 
     fn is_ended(&self) -> bool {
@@ -352,13 +351,13 @@ impl Transfer {
     async fn wait(
         &self,
         attempts: u32,
-        obeyed_seconds: Option<f64>,
+        retry_after: Option<f64>,
         error: &SourceError,
     ) -> Result<(), TransferError> {
         let own = FIRST_WAIT_MILLISECONDS * f64::from(2u32.pow(attempts.clamp(1, 10) - 1));
         let own = own.min(LONGEST_WAIT_MILLISECONDS) * (0.5 + js_sys::Math::random());
-        let mut left = match obeyed_seconds {
-            Some(seconds) => seconds.min(LONGEST_OBEYED_SECONDS) * 1000.0,
+        let mut left = match retry_after {
+            Some(seconds) => seconds.min(LONGEST_RETRY_AFTER_SECONDS) * 1000.0,
             None => own,
         };
         loop {
@@ -371,7 +370,7 @@ impl Transfer {
             } else if left <= 0.0 {
                 return Ok(());
             } else {
-                (self.report)(Report::Retries(error.happening()));
+                (self.report)(Report::Retries(error.as_clause()));
             }
             let pause = left.clamp(1.0, f64::from(SILENCE_MILLISECONDS));
             TimeoutFuture::new(pause as u32).await;
@@ -380,25 +379,25 @@ impl Transfer {
     }
 }
 
-/// The body of a whole file.
-pub struct Whole {
+/// A whole file in one body, for a host that doesn't send parts.
+pub struct WholeFile {
     transfer: Rc<Transfer>,
     body: Body,
 }
 
-impl Whole {
-    /// The next bytes; none: the file has ended.
+impl WholeFile {
+    /// The next bytes; none at the end of the file.
     ///
     /// # Errors
     /// Everything that [`TransferError`] lists; a connection that breaks means starting over.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, TransferError> {
-        let piece = self.transfer.wanted(self.body.next()).await;
+        let piece = self.transfer.unless_ended(self.body.next()).await;
         (self.transfer.report)(Report::Flows);
         match piece {
             Ok(piece) => Ok(piece),
-            Err(Failure::Passing(error, _)) => Err(TransferError::StartOver(format!(
+            Err(Failure::Transient(error, _)) => Err(TransferError::StartOver(format!(
                 "Since {}, and it doesn't send parts of a file, the file is loaded from its beginning.",
-                error.happening()
+                error.as_clause()
             ))),
             Err(failure) => Err(final_error(failure)),
         }
@@ -407,8 +406,8 @@ impl Whole {
 
 fn final_error(failure: Failure) -> TransferError {
     match failure {
-        Failure::Final(error) => error,
-        Failure::Passing(error, _) => TransferError::Source(error),
+        Failure::Permanent(error) => error,
+        Failure::Transient(error, _) => TransferError::Source(error),
     }
 }
 

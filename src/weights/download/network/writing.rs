@@ -1,4 +1,4 @@
-//! A commit that is being written while the next one's bytes arrive.
+//! Writes a commit while the bytes of the next one arrive.
 
 use std::rc::Rc;
 
@@ -11,9 +11,9 @@ use crate::weights::stored::store::{Store, StoreError};
 
 /// A commit that is being written while the next one's bytes arrive.
 pub(super) struct Writing {
-    /// What is committed before it is done.
+    /// Committed bytes of the file before this commit is written.
     before: u64,
-    /// What is committed then.
+    /// Committed bytes of the file once it is written.
     after: u64,
     outcome: oneshot::Receiver<Result<(), StoreError>>,
     is_done: bool,
@@ -34,7 +34,7 @@ impl Writing {
             let outcome = store
                 .commit(&id, header.as_deref(), &records, &progress)
                 .await;
-            // An arrival that was given up meanwhile doesn't ask; what is written is written.
+            // The receiver is gone where the arrival was given up; the commit is written all the same.
             let _ = sender.send(outcome);
         });
         Writing {
@@ -45,7 +45,7 @@ impl Writing {
         }
     }
 
-    /// Bytes of the file that are committed by now.
+    /// The committed bytes of the file at this moment.
     pub fn committed(&mut self) -> Result<u64, StoreError> {
         if !self.is_done
             && let Ok(Some(outcome)) = self.outcome.try_recv()

@@ -2,7 +2,8 @@
 
 use wasm_bindgen::JsValue;
 
-/// A time in milliseconds since 1970, for people and for machines.
+/// A time, given in milliseconds since 1970: in British English without seconds, and in ISO 8601. Both
+/// are empty where the number is no valid time.
 pub fn date(milliseconds: f64) -> (String, String) {
     let date = js_sys::Date::new(&JsValue::from_f64(milliseconds));
     if !date.get_time().is_finite() {

@@ -1,5 +1,5 @@
-//! Files on their way into the store: what is written together, what it proves, and the names that
-//! single-file checkpoints have.
+//! Downloads: which records of a file are written together, which hashes prove them, under which names
+//! a single-file checkpoint's tensors are stored, and which files and addresses a manifest may name.
 
 use firststep::weights::download::plan::{
     Commit, CommitEncoder, FileProgress, HashState, Lengths, RunningHash, plan,
@@ -11,7 +11,7 @@ use firststep::weights::format::sha256::sha256;
 use firststep::weights::format::tensor::StoredTensor;
 use firststep::weights::manifest::Manifest;
 
-/// Values that differ from place to place.
+/// Pseudorandom values in −1…1 from a linear congruential generator.
 fn values(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
     (0..count)
@@ -40,7 +40,7 @@ fn rules() -> Vec<EncodingRule> {
     .expect("rules")
 }
 
-/// Takes a commit's bytes in pieces of this length.
+/// The records of a commit whose bytes come in pieces of this length.
 fn encode(commit: &Commit, bytes: &[u8], piece: usize) -> Vec<StoredTensor> {
     let mut encoder = CommitEncoder::new("model", commit).expect("begins");
     let range = commit.range.start as usize..commit.range.end as usize;
@@ -52,7 +52,7 @@ fn encode(commit: &Commit, bytes: &[u8], piece: usize) -> Vec<StoredTensor> {
 
 #[test]
 fn the_records_of_all_commits_are_those_of_the_whole_file() {
-    // A tensor that is longer than a chunk between small ones.
+    // Between small tensors one that is longer than a chunk.
     let tensors: Vec<_> = [
         tensor("a.weight", &[64, 320], 1),
         tensor("b.attn.weight", &[1280, 1280], 2),
@@ -115,20 +115,21 @@ fn without_rules_tensors_stay_as_they_arrive() {
     assert_eq!(records, expected);
 }
 
-/// The state after each commit, as a load that is cut off after each of them gets it.
+/// Reads the file in a load that is cut off after each commit. Returns the indices of the commits that
+/// are written, and of those that are found to be the first that differ from the first reading.
 fn read(bytes: &[u8], commits: &[Commit], progress: &mut FileProgress) -> (Vec<usize>, Vec<usize>) {
     let (mut written, mut found) = (Vec::new(), Vec::new());
     for (index, commit) in commits.iter().enumerate() {
-        // Put down and taken up between any two.
+        // The progress is stored and read back between any two commits.
         let json = serde_json::to_string(progress).expect("writes");
         *progress = serde_json::from_str(&json).expect("reads");
         let mut hash = progress.hash().expect("goes on");
         hash.update(&bytes[commit.range.start as usize..commit.range.end as usize]);
         let state = hash.state();
-        if progress.writes(&state) {
+        if progress.needs_writing(&state) {
             written.push(index);
         }
-        if progress.differs_first(&state) {
+        if progress.is_first_difference(&state) {
             progress.is_found = true;
             found.push(index);
         }
@@ -148,7 +149,7 @@ fn many_commits() -> (Vec<u8>, Vec<Commit>) {
 }
 
 #[test]
-fn a_hash_that_is_put_down_and_taken_up_is_the_files() {
+fn a_hash_that_is_stored_and_resumed_is_the_files() {
     let (bytes, commits) = many_commits();
     let mut progress = FileProgress::default();
     let (written, found) = read(&bytes, &commits, &mut progress);
@@ -161,6 +162,17 @@ fn a_hash_that_is_put_down_and_taken_up_is_the_files() {
 }
 
 #[test]
+fn progress_is_stored_under_the_names_of_earlier_versions() {
+    let stored = serde_json::json!({
+        "size": 7, "validator": "\"v\"", "position": 5, "states": [[1]], "stored": 4,
+        "doubted": [[2], [3]], "is_found": true, "damaged": ["a.weight"],
+    });
+    let progress: FileProgress = serde_json::from_value(stored.clone()).expect("reads");
+    assert!(progress.is_second_reading());
+    assert_eq!(serde_json::to_value(&progress).expect("writes"), stored);
+}
+
+#[test]
 fn a_second_reading_finds_the_wrong_bytes_and_writes_nothing_before_them() {
     let (bytes, commits) = many_commits();
     let wrong = 5;
@@ -170,7 +182,7 @@ fn a_second_reading_finds_the_wrong_bytes_and_writes_nothing_before_them() {
     read(&flipped, &commits, &mut progress);
     assert_ne!(progress.hash().expect("goes on").finish(), sha256(&bytes));
 
-    let mut progress = progress.doubt();
+    let mut progress = progress.begin_second_reading();
     assert!(progress.is_second_reading());
     let (written, found) = read(&bytes, &commits, &mut progress);
     assert_eq!(found, [wrong]);
