@@ -38,7 +38,7 @@ test:
 	@$(with_pillow) true
 	cargo test --locked
 	$(with_wasm) trunk build $(profile) --dist $(test_page)
-	$(with_browser) $(with_pillow) env DIST=$(test_page) node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
+	$(with_browser) $(with_pillow) env DIST=$(test_page) node --test --test-concurrency=2 --test-reporter=spec tests/browser/*.test.mjs
 
 build:
 	@$(setup)/install-trunk
