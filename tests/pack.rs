@@ -1,5 +1,12 @@
 //! The program `pack`: a pair and its relative in one folder, and what it refuses.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test ends where something is not as it should be"
+)]
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};

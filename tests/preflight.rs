@@ -1,5 +1,10 @@
 //! What the real pairs need, and what is said of a browser that hasn't got it.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test ends where something is not as it should be"
+)]
+
 use firststep::browser::adapter_limits::AdapterLimits;
 use firststep::loader::preflight::preflight;
 use firststep::protocol::loader::{Preflight, Storage, Verdict};

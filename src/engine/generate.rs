@@ -1,5 +1,10 @@
 //! One job: a grid of images, step by step.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "cells are of the rows that they were made of, values of the picture that was decoded"
+)]
+
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::Arc,

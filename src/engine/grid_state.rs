@@ -2,6 +2,11 @@
 //! where it rested; the latents of its steps, so that a strip is decoded when somebody looks at it
 //! and not while the grid is drawn; and each row's images, for their distances.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "as many images are kept as distances"
+)]
+
 use std::collections::BTreeMap;
 
 use super::error::EngineError;

@@ -151,6 +151,10 @@ fn weights_on_device(manifest: &Manifest, component: &Component) -> u64 {
 }
 
 /// The most that is computed with at once.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "to read what a Value lacks gives null"
+)]
 fn activations(manifest: &Manifest) -> Activations {
     let [width, height] = manifest.image_size.map(|size| size as usize);
     let channels = |component: &Component| numbers(&component.config["block_out_channels"]);

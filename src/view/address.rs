@@ -143,7 +143,9 @@ impl Address {
             ..Link::default()
         };
         for (place, _) in is_kept.into_iter().filter(|(_, is_kept)| *is_kept) {
-            self.link.recipe.copy(&PARAMETERS[place], &kept);
+            if let Some(parameter) = PARAMETERS.get(place) {
+                self.link.recipe.copy(parameter, &kept);
+            }
         }
         self.is_chosen = true;
         (self.turn(), self.link.to_string())

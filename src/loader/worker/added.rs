@@ -1,6 +1,11 @@
 //! Pairs that a visitor adds: a manifest, a model of a hub or a folder in the place of SDXL's base, a
 //! single checkpoint.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "Value makes what is missing, and a manifest that was parsed is an object"
+)]
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;
@@ -88,7 +93,9 @@ impl Pairs {
 
     async fn template(&self) -> Result<Value, LibraryError> {
         let url = self.url(TEMPLATE)?;
-        placed(&url, &source::fetch_text(&url).await?)
+        let text = source::fetch_text(&url).await?;
+        Manifest::parse(&text)?;
+        placed(&url, &text)
     }
 
     /// SDXL's base with another model of its kind in its place.

@@ -1,5 +1,10 @@
 //! A pair's manifest with the sizes and hashes that only its hosts know.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "Value makes what is missing, and a manifest that was parsed is an object"
+)]
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
