@@ -38,7 +38,7 @@ test:
 	@$(with_pillow) true
 	cargo test --locked
 	$(with_wasm) trunk build $(profile) --dist $(test_page)
-	$(with_browser) $(with_pillow) env DIST=$(test_page) node --test --test-concurrency=1 --test-reporter=spec tests/browser/*.test.mjs
+	$(with_browser) $(with_pillow) env DIST=$(test_page) node --test --test-concurrency=2 --test-reporter=spec tests/browser/*.test.mjs
 
 build:
 	@$(setup)/install-trunk
@@ -49,7 +49,7 @@ build:
 check:
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	$(with_wasm) cargo clippy --locked --target wasm32-unknown-unknown --lib --bin page --bin worker --bin loader -- -D warnings
+	CLIPPY_CONF_DIR=tools/clippy/wasm $(with_wasm) cargo clippy --locked --target wasm32-unknown-unknown --lib --bin page --bin worker --bin loader -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
 
 bench:

@@ -1,5 +1,12 @@
 //! The program `pack`: it packs a pair and its relative into one folder, and refuses unsound input.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test ends where something is not as it should be"
+)]
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};

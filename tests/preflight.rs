@@ -1,5 +1,10 @@
 //! The pre-flight of the real pairs, and its reasons against a browser that doesn't meet their needs.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test ends where something is not as it should be"
+)]
+
 use firststep::browser::adapter_limits::AdapterLimits;
 use firststep::loader::preflight::preflight;
 use firststep::protocol::loader::{Preflight, Storage, Verdict};

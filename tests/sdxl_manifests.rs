@@ -2,6 +2,12 @@
 //! steps, the timesteps are those that the model was distilled at, and the tensors are stored as
 //! `docs/formats.md` says.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends where something is not as it should be"
+)]
+
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::PathBuf;

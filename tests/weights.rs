@@ -1,5 +1,12 @@
 //! Readers, quantization, manifests and packs, with sound and with unsound input.
 
+#![expect(
+    clippy::expect_used,
+    clippy::needless_pass_by_value,
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as it should be"
+)]
+
 use firststep::weights::format::encoding::{BLOCK, Encoding};
 use firststep::weights::format::rules::EncodingRule;
 use firststep::weights::format::safetensors::{self, Header, SafetensorsError};

@@ -1,5 +1,10 @@
 //! The job loop: draws the cells of a grid step by step, and decodes strips between two steps.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "cells are of the rows that they were made of, values of the picture that was decoded"
+)]
+
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::Arc,

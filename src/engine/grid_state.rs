@@ -2,6 +2,11 @@
 //! resumed; the latents of its steps, so that a strip is decoded only when it is opened; and each
 //! row's images, for their distances.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "as many images are kept as distances"
+)]
+
 use std::collections::BTreeMap;
 
 use super::error::EngineError;

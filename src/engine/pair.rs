@@ -432,18 +432,18 @@ async fn load_tokenizer(
     component: &Component,
     files: &impl PairFiles,
 ) -> Result<ClipTokenizer, EngineError> {
-    let mut texts = Vec::new();
-    for wanted in ["vocab.json", "merges.txt"] {
+    let text = async |wanted: &'static str| {
         let file = component
             .files
             .iter()
             .find(|file| file.name() == wanted)
             .ok_or(EngineError::MissingFile { file: wanted })?;
         let bytes = files.blob(&file.id).await?;
-        texts.push(String::from_utf8_lossy(&bytes).into_owned());
-    }
+        Ok::<_, EngineError>(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let (vocabulary, merges) = (text("vocab.json").await?, text("merges.txt").await?);
     let config = TokenizerConfig::from_json(&component.config)?;
-    Ok(ClipTokenizer::new(&config, &texts[0], &texts[1])?)
+    Ok(ClipTokenizer::new(&config, &vocabulary, &merges)?)
 }
 
 /// The plan of one row's steps: the recipe's choices, and the pair's defaults where it has none.

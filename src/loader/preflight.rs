@@ -152,6 +152,10 @@ fn weights_on_device(manifest: &Manifest, component: &Component) -> u64 {
 }
 
 /// The larger of the UNet's and the VAE decoder's activations: the two run one after the other.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "to read what a Value lacks gives null"
+)]
 fn activations(manifest: &Manifest) -> Activations {
     let [width, height] = manifest.image_size.map(|size| size as usize);
     let channels = |component: &Component| numbers(&component.config["block_out_channels"]);

@@ -10,6 +10,11 @@
 //! wasm by the same code, in double precision and in a fixed order. Two machines differ by no more
 //! than the last bits that their exponential and power functions round differently.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "pictures have the size that was compared before"
+)]
+
 mod difference;
 mod diversity;
 mod error;

@@ -13,6 +13,10 @@ use crate::weights::footprint::MAXIMUM_SCORES;
 /// - query: `[batch, heads, queries, head size]`
 /// - key, value: `[batch, heads, keys, head size]`
 /// - output: `[batch, heads, queries, head size]`
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "as burn's own operations: a tensor is a handle"
+)]
 pub fn scaled_dot_product(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>) -> Tensor<4> {
     let [batch, heads, queries, _] = query.dims();
     let keys = key.dims()[2];

@@ -6,6 +6,11 @@
 //! diffusers' own, so that a reader can hold both side by side. A model gets a device and tensors:
 //! it knows no address, no store and no page.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a config is validated before its model is built, and a tensor has its shape"
+)]
+
 mod attention;
 mod autoencoder;
 mod clip;

@@ -4,6 +4,11 @@
 //! `shell::address` to the page's address; the components take signals and call callbacks, and none of
 //! them fetches, stores or computes. The folder knows nothing of tensors, weights and IndexedDB.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "a component owns its props: what leptos makes of it moves them"
+)]
+
 mod form;
 mod grid;
 mod history;

@@ -3,6 +3,11 @@
 //! Pure bytes: this room knows neither burn nor the browser, so that what a file does can be tested
 //! natively.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "an image has as many bytes as its size says"
+)]
+
 pub mod apng;
 pub mod contact_sheet;
 pub mod file;

@@ -233,7 +233,10 @@ pub enum Event {
 pub enum JobEvent {
     /// Weights of the pair are not in the store, so the job was not begun. The page has the loader load
     /// them, and then sends the job again.
-    LacksWeights,
+    LacksWeights {
+        /// The JSON of the manifest that names them.
+        manifest: String,
+    },
     /// The job begins.
     Started,
     /// Weights arrive or are read.

@@ -217,6 +217,9 @@ pub enum Request {
         address: String,
         /// Whether the visitor has accepted the licences that [`Preflight::licences`] lists.
         accepts_licences: bool,
+        /// The JSON of the pair's manifest, where the page has it; none: the loader fetches it. That of
+        /// a pinned or an added pair comes from the store all the same.
+        manifest: Option<String>,
     },
     /// Pause a load, in this tab or another; loaded bytes stay.
     Pause {

@@ -88,7 +88,8 @@ pub fn to_text(digests: &[StepDigest]) -> String {
     for StepDigest([first, second, third]) in digests {
         let bits = u32::from_be_bytes([0, *first, *second, *third]);
         for shift in [18, 12, 6, 0] {
-            text.push(char::from(DIGITS[(bits >> shift & 63) as usize]));
+            let digit = DIGITS.get((bits >> shift & 63) as usize);
+            text.extend(digit.copied().map(char::from));
         }
     }
     text

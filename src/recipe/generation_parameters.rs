@@ -187,9 +187,9 @@ impl ReadParameters {
     /// Reads a text as far as it goes. A text without any field is a prompt.
     pub fn parse(text: &str) -> ReadParameters {
         let lines: Vec<&str> = text.trim().split('\n').map(str::trim).collect();
-        let last = lines.len() - 1;
-        let fields_at = if fields(lines[last]).len() >= MINIMUM_FIELDS {
-            Some(last)
+        let is_last = |line: &&str| fields(line).len() >= MINIMUM_FIELDS;
+        let fields_at = if lines.last().is_some_and(is_last) {
+            lines.len().checked_sub(1)
         } else {
             // Some extensions of the web UI add lines of their own.
             lines.iter().rposition(|line| line.starts_with(FIRST_FIELD))
@@ -197,7 +197,7 @@ impl ReadParameters {
 
         let mut parameters = ReadParameters::default();
         let mut is_negative = false;
-        for line in &lines[..fields_at.unwrap_or(lines.len())] {
+        for line in lines.iter().take(fields_at.unwrap_or(lines.len())) {
             let mut line = *line;
             if let Some(negative) = line.strip_prefix(NEGATIVE_PROMPT) {
                 is_negative = true;
@@ -213,7 +213,8 @@ impl ReadParameters {
             }
             prompt.push_str(line);
         }
-        for (key, value) in fields_at.map_or_else(Vec::new, |at| fields(lines[at])) {
+        let fields_line = fields_at.and_then(|at| lines.get(at));
+        for (key, value) in fields_line.map_or_else(Vec::new, |line| fields(line)) {
             match key {
                 "Steps" => parameters.steps = value.parse().ok(),
                 "Seed" => parameters.seed = value.parse().ok(),

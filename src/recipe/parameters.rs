@@ -4,6 +4,12 @@
 //! A new parameter is an entry here and a field of [`Recipe`]. It is then in links, is checked, and
 //! goes through the form unchanged; a control of its own is a row in `page::form`.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "constants: a place that is not there does not compile"
+)]
+
 use super::bounds::{
     Bounds, GUIDANCE_SCALE, HYBRID_BASE_STEPS, MAXIMUM_PROMPT_CHARACTERS, SEED, SEED_COUNT, STEPS,
 };
@@ -184,6 +190,9 @@ pub mod place {
 
 /// The place of a parameter in [`PARAMETERS`]. For constants: a name that the table lacks doesn't
 /// compile there.
+///
+/// # Panics
+/// Where it is called at run time with such a name.
 pub const fn place_of(name: &str) -> usize {
     let mut place = 0;
     while place < PARAMETERS.len() {

@@ -94,7 +94,7 @@ fn check_axis(axis: &Axis) -> Result<(), RecipeError> {
     }
 }
 
-fn within<T: PartialOrd + ToString>(
+fn within<T: Copy + PartialOrd + ToString>(
     subject: &'static str,
     value: T,
     bounds: Bounds<T>,

@@ -10,6 +10,11 @@
 //! Numbers are those of torch and diffusers: the same seed and the same model outputs give the same
 //! latents as `torch.randn` and diffusers' schedulers.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "schedules and latents have the lengths that they were made with"
+)]
+
 mod guidance;
 mod noise;
 mod plan;

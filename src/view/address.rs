@@ -146,7 +146,9 @@ impl Address {
             .into_iter()
             .filter(|(_, carries_over)| *carries_over)
         {
-            self.link.recipe.copy(&PARAMETERS[place], &input);
+            if let Some(parameter) = PARAMETERS.get(place) {
+                self.link.recipe.copy(parameter, &input);
+            }
         }
         self.is_chosen = true;
         (self.engine_target(), self.link.to_string())

@@ -10,8 +10,8 @@ pub fn ellipsized(text: &str, fits: impl Fn(&str) -> bool) -> String {
     let shortened = |end: usize| format!("{}…", text[..end].trim_end());
     let fitting = ends.partition_point(|end| fits(&shortened(*end)));
     // The ellipsis alone is returned even where it doesn't fit.
-    let end = fitting.checked_sub(1).map_or(0, |index| ends[index]);
-    shortened(end)
+    let end = fitting.checked_sub(1).and_then(|index| ends.get(index));
+    shortened(end.copied().unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -4,6 +4,11 @@
 //! Pure text, tested natively: the manifest brings a vocabulary (`weights`), `protocol` carries it to
 //! the page, and the prompt's field uses it (`page::form`).
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "places in a text come from that text"
+)]
+
 mod entries;
 mod lookup;
 mod scene;

@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { test } from "node:test";
 
-import { QUICK, cellNames, withPage } from "./page.mjs";
+import { QUICK, cellNames } from "./page.mjs";
+import { withPage } from "./with_page.mjs";
 
 const TIMEOUT = 10 * 60_000;
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");

@@ -7,8 +7,9 @@ import { after, before, test } from "node:test";
 import { readFile, rm } from "node:fs/promises";
 
 import { SHARED, smallModels } from "./hub_files.mjs";
-import { SMALL, encodedPair, offer, readStore, withLibrary } from "./library.mjs";
+import { SMALL, encodedPair, offer, readStore } from "./library.mjs";
 import { cellNames } from "./page.mjs";
+import { withLibrary } from "./with_page.mjs";
 
 const TIMEOUT = 5 * 60_000;
 const BASE = SHARED.unet.repository;

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { QUICK, withPage } from "./page.mjs";
+import { QUICK } from "./page.mjs";
+import { withPage } from "./with_page.mjs";
 
 const TIMEOUT = 2 * 60_000;
 

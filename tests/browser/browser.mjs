@@ -25,6 +25,26 @@ const HARMLESS_MESSAGES = [
   /^The resource .* was preloaded using link preload but not used within a few seconds/,
 ];
 
+function launchOptions(webgpu) {
+  return {
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    headless: true,
+    // The sandbox needs what containers and the root user don't have.
+    chromiumSandbox: false,
+    args: [...QUIET_FLAGS, ...(webgpu === "software" ? SOFTWARE_ADAPTER_FLAGS : [])],
+  };
+}
+
+/** The programs behind shared browsers, by what WebGPU they have. @type {Map<string, Promise>} */
+const programs = new Map();
+
+/** Ends the programs of all shared browsers. */
+export async function closePrograms() {
+  const started = [...programs.values()];
+  programs.clear();
+  await Promise.all(started.map(async (program) => (await program).close()));
+}
+
 export class Browser {
   /** Messages of pages and their workers that no test expected. @type {string[]} */
   #problems = [];
@@ -33,12 +53,14 @@ export class Browser {
   #context;
   #temporaryDirectory;
 
-  constructor(context, temporaryDirectory) {
+  constructor(context, temporaryDirectory = null) {
     this.#context = context;
     this.#temporaryDirectory = temporaryDirectory;
   }
 
   /**
+   * A browser with a profile on disk.
+   *
    * @param {object} options
    * @param {"software" | "off"} [options.webgpu] the software adapter, or no adapter at all
    * @param {string} [options.userDataDirectory] keeps the browser's stores from one launch to the
@@ -49,15 +71,25 @@ export class Browser {
       userDataDirectory === undefined ? await mkdtemp(join(tmpdir(), "firststep-")) : null;
     const context = await chromium.launchPersistentContext(
       userDataDirectory ?? temporaryDirectory,
-      {
-        executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-        headless: true,
-        // The sandbox needs what containers and the root user don't have.
-        chromiumSandbox: false,
-        args: [...QUIET_FLAGS, ...(webgpu === "software" ? SOFTWARE_ADAPTER_FLAGS : [])],
-      },
+      launchOptions(webgpu),
     );
     return new Browser(context, temporaryDirectory);
+  }
+
+  /**
+   * A browser whose stores are empty, in memory, in a program that is started at most once:
+   * `closePrograms` ends it.
+   *
+   * @param {object} options
+   * @param {"software" | "off"} [options.webgpu]
+   */
+  static async shared({ webgpu = "software" } = {}) {
+    let program = programs.get(webgpu);
+    if (program === undefined) {
+      program = chromium.launch(launchOptions(webgpu));
+      programs.set(webgpu, program);
+    }
+    return new Browser(await (await program).newContext());
   }
 
   /** A page whose messages are watched from the first one on. */
@@ -74,6 +106,13 @@ export class Browser {
     });
     await session.send("Log.enable");
     return page;
+  }
+
+  /** Closes all pages, and forgets what they said and what was expected of them. */
+  async closePages() {
+    await Promise.all(this.#context.pages().map((page) => page.close()));
+    this.#problems = [];
+    this.#expected = [];
   }
 
   /** Lets messages that match pass. */

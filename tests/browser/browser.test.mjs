@@ -3,9 +3,9 @@
 
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { test } from "node:test";
+import { after, test } from "node:test";
 
-import { Browser, hasAdapter } from "./browser.mjs";
+import { Browser, closePrograms, hasAdapter } from "./browser.mjs";
 import { eventually } from "./page.mjs";
 import { StaticServer } from "./server.mjs";
 
@@ -21,10 +21,12 @@ const IN_THE_WORKER = {
     postMessage("done");`,
 };
 
+after(closePrograms);
+
 for (const [name, code] of Object.entries(IN_THE_WORKER)) {
   test(`${name} in a worker is a problem`, { timeout: 60_000 }, async () => {
     const server = await StaticServer.start(fileURLToPath(new URL(".", import.meta.url)));
-    const browser = await Browser.launch();
+    const browser = await Browser.shared();
     try {
       const page = await browser.newPage();
       // Any address of the server will do: WebGPU wants a secure context.

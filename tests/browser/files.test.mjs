@@ -9,7 +9,8 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { deflateSync } from "node:zlib";
 
-import { QUICK, cellNames, eventually, withPage } from "./page.mjs";
+import { QUICK, cellNames, eventually } from "./page.mjs";
+import { withPage } from "./with_page.mjs";
 
 const TIMEOUT = 5 * 60_000;
 const READER = fileURLToPath(new URL("read_png.py", import.meta.url));

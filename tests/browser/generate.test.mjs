@@ -11,7 +11,8 @@ import { test } from "node:test";
 import { PNG } from "pngjs";
 
 import { hasAdapter } from "./browser.mjs";
-import { cellNames, rootMeanSquareError, withPage } from "./page.mjs";
+import { cellNames, rootMeanSquareError } from "./page.mjs";
+import { withPage } from "./with_page.mjs";
 
 // Of 255. Both sides compute in f32, in another order: what is left is rounding to whole values
 // and, at hard edges, the sampler's own amplification of it over the steps.
@@ -36,38 +37,33 @@ function grids(entries) {
   return [...groups.values()];
 }
 
-async function compare(t, device, grid) {
+async function compare(t, page, device, grid) {
   const { prompt, options } = grid[0];
   const firstSeed = Math.min(...grid.map((entry) => entry.seed));
   const seedCount = Math.max(...grid.map((entry) => entry.seed)) - firstSeed + 1;
   const modes = MODES.filter((mode) => grid.some((entry) => entry.mode === mode));
-  const parameters = {
+  await page.open({
     ...options,
     prompt,
     seed: firstSeed,
     "seed-count": seedCount,
     modes: modes.join(","),
     device,
-  };
-  await withPage({ parameters }, async ({ page }) => {
-    if (device === "webgpu") {
-      assert.ok(await hasAdapter(page.page), "Chromium has to hand out a WebGPU adapter");
-    }
-    await page.pressGenerate();
-    await page.waitForDone(cellNames(modes, seedCount), TIMEOUT[device]);
-    assert.equal(await page.control("device").getAttribute("data-device"), device);
-    for (const entry of grid) {
-      const name = `${entry.mode}, seed ${entry.seed}`;
-      const expected = PNG.sync.read(await readFile(new URL(entry.file, REFERENCE)));
-      const image = await page.image(entry.mode, entry.seed - firstSeed);
-      assert.equal(image.seed, entry.seed, `${name}: data-seed`);
-      assert.equal(image.width, expected.width, `${name}: width of the canvas`);
-      assert.equal(image.height, expected.height, `${name}: height of the canvas`);
-      const error = rootMeanSquareError(image.rgba, expected.data);
-      t.diagnostic(`${device}, ${name}: RMSE ${error.toFixed(3)} of 255`);
-      assert.ok(error <= TOLERANCE, `${name}: RMSE ${error.toFixed(3)} is over ${TOLERANCE}`);
-    }
   });
+  await page.pressGenerate();
+  await page.waitForDone(cellNames(modes, seedCount), TIMEOUT[device]);
+  assert.equal(await page.control("device").getAttribute("data-device"), device);
+  for (const entry of grid) {
+    const name = `${entry.mode}, seed ${entry.seed}`;
+    const expected = PNG.sync.read(await readFile(new URL(entry.file, REFERENCE)));
+    const image = await page.image(entry.mode, entry.seed - firstSeed);
+    assert.equal(image.seed, entry.seed, `${name}: data-seed`);
+    assert.equal(image.width, expected.width, `${name}: width of the canvas`);
+    assert.equal(image.height, expected.height, `${name}: height of the canvas`);
+    const error = rootMeanSquareError(image.rgba, expected.data);
+    t.diagnostic(`${device}, ${name}: RMSE ${error.toFixed(3)} of 255`);
+    assert.ok(error <= TOLERANCE, `${name}: RMSE ${error.toFixed(3)} is over ${TOLERANCE}`);
+  }
 }
 
 test("the reference pictures cover three prompts, two seeds and every mode", () => {
@@ -82,12 +78,23 @@ test("the reference pictures cover three prompts, two seeds and every mode", () 
   );
 });
 
-for (const grid of grids(entries)) {
-  const name = `"${grid[0].prompt}" on the CPU device`;
-  test(name, { timeout: TIMEOUT.cpu + 60_000 }, (t) => compare(t, "cpu", grid));
+/** Draws grid after grid in one browser, which has the weights from the first on. */
+async function compareAll(t, device, all) {
+  await withPage({ parameters: { device } }, async ({ page }) => {
+    if (device === "webgpu") {
+      assert.ok(await hasAdapter(page.page), "Chromium has to hand out a WebGPU adapter");
+    }
+    for (const grid of all) {
+      const options = JSON.stringify(grid[0].options);
+      await t.test(`"${grid[0].prompt}" with ${options}`, (t) => compare(t, page, device, grid));
+    }
+  });
 }
 
-for (const grid of grids(entries.filter((entry) => entry.device === "webgpu"))) {
-  const name = `"${grid[0].prompt}" on WebGPU`;
-  test(name, { timeout: TIMEOUT.webgpu + 60_000 }, (t) => compare(t, "webgpu", grid));
-}
+test("pictures on the CPU device", { timeout: 3 * TIMEOUT.cpu }, (t) =>
+  compareAll(t, "cpu", grids(entries)),
+);
+
+test("pictures on WebGPU", { timeout: TIMEOUT.webgpu + 60_000 }, (t) =>
+  compareAll(t, "webgpu", grids(entries.filter((entry) => entry.device === "webgpu"))),
+);

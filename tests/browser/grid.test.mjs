@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { QUICK, cellNames, withPage } from "./page.mjs";
+import { QUICK, cellNames } from "./page.mjs";
+import { withPage } from "./with_page.mjs";
 
 const TIMEOUT = 10 * 60_000;
 const TRIAGE = { ...QUICK, modes: "distilled,hybrid", "seed-count": 2, "distilled-steps": 3 };

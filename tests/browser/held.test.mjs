@@ -9,7 +9,8 @@ import { test } from "node:test";
 import { PNG } from "pngjs";
 
 import { hasAdapter } from "./browser.mjs";
-import { DIST, PAIR_PATH, cellNames, rootMeanSquareError, withPage } from "./page.mjs";
+import { DIST, PAIR_PATH, cellNames, rootMeanSquareError } from "./page.mjs";
+import { withPage } from "./with_page.mjs";
 
 // Of 255: that of the pictures of expanded weights.
 const TOLERANCE = 3;
@@ -53,7 +54,7 @@ async function compare(t, file, manifestName) {
     modes: mode,
     device: "webgpu",
   };
-  await withPage({ parameters, prepare }, async ({ page }) => {
+  await withPage({ parameters, prepare, isFirstVisit: true }, async ({ page }) => {
     assert.ok(await hasAdapter(page.page), "Chromium has to hand out a WebGPU adapter");
     let bytes = 0;
     page.page.on("console", (message) => {

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { QUICK, cellNames, withPage } from "./page.mjs";
+import { QUICK, cellNames } from "./page.mjs";
+import { withPage } from "./with_page.mjs";
 
 const TIMEOUT = 5 * 60_000;
 const DATABASE = "firststep-history";
@@ -225,7 +226,7 @@ test("a browser that stores nothing says so once and draws", { timeout: TIMEOUT 
   `;
   const prepare = ({ server }) =>
     server.fault("/start_engine.js", { replaceBody: Buffer.from(loader) });
-  await withPage({ parameters: QUICK, prepare }, async ({ page }) => {
+  await withPage({ parameters: QUICK, prepare, isFirstVisit: true }, async ({ page }) => {
     await draw(page);
     await page.waitForStatus([/^Done: 1 image/], 30_000);
     assert.equal((await page.statusText()).match(/private windows/g)?.length, 1);

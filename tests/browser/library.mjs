@@ -1,13 +1,6 @@
-// A page whose models come from a hub: the hub, the small pair on it, and the Models panel by its
-// data-testid handles.
+// The small pair on a hub, and the Models panel by its data-testid handles.
 
-import { rm } from "node:fs/promises";
-
-import { Browser } from "./browser.mjs";
-import { Hub } from "./hub.mjs";
-import { smallModels, smallPair } from "./hub_files.mjs";
-import { DIST, FirststepPage } from "./page.mjs";
-import { StaticServer } from "./server.mjs";
+import { smallPair } from "./hub_files.mjs";
 
 /** The small pair's address on the page, and that of a second one that shares the base with it. */
 export const SMALL = "pairs/small.json";
@@ -48,47 +41,6 @@ export async function encodedPair(hub, options) {
     manifest.components.unet_distilled.encodings = ENCODINGS;
   }
   return manifest;
-}
-
-/**
- * Opens the page with the small pair on a hub, hands all of it to `run` and looks for problems
- * afterwards.
- *
- * @param {object} options
- * @param {string} options.models folder with the hub's files, of `smallModels`
- * @param {object} [options.pair] options of `smallPair`
- * @param {object} [options.hubOptions] options of `Hub.start`
- * @param {(tools: object) => unknown} [options.prepare] called before the page is opened
- */
-export async function withLibrary({ models, pair, hubOptions, prepare, ...launch }, run) {
-  const hub = await Hub.start(models, hubOptions);
-  const server = await StaticServer.start(DIST);
-  const browser = await Browser.launch(launch);
-  try {
-    const manifest = await encodedPair(hub, pair);
-    offer(server, hub, { [SMALL]: manifest });
-    const page = new FirststepPage(await browser.newPage(), server.url);
-    const library = new LibraryPanel(page);
-    const tools = { hub, server, browser, page, library, manifest };
-    await prepare?.(tools);
-    await page.open({ device: "cpu" });
-    await run(tools);
-    browser.assertNoProblems();
-  } finally {
-    await browser.close();
-    await server.close();
-    await hub.close();
-  }
-}
-
-/** Runs with a temporary folder of the small models. */
-export async function withModels(run, wants) {
-  const models = await smallModels(wants);
-  try {
-    await run(models);
-  } finally {
-    await rm(models, { recursive: true, force: true });
-  }
 }
 
 /** The Models panel. */

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { QUICK, withPage } from "./page.mjs";
+import { QUICK } from "./page.mjs";
+import { withPage } from "./with_page.mjs";
 
 const TIMEOUT = 10 * 60_000;
 const RECIPE = { ...QUICK, modes: "distilled,hybrid", "distilled-steps": 3, k: 2 };
@@ -46,7 +47,7 @@ test("a copied link gives another browser the same grid, and says so", { timeout
   assert.match(hash, /&digest=[\w-]+&sum=[0-9a-f]{8}$/);
   // The link leaves the choice of device to who follows it.
   const own = { device: "cpu" };
-  await withPage({ parameters: own }, async ({ page, server }) => {
+  await withPage({ parameters: own, isFirstVisit: true }, async ({ page, server }) => {
     await follow(page, `${hash}`);
     assert.equal(await page.control("prompt").inputValue(), RECIPE.prompt);
     assert.equal(await page.control("k").inputValue(), "2");

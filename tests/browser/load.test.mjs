@@ -5,8 +5,9 @@ import { after, before, test } from "node:test";
 import { rm } from "node:fs/promises";
 
 import { SHARED, smallModels } from "./hub_files.mjs";
-import { SMALL, readStore, withLibrary } from "./library.mjs";
+import { SMALL, readStore } from "./library.mjs";
 import { cellNames } from "./page.mjs";
+import { withLibrary } from "./with_page.mjs";
 
 const TIMEOUT = 5 * 60_000;
 const UNET = `${SHARED.unet.repository}/${SHARED.unet.path}`;

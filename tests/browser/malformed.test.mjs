@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { gunzipSync } from "node:zlib";
 
-import { DIST, PAIR_PATH, QUICK, cellNames, withPage } from "./page.mjs";
+import { DIST, PAIR_PATH, QUICK, cellNames } from "./page.mjs";
+import { withPage } from "./with_page.mjs";
 
 const TIMEOUT = 3 * 60_000;
 const MANIFEST_PATH = `${PAIR_PATH}manifest.json`;
@@ -96,7 +97,7 @@ for (const { name, fault, patterns } of TRANSFER_FAULTS) {
         // Chromium itself notes what the network refused; the page has to handle it all the same.
         browser.expectProblem(/^Failed to load resource: /);
       };
-      await withPage({ parameters: QUICK, prepare }, async ({ page, server }) => {
+      await withPage({ parameters: QUICK, prepare, isFirstVisit: true }, async ({ page, server }) => {
         await page.pressGenerate();
         await page.waitForStatus(patterns, SENTENCE_TIMEOUT);
         server.clearFaults();
@@ -111,7 +112,7 @@ test(
   { timeout: 2 * TIMEOUT },
   async () => {
     const prepare = ({ server }) => server.fault(filePath, { delayMilliseconds: 10 * 60_000 });
-    await withPage({ parameters: QUICK, prepare }, async ({ page, server }) => {
+    await withPage({ parameters: QUICK, prepare, isFirstVisit: true }, async ({ page, server }) => {
       await page.pressGenerate();
       await page.waitForStatus([/downloading/i], SENTENCE_TIMEOUT);
       await page.control("cancel").click();
@@ -153,7 +154,7 @@ for (const { name, body, patterns } of FILE_FAULTS) {
     { timeout: 2 * TIMEOUT },
     async () => {
       const prepare = ({ server }) => serveWithFittingManifest(server, body);
-      await withPage({ parameters: QUICK, prepare }, async ({ page, server }) => {
+      await withPage({ parameters: QUICK, prepare, isFirstVisit: true }, async ({ page, server }) => {
         await page.pressGenerate();
         await page.waitForStatus(patterns, SENTENCE_TIMEOUT);
         server.clearFaults();
@@ -196,7 +197,7 @@ for (const { name, fault, patterns } of MANIFEST_FAULTS) {
         server.fault(MANIFEST_PATH, fault);
         browser.expectProblem(/^Failed to load resource: /);
       };
-      await withPage({ parameters: QUICK, prepare }, async ({ page, server }) => {
+      await withPage({ parameters: QUICK, prepare, isFirstVisit: true }, async ({ page, server }) => {
         await page.waitForStatus(patterns, SENTENCE_TIMEOUT);
         server.clearFaults();
         await page.reload();

@@ -9,8 +9,9 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { Browser } from "./browser.mjs";
-import { DIST, FirststepPage, QUICK, cellNames, withPage } from "./page.mjs";
+import { DIST, FirststepPage, QUICK, cellNames } from "./page.mjs";
 import { StaticServer } from "./server.mjs";
+import { withPage } from "./with_page.mjs";
 
 const TIMEOUT = 3 * 60_000;
 const FILL_SERVICE_WORKER = fileURLToPath(
@@ -55,7 +56,7 @@ async function withCopy(run) {
     await cp(DIST, folder, { recursive: true });
     const server = await StaticServer.start(folder);
     try {
-      const browser = await Browser.launch();
+      const browser = await Browser.shared();
       try {
         await run({ folder, server, browser });
         browser.assertNoProblems();
@@ -79,7 +80,7 @@ test(
   "a page that was opened once draws the same without a network",
   { timeout: TIMEOUT },
   async () => {
-    await withPage({ parameters: QUICK }, async ({ page, server }) => {
+    await withPage({ parameters: QUICK, isKept: true }, async ({ page, server }) => {
       const image = await draw(page);
       await page.waitUntilKept();
       await server.close();
@@ -170,7 +171,7 @@ test(
     // The page has started by the time when the service worker comes.
     const prepare = ({ server }) =>
       server.fault("/service_worker.js", { delayMilliseconds: 1_000 });
-    await withPage({ parameters: QUICK, prepare }, async ({ page, server }) => {
+    await withPage({ parameters: QUICK, prepare, isKept: true }, async ({ page, server }) => {
       const requestsFor = (path) => server.requests.filter((request) => request.path === path);
       for (const [path, fault] of [
         ["/worker_bg.wasm", { truncate: 100_000 }],
@@ -199,7 +200,7 @@ test(
 );
 
 test("a hard reload asks the host for everything, workers too", { timeout: TIMEOUT }, async () => {
-  await withPage({ parameters: QUICK }, async ({ page, server }) => {
+  await withPage({ parameters: QUICK, isKept: true }, async ({ page, server }) => {
     await page.waitUntilKept();
     server.requests.length = 0;
     const session = await page.page.context().newCDPSession(page.page);

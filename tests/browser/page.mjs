@@ -5,9 +5,6 @@ import { fileURLToPath } from "node:url";
 import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
-import { Browser } from "./browser.mjs";
-import { StaticServer } from "./server.mjs";
-
 /** The folder with the built page; DIST names another one. */
 export const DIST = resolve(
   process.env.DIST ?? fileURLToPath(new URL("../../target/test-page", import.meta.url)),
@@ -174,36 +171,6 @@ export class FirststepPage {
       };
     });
     return { ...image, rgba: Buffer.from(image.rgba) };
-  }
-}
-
-/**
- * Opens a page in a browser of its own, hands it to `run` and looks for problems afterwards.
- *
- * @param {object} options
- * @param {Record<string, string | number>} options.parameters after the `#`
- * @param {"software" | "off"} [options.webgpu]
- * @param {string} [options.userDataDirectory]
- * @param {(tools: {page: FirststepPage, server: StaticServer, browser: Browser}) => unknown}
- *   [options.prepare] called before the page is opened
- * @param {(tools: {page: FirststepPage, server: StaticServer, browser: Browser}) => unknown} run
- */
-export async function withPage({ parameters, prepare, ...launchOptions }, run) {
-  const server = await StaticServer.start(DIST);
-  try {
-    const browser = await Browser.launch(launchOptions);
-    try {
-      const page = new FirststepPage(await browser.newPage(), server.url);
-      const tools = { page, server, browser };
-      await prepare?.(tools);
-      await page.open(parameters);
-      await run(tools);
-      browser.assertNoProblems();
-    } finally {
-      await browser.close();
-    }
-  } finally {
-    await server.close();
   }
 }
 

@@ -6,7 +6,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { DIST, PAIR_PATH, QUICK, cellNames, withPage } from "./page.mjs";
+import { DIST, PAIR_PATH, QUICK, cellNames } from "./page.mjs";
+import { withPage } from "./with_page.mjs";
 
 const TIMEOUT = 5 * 60_000;
 const OWN = `${PAIR_PATH}manifest.json`;
@@ -94,8 +95,7 @@ test(
       serve(server, OWN, member(family[0]));
       serve(server, RELATIVE, relative());
     };
-    await withPage({ parameters: PARAMETERS, prepare }, async ({ page, server }) => {
-      await page.waitUntilKept();
+    await withPage({ parameters: PARAMETERS, prepare, isFirstVisit: true }, async ({ page, server }) => {
       const first = await draw(page);
       assert.equal(await page.control("distilled-steps").inputValue(), "4");
       assert.ok(await page.control("pair").getByLabel("Emoji", { exact: true }).isChecked());
@@ -193,8 +193,7 @@ test(
       serve(server, OWN, member(family[0]));
       serveAdapter(server, "conv_in");
     };
-    await withPage({ parameters: PARAMETERS, prepare }, async ({ page, server }) => {
-      await page.waitUntilKept();
+    await withPage({ parameters: PARAMETERS, prepare, isFirstVisit: true }, async ({ page, server }) => {
       const first = await draw(page);
       const there = await requestsOf(server, async () => {
         await choose(page, family[1]);

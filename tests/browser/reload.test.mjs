@@ -9,16 +9,9 @@ import { test } from "node:test";
 import { gunzipSync } from "node:zlib";
 
 import { Browser } from "./browser.mjs";
-import {
-  DIST,
-  FirststepPage,
-  PAIR_PATH,
-  QUICK,
-  cellNames,
-  eventually,
-  withPage,
-} from "./page.mjs";
+import { DIST, FirststepPage, PAIR_PATH, QUICK, cellNames, eventually } from "./page.mjs";
 import { StaticServer } from "./server.mjs";
+import { withPage } from "./with_page.mjs";
 
 const TIMEOUT = 5 * 60_000;
 // Both UNets, so that every file of the pair is needed.
@@ -104,7 +97,7 @@ test(
     // The last file never comes before the reload.
     const late = PAIR_PATH + manifest.components.vae.files[0].path;
     const prepare = ({ server }) => server.fault(late, { delayMilliseconds: 10 * 60_000 });
-    await withPage({ parameters: QUICK, prepare }, async ({ page, server }) => {
+    await withPage({ parameters: QUICK, prepare, isFirstVisit: true }, async ({ page, server }) => {
       const inPack = () =>
         server.requests.map(({ path }) => path).filter((path) => /[.]gzip$/.test(path));
       await page.pressGenerate();
@@ -152,7 +145,7 @@ test(
       server.fault(PAIR_PATH + file.path, { replaceBody: body });
       server.fault(`${PAIR_PATH}manifest.json`, { replaceBody: Buffer.from(JSON.stringify(older)) });
     };
-    await withPage({ parameters: QUICK, prepare }, async ({ page, server }) => {
+    await withPage({ parameters: QUICK, prepare, isFirstVisit: true }, async ({ page, server }) => {
       const drawAndList = async () => {
         await page.pressGenerate();
         await page.waitForDone(cellNames(["distilled"], 1), TIMEOUT);

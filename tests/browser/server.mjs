@@ -54,19 +54,26 @@ export class StaticServer {
 
   #root;
   #server;
+  #standing;
   /** @type {Map<string, Fault>} */
   #faults = new Map();
 
-  constructor(root) {
+  constructor(root, standing) {
     this.#root = root;
+    this.#standing = new Map(Object.entries(standing));
     this.#server = createServer((request, response) => {
       this.#answer(request, response).catch((error) => response.destroy(error));
     });
   }
 
-  /** Serves a folder on a port of the system's choice. */
-  static async start(root) {
-    const server = new StaticServer(root);
+  /**
+   * Serves a folder on a port of the system's choice.
+   *
+   * @param {string} root
+   * @param {Record<string, Fault>} [standing] faults that `clearFaults` leaves
+   */
+  static async start(root, standing = {}) {
+    const server = new StaticServer(root, standing);
     await new Promise((resolve, reject) => {
       server.#server.once("error", reject);
       server.#server.listen(0, "127.0.0.1", resolve);
@@ -96,7 +103,7 @@ export class StaticServer {
   async #answer(request, response) {
     const path = decodeURIComponent(new URL(request.url, this.url).pathname);
     this.requests.push({ method: request.method, path, range: request.headers.range ?? null });
-    const fault = this.#faults.get(path) ?? {};
+    const fault = this.#faults.get(path) ?? this.#standing.get(path) ?? {};
     if (fault.delayMilliseconds !== undefined) {
       // A test that has ended doesn't wait for it.
       await new Promise((resolve) => setTimeout(resolve, fault.delayMilliseconds).unref());

@@ -6,16 +6,9 @@ import { after, before, test } from "node:test";
 import { rm } from "node:fs/promises";
 
 import { DISTILLED, SHARED, smallModels } from "./hub_files.mjs";
-import {
-  LibraryPanel,
-  SECOND,
-  SMALL,
-  encodedPair,
-  offer,
-  readStore,
-  withLibrary,
-} from "./library.mjs";
+import { LibraryPanel, SECOND, SMALL, encodedPair, offer, readStore } from "./library.mjs";
 import { FirststepPage, eventually } from "./page.mjs";
+import { withLibrary } from "./with_page.mjs";
 
 const TIMEOUT = 6 * 60_000;
 const UNET = `${SHARED.unet.repository}/${SHARED.unet.path}`;

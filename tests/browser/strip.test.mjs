@@ -7,7 +7,8 @@ import { test } from "node:test";
 
 import { PNG } from "pngjs";
 
-import { QUICK, cellNames, eventually, rootMeanSquareError, withPage } from "./page.mjs";
+import { QUICK, cellNames, eventually, rootMeanSquareError } from "./page.mjs";
+import { withPage } from "./with_page.mjs";
 
 const TIMEOUT = 10 * 60_000;
 const SOON = 60_000;

@@ -5,7 +5,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { DIST, PAIR_PATH, QUICK, cellNames, withPage } from "./page.mjs";
+import { DIST, PAIR_PATH, QUICK, cellNames } from "./page.mjs";
+import { withPage } from "./with_page.mjs";
 
 const TIMEOUT = 3 * 60_000;
 // What the page does by itself, on a machine that is busy with something else.

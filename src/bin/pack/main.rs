@@ -26,6 +26,13 @@
 //! its folder (`-`: the standard input); of a LoRA on it with `--lora`, and as they stand in a
 //! single-file checkpoint with `--checkpoint`. The scripts in `tools/sdxl` take SDXL's layout from it.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a program for the command line, which reads files of the one who calls it"
+)]
+
 #[cfg(not(target_family = "wasm"))]
 mod program;
 

@@ -141,7 +141,7 @@ impl Worker {
         };
         self.shared.cancelled.borrow_mut().remove(&job);
         let event = match outcome {
-            Ok(JobOutcome::LacksWeights) => JobEvent::LacksWeights,
+            Ok(JobOutcome::LacksWeights { manifest }) => JobEvent::LacksWeights { manifest },
             Ok(JobOutcome::Ended(Outcome::Done)) => JobEvent::Done,
             Ok(JobOutcome::Ended(Outcome::Cancelled)) => JobEvent::Cancelled,
             // A device that has failed once fails for good: the page starts a new worker.

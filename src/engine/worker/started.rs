@@ -31,7 +31,10 @@ pub(super) enum JobOutcome {
     /// The job was begun, and has ended.
     Ended(Outcome),
     /// The job was not begun: the loader has to load weights first.
-    LacksWeights,
+    LacksWeights {
+        /// The JSON of the manifest that names them.
+        manifest: String,
+    },
 }
 
 pub(super) struct StartedEngine {
@@ -39,6 +42,7 @@ pub(super) struct StartedEngine {
     device: burn::tensor::Device,
     files: Files,
     manifest: Manifest,
+    manifest_text: String,
     address: PairAddress,
     /// Boxed: moved by value, the models would take a third of a megabyte of the stack each time.
     pair: Option<Box<Pair>>,
@@ -59,13 +63,14 @@ impl StartedEngine {
                 message: message.into(),
             });
         }
-        let manifest = files.manifest(&address.manifest_url).await?;
+        let (manifest, manifest_text) = files.manifest(&address.manifest_url).await?;
         scope.post(Event::Pair(Box::new(describe(&manifest)?)));
         Ok(Self {
             preference,
             device,
             files,
             manifest,
+            manifest_text,
             address,
             pair: None,
             grid: GridState::default(),
@@ -93,7 +98,7 @@ impl StartedEngine {
     ) -> Result<Self, EngineError> {
         self.pair = None;
         self.grid.clear();
-        self.manifest = self.files.manifest(&address.manifest_url).await?;
+        (self.manifest, self.manifest_text) = self.files.manifest(&address.manifest_url).await?;
         self.address = address;
         scope.post(Event::Pair(Box::new(describe(&self.manifest)?)));
         Ok(self)
@@ -115,7 +120,8 @@ impl StartedEngine {
             None => self.files.presence(&self.manifest, url).await?,
         };
         if presence == Presence::Storable {
-            return Ok(JobOutcome::LacksWeights);
+            let manifest = self.manifest_text.clone();
+            return Ok(JobOutcome::LacksWeights { manifest });
         }
         host.post(JobEvent::Started);
         let drawn = self.draw(recipe, extent, presence, host).await;

@@ -1,6 +1,11 @@
 //! Pairs that a visitor adds: from a manifest, or with a model of a hub, of a folder or of a single
 //! checkpoint in the place of SDXL's base.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "Value makes what is missing, and a manifest that was parsed is an object"
+)]
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;
@@ -88,7 +93,9 @@ impl Pairs {
 
     async fn template(&self) -> Result<Value, LibraryError> {
         let url = self.url(TEMPLATE)?;
-        with_absolute_addresses(&url, &source::fetch_text(&url).await?)
+        let text = source::fetch_text(&url).await?;
+        Manifest::parse(&text)?;
+        with_absolute_addresses(&url, &text)
     }
 
     /// The template with another model in the place of SDXL's base.

@@ -118,14 +118,18 @@ impl Loader {
             Request::Load {
                 address,
                 accepts_licences,
-            } => {
-                self.run_load(address, accepts_licences).await;
-            }
+                manifest,
+            } => self.run_load(address, accepts_licences, manifest).await,
         }
     }
 
     /// Loads a pair, unless this tab does already.
-    async fn run_load(self: &Rc<Self>, address: String, accepts_licences: bool) {
+    async fn run_load(
+        self: &Rc<Self>,
+        address: String,
+        accepts_licences: bool,
+        manifest: Option<String>,
+    ) {
         if self.loads.borrow().contains_key(&address) {
             return;
         }
@@ -133,7 +137,17 @@ impl Loader {
         self.loads
             .borrow_mut()
             .insert(address.clone(), control.clone());
-        let outcome = self.load(&address, accepts_licences, &control).await;
+        let outcome = self
+            .load(&address, accepts_licences, manifest, &control)
+            .await;
+        // A paused load has left its place, and another one may have taken it meanwhile.
+        let is_replaced = match self.loads.borrow().get(&address) {
+            Some(current) => !Rc::ptr_eq(current, &control),
+            None => false,
+        };
+        if is_replaced {
+            return;
+        }
         self.loads.borrow_mut().remove(&address);
         match outcome {
             Ok(()) => self.announce(Event::Loaded { address }),
@@ -211,7 +225,7 @@ impl Loader {
     fn follow(self: &Rc<Self>, address: &str) {
         if !self.loads.borrow().contains_key(address) {
             let (loader, address) = (self.clone(), address.to_owned());
-            spawn_local(async move { loader.run_load(address, false).await });
+            spawn_local(async move { loader.run_load(address, false, None).await });
         }
     }
 
@@ -272,22 +286,26 @@ impl Loader {
         Ok(started(&mut pairs)?.add(source).await?)
     }
 
-    async fn resolve(&self, address: &str) -> Result<(Resolved, Rc<Store>), Failure> {
+    async fn resolve(
+        &self,
+        address: &str,
+        manifest: Option<String>,
+    ) -> Result<(Resolved, Rc<Store>), Failure> {
         let mut pairs = self.pairs.lock().await;
         let pairs = started(&mut pairs)?;
-        let resolved = pairs.resolve(address).await?;
+        let resolved = pairs.resolve(address, manifest).await?;
         Ok((resolved, pairs.store.clone()))
     }
 
     async fn missing(&self, address: &str) -> Result<u64, Failure> {
-        let (resolved, store) = self.resolve(address).await?;
+        let (resolved, store) = self.resolve(address, None).await?;
         let files = store.files().await?.into_iter().collect();
         let begun = store.begun().await?.into_iter().collect();
         Ok(missing(&resolved.manifest, &files, &begun))
     }
 
     async fn check(&self, address: &str) -> Result<Preflight, Failure> {
-        let (resolved, store) = self.resolve(address).await?;
+        let (resolved, store) = self.resolve(address, None).await?;
         let files = store.files().await?.into_iter().collect();
         let begun = store.begun().await?.into_iter().collect();
         let Resolved {
@@ -305,7 +323,8 @@ impl Loader {
     }
 
     fn pause(&self, address: &str) {
-        if let Some(control) = self.loads.borrow().get(address) {
+        // It ends a moment later: a load that is asked for before that doesn't join it.
+        if let Some(control) = self.loads.borrow_mut().remove(address) {
             control.pause();
         }
     }
@@ -325,6 +344,7 @@ impl Loader {
         self: &Rc<Self>,
         address: &str,
         accepts_licences: bool,
+        manifest: Option<String>,
         control: &Rc<Control>,
     ) -> Result<(), Failure> {
         let progress = |phase| LoadProgress {
@@ -353,7 +373,7 @@ impl Loader {
                 Failure::Arrive(ArrivalError::Paused)
             });
         }
-        let (resolved, store) = self.resolve(address).await?;
+        let (resolved, store) = self.resolve(address, manifest).await?;
         let Resolved {
             manifest,
             mut record,

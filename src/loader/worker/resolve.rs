@@ -1,5 +1,10 @@
 //! Resolves a pair's manifest: adds the sizes and hashes that only the files' hosts know.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "Value makes what is missing, and a manifest that was parsed is an object"
+)]
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -22,8 +27,13 @@ pub(super) struct Resolved {
 }
 
 impl Pairs {
-    /// Resolves the manifest of the pair at an address, from the store where it is pinned there.
-    pub async fn resolve(&mut self, address: &str) -> Result<Resolved, LibraryError> {
+    /// Resolves the manifest of the pair at an address: from the store where it is pinned or added,
+    /// else from `given`, or fetched where nothing is given.
+    pub async fn resolve(
+        &mut self,
+        address: &str,
+        given: Option<String>,
+    ) -> Result<Resolved, LibraryError> {
         let url = self.url(address)?;
         let stored = self.store.pair(&url).await?;
         if let Some(record) = &stored
@@ -43,7 +53,10 @@ impl Pairs {
             _ if address.starts_with(ADDED) => {
                 return Err(LibraryError::Unknown(address.to_owned()));
             }
-            _ => source::fetch_text(&url).await?,
+            _ => match given {
+                Some(text) => text,
+                None => source::fetch_text(&url).await?,
+            },
         };
         let text = self.with_sizes_and_hashes(&text).await?;
         let manifest = Manifest::parse(&text)?;

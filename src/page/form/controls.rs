@@ -2,6 +2,11 @@
 //!
 //! Numbers are kept as the text in their fields, so that a visitor can empty a field and type anew.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "places are constants of the table of parameters"
+)]
+
 use std::fmt::Display;
 use std::str::FromStr;
 

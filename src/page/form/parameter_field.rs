@@ -1,5 +1,10 @@
 //! The control of a parameter that is a number or a scheduler.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "places are constants of the table of parameters"
+)]
+
 use leptos::prelude::*;
 
 use super::controls::Controls;

@@ -1,5 +1,10 @@
 //! The paper's Figure 5 of the strips on show: how far each step's target is from the final image.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "there are two strips, and two curves"
+)]
+
 use leptos::html;
 use leptos::prelude::*;
 

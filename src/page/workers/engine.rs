@@ -376,7 +376,7 @@ impl EngineClient {
 
     fn take_job_event(&self, job: JobId, event: JobEvent) {
         match event {
-            JobEvent::LacksWeights => self.lacks_weights(job),
+            JobEvent::LacksWeights { manifest } => self.lacks_weights(job, manifest),
             JobEvent::Started => self.job_started(job),
             JobEvent::Loading {
                 received,
@@ -479,13 +479,14 @@ impl EngineClient {
     }
 
     /// The engine lacks weights for a job: the loader loads them.
-    fn lacks_weights(&self, id: JobId) {
+    fn lacks_weights(&self, id: JobId, manifest: String) {
         match self.change_jobs(|jobs| jobs.lacks_weights(id)) {
             MissingWeights::Fetch => {
                 let client = *self;
                 let address = self.pair_address.get_untracked();
-                self.loader
-                    .load_awaited(address, move |load| client.take_awaited_load(load));
+                self.loader.load_awaited(address, manifest, move |load| {
+                    client.take_awaited_load(load);
+                });
             }
             MissingWeights::NothingToDo => {}
             MissingWeights::GiveUp => self.job_failed(

@@ -275,7 +275,7 @@ impl Grid {
                     row.diversity.set(Some(diversity));
                 }
             }
-            JobEvent::LacksWeights
+            JobEvent::LacksWeights { .. }
             | JobEvent::Started
             | JobEvent::Loading { .. }
             | JobEvent::Compiling

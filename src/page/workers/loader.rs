@@ -175,6 +175,10 @@ impl LoaderClient {
 
     /// Starts or resumes the load of a pair.
     pub fn load(&self, address: String, accepts_licences: bool) {
+        self.start_load(address, accepts_licences, None);
+    }
+
+    fn start_load(&self, address: String, accepts_licences: bool, manifest: Option<String>) {
         self.clear_problem(Some(&address));
         self.preflight.set(None);
         self.with(|inner| inner.requested.request(&address, accepts_licences));
@@ -183,6 +187,7 @@ impl LoaderClient {
         self.request(Request::Load {
             address,
             accepts_licences,
+            manifest,
         });
     }
 
@@ -237,10 +242,15 @@ impl LoaderClient {
 
     /// Loads a pair for the engine, whose status shows the load. `tell` gets the news until the load has
     /// ended. A load that already runs is joined.
-    pub fn load_awaited(&self, address: String, tell: impl Fn(AwaitedLoad) + 'static) {
+    pub fn load_awaited(
+        &self,
+        address: String,
+        manifest: String,
+        tell: impl Fn(AwaitedLoad) + 'static,
+    ) {
         self.with(|inner| inner.on_awaited = Some(Rc::new(tell)));
         self.awaited.set(Some(address.clone()));
-        self.load(address, false);
+        self.start_load(address, false, Some(manifest));
     }
 
     /// Pauses the load that the engine waits for; its receiver gets no news of that.
@@ -455,6 +465,7 @@ impl LoaderClient {
             self.request(Request::Load {
                 address,
                 accepts_licences,
+                manifest: None,
             });
         }
     }

@@ -1,5 +1,10 @@
 //! Frames that are made of two others.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a colour map has an entry for every level"
+)]
+
 use crate::metrics::{MetricsError, absolute_difference};
 use crate::picture::image::Image;
 

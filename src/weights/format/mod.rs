@@ -1,6 +1,11 @@
 //! Tensors as bytes: how values are encoded in blocks, how safetensors files hold and name them, and
 //! their hashes.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "blocks and their buffers have fixed sizes"
+)]
+
 mod blocks;
 pub mod checkpoint;
 pub mod encoder;

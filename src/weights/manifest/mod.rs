@@ -151,6 +151,10 @@ impl Manifest {
     ///
     /// # Errors
     /// Everything that [`ManifestError`] lists.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "to read what a Value lacks gives null"
+    )]
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
         let malformed = |error: serde_json::Error| ManifestError::Malformed {
             reason: error.to_string(),

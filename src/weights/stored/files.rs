@@ -104,23 +104,22 @@ impl Files {
         self.notice = Some(StoreError::Quota.to_string());
     }
 
-    /// Reads a manifest. That of a pinned or an added pair comes from the store, any other from the
-    /// network, or from the store where the network can't be reached.
+    /// Reads a manifest, with its JSON. That of a pinned or an added pair comes from the store, any
+    /// other from the network, or from the store where the network can't be reached.
     ///
     /// # Errors
     /// The manifest can't be fetched, or it is malformed.
-    pub async fn manifest(&self, url: &str) -> Result<Manifest, FilesError> {
+    pub async fn manifest(&self, url: &str) -> Result<(Manifest, String), FilesError> {
         let stored = self.record(url).await?;
-        if let Some(record) = stored.as_ref().filter(|it| it.is_pinned || it.is_added) {
-            return Ok(Manifest::parse(&record.text)?);
-        }
-        match (source::fetch_text(url).await, stored) {
-            (Ok(text), _) => Ok(Manifest::parse(&text)?),
-            (Err(SourceError::Unreachable { .. }), Some(record)) => {
-                Ok(Manifest::parse(&record.text)?)
-            }
-            (Err(error), _) => Err(error.into()),
-        }
+        let text = match stored {
+            Some(record) if record.is_pinned || record.is_added => record.text,
+            stored => match (source::fetch_text(url).await, stored) {
+                (Ok(text), _) => text,
+                (Err(SourceError::Unreachable { .. }), Some(record)) => record.text,
+                (Err(error), _) => return Err(error.into()),
+            },
+        };
+        Ok((Manifest::parse(&text)?, text))
     }
 
     async fn record(&self, url: &str) -> Result<Option<PairRecord>, StoreError> {

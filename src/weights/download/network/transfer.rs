@@ -12,6 +12,7 @@ use web_sys::RequestCache;
 use super::source::{Body, HttpRequest, SILENCE_MILLISECONDS, SourceError, until_cancelled};
 use crate::browser::globals::js;
 use crate::weights::download::content_range::ContentRange;
+use crate::weights::manifest::verify::VerifyError;
 
 /// The number of successive attempts without a byte after which a part is given up.
 const ATTEMPTS: u32 = 6;
@@ -83,6 +84,8 @@ pub struct Transfer {
     /// Bytes of the parts that [`Transfer::part`] has not returned yet.
     arrived: Cell<u64>,
     was_sent_whole: Cell<bool>,
+    /// Whether a part has come of the file of the expected size.
+    has_answered: Cell<bool>,
     report: Rc<dyn Fn(Report)>,
 }
 
@@ -121,6 +124,7 @@ impl Transfer {
             is_dropped: Cell::new(false),
             arrived: Cell::new(0),
             was_sent_whole: Cell::new(false),
+            has_answered: Cell::new(false),
             report,
         }
     }
@@ -273,8 +277,13 @@ impl Transfer {
             let Some(sent) = ContentRange::parse(&header) else {
                 return Err(Failure::Transient(self.wrong_part(), None));
             };
-            if sent.total.is_some_and(|total| total != self.size) {
-                return Err(self.changed().into());
+            if let Some(found) = sent.total.filter(|total| *total != self.size) {
+                let is_first = wanted.start == 0 && !self.has_answered.get();
+                return Err(if is_first {
+                    TransferError::Source(self.other_length(found).into()).into()
+                } else {
+                    self.changed().into()
+                });
             }
             if sent.range != *wanted {
                 return Err(Failure::Transient(self.wrong_part(), None));
@@ -288,7 +297,22 @@ impl Transfer {
                 return Err(self.changed().into());
             }
         }
+        self.has_answered.set(true);
         Ok(())
+    }
+
+    /// The file never had the size that was expected.
+    fn other_length(&self, found: u64) -> VerifyError {
+        let (path, expected) = (self.file.clone(), self.size);
+        if found < expected {
+            VerifyError::Truncated {
+                path,
+                expected,
+                found,
+            }
+        } else {
+            VerifyError::TooLong { path, expected }
+        }
     }
 
     fn changed(&self) -> TransferError {
