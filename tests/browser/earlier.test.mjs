@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 
 import { COMPONENT, restoreEarlierStore } from "./earlier_store.mjs";
-import { DIST, PAIR_PATH, QUICK, cellNames, withPage } from "./page.mjs";
+import { DIST, PAIR_PATH, QUICK, cellNames } from "./page.mjs";
+import { withPage } from "./with_page.mjs";
 
 const TIMEOUT = 5 * 60_000;
 
@@ -22,7 +23,7 @@ test("a file in an earlier version's store is not fetched again", { timeout: TIM
     await restoreEarlierStore(page);
     await page.close();
   };
-  await withPage({ parameters: QUICK, prepare }, async ({ page, server }) => {
+  await withPage({ parameters: QUICK, prepare, isFirstVisit: true }, async ({ page, server }) => {
     await page.pressGenerate();
     // Drawn with the stored records: one that was misread would fail its checksum or the load.
     await page.waitForDone(cellNames(["distilled"], 1), TIMEOUT);

@@ -8,7 +8,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { gunzipSync, gzipSync } from "node:zlib";
 
-import { DIST, PAIR_PATH, QUICK, cellNames, withPage } from "./page.mjs";
+import { DIST, PAIR_PATH, QUICK, cellNames } from "./page.mjs";
+import { withPage } from "./with_page.mjs";
 
 const FIXTURE = fileURLToPath(new URL("../earlier/store.json.gz", import.meta.url));
 /** The component whose file is written down: the smallest that has tensors. */
@@ -115,7 +116,7 @@ export async function restoreEarlierStore(page) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const manifest = JSON.parse(await readFile(`${DIST}${PAIR_PATH}manifest.json`, "utf8"));
   const [{ sha256 }] = manifest.components[COMPONENT].files;
-  await withPage({ parameters: QUICK }, async ({ page }) => {
+  await withPage({ parameters: QUICK, isFirstVisit: true }, async ({ page }) => {
     await page.pressGenerate();
     await page.waitForDone(cellNames(["distilled"], 1), TIMEOUT);
     const written = await dump(page, sha256);
