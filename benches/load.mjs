@@ -150,6 +150,10 @@ async function measureLoad(browser, server, hub, encoding) {
   const bytes = files.reduce((sum, { size }) => sum + size, 0);
   const page = new FirststepPage(await browser.newPage(), server.url);
   const watch = await MemoryWatch.start(page.page, PROFILE);
+  // What a tab died of is in the browser's own words: DEBUG=pw:browser shows them.
+  page.page.on("crash", () => {
+    console.error("The tab crashed. Its memory at most, in bytes:", watch.resident, watch.heaps);
+  });
   await page.open({});
   hub.clearCounts();
   const started = performance.now();
