@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use futures::future::join_all;
 use serde::Deserialize;
 use web_sys::Url;
 
@@ -85,12 +86,19 @@ impl Pairs {
             };
             self.index = Some(parse(INDEX, &text)?);
         }
-        for entry in self.index.clone().into_iter().flat_map(|it| it.pairs) {
+        let entries = self.index.iter().flat_map(|index| &index.pairs);
+        let mut unread = Vec::new();
+        for entry in entries {
             let address = format!("pairs/{}", entry.manifest);
-            if self.own.contains_key(&address) {
-                continue;
+            if !self.own.contains_key(&address) {
+                unread.push((self.url(&address)?, address));
             }
-            match source::fetch_text(&self.url(&address)?).await {
+        }
+        // All at once: the load of a first visit waits for them.
+        let texts = unread.iter().map(|(url, _)| source::fetch_text(url));
+        let texts = join_all(texts).await;
+        for ((_, address), text) in unread.into_iter().zip(texts) {
+            match text {
                 Ok(text) => {
                     self.own.insert(address, Manifest::parse(&text)?);
                 }

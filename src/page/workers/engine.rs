@@ -11,7 +11,8 @@ use leptos::prelude::*;
 
 use super::grid::{CellState, Grid};
 use super::link::{FromLink, Program, WorkerLink};
-use super::loader::{AwaitedLoad, LoaderClient};
+use super::load_state::AwaitedLoad;
+use super::loader::LoaderClient;
 use crate::history::Listing;
 use crate::protocol::engine::{
     DeviceInfo, Event, Extent, JobEvent, JobId, PROTOCOL_VERSION, PairInfo, Request, Task,

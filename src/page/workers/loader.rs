@@ -10,10 +10,11 @@ use leptos::leptos_dom::helpers::IntervalHandle;
 use leptos::prelude::*;
 
 use super::link::{FromLink, Program, WorkerLink};
+use super::load_state::{AwaitedLoad, LoadProblem, OpenPreflight};
 use super::unfinished;
 use crate::protocol::loader::{
     Event, Library, LoadProgress, Origin, PROTOCOL_VERSION, PairEntry, PairSource, PairState,
-    Phase, Preflight, Request,
+    Phase, Request,
 };
 use crate::view::loading;
 use crate::view::requested_loads::{AfterDeath, RequestedLoads};
@@ -30,38 +31,6 @@ const SILENCE: Duration = Duration::from_secs(10);
 
 /// The most sentences about a load that are shown, the last ones.
 const MAXIMUM_NOTICES: usize = 20;
-
-/// The pre-flight that the panel shows.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OpenPreflight {
-    /// The pair's address.
-    pub address: String,
-    /// None until the files' hosts have answered.
-    pub preflight: Option<Preflight>,
-}
-
-/// The reason why a pair can't be loaded.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LoadProblem {
-    /// A sentence that says what is wrong and what to do.
-    pub sentence: String,
-    /// Whether the store has no room, so that deleting another pair would help.
-    pub is_full: bool,
-}
-
-/// News of the load that the engine waits for.
-pub enum AwaitedLoad {
-    /// The load has progressed.
-    Progress(LoadProgress),
-    /// The pair is complete.
-    Loaded,
-    /// The store has no room for the pair.
-    NotStored,
-    /// The load was paused.
-    Paused,
-    /// The pair can't be loaded. Holds a sentence that says what is wrong and what to do.
-    Failed(String),
-}
 
 /// The page's client of the loader. Pairs are named by their addresses.
 #[derive(Clone, Copy)]

@@ -3,5 +3,6 @@
 pub mod engine;
 pub mod grid;
 pub mod link;
+mod load_state;
 pub mod loader;
 pub mod unfinished;
