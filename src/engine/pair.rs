@@ -517,7 +517,6 @@ pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
         description: manifest.description.clone(),
         licence: manifest.licence.name.clone(),
         attribution: manifest.attribution.clone(),
-        download_size: manifest.download_size(),
         image_size: (width, height),
         example_prompts: defaults.example_prompts.clone(),
         vocabulary: manifest.vocabulary.clone(),

@@ -231,9 +231,7 @@ pub fn App() -> impl IntoView {
         if !loads_itself {
             return None;
         }
-        let size = engine
-            .pair
-            .with(|pair| pair.as_ref().map(|pair| pair.download_size));
+        let size = Some(engine.missing.get()).filter(|bytes| *bytes > 0);
         engine.grid.with(Option::is_none).then_some(size).flatten()
     });
     // Both stay while the next pair's manifest is loading, and where it can't be loaded.

@@ -65,8 +65,6 @@ pub struct PairInfo {
     pub licence: String,
     /// Whom the training images are from and under which licences.
     pub attribution: String,
-    /// Bytes over the network for a first visit.
-    pub download_size: u64,
     /// Size of an image in pixels: width, height.
     pub image_size: (u32, u32),
     /// Prompts to offer, for things that the pair was trained on.
@@ -202,6 +200,11 @@ pub enum Event {
     Device(DeviceInfo),
     /// The pair's manifest has been read.
     Pair(Box<PairInfo>),
+    /// How much of the pair is not here when its manifest has been read.
+    Missing {
+        /// Bytes over the network.
+        bytes: u64,
+    },
     /// Something that the visitor should know and that doesn't stop the work, such as a browser that
     /// stores nothing.
     Notice {

@@ -86,9 +86,10 @@ pub fn state_key(state: PairState) -> &'static str {
 pub fn state(pair: &PairEntry) -> String {
     match (pair.state, pair.download_size, pair.missing) {
         (PairState::Complete, ..) => "Complete: it works without a network.".to_owned(),
-        (PairState::Absent, Some(whole), _) if pair.origin == Origin::Bundled => format!(
+        (PairState::Absent, Some(whole), missing) if pair.origin == Origin::Bundled => format!(
             "Not in this browser yet: the first run fetches {}.",
-            size(whole)
+            // Other pairs may have brought a part of it.
+            size(missing.unwrap_or(whole))
         ),
         (PairState::Absent, Some(whole), _) => {
             format!("Not in this browser: {} to download.", size(whole))
@@ -96,7 +97,7 @@ pub fn state(pair: &PairEntry) -> String {
         (PairState::Absent, None, _) => "Not in this browser.".to_owned(),
         (PairState::Partial, Some(whole), Some(missing)) => {
             let here = percent(whole.saturating_sub(missing), whole);
-            let which = if pair.begun {
+            let which = if pair.begun || pair.stored > pair.shared {
                 ""
             } else {
                 " through another pair"

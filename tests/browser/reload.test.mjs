@@ -122,6 +122,50 @@ test(
 );
 
 test(
+  "a reload in the middle of a packed file goes on where the file was",
+  { timeout: 2 * TIMEOUT },
+  async () => {
+    const manifest = JSON.parse(await readFile(join(DIST, PAIR_PATH, "manifest.json"), "utf8"));
+    const [file] = manifest.components.unet.files;
+    const path = PAIR_PATH + file.path;
+    const delayFrom = Math.floor(file.size / 2);
+    const prepare = ({ server }) =>
+      server.fault(path, { delayMilliseconds: 10 * 60_000, delayFrom });
+    await withPage({ parameters: QUICK, prepare, isFirstVisit: true }, async ({ page, server }) => {
+      const starts = () =>
+        server.requests
+          .filter((request) => request.path === path)
+          .map(({ range }) => Number(/^bytes=(\d+)-/.exec(range)[1]));
+      await page.pressGenerate();
+      // The status says how much is stored: all that is not held back.
+      await page.waitForStatus([/downloading/i], TIMEOUT);
+      await eventually(() => assert.ok(starts().some((start) => start >= delayFrom)), TIMEOUT);
+      const share = /(\d+[.]\d) of/;
+      let shown;
+      await eventually(async () => {
+        const before = shown;
+        [, shown] = share.exec(await page.statusText());
+        assert.equal(shown, before);
+        assert.ok(Number(shown) * 1e6 > delayFrom - 600_000, `${shown} MB are here`);
+      }, TIMEOUT);
+      const { length } = starts();
+      server.clearFaults();
+      await page.reload();
+      await page.page.getByText(/works without a network/).waitFor({ timeout: TIMEOUT });
+      const again = starts().slice(length);
+      assert.ok(again.length > 0);
+      const part = 256 * 1024;
+      assert.ok(
+        Math.min(...again) >= delayFrom - 2 * part,
+        `asked again from ${Math.min(...again)} on, where ${delayFrom} bytes had come`,
+      );
+      await page.pressGenerate();
+      await page.waitForDone(cellNames(["distilled"], 1), TIMEOUT);
+    });
+  },
+);
+
+test(
   "a new version of a pair takes the old one's place in the store",
   { timeout: 2 * TIMEOUT },
   async () => {

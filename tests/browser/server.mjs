@@ -27,6 +27,7 @@ const MIME_TYPES = {
  * @property {number} [flipByte] offset of a byte whose bits are all inverted
  * @property {number} [truncate] bytes after which the connection breaks, short of Content-Length
  * @property {number} [delayMilliseconds] time before the answer begins
+ * @property {number} [delayFrom] offset from which on ranges are delayed; those before it are not
  */
 
 /**
@@ -104,7 +105,8 @@ export class StaticServer {
     const path = decodeURIComponent(new URL(request.url, this.url).pathname);
     this.requests.push({ method: request.method, path, range: request.headers.range ?? null });
     const fault = this.#faults.get(path) ?? this.#standing.get(path) ?? {};
-    if (fault.delayMilliseconds !== undefined) {
+    const [, start] = /^bytes=(\d+)-/.exec(request.headers.range ?? "") ?? [null, Infinity];
+    if (fault.delayMilliseconds !== undefined && Number(start) >= (fault.delayFrom ?? 0)) {
       // A test that has ended doesn't wait for it.
       await new Promise((resolve) => setTimeout(resolve, fault.delayMilliseconds).unref());
     }

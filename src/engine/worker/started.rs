@@ -65,6 +65,8 @@ impl StartedEngine {
         }
         let (manifest, manifest_text) = files.manifest(&address.manifest_url).await?;
         scope.post(Event::Pair(Box::new(describe(&manifest)?)));
+        let bytes = files.missing_bytes(&manifest).await?;
+        scope.post(Event::Missing { bytes });
         Ok(Self {
             preference,
             device,
@@ -101,6 +103,8 @@ impl StartedEngine {
         (self.manifest, self.manifest_text) = self.files.manifest(&address.manifest_url).await?;
         self.address = address;
         scope.post(Event::Pair(Box::new(describe(&self.manifest)?)));
+        let bytes = self.files.missing_bytes(&self.manifest).await?;
+        scope.post(Event::Missing { bytes });
         Ok(self)
     }
 

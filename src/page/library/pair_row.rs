@@ -68,8 +68,10 @@ pub fn PairRow(
     let main = Memo::new(move |_| {
         if phase.with(Option::is_some) {
             Some(MainAction::Pause)
-        } else if origin == Origin::Bundled || state.get() == PairState::Complete {
+        } else if state.get() == PairState::Complete {
             None
+        } else if origin == Origin::Bundled {
+            (state.get() == PairState::Partial).then_some(MainAction::GoOn)
         } else if entry.with(|entry| entry.begun) {
             Some(MainAction::GoOn)
         } else {
@@ -81,8 +83,9 @@ pub fn PairRow(
         is_usable && !is_current.get()
     });
     let can_delete = Memo::new(move |_| {
-        let has_something =
-            origin == Origin::Added || entry.with(|entry| entry.stored > 0 || entry.begun);
+        // What other pairs brought is theirs.
+        let has_something = origin == Origin::Added
+            || entry.with(|entry| entry.stored > entry.shared || entry.begun);
         // A running load has to be paused first.
         has_something && phase.with(Option::is_none)
     });

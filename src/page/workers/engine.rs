@@ -45,6 +45,8 @@ pub struct EngineClient {
     pub device: RwSignal<Option<DeviceInfo>>,
     /// None until the manifest has been read.
     pub pair: RwSignal<Option<PairInfo>>,
+    /// Bytes that the first run of the pair fetches; 0 until that is known.
+    pub missing: RwSignal<u64>,
     /// Address of the pair's manifest, relative to the page.
     pub pair_address: RwSignal<String>,
     pub activity: RwSignal<Activity>,
@@ -88,6 +90,7 @@ impl EngineClient {
         let client = EngineClient {
             device: RwSignal::new(None),
             pair: RwSignal::new(None),
+            missing: RwSignal::new(0),
             pair_address: RwSignal::new(OWN_PAIR_ADDRESS.to_owned()),
             activity: RwSignal::new(Activity::Stopped),
             is_busy: RwSignal::new(false),
@@ -140,6 +143,7 @@ impl EngineClient {
         });
         self.pair_address.set(pair);
         self.pair.set(None);
+        self.missing.set(0);
         self.problem.set(None);
         self.start_pair();
     }
@@ -346,6 +350,7 @@ impl EngineClient {
         match event {
             Event::Device(device) => self.device.set(Some(device)),
             Event::Pair(pair) => self.pair_read(*pair),
+            Event::Missing { bytes } => self.missing.set(bytes),
             Event::Notice { message } => self.notice.set(Some(message)),
             Event::History(listing) => self.history.set(Some(*listing)),
             Event::Job { job, event } => self.take_job_event(job, event),

@@ -116,6 +116,8 @@ impl Files {
             stored => match (source::fetch_text(url).await, stored) {
                 (Ok(text), _) => text,
                 (Err(SourceError::Unreachable { .. }), Some(record)) => record.text,
+                // A host that is in trouble is as good as none.
+                (Err(SourceError::Status { status: 500.., .. }), Some(record)) => record.text,
                 (Err(error), _) => return Err(error.into()),
             },
         };
@@ -157,6 +159,15 @@ impl Files {
         } else {
             Presence::Storable
         })
+    }
+
+    /// Bytes over the network of the files that are neither in the store nor in memory.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn missing_bytes(&self, manifest: &Manifest) -> Result<u64, FilesError> {
+        let missing = self.missing(manifest).await?;
+        Ok(missing.iter().map(|file| file.size).sum())
     }
 
     async fn missing<'a>(

@@ -33,7 +33,8 @@ const DATABASE: &str = "firststep";
 const VERSION: u32 = 2;
 
 /// `"<id>/<tensor name>"` → [`TensorRecord`], or `"<id>/"` → [`BlobRecord`]: the file itself where it
-/// has no tensors, else its header.
+/// has no tensors, else its header. While a file arrives that can only be split as a whole,
+/// `"<id>/part <offset>"` → [`BlobRecord`] too.
 const TENSORS: &str = "tensors";
 /// `<id>` → [`FileRecord`].
 const FILES: &str = "files";
@@ -257,8 +258,55 @@ impl Store {
         .await
     }
 
-    /// Writes a file that arrived as a whole over the records that it may have, and then its completion
-    /// record.
+    /// Writes a part of a file that can only be split into tensors as a whole, at its offset, and how far
+    /// the file has come with it, both or neither.
+    ///
+    /// # Errors
+    /// [`StoreError::Quota`] or [`StoreError::Failed`].
+    pub async fn put_part(
+        &self,
+        id: &str,
+        offset: u64,
+        bytes: &[u8],
+        progress: &FileProgress,
+    ) -> Result<(), StoreError> {
+        let (key, record) = (part_key(id, offset), blob_record(bytes)?);
+        let progress = to_js(progress)?;
+        self.write(&[TENSORS, PROGRESS], "storing", |transaction| {
+            let tensors = transaction.object_store(TENSORS)?;
+            tensors.put(&record, Some(&JsValue::from_str(&key)))?;
+            transaction
+                .object_store(PROGRESS)?
+                .put(&progress, Some(&JsValue::from_str(id)))
+                .map(drop)
+        })
+        .await
+    }
+
+    /// The part of a file that was written at an offset.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] or [`StoreError::Failed`].
+    pub async fn read_part(&self, id: &str, offset: u64) -> Result<Vec<u8>, StoreError> {
+        self.read_bytes(part_key(id, offset)).await
+    }
+
+    async fn remove_parts(&self, id: &str) -> Result<(), StoreError> {
+        self.write(&[TENSORS], "deleting a file's parts", |transaction| {
+            // "!" is the character after the blank.
+            let range = KeyRange::bound(
+                &JsValue::from_str(&tensor_key(id, "part ")),
+                &JsValue::from_str(&tensor_key(id, "part!")),
+                None,
+                Some(true),
+            )?;
+            transaction.object_store(TENSORS)?.delete(range).map(drop)
+        })
+        .await
+    }
+
+    /// Writes a file that arrived as a whole over the records and parts that it may have, and then its
+    /// completion record.
     ///
     /// # Errors
     /// [`StoreError::Quota`] or [`StoreError::Failed`]; the file then counts as absent.
@@ -291,6 +339,7 @@ impl Store {
                 }
             }
         };
+        self.remove_parts(id).await?;
         self.complete(id, &record).await
     }
 
@@ -323,7 +372,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] or [`StoreError::Failed`].
     pub async fn read_blob(&self, id: &str) -> Result<Vec<u8>, StoreError> {
-        let key = tensor_key(id, "");
+        self.read_bytes(tensor_key(id, "")).await
+    }
+
+    async fn read_bytes(&self, key: String) -> Result<Vec<u8>, StoreError> {
         let record: BlobRecord = self.get_existing(TENSORS, &key).await?;
         if record.checksum != checksum(&record.bytes) {
             return Err(StoreError::Damaged { key });
@@ -528,6 +580,11 @@ impl Store {
 
 fn tensor_key(id: &str, name: &str) -> String {
     format!("{id}/{name}")
+}
+
+/// No tensor's name has a blank in it.
+fn part_key(id: &str, offset: u64) -> String {
+    tensor_key(id, &format!("part {offset}"))
 }
 
 /// A checksum against damage by a disk or a browser. It needs no protection against intent: whoever can

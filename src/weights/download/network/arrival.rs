@@ -174,7 +174,7 @@ impl Arrival {
         observer: &Rc<O>,
     ) -> Result<(), Interruption> {
         if self.file.compression.is_some() || !self.file.holds_tensors() {
-            return self.load_whole(store, transfer, observer).await;
+            return self.load_whole(store, progress, transfer, observer).await;
         }
         if !progress.damaged.is_empty() {
             return self.repair(store, progress, transfer, observer).await;
@@ -227,6 +227,7 @@ impl Arrival {
     async fn load_whole<O: ArrivalObserver + 'static>(
         &self,
         store: &Store,
+        progress: &mut FileProgress,
         transfer: &Rc<Transfer>,
         observer: &Rc<O>,
     ) -> Result<(), Interruption> {
@@ -234,15 +235,26 @@ impl Arrival {
             let file = self.name().to_owned();
             return Err(ArrivalError::TooLong { file }.into());
         }
+        let id = &self.file.id;
+        // A small file is fetched again sooner than its parts are stored.
+        let stores_parts = self.file.size > self.lengths().chunk;
         let mut has_failed = false;
         loop {
             let mut verifier = FileVerifier::new(&self.file);
-            let mut bytes = Vec::new();
-            let mut parts = self.parts(transfer, 0..self.file.size);
+            let mut bytes = self.stored_parts(store, progress).await?;
+            verifier.update(&bytes).map_err(ArrivalError::from)?;
+            let mut parts = self.parts(transfer, progress.position..self.file.size);
             while let Some(part) = parts.next(0, self.file.size).await? {
                 verifier.update(&part).map_err(ArrivalError::from)?;
+                let offset = bytes.len() as u64;
                 bytes.extend_from_slice(&part);
                 observer.progress(bytes.len() as u64);
+                if stores_parts {
+                    progress.position = bytes.len() as u64;
+                    progress.stored = progress.position;
+                    progress.validator = transfer.validator();
+                    store.put_part(id, offset, &part, progress).await?;
+                }
             }
             let verified = if self.file.is_proven() {
                 verifier.finish()
@@ -257,6 +269,8 @@ impl Arrival {
                 Err(error) if has_failed => return Err(ArrivalError::from(error).into()),
                 Err(_) => {
                     has_failed = true;
+                    store.remove_file(id).await?;
+                    *progress = self.no_progress();
                     observer.notice(format!(
                         "{} arrived with other bytes than its SHA-256 says; nothing of it was \
                          stored, and it is loaded once more.",
@@ -265,6 +279,27 @@ impl Arrival {
                 }
             }
         }
+    }
+
+    /// The bytes of a file that arrives as a whole, as far as an earlier load has stored them. Where a
+    /// part of them can't be read, the load begins anew.
+    async fn stored_parts(
+        &self,
+        store: &Store,
+        progress: &mut FileProgress,
+    ) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = Vec::new();
+        while (bytes.len() as u64) < progress.position {
+            match store.read_part(&self.file.id, bytes.len() as u64).await {
+                Ok(part) if !part.is_empty() => bytes.extend(part),
+                _ => {
+                    store.remove_file(&self.file.id).await?;
+                    *progress = self.no_progress();
+                    return Ok(Vec::new());
+                }
+            }
+        }
+        Ok(bytes)
     }
 
     /// Loads and commits what is missing of a safetensors file; returns all of its commits.
