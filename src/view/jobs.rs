@@ -310,10 +310,19 @@ impl<Grid> Jobs<Grid> {
 
     /// The weights can't be loaded: the jobs that waited for them become undone.
     pub fn fetch_failed(&mut self) {
+        self.stop_waiting(Activity::Failed);
+    }
+
+    /// The visitor paused the load of the weights: the jobs that waited for them become undone.
+    pub fn fetch_paused(&mut self) {
+        self.stop_waiting(Activity::Cancelled);
+    }
+
+    fn stop_waiting(&mut self, activity: Activity) {
         if self.waits_for_weights() {
             self.engine = Engine::TakesJobs;
             self.undone.extend(self.waiting.drain(..));
-            self.activity = Activity::Failed;
+            self.activity = activity;
         }
     }
 
@@ -710,5 +719,10 @@ mod tests {
         jobs.fetch_failed();
         assert_eq!(*jobs.activity(), Activity::Failed);
         assert_eq!(jobs.go_on(), [Ordered::Post(request(2, 1))]);
+        // A pause is no failure, and leaves them undone too.
+        jobs.lacks_weights(2);
+        jobs.fetch_paused();
+        assert_eq!(*jobs.activity(), Activity::Cancelled);
+        assert_eq!(jobs.go_on(), [Ordered::Post(request(3, 1))]);
     }
 }

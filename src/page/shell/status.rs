@@ -158,7 +158,7 @@ fn headline(activity: &Activity) -> String {
             units::count(*images, "image", "images"),
             units::duration(*seconds)
         ),
-        Activity::Cancelled => "Cancelled; finished images stay.".to_owned(),
+        Activity::Cancelled => "Cancelled; what is finished stays.".to_owned(),
         Activity::Failed => "The run failed.".to_owned(),
     }
 }

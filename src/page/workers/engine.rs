@@ -522,7 +522,7 @@ impl EngineClient {
                 self.show_problem(sentence, "Try again");
             }
             AwaitedLoad::Paused => {
-                self.change_jobs(Jobs::fetch_failed);
+                self.change_jobs(Jobs::fetch_paused);
                 self.show_problem("Loading the models was paused.".to_owned(), "Go on");
             }
         }
