@@ -143,6 +143,8 @@ test(
       // A reload is no consent either.
       await drawing.reload();
       assert.equal(await buildOf(drawing), "");
+      // A tab whose engine still starts is not free, and the word would be given in vain.
+      await drawing.waitForStatus([/^Ready/], 60_000);
 
       await idle.control("update-now").click();
       for (const page of [idle, drawing]) {
