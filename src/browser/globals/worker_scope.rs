@@ -25,36 +25,38 @@ impl<Event> Clone for WorkerScope<Event> {
 }
 
 impl<Event: Serialize + 'static> WorkerScope<Event> {
-    /// Receives messages from now on, and posts [`FromWorker::Ready`].
-    ///
-    /// Panics are posted, too: a panic ends the program inside a promise, and the page gets no event of
-    /// that.
-    pub fn open<Request: DeserializeOwned + 'static>(
-        version: u32,
-        take: impl Fn(&Self, Request) + 'static,
-    ) {
-        let scope = WorkerScope {
+    /// The scope of the program's own worker. Panics are posted from now on: a panic ends the program
+    /// inside a promise, and the page gets no event of that.
+    pub fn own() -> Self {
+        report_panics();
+        WorkerScope {
             scope: js_sys::global().unchecked_into(),
             event: PhantomData,
-        };
-        report_panics();
+        }
+    }
+
+    /// Receives messages from now on, and posts [`FromWorker::Ready`].
+    pub fn open<Request: DeserializeOwned + 'static>(
+        &self,
+        version: u32,
+        take: impl Fn(Request) + 'static,
+    ) {
         let receive = {
-            let scope = scope.clone();
+            let scope = self.clone();
             Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
                 match serde_wasm_bindgen::from_value(message.data()) {
-                    Ok(request) => take(&scope, request),
+                    Ok(request) => take(request),
                     Err(error) => scope.stop(format!(
                         "A message of the page could not be read ({error}). Reload the page."
                     )),
                 }
             })
         };
-        scope
-            .scope
+        self.scope
             .set_onmessage(Some(receive.as_ref().unchecked_ref()));
         // The closure is called for as long as the worker lives.
         receive.forget();
-        post::<Event>(&scope.scope, &FromWorker::Ready { version });
+        post::<Event>(&self.scope, &FromWorker::Ready { version });
     }
 
     /// Posts an event to the page.

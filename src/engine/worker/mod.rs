@@ -5,7 +5,6 @@ mod host;
 mod started;
 mod tasks;
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use futures::{StreamExt, channel::mpsc};
@@ -33,53 +32,48 @@ pub fn run() {
     let (sender, incoming) = mpsc::unbounded();
     let shared = Rc::<Shared>::default();
     let history = Rc::<HistoryState>::default();
-    // The loop begins with the first message, with which the scope comes.
-    let starting = RefCell::new(Some(incoming));
-    WorkerScope::open(
-        PROTOCOL_VERSION,
-        move |scope: &WorkerScope<Event>, request| {
-            if let Some(incoming) = starting.borrow_mut().take() {
-                let worker = Worker {
-                    scope: scope.clone(),
-                    shared: shared.clone(),
-                    history: history.clone(),
-                    engine: None,
-                };
-                wasm_bindgen_futures::spawn_local(worker.serve(incoming));
+    let scope = WorkerScope::own();
+    let worker = Worker {
+        scope: scope.clone(),
+        shared: shared.clone(),
+        history: history.clone(),
+        engine: None,
+    };
+    wasm_bindgen_futures::spawn_local(worker.serve(incoming));
+    let own = scope.clone();
+    scope.open(PROTOCOL_VERSION, move |request| {
+        let incoming = match request {
+            // Takes effect at once, and not in the order of the queue: it may end the running job.
+            Request::Cancel { job } => {
+                shared.cancelled.borrow_mut().insert(job);
+                return;
             }
-            let incoming = match request {
-                // Takes effect at once, and not in the order of the queue: it may end the running job.
-                Request::Cancel { job } => {
-                    shared.cancelled.borrow_mut().insert(job);
-                    return;
-                }
-                Request::Task { id, task } => match task {
-                    Task::Strip {
+            Request::Task { id, task } => match task {
+                Task::Strip {
+                    recipe,
+                    cell,
+                    view,
+                    skip,
+                } => {
+                    shared.strips.borrow_mut().push_back(StripRequest {
+                        task: id,
                         recipe,
                         cell,
                         view,
                         skip,
-                    } => {
-                        shared.strips.borrow_mut().push_back(StripRequest {
-                            task: id,
-                            recipe,
-                            cell,
-                            view,
-                            skip,
-                        });
-                        Incoming::Strip
-                    }
-                    Task::File(request) => return tasks::encode(scope.clone(), id, *request),
-                    Task::History(request) => {
-                        return tasks::change_history(scope.clone(), history.clone(), id, request);
-                    }
-                },
-                request => Incoming::Request(request),
-            };
-            // The receiver lives as long as the worker.
-            let _ = sender.unbounded_send(incoming);
-        },
-    );
+                    });
+                    Incoming::Strip
+                }
+                Task::File(request) => return tasks::encode(own.clone(), id, *request),
+                Task::History(request) => {
+                    return tasks::change_history(own.clone(), history.clone(), id, request);
+                }
+            },
+            request => Incoming::Request(request),
+        };
+        // The receiver lives as long as the worker.
+        let _ = sender.unbounded_send(incoming);
+    });
 }
 
 struct Worker {

@@ -34,12 +34,10 @@ const REPORT_MILLISECONDS: f64 = 200.0;
 
 /// Starts the loader; it lives as long as its worker.
 pub fn run() {
-    let running: RefCell<Option<Rc<Loader>>> = RefCell::default();
-    WorkerScope::open(PROTOCOL_VERSION, move |scope, request| {
-        let loader = running
-            .borrow_mut()
-            .get_or_insert_with(|| Rc::new(Loader::new(scope.clone())))
-            .clone();
+    let scope = WorkerScope::own();
+    let loader = Rc::new(Loader::new(scope.clone()));
+    scope.open(PROTOCOL_VERSION, move |request| {
+        let loader = loader.clone();
         spawn_local(async move { loader.answer(request).await });
     });
 }
@@ -141,10 +139,8 @@ impl Loader {
             .load(&address, accepts_licences, manifest, &control)
             .await;
         // A paused load has left its place, and another one may have taken it meanwhile.
-        let is_replaced = match self.loads.borrow().get(&address) {
-            Some(current) => !Rc::ptr_eq(current, &control),
-            None => false,
-        };
+        let current = self.loads.borrow().get(&address).cloned();
+        let is_replaced = current.is_some_and(|current| !Rc::ptr_eq(&current, &control));
         if is_replaced {
             return;
         }

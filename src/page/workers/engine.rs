@@ -10,7 +10,7 @@ use std::time::Duration;
 use leptos::prelude::*;
 
 use super::grid::{CellState, Grid};
-use super::link::{FromLink, Program, WorkerLink};
+use super::link::{FromLink, Program, WorkerLink, change};
 use super::load_state::AwaitedLoad;
 use super::loader::LoaderClient;
 use crate::history::Listing;
@@ -26,7 +26,7 @@ use crate::view::progress::{JobProgress, StepClock};
 
 const ENGINE: Program = Program {
     script: "./start_engine.js",
-    name: "the engine",
+    name: "engine",
     version: PROTOCOL_VERSION,
 };
 
@@ -249,9 +249,7 @@ impl EngineClient {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
-        self.inner
-            .try_update_value(act)
-            .unwrap_or_else(|| unreachable!("the client lives as long as the page"))
+        change(self.inner, act)
     }
 
     /// Changes the jobs and updates the signals that show them.

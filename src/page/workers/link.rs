@@ -17,7 +17,7 @@ use crate::view::worker_link::{Death, Sending, WorkerLinkState, in_brackets};
 pub struct Program {
     /// The script that starts its module, relative to the page.
     pub script: &'static str,
-    /// Its name in sentences, with the article.
+    /// Its name in sentences, without the article.
     pub name: &'static str,
     /// The page's version of its messages.
     pub version: u32,
@@ -116,7 +116,7 @@ impl<Request: Serialize, Event: DeserializeOwned> WorkerLink<Request, Event> {
         options.set_type(WorkerType::Module);
         let Ok(worker) = Worker::new_with_options(script, &options) else {
             self.stop(format!(
-                "This browser can't start {name}'s worker. Use a current version of Chrome, Edge, \
+                "This browser can't start the {name}'s worker. Use a current version of Chrome, Edge, \
                  Firefox or Safari."
             ));
             return false;
@@ -175,8 +175,8 @@ impl<Request: Serialize, Event: DeserializeOwned> WorkerLink<Request, Event> {
         match death {
             Death::Restart => self.tell(FromLink::Died(reason)),
             Death::GiveUp => self.tell(FromLink::Stopped(format!(
-                "{} could not be started{reason}. Check the connection and try again.",
-                capitalized(self.program().name)
+                "The {} could not be started{reason}. Check the connection and try again.",
+                self.program().name
             ))),
         }
     }
@@ -186,9 +186,7 @@ impl<Request: Serialize, Event: DeserializeOwned> WorkerLink<Request, Event> {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Inner<Request, Event>) -> T) -> T {
-        self.inner
-            .try_update_value(act)
-            .unwrap_or_else(|| unreachable!("the link lives as long as the page"))
+        change(self.inner, act)
     }
 
     fn stop(&self, sentence: String) {
@@ -213,8 +211,8 @@ impl<Request: Serialize, Event: DeserializeOwned> WorkerLink<Request, Event> {
                 })
             });
         if posted.is_err() {
-            let name = capitalized(self.program().name);
-            self.stop(format!("{name} can't be reached. Reload the page."));
+            let name = self.program().name;
+            self.stop(format!("The {name} can't be reached. Reload the page."));
         }
     }
 
@@ -225,7 +223,7 @@ impl<Request: Serialize, Event: DeserializeOwned> WorkerLink<Request, Event> {
                 match self.with(|inner| inner.state.ready(version)) {
                     Ok(deferred) => deferred.iter().for_each(|request| self.post(request)),
                     Err(_) => self.stop(format!(
-                        "The page and {} are of different versions. Reload the page.",
+                        "The page and the {} are of different versions. Reload the page.",
                         self.program().name
                     )),
                 }
@@ -236,17 +234,19 @@ impl<Request: Serialize, Event: DeserializeOwned> WorkerLink<Request, Event> {
             }
             Ok(FromWorker::Stopped { message }) => self.stop(message),
             Err(_) => self.stop(format!(
-                "{} sent a message that this page doesn't understand. Reload the page.",
-                capitalized(self.program().name)
+                "The {} sent a message that this page doesn't understand. Reload the page.",
+                self.program().name
             )),
         }
     }
 }
 
-fn capitalized(name: &str) -> String {
-    let mut characters = name.chars();
-    match characters.next() {
-        Some(first) => first.to_uppercase().chain(characters).collect(),
-        None => String::new(),
-    }
+/// Changes what lies behind a handle of the page's: it lives as long as the page.
+pub(super) fn change<T: 'static, R>(
+    inner: StoredValue<T, LocalStorage>,
+    act: impl FnOnce(&mut T) -> R,
+) -> R {
+    inner
+        .try_update_value(act)
+        .unwrap_or_else(|| unreachable!("nobody disposes of the page's handles"))
 }

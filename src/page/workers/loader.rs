@@ -9,7 +9,7 @@ use std::time::Duration;
 use leptos::leptos_dom::helpers::IntervalHandle;
 use leptos::prelude::*;
 
-use super::link::{FromLink, Program, WorkerLink};
+use super::link::{FromLink, Program, WorkerLink, change};
 use super::load_state::{AwaitedLoad, LoadProblem, OpenPreflight};
 use super::unfinished;
 use crate::protocol::loader::{
@@ -22,7 +22,7 @@ use crate::view::worker_link::{Silence, Watchdog};
 
 const LOADER: Program = Program {
     script: "./start_loader.js",
-    name: "the loader",
+    name: "loader",
     version: PROTOCOL_VERSION,
 };
 
@@ -253,9 +253,7 @@ impl LoaderClient {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
-        self.inner
-            .try_update_value(act)
-            .unwrap_or_else(|| unreachable!("the client lives as long as the page"))
+        change(self.inner, act)
     }
 
     /// Stores whether a load is unfinished, so that the next visit shows it.
