@@ -131,18 +131,22 @@ impl Files {
         }
     }
 
-    /// Whether all files of the manifest can be read. A pair without a record of this manifest counts
-    /// as [`Presence::Storable`] even where all its files are there: without the record the pair
-    /// couldn't be drawn with offline, and its files would be deleted as an older version's.
+    /// Whether all files of the manifest can be read. A bundled pair without a record of this manifest
+    /// counts as [`Presence::Storable`] even where all its files are there: without the record the pair
+    /// couldn't be drawn with offline, and its files would be deleted as an older version's. Any other
+    /// pair gets its record when the visitor has it loaded, which other pairs' files can't stand for.
     ///
     /// # Errors
     /// The store fails, or files are missing that the loader fetches only after the visitor has agreed.
     pub async fn presence(&self, manifest: &Manifest, url: &str) -> Result<Presence, FilesError> {
         let missing = self.missing(manifest).await?;
-        if !missing.is_empty() && !manifest.is_self_contained() {
+        if !manifest.is_self_contained() {
+            if missing.is_empty() {
+                return Ok(Presence::Complete);
+            }
             return Err(FilesError::Incomplete {
                 name: manifest.name.clone(),
-                missing: missing.iter().map(|file| file.size).sum(),
+                missing: size_of(&missing),
             });
         }
         if !self.can_store {
@@ -166,8 +170,7 @@ impl Files {
     /// # Errors
     /// The store fails.
     pub async fn missing_bytes(&self, manifest: &Manifest) -> Result<u64, FilesError> {
-        let missing = self.missing(manifest).await?;
-        Ok(missing.iter().map(|file| file.size).sum())
+        Ok(size_of(&self.missing(manifest).await?))
     }
 
     async fn missing<'a>(
@@ -200,7 +203,7 @@ impl Files {
         mut on_progress: impl FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<(), FilesError> {
         let missing = self.missing(manifest).await?;
-        let total = missing.iter().map(|file| file.size).sum();
+        let total = size_of(&missing);
         let mut done = 0;
         for file in missing {
             let url = source::file_address(manifest_url, &file.path)?;
@@ -325,6 +328,11 @@ impl Files {
         }
         Ok(result?)
     }
+}
+
+/// Bytes over the network of these files, as far as their hosts have told.
+fn size_of(files: &[&ManifestFile]) -> u64 {
+    files.iter().map(|file| file.size).sum()
 }
 
 fn not_loaded(what: &str) -> FilesError {
