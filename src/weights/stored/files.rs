@@ -134,7 +134,7 @@ impl Files {
     /// Whether all files of the manifest can be read. A bundled pair without a record of this manifest
     /// counts as [`Presence::Storable`] even where all its files are there: without the record the pair
     /// couldn't be drawn with offline, and its files would be deleted as an older version's. Any other
-    /// pair gets its record when the visitor has it loaded, which other pairs' files can't stand for.
+    /// pair gets its record once the visitor has agreed to its load.
     ///
     /// # Errors
     /// The store fails, or files are missing that the loader fetches only after the visitor has agreed.
