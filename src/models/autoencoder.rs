@@ -1,15 +1,16 @@
 //! diffusers' `AutoencoderKL`: pixels ↔ latents. Its halves are models of their own: a pair only
 //! decodes, and has no encoder on its device.
 
-use burn::tensor::{Tensor, activation::silu};
+use burn::tensor::Tensor;
 use serde::Deserialize;
 
-use super::attention::Attention;
+use super::attention::SelfAttention;
 use super::error::ModelError;
 use super::error::parse_config;
-use super::layers::{Conv2d, GroupNorm, Padding, upsample_nearest};
+use super::layers::{Conv2d, GroupNorm, PixelConv, channels_first, channels_last};
 use super::resnet::{ResnetBlock, ResnetShape};
 use super::weights::Weights;
+use crate::kernels::{Activation, After, Sampling};
 
 const COMPONENT: &str = "vae";
 /// diffusers' constant for all normalizations of its VAEs.
@@ -120,7 +121,7 @@ impl AutoencoderConfig {
 /// Residual blocks around a self-attention over the pixels.
 struct MidBlock {
     resnet_in: ResnetBlock,
-    attention: Option<(GroupNorm, Attention)>,
+    attention: Option<(GroupNorm, SelfAttention)>,
     resnet_out: ResnetBlock,
 }
 
@@ -142,7 +143,7 @@ impl MidBlock {
                     config.norm_num_groups,
                     EPSILON,
                 )?,
-                Attention::load(weights, &path, channels, channels, 1, true)?,
+                SelfAttention::load(weights, &path, channels, 1, true)?,
             ))
         } else {
             None
@@ -155,20 +156,16 @@ impl MidBlock {
     }
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let mut hidden = self.resnet_in.forward(input, None);
+        let mut hidden = self.resnet_in.forward(input, None, None);
         if let Some((norm, attention)) = &self.attention {
-            let [batch, channels, height, width] = hidden.dims();
-            let tokens = norm
-                .forward(hidden.clone())
-                .reshape([batch, channels, height * width])
-                .swap_dims(1, 2);
+            let [batch, height, width, channels] = hidden.dims();
+            let tokens = [batch, height * width, channels];
+            let normed = norm.forward(hidden.clone(), Activation::Identity);
             hidden = attention
-                .forward(tokens, None)
-                .swap_dims(1, 2)
-                .reshape([batch, channels, height, width])
-                + hidden;
+                .forward(&normed.reshape(tokens), hidden.reshape(tokens))
+                .reshape([batch, height, width, channels]);
         }
-        self.resnet_out.forward(hidden, None)
+        self.resnet_out.forward(hidden, None, None)
     }
 }
 
@@ -198,7 +195,7 @@ impl Stage {
         let resample = match resample {
             Some(name) => {
                 let path = format!("{path}.{name}");
-                Some(Conv2d::load(weights, &path, output, output, 3)?)
+                Some(Conv2d::load(weights, &path, output, output)?)
             }
             None => None,
         };
@@ -213,7 +210,7 @@ pub struct AutoencoderKlEncoder {
     mid_block: MidBlock,
     conv_norm_out: GroupNorm,
     conv_out: Conv2d,
-    quant_conv: Option<Conv2d>,
+    quant_conv: Option<PixelConv>,
 }
 
 impl AutoencoderKlEncoder {
@@ -248,7 +245,7 @@ impl AutoencoderKlEncoder {
             let layers = config.layers_per_block;
             let widths = (input, output);
             let mut stage = Stage::load(weights, &path, config, widths, layers, downsampler)?;
-            stage.resample = stage.resample.map(|conv| conv.halving(Padding::EndOnly));
+            stage.resample = stage.resample.map(|conv| conv.halving(Sampling::HalvedAtEnd));
             stages.push(stage);
             input = output;
         }
@@ -258,7 +255,6 @@ impl AutoencoderKlEncoder {
                 "encoder.conv_in",
                 config.in_channels,
                 channels[0],
-                3,
             )?,
             stages,
             mid_block: MidBlock::load(weights, "encoder.mid_block", config, input)?,
@@ -269,9 +265,9 @@ impl AutoencoderKlEncoder {
                 config.norm_num_groups,
                 EPSILON,
             )?,
-            conv_out: Conv2d::load(weights, "encoder.conv_out", input, moments, 3)?,
+            conv_out: Conv2d::load(weights, "encoder.conv_out", input, moments)?,
             quant_conv: if config.use_quant_conv {
-                Some(Conv2d::load(weights, "quant_conv", moments, moments, 1)?)
+                Some(PixelConv::load(weights, "quant_conv", moments, moments)?)
             } else {
                 None
             },
@@ -285,30 +281,30 @@ impl AutoencoderKlEncoder {
     /// - pixels: `[batch, 3, height, width]`
     /// - output: `[batch, 2 · latent_channels, height / f, width / f]`
     pub fn encode(&self, pixels: Tensor<4>) -> Tensor<4> {
-        let mut hidden = self.conv_in.forward(pixels);
+        let pixels = channels_last(pixels);
+        let mut hidden = self.conv_in.forward(pixels, After::default());
         for stage in &self.stages {
             for resnet in &stage.resnets {
-                hidden = resnet.forward(hidden, None);
+                hidden = resnet.forward(hidden, None, None);
             }
             if let Some(downsampler) = &stage.resample {
-                hidden = downsampler.forward(hidden);
+                hidden = downsampler.forward(hidden, After::default());
             }
         }
         let hidden = self.mid_block.forward(hidden);
-        let moments = self
-            .conv_out
-            .forward(silu(self.conv_norm_out.forward(hidden)));
-        match &self.quant_conv {
-            Some(conv) => conv.forward(moments),
+        let normed = self.conv_norm_out.forward(hidden, Activation::Silu);
+        let moments = self.conv_out.forward(normed, After::default());
+        channels_first(match &self.quant_conv {
+            Some(conv) => conv.forward(moments, None),
             None => moments,
-        }
+        })
     }
 }
 
 /// The half of SDXL's variational autoencoder that makes pictures of latents.
 pub struct AutoencoderKlDecoder {
     config: AutoencoderConfig,
-    post_quant_conv: Option<Conv2d>,
+    post_quant_conv: Option<PixelConv>,
     conv_in: Conv2d,
     mid_block: MidBlock,
     stages: Vec<Stage>,
@@ -350,11 +346,11 @@ impl AutoencoderKlDecoder {
         }
         Ok(Self {
             post_quant_conv: if config.use_post_quant_conv {
-                Some(Conv2d::load(weights, "post_quant_conv", latent, latent, 1)?)
+                Some(PixelConv::load(weights, "post_quant_conv", latent, latent)?)
             } else {
                 None
             },
-            conv_in: Conv2d::load(weights, "decoder.conv_in", latent, channels[last], 3)?,
+            conv_in: Conv2d::load(weights, "decoder.conv_in", latent, channels[last])?,
             mid_block: MidBlock::load(weights, "decoder.mid_block", &config, channels[last])?,
             stages,
             conv_norm_out: GroupNorm::load(
@@ -369,7 +365,6 @@ impl AutoencoderKlDecoder {
                 "decoder.conv_out",
                 channels[0],
                 config.out_channels,
-                3,
             )?,
             config,
         })
@@ -386,22 +381,23 @@ impl AutoencoderKlDecoder {
     /// - latent: `[batch, latent_channels, height, width]`
     /// - output: `[batch, 3, f · height, f · width]`
     pub fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
-        let latent = latent / self.config.scaling_factor;
+        let latent = channels_last(latent / self.config.scaling_factor);
         let latent = match &self.post_quant_conv {
-            Some(conv) => conv.forward(latent),
+            Some(conv) => conv.forward(latent, None),
             None => latent,
         };
-        let mut hidden = self.mid_block.forward(self.conv_in.forward(latent));
+        let hidden = self.conv_in.forward(latent, After::default());
+        let mut hidden = self.mid_block.forward(hidden);
         for stage in &self.stages {
             for resnet in &stage.resnets {
-                hidden = resnet.forward(hidden, None);
+                hidden = resnet.forward(hidden, None, None);
             }
             if let Some(upsampler) = &stage.resample {
-                let [_, _, height, width] = hidden.dims();
-                hidden = upsampler.forward(upsample_nearest(hidden, [2 * height, 2 * width]));
+                let [_, height, width, _] = hidden.dims();
+                hidden = upsampler.forward_doubled(hidden, [2 * height, 2 * width]);
             }
         }
-        self.conv_out
-            .forward(silu(self.conv_norm_out.forward(hidden)))
+        let normed = self.conv_norm_out.forward(hidden, Activation::Silu);
+        channels_first(self.conv_out.forward(normed, After::default()))
     }
 }
