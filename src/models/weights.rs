@@ -16,6 +16,7 @@ use super::error::ModelError;
 use crate::weights::footprint::{self, Form};
 use crate::weights::format::encoding::{BLOCK, Encoding};
 use crate::weights::format::layout::Layout;
+use crate::weights::format::order::Order;
 use crate::weights::format::tensor::{StoredTensor, TensorError};
 
 /// Where a tensor's values are and in which form. What is large is boxed: one of burn's tensors takes
@@ -27,8 +28,9 @@ enum Values {
     Stored(Arc<StoredTensor>),
     /// On the device, expanded.
     Expanded(Box<Tensor<1>>),
-    /// On the device as burn's own quantized tensor, a row for each of the stored one's rows.
-    Blocks(Box<Tensor<2>>),
+    /// On the device as burn's own quantized tensor, a row for each of the stored one's rows, whose
+    /// values are in this order.
+    Blocks(Box<Tensor<2>>, Order),
     /// On the device as pairs of `f16` in words, the first one in the low half.
     Halves {
         words: Box<Tensor<1, Int>>,
@@ -59,7 +61,7 @@ impl Values {
         let rows = tensor.shape[0];
         let shape = [rows, tensor.element_count() / rows];
         let data = TensorData::from_bytes_vec(bytes, shape, DType::QFloat(scheme));
-        Ok(Self::Blocks(Box::new(upload(data, device))))
+        Ok(Self::Blocks(Box::new(upload(data, device)), tensor.order))
     }
 
     /// Puts an even number of `f16` on the device.
@@ -85,7 +87,16 @@ impl Values {
                 Err(_) => unreachable!("its length was checked when it was inserted"),
             },
             Values::Expanded(tensor) => (**tensor).clone().reshape(shape),
-            Values::Blocks(tensor) => (**tensor).clone().dequantize().reshape(shape),
+            Values::Blocks(tensor, order) => {
+                let values = (**tensor).clone().dequantize();
+                match (order, shape.as_slice()) {
+                    (Order::ChannelsLast, &[output, input, height, width]) => values
+                        .reshape([output, height, width, input])
+                        .permute([0, 3, 1, 2])
+                        .reshape(shape),
+                    _ => values.reshape(shape),
+                }
+            }
             Values::Halves {
                 words,
                 values_by_bits,
@@ -200,6 +211,8 @@ pub struct Weights {
     branches: BTreeMap<String, Branch>,
     /// The value of each `f16` by its bits, once a tensor needs it.
     values_by_bits: Option<Arc<Tensor<1>>>,
+    /// Whether a tensor's blocks had to be made anew in the order of the kernels.
+    is_requantized: bool,
     /// What was asked for, of a set that is [recording](Weights::recording).
     recorded: Option<Layout>,
 }
@@ -216,6 +229,7 @@ impl Weights {
             parameters: BTreeMap::new(),
             branches: BTreeMap::new(),
             values_by_bits: None,
+            is_requantized: false,
             recorded: None,
         }
     }
@@ -318,6 +332,11 @@ impl Weights {
         self.expanded_length > self.expanded_limit
     }
 
+    /// Whether quantized tensors came in the order of earlier versions and were quantized anew.
+    pub fn is_requantized(&self) -> bool {
+        self.is_requantized
+    }
+
     /// The same tensors for another component, which errors will name.
     pub fn of_component(mut self, component: impl Into<String>) -> Self {
         self.component = component.into();
@@ -370,7 +389,12 @@ impl Weights {
                 Values::Expanded(Box::new(Tensor::from_data(values, &self.device)))
             }
             _ if self.device == Device::flex() => Values::Stored(tensor),
-            Form::Blocks => Values::blocks(&tensor, &self.device)?,
+            Form::Blocks => {
+                let tensor = Arc::unwrap_or_clone(tensor);
+                let (tensor, is_requantized) = tensor.into_channels_last()?;
+                self.is_requantized |= is_requantized;
+                Values::blocks(&tensor, &self.device)?
+            }
             Form::Halves => {
                 let table = self
                     .values_by_bits
