@@ -545,19 +545,22 @@ mod order {
 
     #[test]
     fn a_quantized_convolution_is_that_of_its_values_with_the_channels_last() {
-        let shape = [3, 32, 3, 3];
-        let values = weights(shape.iter().product(), 21);
-        for encoding in [Encoding::Q8, Encoding::Q4] {
-            let tensor = StoredTensor::encode("w", &shape, &values, encoding, 0.0).unwrap();
-            assert_eq!(tensor.order, Order::ChannelsLast);
-            // As the rows of a matrix, the values keep the order in which they are given.
-            let by_tap = channels_last(&values, shape);
-            let matrix = StoredTensor::encode("w", &[3, 288], &by_tap, encoding, 0.0).unwrap();
-            assert_eq!(matrix.order, Order::RowMajor);
-            assert_eq!(tensor.bytes, matrix.bytes);
-            let stored = tensor.to_f32().unwrap();
-            assert_eq!(channels_last(&stored, shape), matrix.to_f32().unwrap());
-            assert_eq!(tensor.rows(&[2]).unwrap(), stored[576..]);
+        // The blocks of the second one lie over two taps.
+        for shape in [[3, 32, 3, 3], [3, 16, 1, 2]] {
+            let values = weights(shape.iter().product(), 21);
+            let row = values.len() / 3;
+            for encoding in [Encoding::Q8, Encoding::Q4] {
+                let tensor = StoredTensor::encode("w", &shape, &values, encoding, 0.0).unwrap();
+                assert_eq!(tensor.order, Order::ChannelsLast);
+                // As the rows of a matrix, the values keep the order in which they are given.
+                let by_tap = channels_last(&values, shape);
+                let matrix = StoredTensor::encode("w", &[3, row], &by_tap, encoding, 0.0).unwrap();
+                assert_eq!(matrix.order, Order::RowMajor);
+                assert_eq!(tensor.bytes, matrix.bytes);
+                let stored = tensor.to_f32().unwrap();
+                assert_eq!(channels_last(&stored, shape), matrix.to_f32().unwrap());
+                assert_eq!(tensor.rows(&[2]).unwrap(), stored[2 * row..]);
+            }
         }
     }
 
@@ -711,7 +714,7 @@ mod encoder {
     #[test]
     fn what_has_the_encoding_already_is_copied() {
         for encoding in ALL {
-            for shape in [vec![3, 96], vec![2, 48, 3, 1]] {
+            for shape in [vec![3, 96], vec![3, 32, 3, 1]] {
                 let source =
                     StoredTensor::encode("w", &shape, &weights(288, 12), encoding, 0.0).unwrap();
                 let (first, second) = source.bytes.split_at(50);
