@@ -539,7 +539,7 @@ mod order {
         (0..output)
             .flat_map(|row| (0..taps).map(move |tap| (row, tap)))
             .flat_map(|place| (0..input).map(move |channel| (place, channel)))
-            .map(|((row, tap), channel)| values[(row * input + channel) * taps + tap])
+            .map(|((row, tap), channel)| *values.get((row * input + channel) * taps + tap).unwrap())
             .collect()
     }
 
