@@ -243,8 +243,8 @@ fn tensors_are_packed_as_they_are_encoded_on_arrival() {
     for tensor in source {
         let from = tensor.encoding;
         let (to, _) = target_encoding(&rules, &tensor.name, &tensor.shape, from);
-        let mut encoder =
-            TensorEncoder::new(&tensor.name, &tensor.shape, from, to).expect(&tensor.name);
+        let mut encoder = TensorEncoder::new(&tensor.name, &tensor.shape, from, tensor.order, to)
+            .expect(&tensor.name);
         for piece in tensor.bytes.chunks(1000) {
             encoder.push(piece).expect(&tensor.name);
         }

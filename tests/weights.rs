@@ -8,6 +8,7 @@
 )]
 
 use firststep::weights::format::encoding::{BLOCK, Encoding};
+use firststep::weights::format::order::Order;
 use firststep::weights::format::rules::EncodingRule;
 use firststep::weights::format::safetensors::{self, Header, SafetensorsError};
 use firststep::weights::format::sha256::sha256;
@@ -69,7 +70,11 @@ mod reader {
             (Encoding::Q4, "e"),
         ]
         .map(|(encoding, name)| {
-            StoredTensor::encode(name, &[2, 32, 1, 2], &weights(128, 1), encoding, 0.0).unwrap()
+            let tensor =
+                StoredTensor::encode(name, &[2, 32, 1, 2], &weights(128, 1), encoding, 0.0)
+                    .unwrap();
+            assert_eq!(tensor.order == Order::ChannelsLast, encoding.is_quantized());
+            tensor
         });
         let bytes = safetensors::write("unet.safetensors", &tensors).unwrap();
         let mut read = safetensors::read("unet.safetensors", &bytes).unwrap();
@@ -77,6 +82,71 @@ mod reader {
         assert_eq!(read, tensors);
         let again = safetensors::write("unet.safetensors", &tensors).unwrap();
         assert_eq!(bytes, again, "the same tensors give the same bytes");
+    }
+
+    #[test]
+    fn values_without_blocks_are_written_in_the_order_that_everybody_reads() {
+        let values = weights(2 * 5 * 6, 8);
+        for encoding in [Encoding::F32, Encoding::F16, Encoding::BF16] {
+            let tensor = StoredTensor::encode("w", &[2, 5, 3, 2], &values, encoding, 0.0).unwrap();
+            let (last, _) = tensor.clone().into_channels_last().unwrap();
+            let bytes = safetensors::write("unet.safetensors", &[last]).unwrap();
+            let read = safetensors::read("unet.safetensors", &bytes).unwrap();
+            assert_eq!(read, [tensor]);
+        }
+    }
+
+    /// The header's entry of a list of quantized tensors.
+    fn listed(key: &str, list: &Value) -> Value {
+        json!({key: list.to_string()})
+    }
+
+    #[test]
+    fn files_of_the_format_before_are_row_major() {
+        // Eight-bit values of a scale of 1: their places can be told.
+        let quanta: Vec<u8> = (0..64).collect();
+        let mut data = quanta.clone();
+        data.extend([0, 0x3c, 0, 0x3c]);
+        let tensor = json!({"encoding": "q8", "shape": [1, 32, 1, 2]});
+        let read = |metadata: Value| {
+            let header =
+                json!({"__metadata__": metadata, "w": entry("U8", &[68], 0, data.len() as u64)});
+            let mut bytes = file(header, 0);
+            bytes.extend(&data);
+            safetensors::read("unet.safetensors", &bytes).map(|mut tensors| tensors.remove(0))
+        };
+        let before = read(listed("firststep.encodings", &json!({"w": tensor}))).unwrap();
+        assert_eq!(before.order, Order::RowMajor);
+        let expected: Vec<f32> = quanta.iter().map(|&q| f32::from(q)).collect();
+        assert_eq!(before.to_f32().unwrap(), expected);
+
+        let mut list = json!({"format": 2, "tensors": {"w": tensor}});
+        assert_eq!(
+            read(listed("firststep.quantized", &list)).unwrap(),
+            before,
+            "an order that isn't said"
+        );
+        list["tensors"]["w"]["order"] = json!("channels_last");
+        let now = read(listed("firststep.quantized", &list)).unwrap();
+        assert_eq!(now.order, Order::ChannelsLast);
+        let by_channel: Vec<f32> = (0..32u8)
+            .flat_map(|channel| [channel, channel + 32].map(f32::from))
+            .collect();
+        assert_eq!(now.to_f32().unwrap(), by_channel);
+        // An order is nothing that a file of the format before could say.
+        let odd = json!({"w": list["tensors"]["w"]});
+        assert_eq!(read(listed("firststep.encodings", &odd)).unwrap(), before);
+
+        list["tensors"]["w"]["order"] = json!("reversed");
+        let error = read(listed("firststep.quantized", &list)).unwrap_err();
+        assert!(matches!(error, SafetensorsError::Header { .. }), "{error}");
+        let later = json!({"format": 3, "tensors": "of another form"});
+        let error = read(listed("firststep.quantized", &later)).unwrap_err();
+        assert!(
+            matches!(error, SafetensorsError::Format { found: 3, .. }),
+            "{error}"
+        );
+        assert!(error.to_string().contains("Reload"), "{error}");
     }
 
     #[test]
@@ -214,8 +284,9 @@ mod reader {
 
     #[test]
     fn the_list_of_quantized_tensors_has_to_fit_the_file() {
-        let listed = |encodings: &str, stored: Value, length| {
-            let metadata = json!({"firststep.encodings": encodings});
+        let listed = |tensors: &str, stored: Value, length| {
+            let list = format!(r#"{{"format": 2, "tensors": {tensors}}}"#);
+            let metadata = json!({"firststep.quantized": list});
             file(json!({"__metadata__": metadata, "a": stored}), length)
         };
         let good = r#"{"a": {"encoding": "q8", "shape": [1, 32]}}"#;
@@ -416,7 +487,14 @@ mod quantization {
         }
         let error = encode(&[2, 32], &[0.0; 63], Encoding::F32);
         assert!(matches!(error, TensorError::Values { found: 63, .. }));
-        let error = StoredTensor::new("w".into(), Encoding::F16, vec![2], vec![0; 3]).unwrap_err();
+        let error = StoredTensor::new(
+            "w".into(),
+            Encoding::F16,
+            Order::RowMajor,
+            vec![2],
+            vec![0; 3],
+        )
+        .unwrap_err();
         assert!(matches!(error, TensorError::Length { found: 3, .. }));
     }
 
@@ -425,7 +503,7 @@ mod quantization {
         let cases: Value =
             serde_json::from_str(include_str!("parity/values/weights.json")).unwrap();
         let cases = cases.as_array().unwrap();
-        assert_eq!(cases.len(), 4);
+        assert_eq!(cases.len(), 6);
         for case in cases {
             let hex = case["bytes"].as_str().unwrap();
             let bytes = (0..hex.len() / 2)
@@ -434,6 +512,7 @@ mod quantization {
             let tensor = StoredTensor::new(
                 "w".into(),
                 serde_json::from_value(case["encoding"].clone()).unwrap(),
+                serde_json::from_value(case["order"].clone()).unwrap(),
                 serde_json::from_value(case["shape"].clone()).unwrap(),
                 bytes,
             )
@@ -441,6 +520,131 @@ mod quantization {
             let expected: Vec<f32> = serde_json::from_value(case["values"].clone()).unwrap();
             // One multiplication in f32 on both sides: equal, without a tolerance.
             assert_eq!(tensor.to_f32().unwrap(), expected);
+            let row = expected.len() / tensor.shape[0];
+            let last = tensor.shape[0] - 1;
+            let rows = tensor.rows(&[last, 0]).unwrap();
+            assert_eq!(rows[..row], expected[last * row..]);
+            assert_eq!(rows[row..], expected[..row]);
+        }
+    }
+}
+
+mod order {
+    use super::*;
+
+    /// Values with the input channels last.
+    fn channels_last(values: &[f32], shape: [usize; 4]) -> Vec<f32> {
+        let [output, input, height, width] = shape;
+        let taps = height * width;
+        (0..output)
+            .flat_map(|row| (0..taps).map(move |tap| (row, tap)))
+            .flat_map(|place| (0..input).map(move |channel| (place, channel)))
+            .map(|((row, tap), channel)| *values.get((row * input + channel) * taps + tap).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_quantized_convolution_is_that_of_its_values_with_the_channels_last() {
+        // The blocks of the second one lie over two taps.
+        for shape in [[3, 32, 3, 3], [3, 16, 1, 2]] {
+            let values = weights(shape.iter().product(), 21);
+            let row = values.len() / 3;
+            for encoding in [Encoding::Q8, Encoding::Q4] {
+                let tensor = StoredTensor::encode("w", &shape, &values, encoding, 0.0).unwrap();
+                assert_eq!(tensor.order, Order::ChannelsLast);
+                // As the rows of a matrix, the values keep the order in which they are given.
+                let by_tap = channels_last(&values, shape);
+                let matrix = StoredTensor::encode("w", &[3, row], &by_tap, encoding, 0.0).unwrap();
+                assert_eq!(matrix.order, Order::RowMajor);
+                assert_eq!(tensor.bytes, matrix.bytes);
+                let stored = tensor.to_f32().unwrap();
+                assert_eq!(channels_last(&stored, shape), matrix.to_f32().unwrap());
+                assert_eq!(tensor.rows(&[2]).unwrap(), stored[2 * row..]);
+            }
+        }
+    }
+
+    #[test]
+    fn only_kernels_of_several_taps_have_another_order() {
+        for shape in [
+            vec![4, 64],
+            vec![4, 64, 1, 1],
+            vec![2, 1, 8, 8],
+            vec![2, 32, 4],
+        ] {
+            let values = weights(shape.iter().product(), 22);
+            for encoding in [Encoding::Q8, Encoding::Q4, Encoding::F16] {
+                let tensor = StoredTensor::encode("w", &shape, &values, encoding, 0.0).unwrap();
+                assert_eq!(tensor.order, Order::RowMajor, "{shape:?}");
+                let last = tensor.clone().into_channels_last().unwrap();
+                assert_eq!(last, (tensor, false), "{shape:?}");
+            }
+        }
+        // Hostile sizes are no kernel either.
+        for shape in [
+            [0, usize::MAX, 2, 2],
+            [1, usize::MAX, 2, 2],
+            [1, 2, usize::MAX, 2],
+        ] {
+            assert_eq!(Order::of(Encoding::Q8, &shape), Order::RowMajor);
+        }
+    }
+
+    #[test]
+    fn values_without_blocks_change_their_order_without_a_loss() {
+        let shape = [4, 5, 3, 2];
+        let values = weights(shape.iter().product(), 23);
+        for encoding in [Encoding::F32, Encoding::F16, Encoding::BF16] {
+            let tensor = StoredTensor::encode("w", &shape, &values, encoding, 0.0).unwrap();
+            assert_eq!(tensor.order, Order::RowMajor);
+            let exact = tensor.to_f32().unwrap();
+            let (last, is_requantized) = tensor.clone().into_channels_last().unwrap();
+            assert!(!is_requantized);
+            assert_eq!(last.order, Order::ChannelsLast);
+            let by_tap = channels_last(&exact, shape);
+            let expected = StoredTensor::encode("w", &[120], &by_tap, encoding, 0.0).unwrap();
+            assert_eq!(last.bytes, expected.bytes);
+            assert_eq!(last.to_f32().unwrap(), exact);
+            assert_eq!(last.rows(&[1]).unwrap(), exact[30..60]);
+            // Stored in another encoding, or written again, it is as everybody expects it.
+            assert_eq!(last.quantize(encoding, 0.0).unwrap(), tensor);
+            let single = last.quantize(Encoding::F32, 0.0).unwrap();
+            assert_eq!(single.order, Order::RowMajor);
+            assert_eq!(single.to_f32().unwrap(), exact);
+            assert_eq!(last.clone().into_channels_last().unwrap(), (last, false));
+        }
+    }
+
+    #[test]
+    fn a_row_major_convolution_is_quantized_anew_within_half_a_step() {
+        let shape = [3, 64, 3, 3];
+        let values = weights(shape.iter().product(), 24);
+        for (encoding, clipped) in [(Encoding::Q8, 0), (Encoding::Q4, 3)] {
+            let before = StoredTensor::encode("w", &[3, 576], &values, encoding, 0.0).unwrap();
+            let shape = shape.to_vec();
+            let order = Order::RowMajor;
+            let before =
+                StoredTensor::new("w".into(), encoding, order, shape, before.bytes).unwrap();
+            let exact = before.to_f32().unwrap();
+            let (now, is_requantized) = before.into_channels_last().unwrap();
+            assert!(is_requantized);
+            let expected = StoredTensor::encode("w", &now.shape, &exact, encoding, 0.0).unwrap();
+            assert_eq!(now, expected);
+            let (_, scales) = now.blocks().unwrap();
+            let by_tap = |values: Vec<f32>| channels_last(&values, [3, 64, 3, 3]);
+            let (exact, converted) = (by_tap(exact), by_tap(now.to_f32().unwrap()));
+            let beyond = exact
+                .iter()
+                .zip(&converted)
+                .zip(scales.iter().flat_map(|scale| [scale.abs(); BLOCK]))
+                .filter(|((a, b), step)| (*a - *b).abs() > step * 0.5001)
+                .count();
+            // Those that the scale of a 4-bit block clips, one of a block at most.
+            assert!(
+                beyond <= clipped * scales.len() / 10,
+                "{encoding}: {beyond}"
+            );
+            assert_eq!(now.clone().into_channels_last().unwrap(), (now, false));
         }
     }
 }
@@ -458,8 +662,8 @@ mod encoder {
     ];
 
     fn encode(source: &StoredTensor, to: Encoding, pieces: &[&[u8]]) -> StoredTensor {
-        let mut encoder =
-            TensorEncoder::new(&source.name, &source.shape, source.encoding, to).unwrap();
+        let (from, order) = (source.encoding, source.order);
+        let mut encoder = TensorEncoder::new(&source.name, &source.shape, from, order, to).unwrap();
         for piece in pieces {
             encoder.push(piece).unwrap();
         }
@@ -467,7 +671,7 @@ mod encoder {
     }
 
     fn refusal(from: Encoding, to: Encoding, shape: &[usize], bytes: &[u8]) -> TensorError {
-        let error = TensorEncoder::new("w", shape, from, to)
+        let error = TensorEncoder::new("w", shape, from, Order::RowMajor, to)
             .and_then(|mut encoder| {
                 bytes.chunks(7).try_for_each(|piece| encoder.push(piece))?;
                 encoder.finish()
@@ -479,8 +683,9 @@ mod encoder {
 
     #[test]
     fn wherever_the_source_is_cut_the_bytes_are_those_of_a_whole_tensor() {
-        // Nine blocks, so that groups of blocks are cut, too, and a tensor that ends within a block.
-        for shape in [vec![3, 96], vec![67]] {
+        // Nine blocks, so that groups of blocks are cut, too, a tensor that ends within a block, and a
+        // convolution, whose values change their order.
+        for shape in [vec![3, 96], vec![67], vec![2, 32, 1, 3]] {
             let values = weights(shape.iter().product(), 11);
             for from in [Encoding::F32, Encoding::F16, Encoding::BF16] {
                 let source = StoredTensor::encode("w", &shape, &values, from, 0.0).unwrap();
@@ -509,17 +714,33 @@ mod encoder {
     #[test]
     fn what_has_the_encoding_already_is_copied() {
         for encoding in ALL {
-            let source =
-                StoredTensor::encode("w", &[3, 96], &weights(288, 12), encoding, 0.0).unwrap();
-            let (first, second) = source.bytes.split_at(50);
-            assert_eq!(encode(&source, encoding, &[first, second]), source);
+            for shape in [vec![3, 96], vec![3, 32, 3, 1]] {
+                let source =
+                    StoredTensor::encode("w", &shape, &weights(288, 12), encoding, 0.0).unwrap();
+                let (first, second) = source.bytes.split_at(50);
+                assert_eq!(encode(&source, encoding, &[first, second]), source);
+                // As an earlier version has quantized it.
+                let before = StoredTensor {
+                    order: Order::RowMajor,
+                    ..source
+                };
+                let (first, second) = before.bytes.split_at(50);
+                assert_eq!(encode(&before, encoding, &[first, second]), before);
+            }
         }
     }
 
     #[test]
     fn every_f16_is_converted_exactly() {
         let bytes: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
-        let all = StoredTensor::new("w".into(), Encoding::F16, vec![65536], bytes).unwrap();
+        let all = StoredTensor::new(
+            "w".into(),
+            Encoding::F16,
+            Order::RowMajor,
+            vec![65536],
+            bytes,
+        )
+        .unwrap();
         for (half, found) in (0..=u16::MAX).zip(all.to_f32().unwrap()) {
             let expected = half::f16::from_bits(half).to_f32();
             let equal = expected.to_bits() == found.to_bits();
@@ -835,9 +1056,18 @@ mod manifest {
     }
 
     #[test]
+    fn the_format_before_is_read_and_has_the_same_files() {
+        let now = Manifest::parse(&good().to_string()).unwrap();
+        let mut manifest = good();
+        manifest["format"] = json!(3 - now.format);
+        let other = Manifest::parse(&manifest.to_string()).unwrap();
+        assert_eq!(other.files(), now.files());
+    }
+
+    #[test]
     fn other_formats_are_refused() {
         let mut manifest = good();
-        for format in [json!(2), json!("1"), json!(-1)] {
+        for format in [json!(0), json!(3), json!("1"), json!(-1)] {
             manifest["format"] = format.clone();
             let found = format.to_string();
             assert_eq!(refusal(&manifest), ManifestError::Format { found });

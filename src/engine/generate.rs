@@ -121,8 +121,7 @@ pub async fn generate(
             };
             let start = host.milliseconds();
             prepared.switch_to(&row.prompt);
-            let prediction =
-                predict(pair, &call, &mut prepared, prompt, negative.as_ref()).await?;
+            let prediction = predict(pair, &call, &mut prepared, prompt, negative.as_ref()).await?;
             let outcome = state.sampling.advance(&prediction);
             state.milliseconds += host.milliseconds() - start;
             grid.record_step(cell, call, &outcome);

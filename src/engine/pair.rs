@@ -31,6 +31,9 @@ pub trait PairFiles {
     ) -> impl Future<Output = Result<StoredTensor, EngineError>>;
     /// The bytes of a file that holds no tensors, such as a tokenizer's vocabulary.
     fn blob(&self, id: &str) -> impl Future<Output = Result<Vec<u8>, EngineError>>;
+    /// Called for each component whose tensors are stored in the order of earlier versions, and had to be
+    /// quantized anew.
+    fn note_requantized(&self) {}
 }
 
 /// The models of a pair. The UNets are loaded when the first job needs them.
@@ -349,6 +352,9 @@ async fn load_weights(
     let mut reads = pin!(reads);
     while let Some(tensor) = reads.next().await {
         weights.insert(tensor?)?;
+    }
+    if weights.is_requantized() {
+        files.note_requantized();
     }
     Ok(weights)
 }

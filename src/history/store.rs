@@ -81,7 +81,7 @@ impl Store {
     /// # Errors
     /// [`HistoryError::Unavailable`].
     pub async fn open() -> Result<Self, HistoryError> {
-        match indexed_db::open(DATABASE, VERSION, &[RUNS, THUMBNAILS]).await {
+        match indexed_db::open(DATABASE, VERSION..=VERSION, &[RUNS, THUMBNAILS]).await {
             Ok((database, _)) => Ok(Store { database }),
             Err(error) => Err(HistoryError::Unavailable {
                 reason: error.to_string(),

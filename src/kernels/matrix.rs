@@ -5,6 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::weights::format::encoding::{BLOCK, Encoding};
+use crate::weights::format::order::Kernel;
 use crate::weights::format::tensor::{StoredTensor, TensorError};
 
 /// Values and the gates behind them lie in turns of so many rows, see [`Matrix::interleaved`].
@@ -102,18 +103,14 @@ impl Matrix {
         if !rows.is_multiple_of(4) || !columns.is_multiple_of(4) {
             return Self::expanded(&tensor, device);
         }
-        let is_ordered = in_kernel_order_already(&tensor.shape);
+        let has_blocks = columns.is_multiple_of(BLOCK) && is_in_kernel_order(&tensor);
         let (form, mut bytes) = match tensor.encoding {
-            Encoding::Q4 if is_ordered && columns.is_multiple_of(BLOCK) => {
-                (WeightForm::Q4, tensor.bytes.clone())
+            Encoding::Q4 if has_blocks => (WeightForm::Q4, tensor.bytes.clone()),
+            Encoding::Q8 if has_blocks => (WeightForm::Q8, tensor.bytes.clone()),
+            Encoding::F16 => {
+                let (tensor, _) = Arc::unwrap_or_clone(tensor).into_channels_last()?;
+                (WeightForm::F16, tensor.bytes)
             }
-            Encoding::Q8 if is_ordered && columns.is_multiple_of(BLOCK) => {
-                (WeightForm::Q8, tensor.bytes.clone())
-            }
-            Encoding::F16 => (
-                WeightForm::F16,
-                permuted::<2>(&tensor.shape, &tensor.bytes),
-            ),
             _ => {
                 let values = in_kernel_order(&tensor.shape, tensor.to_f32()?);
                 let bytes = values.into_iter().flat_map(f32::to_le_bytes).collect();
@@ -132,9 +129,8 @@ impl Matrix {
         let words = TensorData::new(words, [length]);
         // The pools for a computation's temporary tensors have buffers in steps of sizes, and may give
         // a small tensor a large one.
-        let words = device.memory_persistent_allocations(words, |words| {
-            Tensor::from_data(words, device)
-        });
+        let words =
+            device.memory_persistent_allocations(words, |words| Tensor::from_data(words, device));
         Ok(Self {
             rows,
             columns,
@@ -207,7 +203,8 @@ impl Matrix {
                     let (words, own_form) = weight.words()?;
                     let values = weight.rows * columns;
                     // Two scales share a word: an odd number of them would shift those that follow.
-                    if own_form != form || (form.has_scales() && !values.is_multiple_of(2 * BLOCK)) {
+                    if own_form != form || (form.has_scales() && !values.is_multiple_of(2 * BLOCK))
+                    {
                         return None;
                     }
                     let [length] = words.dims();
@@ -293,11 +290,10 @@ pub fn matrix_shape(shape: &[usize]) -> [usize; 2] {
     [rows, shape.iter().skip(1).product()]
 }
 
-fn in_kernel_order_already(shape: &[usize]) -> bool {
-    match shape {
-        [_, _, height, width] => height * width == 1,
-        _ => true,
-    }
+/// Whether a tensor's values lie in the order of the kernels: a quantized convolution of an earlier
+/// version's file doesn't have it.
+fn is_in_kernel_order(tensor: &StoredTensor) -> bool {
+    Kernel::of(&tensor.shape).is_none() || !tensor.order.is_row_major()
 }
 
 /// The values of a convolution's weight `[output, input, height, width]` in the order
@@ -314,21 +310,6 @@ fn in_kernel_order(shape: &[usize], values: Vec<f32>) -> Vec<f32> {
     for row in values.chunks_exact(input * area) {
         for tap in 0..area {
             ordered.extend(row.iter().skip(tap).step_by(area));
-        }
-    }
-    ordered
-}
-
-/// As [`in_kernel_order`], of values of so many bytes.
-fn permuted<const SIZE: usize>(shape: &[usize], bytes: &[u8]) -> Vec<u8> {
-    let &[_, input, height, width] = shape else {
-        return bytes.to_vec();
-    };
-    let area = height * width;
-    let mut ordered = Vec::with_capacity(bytes.len());
-    for row in bytes.as_chunks::<SIZE>().0.chunks_exact(input * area) {
-        for tap in 0..area {
-            ordered.extend(row.iter().skip(tap).step_by(area).flatten());
         }
     }
     ordered

@@ -72,7 +72,10 @@ impl Layer {
         let joined = are_alike.then(|| Matrix::join(&weights)).flatten();
         match joined {
             Some(weight) => {
-                let biases: Vec<_> = layers.iter().filter_map(|layer| layer.bias.clone()).collect();
+                let biases: Vec<_> = layers
+                    .iter()
+                    .filter_map(|layer| layer.bias.clone())
+                    .collect();
                 Ok(Layer {
                     weight,
                     bias: has_bias.then(|| Tensor::cat(biases, 0)),
@@ -154,7 +157,12 @@ pub fn linear(input: Tensor<3>, layer: &Layer, after: After<3>) -> Tensor<3> {
 /// # Shapes
 /// - inputs: `[batch, height, width, channels]`
 /// - output: `[batch, height, width, output]`
-pub fn pixelwise(input: Tensor<4>, second: Option<Tensor<4>>, layer: &Layer, after: After<4>) -> Tensor<4> {
+pub fn pixelwise(
+    input: Tensor<4>,
+    second: Option<Tensor<4>>,
+    layer: &Layer,
+    after: After<4>,
+) -> Tensor<4> {
     #[cfg(feature = "gpu")]
     if gpu::is_on(&input) {
         return gpu::pixelwise(input, second, layer, after);
@@ -192,7 +200,12 @@ impl Sampling {
 /// # Shapes
 /// - input: `[batch, height, width, input]`
 /// - output: `[batch, …size, output]` with [`Sampling::output_size`]
-pub fn convolution(input: Tensor<4>, layer: &Layer, sampling: Sampling, after: After<4>) -> Tensor<4> {
+pub fn convolution(
+    input: Tensor<4>,
+    layer: &Layer,
+    sampling: Sampling,
+    after: After<4>,
+) -> Tensor<4> {
     #[cfg(feature = "gpu")]
     if gpu::is_on(&input) {
         return gpu::convolution(input, layer, sampling, after);

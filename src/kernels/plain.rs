@@ -31,7 +31,10 @@ fn activate<const D: usize>(input: Tensor<D>, activation: Activation) -> Tensor<
 
 fn halves<const D: usize>(input: Tensor<D>) -> [Tensor<D>; 2] {
     let half = input.dims()[D - 1] / 2;
-    [input.clone().narrow(D - 1, 0, half), input.narrow(D - 1, half, half)]
+    [
+        input.clone().narrow(D - 1, 0, half),
+        input.narrow(D - 1, half, half),
+    ]
 }
 
 pub fn linear(input: Tensor<3>, layer: &Layer, after: After<3>) -> Tensor<3> {
@@ -55,7 +58,12 @@ fn product(input: Tensor<3>, weight: &Tensor<2>, bias: Option<Tensor<1>>) -> Ten
     module::linear(input, weight.clone().transpose(), bias)
 }
 
-pub fn pixelwise(input: Tensor<4>, second: Option<Tensor<4>>, layer: &Layer, after: After<4>) -> Tensor<4> {
+pub fn pixelwise(
+    input: Tensor<4>,
+    second: Option<Tensor<4>>,
+    layer: &Layer,
+    after: After<4>,
+) -> Tensor<4> {
     let input = match second {
         Some(second) => Tensor::cat(vec![input, second], 3),
         None => input,
@@ -80,7 +88,12 @@ fn rows_after(after: After<4>) -> After<3> {
 }
 
 /// As a product with the patches, some rows of the output at a time.
-pub fn convolution(input: Tensor<4>, layer: &Layer, sampling: Sampling, after: After<4>) -> Tensor<4> {
+pub fn convolution(
+    input: Tensor<4>,
+    layer: &Layer,
+    sampling: Sampling,
+    after: After<4>,
+) -> Tensor<4> {
     let [batch, height, width, channels] = input.dims();
     let [output_height, output_width] = sampling.output_size([height, width]);
     let (padding, stride) = match sampling {
@@ -207,7 +220,9 @@ pub fn group_norm(
     };
     let [batch, height, width, channels] = input.dims();
     let pixels = height * width;
-    let grouped = input.clone().reshape([batch, pixels, groups, channels / groups]);
+    let grouped = input
+        .clone()
+        .reshape([batch, pixels, groups, channels / groups]);
     let mean = grouped.clone().mean_dim(1).mean_dim(3);
     let centred = grouped - mean;
     let variance = centred.clone().square().mean_dim(1).mean_dim(3);
@@ -219,5 +234,10 @@ pub fn group_norm(
 }
 
 pub fn layer_norm(input: Tensor<3>, norm: &Norm) -> Tensor<3> {
-    module::layer_norm(input, norm.weight.clone(), Some(norm.bias.clone()), norm.epsilon)
+    module::layer_norm(
+        input,
+        norm.weight.clone(),
+        Some(norm.bias.clone()),
+        norm.epsilon,
+    )
 }

@@ -256,17 +256,14 @@ impl AutoencoderKlEncoder {
             let layers = config.layers_per_block;
             let widths = (input, output);
             let mut stage = Stage::load(weights, &path, config, widths, layers, downsampler)?;
-            stage.resample = stage.resample.map(|conv| conv.halving(Sampling::HalvedAtEnd));
+            stage.resample = stage
+                .resample
+                .map(|conv| conv.halving(Sampling::HalvedAtEnd));
             stages.push(stage);
             input = output;
         }
         Ok(Self {
-            conv_in: Conv2d::load(
-                weights,
-                "encoder.conv_in",
-                config.in_channels,
-                channels[0],
-            )?,
+            conv_in: Conv2d::load(weights, "encoder.conv_in", config.in_channels, channels[0])?,
             stages,
             mid_block: MidBlock::load(weights, "encoder.mid_block", config, input)?,
             conv_norm_out: GroupNorm::load(
@@ -429,7 +426,9 @@ impl AutoencoderKlDecoder {
                         ]);
                         // A tile is no view: the kernels read what is contiguous.
                         let shape = tile.dims();
-                        let tile = tile.reshape([shape.iter().product::<usize>()]).reshape(shape);
+                        let tile = tile
+                            .reshape([shape.iter().product::<usize>()])
+                            .reshape(shape);
                         self.enlarge(tile)
                     })
                     .collect();
@@ -477,12 +476,7 @@ pub fn tiles(length: usize, most: usize, overlap: usize) -> Vec<Range<usize>> {
 
 /// Puts tiles beside each other along an axis; where two overlap, one fades into the other. `ranges` are
 /// in latent pixels, of which each covers `factor` pixels.
-fn blend(
-    parts: Vec<Tensor<4>>,
-    ranges: &[Range<usize>],
-    axis: usize,
-    factor: usize,
-) -> Tensor<4> {
+fn blend(parts: Vec<Tensor<4>>, ranges: &[Range<usize>], axis: usize, factor: usize) -> Tensor<4> {
     let mut pieces = Vec::new();
     // What of the last part is not placed yet, and where it begins.
     let mut rest: Option<(Tensor<4>, usize)> = None;

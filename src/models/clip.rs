@@ -111,7 +111,10 @@ impl EncoderLayer {
         let mut projection =
             |name: &str| Linear::load(weights, &format!("{path}.self_attn.{name}"), size, size);
         let names = ["q_proj", "k_proj", "v_proj"];
-        let projections = names.into_iter().map(&mut projection).collect::<Result<_, _>>()?;
+        let projections = names
+            .into_iter()
+            .map(&mut projection)
+            .collect::<Result<_, _>>()?;
         let heads = Heads {
             count: config.num_attention_heads,
             size: size / config.num_attention_heads,

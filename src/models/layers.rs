@@ -236,5 +236,7 @@ pub fn channels_first(input: Tensor<4>) -> Tensor<4> {
 
 /// A permuted tensor, copied: a vector of all values is no view of it.
 fn contiguous(input: Tensor<4>, shape: [usize; 4]) -> Tensor<4> {
-    input.reshape([shape.iter().product::<usize>()]).reshape(shape)
+    input
+        .reshape([shape.iter().product::<usize>()])
+        .reshape(shape)
 }

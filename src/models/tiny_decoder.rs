@@ -65,12 +65,7 @@ struct TinyBlock {
 impl TinyBlock {
     fn load(weights: &mut Weights, path: &str, channels: usize) -> Result<Self, ModelError> {
         let mut conv = |index: usize| {
-            Conv2d::load(
-                weights,
-                &format!("{path}.conv.{index}"),
-                channels,
-                channels,
-            )
+            Conv2d::load(weights, &format!("{path}.conv.{index}"), channels, channels)
         };
         Ok(Self {
             convolutions: [conv(0)?, conv(2)?, conv(4)?],

@@ -68,7 +68,9 @@ impl BasicTransformerBlock {
     }
 
     fn forward(&self, input: Tensor<3>, keys_values: Tensor<3>) -> Tensor<3> {
-        let hidden = self.attn1.forward(&self.norm1.forward(input.clone()), input);
+        let hidden = self
+            .attn1
+            .forward(&self.norm1.forward(input.clone()), input);
         let normed = self.norm2.forward(hidden.clone());
         let hidden = self.attn2.forward(normed, keys_values, hidden);
         let gated = self.feed_forward_in.forward(

@@ -48,7 +48,9 @@ impl TimestepEmbedding {
     /// `[batch, input]`, with a condition `[batch, condition]` → `[batch, output]`.
     pub fn forward(&self, input: Tensor<2>, condition: Option<Tensor<2>>) -> Tensor<2> {
         let input = match (&self.cond_proj, condition) {
-            (Some(projection), Some(condition)) => input + projection.forward_vectors(condition, Activation::Identity),
+            (Some(projection), Some(condition)) => {
+                input + projection.forward_vectors(condition, Activation::Identity)
+            }
             _ => input,
         };
         let hidden = self.linear_1.forward_vectors(input, Activation::Silu);

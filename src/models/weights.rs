@@ -14,6 +14,7 @@ use crate::kernels::{Layer, LowRank, Matrix, matrix_shape};
 use crate::weights::footprint::{self, Form};
 use crate::weights::format::encoding::Encoding;
 use crate::weights::format::layout::Layout;
+use crate::weights::format::order::Order;
 use crate::weights::format::tensor::{StoredTensor, TensorError};
 
 /// Where a tensor's values are.
@@ -74,6 +75,8 @@ pub struct Weights {
     expanded_length: u64,
     parameters: BTreeMap<String, Parameter>,
     branches: BTreeMap<String, Branch>,
+    /// Whether a tensor's blocks had to be made anew in the order of the kernels.
+    is_requantized: bool,
     /// What was asked for, of a set that is [recording](Weights::recording).
     recorded: Option<Layout>,
 }
@@ -89,6 +92,7 @@ impl Weights {
             expanded_length: 0,
             parameters: BTreeMap::new(),
             branches: BTreeMap::new(),
+            is_requantized: false,
             recorded: None,
         }
     }
@@ -153,7 +157,7 @@ impl Weights {
         up: StoredTensor,
         scale: f32,
     ) -> Result<(), TensorError> {
-        let part = |tensor: StoredTensor, axis: usize| {
+        let mut part = |tensor: StoredTensor, axis: usize| {
             tensor.check()?;
             let tensor = branch_part(tensor, axis)?;
             Ok(Parameter {
@@ -192,6 +196,11 @@ impl Weights {
     /// Whether the tensors stay as they are stored: there are too many values to expand.
     pub fn is_held(&self) -> bool {
         self.expanded_length > self.expanded_limit
+    }
+
+    /// Whether quantized tensors came in the order of earlier versions and were quantized anew.
+    pub fn is_requantized(&self) -> bool {
+        self.is_requantized
     }
 
     /// The same tensors for another component, which errors will name.
@@ -237,14 +246,22 @@ impl Weights {
     }
 
     /// A tensor of a held component in its form.
-    fn placed(&self, tensor: Arc<StoredTensor>) -> Result<Values, TensorError> {
+    fn placed(&mut self, tensor: Arc<StoredTensor>) -> Result<Values, TensorError> {
         if tensor.shape.len() < 2 {
             return vector(&tensor, &self.device);
         }
-        Ok(Values::Matrix(match footprint::form(&tensor.shape, tensor.encoding) {
-            Form::Expanded => self.small(tensor)?,
-            _ => Matrix::held(tensor, &self.device)?,
-        }))
+        Ok(Values::Matrix(
+            match footprint::form(&tensor.shape, tensor.encoding) {
+                Form::Expanded => self.small(tensor)?,
+                Form::Blocks if self.device != Device::flex() => {
+                    let tensor = Arc::unwrap_or_clone(tensor);
+                    let (tensor, is_requantized) = tensor.into_channels_last()?;
+                    self.is_requantized |= is_requantized;
+                    Matrix::held(Arc::new(tensor), &self.device)?
+                }
+                Form::Blocks | Form::Halves => Matrix::held(tensor, &self.device)?,
+            },
+        ))
     }
 
     /// A weight of few values, or of a component that isn't held: as `f32` on the CPU, and in the form in
@@ -350,8 +367,18 @@ impl Weights {
         let device = self.device.clone();
         if self.record(name, &shape) {
             let bytes = vec![0; shape[1] * 4];
-            let one = StoredTensor::new(name.to_owned(), Encoding::F32, vec![1, shape[1]], bytes)?;
-            return Ok(Table { tensor: Arc::new(one), device });
+            let shape = vec![1, shape[1]];
+            let one = StoredTensor::new(
+                name.to_owned(),
+                Encoding::F32,
+                Order::RowMajor,
+                shape,
+                bytes,
+            )?;
+            return Ok(Table {
+                tensor: Arc::new(one),
+                device,
+            });
         }
         match self.take_parameter(name, &shape)?.values {
             Values::Stored(tensor) => Ok(Table { tensor, device }),

@@ -91,7 +91,7 @@ export async function smallPair(
   components.tokenizer = tokenizer("tokenizer", TOKENIZER);
   components.tokenizer_2 = tokenizer("tokenizer_2", TOKENIZER_2);
   return {
-    format: 1,
+    format: 2,
     id: `sdxl-small-${distilled}`,
     name: `Small SDXL, ${distilled}`,
     description: "Random weights in the layout of Stable Diffusion XL.",

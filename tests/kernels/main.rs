@@ -9,9 +9,7 @@
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use firststep::kernels::{
-    self, Activation, After, Heads, Layer, LowRank, Matrix, Norm, Sampling,
-};
+use firststep::kernels::{self, Activation, After, Heads, Layer, LowRank, Matrix, Norm, Sampling};
 use firststep::sampler::TorchGenerator;
 use firststep::weights::format::encoding::Encoding;
 use firststep::weights::format::tensor::StoredTensor;
@@ -30,7 +28,11 @@ struct Random(TorchGenerator);
 
 impl Random {
     fn values(&mut self, count: usize) -> Vec<f32> {
-        self.0.randn(count.max(16)).into_iter().take(count).collect()
+        self.0
+            .randn(count.max(16))
+            .into_iter()
+            .take(count)
+            .collect()
     }
 
     fn stored(&mut self, shape: &[usize], encoding: Encoding) -> StoredTensor {
@@ -75,7 +77,13 @@ struct Weight {
 }
 
 impl Weight {
-    fn new(random: &mut Random, shape: &[usize], encoding: Encoding, bias: bool, rank: usize) -> Self {
+    fn new(
+        random: &mut Random,
+        shape: &[usize],
+        encoding: Encoding,
+        bias: bool,
+        rank: usize,
+    ) -> Self {
         let mut down = shape.to_vec();
         down[0] = rank;
         let mut up = vec![1; shape.len()];
@@ -93,7 +101,8 @@ impl Weight {
     }
 
     fn on(&self, device: &Device) -> Layer {
-        let matrix = |stored: &StoredTensor| Matrix::held(Arc::new(stored.clone()), device).unwrap();
+        let matrix =
+            |stored: &StoredTensor| Matrix::held(Arc::new(stored.clone()), device).unwrap();
         Layer {
             weight: matrix(&self.weight),
             bias: self.bias.as_ref().map(|bias| bias.on(device)),
@@ -118,10 +127,19 @@ fn assert_same<const D: usize>(name: &str, run: impl Fn(&Device) -> Tensor<D>) {
         .iter()
         .zip(&expected)
         .map(|(got, expected)| (got - expected).abs())
-        .fold(0.0, |largest: f32, error| if error.is_nan() { f32::INFINITY } else { largest.max(error) });
+        .fold(0.0, |largest: f32, error| {
+            if error.is_nan() {
+                f32::INFINITY
+            } else {
+                largest.max(error)
+            }
+        });
     println!("{name}: {:.1e}", largest / scale);
     // The largest of many: their root mean square is several times smaller.
-    assert!(largest <= 8.0 * TOLERANCE * scale, "{name}: {largest} of {scale}");
+    assert!(
+        largest <= 8.0 * TOLERANCE * scale,
+        "{name}: {largest} of {scale}"
+    );
 }
 
 fn random(seed: u64) -> Random {
@@ -132,12 +150,14 @@ fn random(seed: u64) -> Random {
 fn products_in_every_encoding() {
     let random = &mut random(1);
     for encoding in [Encoding::F32, Encoding::F16, Encoding::Q8, Encoding::Q4] {
-        for [batch, tokens, input, output] in [[1, 70, 64, 100], [3, 16, 96, 64], [1, 1, 320, 1280]] {
+        for [batch, tokens, input, output] in [[1, 70, 64, 100], [3, 16, 96, 64], [1, 1, 320, 1280]]
+        {
             let x = Both::new(random, [batch, tokens, input]);
             let weight = Weight::new(random, &[output, input], encoding, true, 0);
-            assert_same(&format!("{encoding} {batch} {tokens} {input} {output}"), |device| {
-                kernels::linear(x.on(device), &weight.on(device), After::default())
-            });
+            assert_same(
+                &format!("{encoding} {batch} {tokens} {input} {output}"),
+                |device| kernels::linear(x.on(device), &weight.on(device), After::default()),
+            );
         }
     }
 }
@@ -231,18 +251,21 @@ fn convolutions_of_every_sampling() {
             let [height, width] = sampling.output_size([9, 7]);
             let residual = Both::new(random, [2, height, width, outputs]);
             let embedding = Both::new(random, [2, outputs]);
-            assert_same(&format!("{encoding} {channels} {outputs} {sampling:?}"), |device| {
-                let after = if outputs == 3 || channels == 4 {
-                    After::activation(Activation::Relu)
-                } else {
-                    After {
-                        embedding: Some(embedding.on(device)),
-                        activation: Activation::Silu,
-                        residual: Some(residual.on(device)),
-                    }
-                };
-                kernels::convolution(x.on(device), &weight.on(device), sampling, after)
-            });
+            assert_same(
+                &format!("{encoding} {channels} {outputs} {sampling:?}"),
+                |device| {
+                    let after = if outputs == 3 || channels == 4 {
+                        After::activation(Activation::Relu)
+                    } else {
+                        After {
+                            embedding: Some(embedding.on(device)),
+                            activation: Activation::Silu,
+                            residual: Some(residual.on(device)),
+                        }
+                    };
+                    kernels::convolution(x.on(device), &weight.on(device), sampling, after)
+                },
+            );
         }
     }
 }
@@ -273,14 +296,22 @@ fn attention_to_itself_to_a_context_and_to_the_past() {
     let random = &mut random(6);
     for (count, size) in [(2, 64), (1, 96), (4, 32), (3, 16), (1, 512)] {
         for is_causal in [false, true] {
-            let heads = Heads { count, size, is_causal };
+            let heads = Heads {
+                count,
+                size,
+                is_causal,
+            };
             let columns = count * size;
             let queries = Both::new(random, [2, 77, 3 * columns]);
             assert_same(&format!("{heads:?}"), |device| {
                 kernels::attention(queries.on(device), None, heads)
             });
         }
-        let heads = Heads { count, size, is_causal: false };
+        let heads = Heads {
+            count,
+            size,
+            is_causal: false,
+        };
         let columns = count * size;
         let queries = Both::new(random, [2, 40, columns]);
         let others = Both::new(random, [2, 77, 2 * columns]);
@@ -293,7 +324,12 @@ fn attention_to_itself_to_a_context_and_to_the_past() {
 #[test]
 fn norms() {
     let random = &mut random(7);
-    for (first, second, groups, size) in [(64, 0, 32, 16), (48, 0, 16, 9), (64, 32, 32, 8), (320, 640, 32, 8)] {
+    for (first, second, groups, size) in [
+        (64, 0, 32, 16),
+        (48, 0, 16, 9),
+        (64, 32, 32, 8),
+        (320, 640, 32, 8),
+    ] {
         let channels = first + second;
         let one = Both::new(random, [2, size, size, first]);
         let other = Both::new(random, [2, size, size, second.max(1)]);
@@ -306,7 +342,13 @@ fn norms() {
             };
             // Far from zero: squares alone would lose the deviations.
             let second = (second > 0).then(|| other.on(device) * 0.1 + 3.0);
-            kernels::group_norm(one.on(device) * 0.1 + 3.0, second, &norm, groups, Activation::Silu)
+            kernels::group_norm(
+                one.on(device) * 0.1 + 3.0,
+                second,
+                &norm,
+                groups,
+                Activation::Silu,
+            )
         });
     }
     for size in [64, 320, 1280] {

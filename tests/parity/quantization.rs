@@ -24,8 +24,9 @@ fn source() -> Vec<StoredTensor> {
 
 /// Encodes as a download does, in pieces that end inside of blocks and values.
 fn encode(tensor: &StoredTensor, to: Encoding) -> StoredTensor {
+    let (from, order) = (tensor.encoding, tensor.order);
     let mut encoder =
-        TensorEncoder::new(&tensor.name, &tensor.shape, tensor.encoding, to).expect("an encoder");
+        TensorEncoder::new(&tensor.name, &tensor.shape, from, order, to).expect("an encoder");
     for piece in tensor.bytes.chunks(1001) {
         encoder.push(piece).expect("values in range");
     }

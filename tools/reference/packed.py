@@ -1,6 +1,6 @@
 """Reads a packed pair, as the page gets it, into models of diffusers and transformers in f32.
 
-The format is described in src/weights/format/safetensors.rs and src/weights/format/tensor.rs; the values here
+The format is described in src/weights/format/safetensors.rs and src/weights/format/encoding.rs; the values here
 are equal to the bit to those of the Rust code, which tests/weights.rs checks.
 """
 
@@ -23,7 +23,9 @@ from transformers import (
 )
 
 BLOCK = 32
-ENCODINGS_KEY = "firststep.encodings"
+QUANTIZED_KEY = "firststep.quantized"
+QUANTIZED_FORMAT = 2
+ENCODINGS_KEY = "firststep.encodings"  # of format 1
 GZIP_ENDING = ".gzip"
 DOWN, UP, ALPHA = ".lora_A.weight", ".lora_B.weight", ".alpha"
 
@@ -117,20 +119,35 @@ def content(folder: Path, file: dict) -> bytes:
 def read_tensors(path) -> dict[str, torch.Tensor]:
     """The tensors of one safetensors file in f32, quantized ones dequantized."""
     with safe_open(path, framework="pt") as file:
-        encodings = json.loads((file.metadata() or {}).get(ENCODINGS_KEY, "{}"))
+        encodings = quantized_entries(file.metadata() or {})
         tensors = {}
         for name in file.keys():
             tensor = file.get_tensor(name)
             if name in encodings:
                 entry = encodings[name]
-                values = dequantize(tensor.numpy(), entry["encoding"], entry["shape"])
+                order = entry.get("order", "row_major")
+                values = dequantize(tensor.numpy(), entry["encoding"], entry["shape"], order)
                 tensors[name] = torch.from_numpy(values)
             else:
                 tensors[name] = tensor.float()
         return tensors
 
 
-def dequantize(data: np.ndarray, encoding: str, shape: list[int]) -> np.ndarray:
+def quantized_entries(metadata: dict[str, str]) -> dict[str, dict]:
+    """Encoding, shape and order of a file's quantized tensors, by name."""
+    if text := metadata.get(QUANTIZED_KEY):
+        entries = json.loads(text)
+        if entries["format"] > QUANTIZED_FORMAT:
+            raise ValueError(f"unknown format {entries['format']} of quantized tensors")
+        return entries["tensors"]
+    # Format 1 knows one order only.
+    entries = json.loads(metadata.get(ENCODINGS_KEY, "{}"))
+    return {name: entry | {"order": "row_major"} for name, entry in entries.items()}
+
+
+def dequantize(
+    data: np.ndarray, encoding: str, shape: list[int], order: str = "row_major"
+) -> np.ndarray:
     """Values of a quantized tensor: all values first, then a scale for each block of 32."""
     count = int(np.prod(shape))
     if encoding == "q8":
@@ -142,4 +159,10 @@ def dequantize(data: np.ndarray, encoding: str, shape: list[int]) -> np.ndarray:
         raise ValueError(f"unknown encoding {encoding}")
     steps = scales.copy().view("<f2").astype(np.float32)
     values = quanta.reshape(-1, BLOCK).astype(np.float32) * steps[:, None]
-    return values.reshape(shape)
+    if order == "row_major":
+        return values.reshape(shape)
+    if order != "channels_last":
+        raise ValueError(f"unknown order {order}")
+    output, channels, height, width = shape
+    by_tap = values.reshape(output, height, width, channels)
+    return np.ascontiguousarray(by_tap.transpose(0, 3, 1, 2))

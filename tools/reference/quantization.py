@@ -6,7 +6,7 @@ Usage: python tools/reference/quantization.py
 that are hard to encode. `expected.json` has for each of them the SHA-256 of its bytes in every
 encoding, computed here a second time from the description in src/weights/format/blocks.rs: the native
 build and the browser both have to arrive at them. It also has the errors of gguf's Q8_0 and Q4_0 on
-these tensors and on the emoji pair's UNet.
+these tensors and on the emoji pair's UNet, in the order in which their values are stored.
 """
 
 import gzip
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from gguf import GGMLQuantizationType, quants
+from packed import dequantize, quantized_entries
 
 ROOT = Path(__file__).resolve().parents[2]
 VALUES = ROOT / "tests" / "parity" / "values" / "quantization"
@@ -127,16 +128,22 @@ def ordered_sum(products: np.ndarray) -> np.ndarray:
     return (lanes[:, 0] + lanes[:, 1]) + (lanes[:, 2] + lanes[:, 3])
 
 
+def in_stored_order(values: np.ndarray) -> np.ndarray:
+    """A convolution's values tap by tap, with the input channels last."""
+    return values.transpose(0, 2, 3, 1).copy() if values.ndim == 4 else values
+
+
 def hashes(values: np.ndarray) -> dict[str, str]:
     encoded = {name.lower(): float_bytes(name, values) for name in ("F32", "F16")}
     if values.ndim > 1:
-        encoded |= {"q8": q8(values), "q4": q4(values)}
+        stored = in_stored_order(values)
+        encoded |= {"q8": q8(stored), "q4": q4(stored)}
     return {name: hashlib.sha256(data).hexdigest() for name, data in encoded.items()}
 
 
 def gguf_errors(values: np.ndarray) -> dict[str, float]:
     """Root of the squared error over the squared values."""
-    blocks = values.reshape(-1, BLOCK)
+    blocks = in_stored_order(values).reshape(-1, BLOCK)
     total = (blocks.astype(np.float64) ** 2).sum()
     return {
         name: float(np.sqrt((difference(blocks, kind) ** 2).sum() / total))
@@ -154,18 +161,14 @@ def unet_values() -> np.ndarray:
     data = gzip.decompress(UNET.read_bytes())
     (length,) = struct.unpack_from("<Q", data)
     header = json.loads(data[8 : 8 + length])
-    encodings = json.loads(header["__metadata__"]["firststep.encodings"])
+    entries = quantized_entries(header["__metadata__"])
     values = []
-    for name in sorted(encodings):
+    for name in sorted(entries):
+        entry = entries[name]
         start, end = (8 + length + offset for offset in header[name]["data_offsets"])
         bytes_ = np.frombuffer(data[start:end], np.uint8)
-        count = int(np.prod(encodings[name]["shape"]))
-        if encodings[name]["encoding"] == "q8":
-            q, scales = bytes_[:count].view(np.int8), bytes_[count:]
-        else:
-            pairs, scales = bytes_[: count // 2], bytes_[count // 2 :]
-            q = np.stack([pairs & 15, pairs >> 4], -1).astype(np.int8) - 8
-        values.append(f32(q).reshape(-1, BLOCK) * f32(scales.view("<f2"))[:, None])
+        tensor = dequantize(bytes_, entry["encoding"], entry["shape"], entry["order"])
+        values.append(in_stored_order(tensor).reshape(-1, BLOCK))
     return np.concatenate(values)
 
 

@@ -379,7 +379,7 @@ def description(pair: Pair) -> str:
 
 def manifest(pair: Pair) -> dict:
     return {
-        "format": 1,
+        "format": 2,
         "id": pair.id,
         "name": pair.name,
         "description": description(pair),

@@ -1,7 +1,7 @@
 //! IndexedDB for the stores: opens databases, and runs transactions to their end. Only
 //! `weights::stored::store` and `history::store` use this module, and nothing else knows IndexedDB.
 
-use std::{cell::Cell, rc::Rc};
+use std::{cell::Cell, ops::RangeInclusive, rc::Rc};
 
 use futures::channel::oneshot;
 use futures::future::{Either, select};
@@ -25,20 +25,21 @@ pub(crate) enum OpenError {
     Failed(Error),
 }
 
-/// Opens a database. One that doesn't exist, or is of an older version, gets these object stores, with
+/// Opens a database of the last of these versions. One of another of them is of the same form, and keeps
+/// what it has. One that doesn't exist, or is of a version before them, gets these object stores, with
 /// nothing in them. The second value says whether an older version's object stores were deleted.
 ///
 /// # Errors
 /// Everything that [`OpenError`] lists.
 pub(crate) async fn open(
     name: &str,
-    version: u32,
+    versions: RangeInclusive<u32>,
     stores: &'static [&'static str],
 ) -> Result<(Database, bool), OpenError> {
     let emptied = Rc::new(Cell::new(false));
     let factory = Factory::new().map_err(OpenError::Failed)?;
     let mut request = factory
-        .open(name, Some(version))
+        .open(name, Some(*versions.end()))
         .map_err(OpenError::Failed)?;
     let upgraded = emptied.clone();
     request.on_upgrade_needed(move |event| {
@@ -46,6 +47,13 @@ pub(crate) async fn open(
         let Ok(database) = event.database() else {
             return;
         };
+        // Of a database that doesn't exist, the version is 0.
+        if event
+            .old_version()
+            .is_ok_and(|version| versions.contains(&version))
+        {
+            return;
+        }
         for old in database.store_names() {
             let _ = database.delete_object_store(&old);
             upgraded.set(true);

@@ -18,6 +18,11 @@ use crate::weights::stored::files::{Files, FilesError};
 /// The least time between two events about the bytes read so far.
 const READING_MILLISECONDS: f64 = 200.0;
 
+/// What the visitor is told where weights are in an earlier version's order.
+const REQUANTIZED: &str = "These models are stored in the order of an earlier version of the page, so \
+    their convolutions are converted each time they are loaded, with a small loss. Delete the pair in \
+    Models and load it again to be rid of both; a pack has to be made anew.";
+
 /// The job's number while none runs. The page counts from 1, so no request cancels this one.
 const NO_JOB: JobId = 0;
 
@@ -114,6 +119,8 @@ pub(super) struct JobFiles<'a> {
     pub files: &'a Files,
     pub host: &'a WorkerHost<'a>,
     pub reading: &'a ReadingProgress,
+    /// Whether the visitor was told that weights were quantized anew.
+    pub is_requantization_noted: Cell<bool>,
 }
 
 impl JobFiles<'_> {
@@ -155,5 +162,11 @@ impl PairFiles for JobFiles<'_> {
         let bytes = self.files.read_blob(id).await?;
         self.add(bytes.len());
         Ok(bytes)
+    }
+
+    fn note_requantized(&self) {
+        if !self.is_requantization_noted.replace(true) {
+            self.host.notice(REQUANTIZED);
+        }
     }
 }

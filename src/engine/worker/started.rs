@@ -1,5 +1,6 @@
 //! A started engine: it has a device, a manifest with its files, and from the first job on the pair.
 
+use std::cell::Cell;
 use std::ops::ControlFlow;
 
 use super::device;
@@ -153,6 +154,7 @@ impl StartedEngine {
             files: &self.files,
             host,
             reading: &reading,
+            is_requantization_noted: Cell::new(false),
         };
         let pair = match self.pair.take() {
             Some(pair) => pair,

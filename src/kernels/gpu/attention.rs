@@ -80,8 +80,9 @@ pub fn attention<E: Float, S: Float, N: Size>(
     let pitch = comptime!(program.head_size / 4 + 1);
     let score_pitch = comptime!(program.keys + 4);
 
-    let mut own_queries =
-        Shared::<[Vector<S, N>]>::new_slice(comptime!(program.queries * (program.head_size / 4 + 1)));
+    let mut own_queries = Shared::<[Vector<S, N>]>::new_slice(comptime!(
+        program.queries * (program.head_size / 4 + 1)
+    ));
     let mut keys =
         Shared::<[Vector<S, N>]>::new_slice(comptime!(program.keys * (program.head_size / 4 + 1)));
     let mut values =
@@ -111,15 +112,17 @@ pub fn attention<E: Float, S: Float, N: Size>(
         let place = index % head4;
         let mut value = Vector::<f32, N>::cast_from(0.0f32);
         if first + own < query_count {
-            value = Vector::<f32, N>::cast_from(queries[queries_at + (first + own) * query_row4 + place])
-                * Vector::<f32, N>::cast_from(sizes.scale);
+            value = Vector::<f32, N>::cast_from(
+                queries[queries_at + (first + own) * query_row4 + place],
+            ) * Vector::<f32, N>::cast_from(sizes.scale);
         }
         own_queries[own * pitch + place] = Vector::cast_from(value);
     }
 
     let mut largest = Array::<f32>::new(4usize);
     let mut total = Array::<f32>::new(4usize);
-    let mut result = Array::<Vector<f32, N>>::new(comptime!(4 * (program.head_size / program.keys)));
+    let mut result =
+        Array::<Vector<f32, N>>::new(comptime!(4 * (program.head_size / program.keys)));
     #[unroll]
     for i in 0..4usize {
         largest[i] = UNSEEN;
@@ -169,7 +172,8 @@ pub fn attention<E: Float, S: Float, N: Size>(
             }
             #[unroll]
             for j in 0..4usize {
-                let key = Vector::<f32, N>::cast_from(keys[(column + j * thread_columns) * pitch + d]);
+                let key =
+                    Vector::<f32, N>::cast_from(keys[(column + j * thread_columns) * pitch + d]);
                 #[unroll]
                 for i in 0..4usize {
                     let mut score = scores[comptime!(i * 4 + j)];
@@ -216,7 +220,8 @@ pub fn attention<E: Float, S: Float, N: Size>(
             for j in 0..4usize {
                 let weight = (scores[comptime!(i * 4 + j)] - new).exp();
                 sum += weight;
-                weights[(row + i * thread_rows) * score_pitch + column + j * thread_columns] = weight;
+                weights[(row + i * thread_rows) * score_pitch + column + j * thread_columns] =
+                    weight;
             }
             total[i] = fma(total[i], shrink, sum);
             #[unroll]

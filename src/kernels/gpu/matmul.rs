@@ -103,7 +103,10 @@ pub struct Sizes {
 
 /// x · σ(x) and the like, of four values.
 #[cube]
-pub fn activate<N: Size>(value: Vector<f32, N>, #[comptime] activation: Activation) -> Vector<f32, N> {
+pub fn activate<N: Size>(
+    value: Vector<f32, N>,
+    #[comptime] activation: Activation,
+) -> Vector<f32, N> {
     if comptime!(matches!(activation, Activation::Silu)) {
         let one = Vector::<f32, N>::cast_from(1.0f32);
         value / (one + (-value).exp())
@@ -144,7 +147,8 @@ fn multiply<S: Float, N: Size>(
         }
         #[unroll]
         for j in 0..comptime!(tile.thread_columns) {
-            let slot = comptime!((j % 4) * (tile.columns / 4)) + column + comptime!((j / 4)) * columns;
+            let slot =
+                comptime!((j % 4) * (tile.columns / 4)) + column + comptime!((j / 4)) * columns;
             let weight = Vector::<f32, N>::cast_from(weights[slot * pitch + k]);
             #[unroll]
             for i in 0..comptime!(tile.thread_rows) {
@@ -204,7 +208,8 @@ pub fn matmul<E: Float, S: Float, N: Size, W: Size, U: Size>(
     });
     let is_doubled = comptime!(matches!(program.rows, Rows::Patches { doubled: true, .. }));
 
-    let mut inputs = Shared::<[Vector<S, N>]>::new_slice(comptime!(tile.rows * (tile.depth / 4 + 1)));
+    let mut inputs =
+        Shared::<[Vector<S, N>]>::new_slice(comptime!(tile.rows * (tile.depth / 4 + 1)));
     let mut weights =
         Shared::<[Vector<S, N>]>::new_slice(comptime!(tile.columns * (tile.depth / 4 + 1)));
 

@@ -18,8 +18,8 @@ use cubecl::client::Client;
 use cubecl::ir::{ElemType, FloatKind};
 use cubecl::prelude::*;
 
-use super::{Activation, After, Heads, Layer, LowRank, Matrix, Norm, Sampling, plain};
 use super::matrix::WeightForm;
+use super::{Activation, After, Heads, Layer, LowRank, Matrix, Norm, Sampling, plain};
 use matmul::Rows;
 
 const F32: ElemType = ElemType::Float(FloatKind::F32);
@@ -173,7 +173,10 @@ fn small_convolution(
     let [batch, height, width, channels] = input.dims();
     let [output_height, output_width] = sampling.output_size([height, width]);
     let [outputs, _] = layer.weight.shape();
-    let own = [4, 3, 2].into_iter().find(|own| outputs % own == 0).unwrap_or(1);
+    let own = [4, 3, 2]
+        .into_iter()
+        .find(|own| outputs % own == 0)
+        .unwrap_or(1);
     let Rows::Patches {
         stride,
         padded,
@@ -280,12 +283,20 @@ impl Product<'_> {
             has_bias: self.layer.bias.is_some(),
             has_embedding: self.embedding.is_some(),
             has_residual: self.residual.is_some(),
-            branch: self.layer.branch.as_ref().and_then(|branch| branch.up.words()).map(|(_, form)| form),
+            branch: self
+                .layer
+                .branch
+                .as_ref()
+                .and_then(|branch| branch.up.words())
+                .map(|(_, form)| form),
             activation: self.activation,
         };
         let rank = branch.as_ref().map_or(0, |(_, _, rank)| *rank);
         let (up_form, scale) = match &self.layer.branch {
-            Some(branch) => (branch.up.words().map_or(form, |(_, form)| form), branch.scale),
+            Some(branch) => (
+                branch.up.words().map_or(form, |(_, form)| form),
+                branch.scale,
+            ),
             None => (WeightForm::F32, 1.0),
         };
         let (low, up) = match branch {

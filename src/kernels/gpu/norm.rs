@@ -40,14 +40,29 @@ pub fn moments<E: Float, N: Size>(
         let mut sum = Vector::<f32, N>::cast_from(0.0f32);
         for pixel in begin..end {
             let at = image * pixels as usize + pixel;
-            sum += read::<E, N>(input, &second, at, channel, channels4, first as usize / 4, has_second);
+            sum += read::<E, N>(
+                input,
+                &second,
+                at,
+                channel,
+                channels4,
+                first as usize / 4,
+                has_second,
+            );
         }
         let mean = sum / count;
         let mut squares = Vector::<f32, N>::cast_from(0.0f32);
         for pixel in begin..end {
             let at = image * pixels as usize + pixel;
-            let value =
-                read::<E, N>(input, &second, at, channel, channels4, first as usize / 4, has_second);
+            let value = read::<E, N>(
+                input,
+                &second,
+                at,
+                channel,
+                channels4,
+                first as usize / 4,
+                has_second,
+            );
             let distance = value - mean;
             squares = fma(distance, distance, squares);
         }
@@ -191,7 +206,15 @@ pub fn apply<E: Float, N: Size>(
         let pixel = index / channels4;
         let channel = index - pixel * channels4;
         let image = pixel / pixels as usize;
-        let value = read::<E, N>(input, &second, pixel, channel, channels4, first as usize / 4, has_second);
+        let value = read::<E, N>(
+            input,
+            &second,
+            pixel,
+            channel,
+            channels4,
+            first as usize / 4,
+            has_second,
+        );
         let at = (image * channels4 + channel) * 2;
         let (low, high) = (affine[at], affine[at + 1]);
         let mut scaled = Vector::<f32, N>::cast_from(0.0f32);
@@ -199,7 +222,11 @@ pub fn apply<E: Float, N: Size>(
         for e in 0..2usize {
             scaled.insert(
                 e,
-                fma(value.extract(e), low.extract(comptime!(e * 2)), low.extract(comptime!(e * 2 + 1))),
+                fma(
+                    value.extract(e),
+                    low.extract(comptime!(e * 2)),
+                    low.extract(comptime!(e * 2 + 1)),
+                ),
             );
             scaled.insert(
                 comptime!(e + 2),
@@ -240,7 +267,8 @@ pub fn layer_norm<E: Float, N: Size>(
         sum += Vector::cast_from(input[begin + at]);
         at += THREADS;
     }
-    shared[thread] = sum.extract(0usize) + sum.extract(1usize) + sum.extract(2usize) + sum.extract(3usize);
+    shared[thread] =
+        sum.extract(0usize) + sum.extract(1usize) + sum.extract(2usize) + sum.extract(3usize);
     sync_cube();
     let mut total = 0.0f32;
     for other in 0..THREADS {
@@ -257,8 +285,10 @@ pub fn layer_norm<E: Float, N: Size>(
         squares = fma(distance, distance, squares);
         at += THREADS;
     }
-    shared[thread] =
-        squares.extract(0usize) + squares.extract(1usize) + squares.extract(2usize) + squares.extract(3usize);
+    shared[thread] = squares.extract(0usize)
+        + squares.extract(1usize)
+        + squares.extract(2usize)
+        + squares.extract(3usize);
     sync_cube();
     let mut total = 0.0f32;
     for other in 0..THREADS {

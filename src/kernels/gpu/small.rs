@@ -81,7 +81,8 @@ pub fn convolution<E: Float, N: Size>(
         for tap in 0..9usize {
             let y = top + tap / 3;
             let x = left + tap % 3;
-            if y >= padding && y < seen_height + padding && x >= padding && x < seen_width + padding {
+            if y >= padding && y < seen_height + padding && x >= padding && x < seen_width + padding
+            {
                 let mut pixel_y = y - padding;
                 let mut pixel_x = x - padding;
                 if comptime!(program.is_doubled) {
@@ -102,7 +103,10 @@ pub fn convolution<E: Float, N: Size>(
         #[unroll]
         for o in 0..comptime!(program.outputs) {
             let four = sums[o];
-            let mut sum = four.extract(0usize) + four.extract(1usize) + four.extract(2usize) + four.extract(3usize);
+            let mut sum = four.extract(0usize)
+                + four.extract(1usize)
+                + four.extract(2usize)
+                + four.extract(3usize);
             if comptime!(program.has_bias) {
                 let bias = bias.unwrap();
                 sum += bias[first + o];

@@ -32,6 +32,7 @@ use crate::weights::format::checkpoint::Form;
 use crate::weights::format::encoder::TensorEncoder;
 use crate::weights::format::encoding::Encoding;
 use crate::weights::format::names::StoredName;
+use crate::weights::format::order::Order;
 use crate::weights::format::rules::{EncodingRule, target_encoding};
 use crate::weights::format::safetensors::{Header, SafetensorsError, TensorEntry};
 use crate::weights::format::sha256::hexadecimal;
@@ -71,6 +72,8 @@ pub struct ArrivingTensor {
     pub shape: Vec<usize>,
     /// The encoding of its bytes in the file.
     pub from: Encoding,
+    /// The order of its values in the file.
+    pub order: Order,
     /// The encoding of its record in the store.
     pub to: Encoding,
     /// Its bytes, counted from the beginning of the file.
@@ -191,6 +194,7 @@ fn arriving(
             ArrivingTensor {
                 to: if rules.is_empty() { entry.encoding } else { to },
                 from: entry.encoding,
+                order: entry.order,
                 range: start..start + length,
                 is_transposed: form == Form::Transposed && shape.len() == 2,
                 name,
@@ -284,7 +288,10 @@ impl CommitEncoder {
 
     fn next_tensor(&mut self) -> Result<(), SafetensorsError> {
         if let Some(tensor) = self.waiting.next() {
-            let encoder = TensorEncoder::new(&tensor.name, &tensor.shape, tensor.from, tensor.to)
+            let ArrivingTensor {
+                from, order, to, ..
+            } = tensor;
+            let encoder = TensorEncoder::new(&tensor.name, &tensor.shape, from, order, to)
                 .map_err(|error| tensor_error(&self.file, error))?;
             self.current = Some((tensor, encoder));
         }

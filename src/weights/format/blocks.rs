@@ -312,6 +312,23 @@ impl BlockWriter {
         Ok(())
     }
 
+    /// Writes values that begin a block; those after the last whole one are written as
+    /// [`BlockWriter::write_last`] does.
+    ///
+    /// # Errors
+    /// The first value that the encoding can't hold.
+    pub fn write_values(&mut self, values: &[f32]) -> Result<(), f32> {
+        let (whole, rest) = values.as_chunks();
+        for group in whole.chunks(GROUP) {
+            let mut blocks = [Block::default(); GROUP];
+            for (block, values) in blocks.iter_mut().zip(group) {
+                *block = cast::<[f32; BLOCK], _>(*values);
+            }
+            self.write(&blocks, group.len())?;
+        }
+        self.write_last(rest)
+    }
+
     /// The tensor's bytes.
     pub fn finish(self) -> Vec<u8> {
         self.bytes

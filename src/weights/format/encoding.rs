@@ -3,7 +3,9 @@
 //! # Quantized layouts
 //! A weight of shape `[out, in]` or `[out, in, kernel height, kernel width]` is seen as `out` rows;
 //! each row is cut into blocks of [`BLOCK`] consecutive values that share one `f16` scale, so a row
-//! has to be a multiple of [`BLOCK`] long. The bytes are
+//! has to be a multiple of [`BLOCK`] long. A convolution's row has the values of one tap after those of
+//! the other, see [`order`](super::order); files of the format before have them in row-major order.
+//! The bytes are
 //!
 //! - [`Encoding::Q8`]: every value as a signed byte `q`, then every block's scale as a little-endian
 //!   `f16`; a value is `q × scale`;
@@ -38,6 +40,15 @@ impl Encoding {
     /// Whether the encoding has blocks with scales.
     pub fn is_quantized(self) -> bool {
         matches!(self, Encoding::Q8 | Encoding::Q4)
+    }
+
+    /// Bytes of one value of an encoding without blocks; none of the others.
+    pub fn value_length(self) -> Option<usize> {
+        match self {
+            Encoding::F32 => Some(4),
+            Encoding::F16 | Encoding::BF16 => Some(2),
+            Encoding::Q8 | Encoding::Q4 => None,
+        }
     }
 
     /// Bytes of a tensor of this shape; none where the shape's product overflows, or where a

@@ -12,6 +12,7 @@ pub mod encoder;
 pub mod encoding;
 pub mod layout;
 pub mod names;
+pub mod order;
 pub mod rules;
 pub mod safetensors;
 pub mod sha256;

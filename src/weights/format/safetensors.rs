@@ -7,12 +7,19 @@
 //! # Quantized tensors
 //! The format has no dtype for them. A tensor in [`Encoding::Q8`] or [`Encoding::Q4`] is stored under
 //! its own name as `U8` of shape `[bytes]`, and the header's `__metadata__` has the key
-//! [`ENCODINGS_KEY`] with the JSON text of an object from name to encoding and true shape:
-//! `{"conv.weight": {"encoding": "q8", "shape": [64, 64, 3, 3]}}`. Any other `U8` tensor is refused.
+//! [`QUANTIZED_KEY`] with the JSON text of a list of them, by name with encoding, true shape, and the
+//! [`Order`] of their values where it isn't row-major:
+//! `{"format": 2, "tensors": {"conv.weight": {"encoding": "q8", "order": "channels_last",
+//! "shape": [64, 64, 3, 3]}}}`. Any other `U8` tensor is refused.
+//!
+//! Files of format 1 have the object of tensors under [`ENCODINGS_KEY`], without a format and without
+//! orders: all of their tensors are row-major. A program that knows that key alone finds no list in a
+//! file of format 2, and refuses it.
 //!
 //! The constant `position_ids` that older text encoders' files hold (the numbers from 0 on) is left
 //! out when a file is read.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
@@ -22,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use super::encoding::Encoding;
 use super::names::Naming;
+use super::order::Order;
 use super::tensor::{StoredTensor, TensorError};
 
 /// Ending of a safetensors file's name.
@@ -31,6 +39,12 @@ pub const ENDING: &str = ".safetensors";
 pub const MAXIMUM_HEADER_LENGTH: u64 = 100_000_000;
 
 /// Key of `__metadata__` under which the quantized tensors are listed.
+pub const QUANTIZED_KEY: &str = "firststep.quantized";
+
+/// The format of that list which this program writes; it reads those before it, too.
+pub const QUANTIZED_FORMAT: u64 = 2;
+
+/// The key in files of format 1.
 pub const ENCODINGS_KEY: &str = "firststep.encodings";
 
 /// Bytes before the header: its length.
@@ -68,6 +82,12 @@ pub enum SafetensorsError {
     /// The header is not the JSON of a safetensors file.
     #[error("The header of {file} can't be read: {reason}. This is not a usable safetensors file.")]
     Header { file: String, reason: String },
+    /// Quantized tensors in a form that only a later version knows.
+    #[error(
+        "The quantized tensors in {file} have format {found}; this version reads format \
+         {QUANTIZED_FORMAT} and earlier ones. Reload the page, or get the newest version of the program."
+    )]
+    Format { file: String, found: u64 },
     /// A tensor's entry in the header is malformed.
     #[error("The entry of the tensor {tensor} in the header of {file} can't be read: {reason}.")]
     Entry {
@@ -129,6 +149,8 @@ pub struct TensorEntry {
     pub name: String,
     /// How its bytes are to be read.
     pub encoding: Encoding,
+    /// The order of its values.
+    pub order: Order,
     /// Its true shape, also where it is quantized.
     pub shape: Vec<usize>,
     /// Its bytes, counted from the beginning of the file.
@@ -160,7 +182,22 @@ struct RawEntry {
 #[derive(Serialize, Deserialize)]
 struct QuantizedEntry {
     encoding: Encoding,
+    #[serde(default, skip_serializing_if = "Order::is_row_major")]
+    order: Order,
     shape: Vec<usize>,
+}
+
+/// What is under [`QUANTIZED_KEY`].
+#[derive(Serialize, Deserialize)]
+struct QuantizedList<Name: Ord> {
+    format: u64,
+    tensors: BTreeMap<Name, QuantizedEntry>,
+}
+
+/// The part of a [`QuantizedList`] that every format has.
+#[derive(Deserialize)]
+struct ListFormat {
+    format: u64,
 }
 
 impl Header {
@@ -231,7 +268,9 @@ impl Header {
         {
             return Err(SafetensorsError::Header {
                 file: file.into(),
-                reason: format!("{ENCODINGS_KEY} lists {name}, which is not in the file"),
+                reason: format!(
+                    "its list of quantized tensors has {name}, which is not in the file"
+                ),
             });
         }
         let tensors = entries
@@ -292,26 +331,38 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<Vec<StoredTensor>, SafetensorsEr
                     found: bytes.len() as u64,
                 })
                 .and_then(|bytes| {
-                    StoredTensor::new(entry.name, entry.encoding, entry.shape, bytes.to_vec())
-                        .map_err(|error| SafetensorsError::Tensor {
-                            file: file.into(),
-                            error,
-                        })
+                    StoredTensor::new(
+                        entry.name,
+                        entry.encoding,
+                        entry.order,
+                        entry.shape,
+                        bytes.to_vec(),
+                    )
+                    .map_err(|error| unusable(file, error))
                 })
         })
         .collect()
 }
 
-/// Writes tensors into one file, quantized ones as the [module](self) says. The same tensors give
-/// the same bytes.
+/// Writes tensors into one file, quantized ones as the [module](self) says and all others in row-major
+/// order. The same tensors give the same bytes.
 ///
 /// # Errors
 /// A tensor whose bytes don't fit its encoding, or a header over the limit; `file` is the name in
 /// the sentences.
 pub fn write(file: &str, tensors: &[StoredTensor]) -> Result<Vec<u8>, SafetensorsError> {
+    let bytes = tensors
+        .iter()
+        .map(|tensor| match tensor.encoding.value_length() {
+            Some(size) => tensor.row_major_bytes(size),
+            None => Ok(Cow::Borrowed(tensor.bytes.as_slice())),
+        })
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| unusable(file, error))?;
     let views = tensors
         .iter()
-        .map(|tensor| {
+        .zip(&bytes)
+        .map(|(tensor, bytes)| {
             let dtype = match tensor.encoding {
                 Encoding::F32 => Dtype::F32,
                 Encoding::F16 => Dtype::F16,
@@ -323,7 +374,7 @@ pub fn write(file: &str, tensors: &[StoredTensor]) -> Result<Vec<u8>, Safetensor
             } else {
                 tensor.shape.clone()
             };
-            TensorView::new(dtype, shape, &tensor.bytes)
+            TensorView::new(dtype, shape, bytes)
                 .map(|view| (tensor.name.as_str(), view))
                 .map_err(|_| SafetensorsError::Length {
                     file: file.into(),
@@ -340,6 +391,7 @@ pub fn write(file: &str, tensors: &[StoredTensor]) -> Result<Vec<u8>, Safetensor
         .map(|tensor| {
             let entry = QuantizedEntry {
                 encoding: tensor.encoding,
+                order: tensor.order,
                 shape: tensor.shape.clone(),
             };
             (tensor.name.as_str(), entry)
@@ -353,8 +405,12 @@ pub fn write(file: &str, tensors: &[StoredTensor]) -> Result<Vec<u8>, Safetensor
     let metadata = if quantized.is_empty() {
         None
     } else {
-        let json = serde_json::to_string(&quantized).map_err(|e| unwritable(e.to_string()))?;
-        Some(HashMap::from([(ENCODINGS_KEY.to_owned(), json)]))
+        let list = QuantizedList {
+            format: QUANTIZED_FORMAT,
+            tensors: quantized,
+        };
+        let json = serde_json::to_string(&list).map_err(|e| unwritable(e.to_string()))?;
+        Some(HashMap::from([(QUANTIZED_KEY.to_owned(), json)]))
     };
     safetensors::serialize(views, metadata).map_err(|error| unwritable(error.to_string()))
 }
@@ -367,12 +423,39 @@ fn quantized_entries(
     file: &str,
     metadata: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, QuantizedEntry>, SafetensorsError> {
+    let malformed = |key: &str, error: serde_json::Error| SafetensorsError::Header {
+        file: file.into(),
+        reason: format!("{key} is malformed: {error}"),
+    };
+    if let Some(json) = metadata.get(QUANTIZED_KEY) {
+        let malformed = |error| malformed(QUANTIZED_KEY, error);
+        let ListFormat { format } = serde_json::from_str(json).map_err(malformed)?;
+        if format > QUANTIZED_FORMAT {
+            return Err(SafetensorsError::Format {
+                file: file.into(),
+                found: format,
+            });
+        }
+        let list: QuantizedList<String> = serde_json::from_str(json).map_err(malformed)?;
+        return Ok(list.tensors);
+    }
     match metadata.get(ENCODINGS_KEY) {
         None => Ok(BTreeMap::new()),
-        Some(json) => serde_json::from_str(json).map_err(|error| SafetensorsError::Header {
-            file: file.into(),
-            reason: format!("{ENCODINGS_KEY} is malformed: {error}"),
-        }),
+        Some(json) => {
+            let mut tensors: BTreeMap<String, QuantizedEntry> =
+                serde_json::from_str(json).map_err(|error| malformed(ENCODINGS_KEY, error))?;
+            for entry in tensors.values_mut() {
+                entry.order = Order::RowMajor;
+            }
+            Ok(tensors)
+        }
+    }
+}
+
+fn unusable(file: &str, error: TensorError) -> SafetensorsError {
+    SafetensorsError::Tensor {
+        file: file.into(),
+        error,
     }
 }
 
@@ -453,9 +536,9 @@ fn tensor_entry(
     };
     let stored_shape_fits = !encoding.is_quantized()
         || matches!(entry.shape.as_slice(), [bytes] if *bytes as u64 == length);
-    let shape = match quantized.get(&name) {
-        Some(quantized) => quantized.shape.clone(),
-        None => entry.shape,
+    let (shape, order) = match quantized.get(&name) {
+        Some(quantized) => (quantized.shape.clone(), quantized.order),
+        None => (entry.shape, Order::RowMajor),
     };
     let expected = encoding.byte_length(&shape).map(|length| length as u64);
     if expected != Some(length) || !stored_shape_fits {
@@ -470,6 +553,7 @@ fn tensor_entry(
     Ok(TensorEntry {
         name,
         encoding,
+        order: order.for_shape(&shape),
         shape,
         range: data_start + from..data_start + to,
     })

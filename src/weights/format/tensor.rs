@@ -1,9 +1,10 @@
 //! One stored tensor: encoding its values, and the way back to `f32`.
 
-use wide::bytemuck::cast;
+use std::borrow::Cow;
 
-use super::blocks::{self, Block, BlockWriter, GROUP};
+use super::blocks::{self, BlockWriter};
 use super::encoding::{BLOCK, Encoding, can_quantize, element_count};
+use super::order::{Kernel, Order};
 
 /// Why a tensor can't be made or read.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -72,9 +73,12 @@ pub struct StoredTensor {
     pub name: String,
     /// How [`StoredTensor::bytes`] are to be read.
     pub encoding: Encoding,
-    /// Dimensions, outermost first.
+    /// The order of the values in [`StoredTensor::bytes`]; row-major where the shape is the same in
+    /// both.
+    pub order: Order,
+    /// Dimensions, outermost first, whatever the order.
     pub shape: Vec<usize>,
-    /// The values in row-major order, encoded.
+    /// The values, encoded.
     pub bytes: Vec<u8>,
 }
 
@@ -82,9 +86,10 @@ impl std::fmt::Debug for StoredTensor {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             formatter,
-            "StoredTensor({} {} {:?}, {} bytes)",
+            "StoredTensor({} {} {:?} {:?}, {} bytes)",
             self.name,
             self.encoding,
+            self.order,
             self.shape,
             self.bytes.len()
         )
@@ -99,12 +104,14 @@ impl StoredTensor {
     pub fn new(
         name: String,
         encoding: Encoding,
+        order: Order,
         shape: Vec<usize>,
         bytes: Vec<u8>,
     ) -> Result<Self, TensorError> {
         let tensor = StoredTensor {
             name,
             encoding,
+            order: order.for_shape(&shape),
             shape,
             bytes,
         };
@@ -112,7 +119,7 @@ impl StoredTensor {
         Ok(tensor)
     }
 
-    /// Encodes values in row-major order. `minimum_step` acts on [`Encoding::Q8`] alone: no block's
+    /// Encodes values, which are given in row-major order, in the order of [`Order::of`]. `minimum_step` acts on [`Encoding::Q8`] alone: no block's
     /// scale is smaller than `minimum_step` times the tensor's root mean square.
     ///
     /// A block of small values needs no finer steps than its neighbours for the same error in a
@@ -144,25 +151,26 @@ impl StoredTensor {
         };
         let bytes = allocate(name, shape, encoding)?;
         let mut writer = BlockWriter::new(encoding, values.len(), smallest_scale, bytes);
-        let (whole, rest) = values.as_chunks();
-        whole
-            .chunks(GROUP)
-            .try_for_each(|group: &[[f32; BLOCK]]| {
-                let mut blocks = [Block::default(); GROUP];
-                for (block, values) in blocks.iter_mut().zip(group) {
-                    *block = cast(*values);
+        let range = |value| TensorError::Range {
+            name: name.into(),
+            value,
+            encoding,
+        };
+        let order = Order::of(encoding, shape);
+        match Kernel::of(shape).filter(|_| !order.is_row_major()) {
+            None => writer.write_values(values).map_err(range)?,
+            Some(kernel) => {
+                let mut reordered = zeros(name, shape, kernel.row_length())?;
+                for row in values.chunks_exact(kernel.row_length()) {
+                    kernel.reorder(order, row, &mut reordered);
+                    writer.write_values(&reordered).map_err(range)?;
                 }
-                writer.write(&blocks, group.len())
-            })
-            .and_then(|()| writer.write_last(rest))
-            .map_err(|value| TensorError::Range {
-                name: name.into(),
-                value,
-                encoding,
-            })?;
+            }
+        }
         Ok(StoredTensor {
             name: name.into(),
             encoding,
+            order,
             shape: shape.into(),
             bytes: writer.finish(),
         })
@@ -173,7 +181,7 @@ impl StoredTensor {
         self.shape.iter().product()
     }
 
-    /// The values in row-major order.
+    /// The values in row-major order, whatever the tensor's own is.
     ///
     /// # Errors
     /// [`TensorError::Length`] where the bytes don't fit the shape and encoding.
@@ -181,11 +189,81 @@ impl StoredTensor {
         self.check()?;
         let mut values = vec![0.0; self.element_count()];
         blocks::decode(self.encoding, &self.bytes, &mut values);
+        if let Some(kernel) = Kernel::of(&self.shape).filter(|_| !self.order.is_row_major()) {
+            let mut own = vec![0.0; kernel.row_length()];
+            for row in values.chunks_exact_mut(kernel.row_length()) {
+                own.copy_from_slice(row);
+                kernel.reorder(Order::RowMajor, &own, row);
+            }
+        }
         Ok(values)
     }
 
-    /// The bytes of the quantized values and the scales of their blocks, as [`encoding`](super::encoding)
-    /// describes them; of an encoding without blocks, all bytes and no scales.
+    /// The tensor with its values in the order that the kernels read: a convolution's have the input
+    /// channels last, and all others stay as they are. The values remain the same, but for those of a
+    /// quantized convolution in row-major order, which only files of earlier versions hold: their blocks
+    /// are made anew, as [`StoredTensor::encode`] makes them of the values. That costs an error of at most
+    /// half a step of the new blocks, and in 4 bits more for the few values that such blocks clip. The
+    /// second value says whether that was so.
+    ///
+    /// # Errors
+    /// As [`StoredTensor::to_f32`] and [`StoredTensor::encode`].
+    pub fn into_channels_last(self) -> Result<(Self, bool), TensorError> {
+        let Some(kernel) = Kernel::of(&self.shape).filter(|_| self.order.is_row_major()) else {
+            return Ok((self, false));
+        };
+        self.check()?;
+        let order = Order::ChannelsLast;
+        let (bytes, is_quantized) = match self.encoding.value_length() {
+            Some(size) => (self.reordered(kernel, size, order)?, false),
+            None => (self.requantized(kernel, order)?, true),
+        };
+        let tensor = StoredTensor {
+            order,
+            bytes,
+            ..self
+        };
+        Ok((tensor, is_quantized))
+    }
+
+    /// The bytes of values without blocks, `size` bytes each, in row-major order.
+    ///
+    /// # Errors
+    /// There is too little memory.
+    pub(super) fn row_major_bytes(&self, size: usize) -> Result<Cow<'_, [u8]>, TensorError> {
+        match Kernel::of(&self.shape).filter(|_| !self.order.is_row_major()) {
+            None => Ok(Cow::Borrowed(&self.bytes)),
+            Some(kernel) => Ok(self.reordered(kernel, size, Order::RowMajor)?.into()),
+        }
+    }
+
+    fn reordered(&self, kernel: Kernel, size: usize, order: Order) -> Result<Vec<u8>, TensorError> {
+        let mut bytes = allocate(&self.name, &self.shape, self.encoding)?;
+        kernel.reorder_bytes(order, size, &self.bytes, &mut bytes);
+        Ok(bytes)
+    }
+
+    /// A quantized row-major tensor, quantized anew in this order. It goes row by row: a whole tensor of
+    /// `f32` would take several times its bytes.
+    fn requantized(&self, kernel: Kernel, order: Order) -> Result<Vec<u8>, TensorError> {
+        let bytes = allocate(&self.name, &self.shape, self.encoding)?;
+        let mut writer = BlockWriter::new(self.encoding, self.element_count(), 0.0, bytes);
+        let mut reordered = zeros(&self.name, &self.shape, kernel.row_length())?;
+        for row in 0..self.shape.first().copied().unwrap_or(0) {
+            kernel.reorder(order, &self.rows(&[row])?, &mut reordered);
+            writer
+                .write_values(&reordered)
+                .map_err(|value| TensorError::Range {
+                    name: self.name.clone(),
+                    value,
+                    encoding: self.encoding,
+                })?;
+        }
+        Ok(writer.finish())
+    }
+
+    /// The bytes of the quantized values and the scales of their blocks, in the tensor's own
+    /// [`order`](StoredTensor::order), as [`encoding`](super::encoding) describes them; of an encoding without blocks, all bytes and no scales.
     ///
     /// # Errors
     /// As [`StoredTensor::to_f32`].
@@ -203,7 +281,7 @@ impl StoredTensor {
     }
 
     /// The values of some rows (indices into the first dimension) one after the other, without
-    /// those between them: what an embedding looks up. An index beyond the last row has no values.
+    /// those between them: what an embedding looks up. Each is in row-major order. An index beyond the last row has no values.
     ///
     /// # Errors
     /// As [`StoredTensor::to_f32`].
@@ -236,7 +314,7 @@ impl StoredTensor {
                 bytes
             }
         };
-        Self::new(self.name.clone(), self.encoding, shape, bytes)?.to_f32()
+        Self::new(self.name.clone(), self.encoding, self.order, shape, bytes)?.to_f32()
     }
 
     /// Whether the bytes fit the shape and encoding, so that they can be read.
@@ -277,13 +355,25 @@ pub(super) fn allocate(
         });
     }
     let length = encoding.byte_length(shape);
-    let length = length.ok_or_else(|| out_of_memory(name, shape))?;
-    let mut bytes = Vec::new();
-    bytes
+    zeros(
+        name,
+        shape,
+        length.ok_or_else(|| out_of_memory(name, shape))?,
+    )
+}
+
+/// Zeros for a part of a tensor, in as many elements; see [`allocate`].
+pub(super) fn zeros<T: Clone + Default>(
+    name: &str,
+    shape: &[usize],
+    length: usize,
+) -> Result<Vec<T>, TensorError> {
+    let mut zeros = Vec::new();
+    zeros
         .try_reserve_exact(length)
         .map_err(|_| out_of_memory(name, shape))?;
-    bytes.extend(std::iter::repeat_n(0, length));
-    Ok(bytes)
+    zeros.resize(length, T::default());
+    Ok(zeros)
 }
 
 pub(super) fn out_of_memory(name: &str, shape: &[usize]) -> TensorError {

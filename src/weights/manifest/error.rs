@@ -3,8 +3,13 @@
 use crate::vocabulary::VocabularyError;
 use crate::weights::format::sha256::HASH_DIGITS;
 
-/// The manifest's format that this program reads and writes.
-pub const MANIFEST_FORMAT: u64 = 1;
+/// The manifest's format that this program writes, and the latest that it reads. In the files of format
+/// 2, quantized convolutions can have their values in another
+/// [`Order`](crate::weights::format::order::Order) than in those of format 1; nothing else differs.
+pub const MANIFEST_FORMAT: u64 = 2;
+
+/// The earliest format that this program reads.
+pub const EARLIEST_MANIFEST_FORMAT: u64 = 1;
 
 /// The largest width or height of an image, in pixels.
 pub(super) const MAXIMUM_IMAGE_SIZE: u32 = 4096;
@@ -18,10 +23,10 @@ pub enum ManifestError {
         "The manifest of the model pair can't be read: {reason}. Ask whoever hosts the pair to mend it."
     )]
     Malformed { reason: String },
-    /// Another version of the format.
+    /// A version of the format that is not read here.
     #[error(
-        "The manifest of the model pair has format {found}; this version of the page reads format \
-         {MANIFEST_FORMAT}. Reload the page to get its newest version."
+        "The manifest of the model pair has format {found}; this version of the page reads the formats \
+         {EARLIEST_MANIFEST_FORMAT} to {MANIFEST_FORMAT}. Reload the page to get its newest version."
     )]
     Format { found: String },
     /// A component is not listed.

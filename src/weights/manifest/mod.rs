@@ -32,11 +32,12 @@ use error::MAXIMUM_IMAGE_SIZE;
 use file::is_plain_relative_path;
 
 pub use component::{AdapterBase, Component, Components};
-pub use error::{MANIFEST_FORMAT, ManifestError};
+pub use error::{EARLIEST_MANIFEST_FORMAT, MANIFEST_FORMAT, ManifestError};
 pub use file::{Compression, GZIP_ENDING, HubRepository, ManifestFile, is_loadable};
 
-/// Raised when the same bytes and rules give other records than before: the store then takes them
-/// for other files, and never mixes the two.
+/// Raised when the same bytes and rules give other records than before, and a record doesn't tell which
+/// of the two it is: the store then takes them for other files, and never mixes the two. A record tells
+/// the order of its values.
 const RECORDS_VERSION: u32 = 1;
 
 /// A licence that is shown before a download.
@@ -100,7 +101,7 @@ pub struct FamilyMember {
 /// A pair of models: what it is, what it consists of, and how it is used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`MANIFEST_FORMAT`].
+    /// From [`EARLIEST_MANIFEST_FORMAT`] to [`MANIFEST_FORMAT`].
     pub format: u64,
     /// A short name for links and folders.
     pub id: String,
@@ -161,7 +162,10 @@ impl Manifest {
         };
         let value: serde_json::Value = serde_json::from_str(text).map_err(malformed)?;
         match &value["format"] {
-            format if format.as_u64() == Some(MANIFEST_FORMAT) => {}
+            format
+                if format.as_u64().is_some_and(|format| {
+                    (EARLIEST_MANIFEST_FORMAT..=MANIFEST_FORMAT).contains(&format)
+                }) => {}
             serde_json::Value::Null => {
                 return Err(ManifestError::Malformed {
                     reason: "it has no field \"format\"".into(),

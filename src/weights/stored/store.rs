@@ -23,14 +23,18 @@ use wasm_bindgen_futures::spawn_local;
 use crate::browser::globals::indexed_db::{self, OpenError};
 use crate::weights::download::plan::FileProgress;
 use crate::weights::format::encoding::Encoding;
+use crate::weights::format::order::Order;
 use crate::weights::format::tensor::StoredTensor;
 use crate::weights::manifest::Manifest;
 use crate::weights::manifest::verify::FileContent;
 
 const DATABASE: &str = "firststep";
-/// Raised when records change their form: a database of an older version is emptied, and its files are
-/// loaded again.
-const VERSION: u32 = 2;
+/// Raised when records change their form, so that an earlier version of the page doesn't open what it
+/// would misread. Since version 3, a quantized convolution's record has an order.
+const VERSION: u32 = 3;
+/// The earliest version whose records are still read. A database of one before it is emptied, and its
+/// files are loaded again.
+const EARLIEST_VERSION: u32 = 2;
 
 /// `"<id>/<tensor name>"` → [`TensorRecord`], or `"<id>/"` → [`BlobRecord`]: the file itself where it
 /// has no tensors, else its header. While a file arrives that can only be split as a whole,
@@ -63,8 +67,8 @@ pub enum StoreError {
     /// Another tab runs an older version of the page, which knows the store in another form.
     #[error(
         "Another tab has an older version of this page open, which keeps the store of the models \
-         in its old form. Close that tab, then reload this one; what was stored in the old form is \
-         downloaded again."
+         in its old form. Close that tab, then reload this one; what was stored in a form that is no \
+         longer read is downloaded again."
     )]
     Blocked,
     /// The disk or the page's share of it is full.
@@ -95,6 +99,9 @@ pub enum StoreError {
 #[derive(Serialize, Deserialize)]
 struct TensorRecord {
     encoding: Encoding,
+    /// Not there in a row-major record, such as all of version 2.
+    #[serde(default, skip_serializing_if = "Order::is_row_major")]
+    order: Order,
     shape: Vec<usize>,
     /// A `Uint8Array` in the record, not an array of numbers.
     #[serde(with = "serde_bytes")]
@@ -150,7 +157,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Blocked`].
     pub async fn open() -> Result<Self, StoreError> {
-        match indexed_db::open(DATABASE, VERSION, &STORES).await {
+        match indexed_db::open(DATABASE, EARLIEST_VERSION..=VERSION, &STORES).await {
             Ok((database, was_emptied)) => Ok(Store {
                 database: Rc::new(database),
                 was_emptied,
@@ -363,7 +370,14 @@ impl Store {
         if record.checksum != checksum(&record.bytes) {
             return Err(StoreError::Damaged { key });
         }
-        StoredTensor::new(name.into(), record.encoding, record.shape, record.bytes)
+        let TensorRecord {
+            encoding,
+            order,
+            shape,
+            bytes,
+            ..
+        } = record;
+        StoredTensor::new(name.into(), encoding, order, shape, bytes)
             .map_err(|_| StoreError::Damaged { key })
     }
 
@@ -596,6 +610,7 @@ fn checksum(bytes: &[u8]) -> String {
 fn tensor_record(tensor: &StoredTensor) -> Result<JsValue, StoreError> {
     to_js(&TensorRecord {
         encoding: tensor.encoding,
+        order: tensor.order,
         shape: tensor.shape.clone(),
         bytes: tensor.bytes.clone(),
         checksum: checksum(&tensor.bytes),

@@ -63,6 +63,7 @@ impl Source {
         StoredTensor::new(
             entry.name.clone(),
             entry.encoding,
+            entry.order,
             entry.shape.clone(),
             bytes,
         )
