@@ -1,0 +1,66 @@
+// The engine's worker of a built page, unchanged, in a process of its own: the process is to the worker
+// what a dedicated Web Worker is in a browser, with Dawn as its WebGPU. `engine.mjs` starts it.
+//
+// It takes `{request}`, which the worker gets, and sends `{message, counts}`: what the worker posts, and
+// what the GPU was asked for since the message before. `{problem}` is a complaint on the console.
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { format } from "node:util";
+
+import "fake-indexeddb/auto";
+import { create, globals } from "webgpu";
+
+import { countGpu } from "../../www/gpu_counters.mjs";
+
+const [folder, options] = process.argv.slice(2);
+const { withoutFeatures } = JSON.parse(options);
+
+Object.assign(globalThis, globals);
+const counters = countGpu();
+// Dawn ends the process if its instance is collected while an object of it is alive: the global
+// object keeps it.
+const gpu = create([]);
+hideFeatures(withoutFeatures);
+
+Object.defineProperty(globalThis, "navigator", {
+  value: { gpu, userAgent: `Node.js ${process.version}`, hardwareConcurrency: 1 },
+});
+globalThis.self = globalThis;
+// Programs ask for the class of their global object to tell a worker from a page.
+class WorkerGlobalScope {
+  static [Symbol.hasInstance](object) {
+    return object === globalThis;
+  }
+}
+globalThis.WorkerGlobalScope = WorkerGlobalScope;
+globalThis.DedicatedWorkerGlobalScope = WorkerGlobalScope;
+
+for (const level of ["error", "warn"]) {
+  console[level] = (...words) => process.send({ problem: `console.${level}: ${format(...words)}` });
+}
+// A worker's message is a copy of what is posted, which `send` makes as well.
+globalThis.postMessage = (message) => {
+  process.send({ message, counts: counters.snapshot() });
+  counters.reset();
+};
+process.on("message", ({ request }) => globalThis.onmessage({ data: request }));
+process.on("disconnect", () => process.exit());
+
+const { default: init } = await import(pathToFileURL(join(folder, "worker.js")));
+const wasm = await init({ module_or_path: await readFile(join(folder, "worker_bg.wasm")) });
+// As www/start_engine.js does.
+wasm.__wasm_call_ctors();
+
+/** Makes adapters that lack these features, such as "shader-f16", as many a machine's do. */
+function hideFeatures(hidden) {
+  const { prototype } = globals.GPUAdapter;
+  const { get } = Object.getOwnPropertyDescriptor(prototype, "features");
+  Object.defineProperty(prototype, "features", {
+    configurable: true,
+    get() {
+      return new Set([...get.call(this)].filter((feature) => !hidden.includes(feature)));
+    },
+  });
+}
