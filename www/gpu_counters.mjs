@@ -195,7 +195,8 @@ class GpuCounters {
     // For typed arrays both are counted in elements, for buffers and views in bytes.
     const element = data.BYTES_PER_ELEMENT ?? 1;
     this.#counts.writes.calls += 1;
-    this.#counts.writes.bytes += size === undefined ? data.byteLength - (offset ?? 0) * element : size * element;
+    this.#counts.writes.bytes +=
+      size === undefined ? data.byteLength - (offset ?? 0) * element : size * element;
   }
 
   copied(...args) {
@@ -213,7 +214,11 @@ class GpuCounters {
 
   #boundBytes(resource) {
     // A buffer by itself is bound whole; textures and samplers are no buffers.
-    const { buffer, offset = 0, size } = this.#sizes.has(resource) ? { buffer: resource } : resource;
+    const {
+      buffer,
+      offset = 0,
+      size,
+    } = this.#sizes.has(resource) ? { buffer: resource } : resource;
     return buffer === undefined ? 0 : (size ?? buffer.size - offset);
   }
 
@@ -259,19 +264,26 @@ function listenLater(prototype, name, after) {
  */
 export function countGpu(scope = globalThis) {
   const counters = new GpuCounters();
-  const { GPUAdapter, GPUDevice, GPUQueue, GPUBuffer, GPUCommandEncoder, GPUComputePassEncoder } = scope;
+  const { GPUAdapter, GPUDevice, GPUQueue, GPUBuffer, GPUCommandEncoder, GPUComputePassEncoder } =
+    scope;
   listenLater(GPUAdapter.prototype, "requestDevice", (_, device) => counters.deviceMade(device));
 
   const device = GPUDevice.prototype;
-  listen(device, "createBuffer", (_, buffer, [descriptor]) => counters.bufferMade(buffer, descriptor));
-  listen(device, "createShaderModule", (_, module, [descriptor]) => counters.shaderMade(descriptor));
+  listen(device, "createBuffer", (_, buffer, [descriptor]) =>
+    counters.bufferMade(buffer, descriptor),
+  );
+  listen(device, "createShaderModule", (_, module, [descriptor]) =>
+    counters.shaderMade(descriptor),
+  );
   listen(device, "createComputePipeline", (_, pipeline, [descriptor]) =>
     counters.pipelineMade(pipeline, descriptor),
   );
   listenLater(device, "createComputePipelineAsync", (_, pipeline, [descriptor]) =>
     counters.pipelineMade(pipeline, descriptor),
   );
-  listen(device, "createBindGroup", (_, group, [descriptor]) => counters.bindGroupMade(group, descriptor));
+  listen(device, "createBindGroup", (_, group, [descriptor]) =>
+    counters.bindGroupMade(group, descriptor),
+  );
   listenLater(device, "popErrorScope", (_, error) => counters.scopePopped(error));
 
   listen(GPUQueue.prototype, "submit", () => counters.submitted());
@@ -287,7 +299,9 @@ export function countGpu(scope = globalThis) {
 
   const pass = GPUComputePassEncoder.prototype;
   listen(pass, "setPipeline", (self, _, [pipeline]) => counters.pipelineSet(self, pipeline));
-  listen(pass, "setBindGroup", (self, _, [index, group]) => counters.bindGroupSet(self, index, group));
+  listen(pass, "setBindGroup", (self, _, [index, group]) =>
+    counters.bindGroupSet(self, index, group),
+  );
   for (const dispatch of ["dispatchWorkgroups", "dispatchWorkgroupsIndirect"]) {
     listen(pass, dispatch, (self) => counters.launched(self));
   }

@@ -73,14 +73,16 @@ export class Engine {
    * @param {string} [options.device] "web-gpu" or "cpu"
    * @param {string} [options.pair] address of the pair's manifest, relative to the page
    * @param {string[]} [options.withoutFeatures] features that the adapter is to lack
+   * @param {Record<string, number>} [options.limits] limits that the adapter is to have at most
    */
   static async start({
     device = "web-gpu",
     pair = `${PAIR_PATH.slice(1)}manifest.json`,
     withoutFeatures = [],
+    limits = {},
   } = {}) {
     const server = await StaticServer.start(DIST);
-    const child = fork(PROCESS, [DIST, JSON.stringify({ withoutFeatures })], {
+    const child = fork(PROCESS, [DIST, JSON.stringify({ withoutFeatures, limits })], {
       serialization: "advanced",
       stdio: ["ignore", "pipe", "pipe", "ipc"],
     });

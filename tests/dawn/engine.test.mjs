@@ -11,10 +11,19 @@ import { LIMITS, assertWithin } from "./limits.mjs";
 // lavapipe takes up to a minute for each large kernel that is not in its cache.
 const TIMEOUT = 60 * 60_000;
 
-/** The devices that a visitor may have, as their engine starts. */
-const DEVICES = [{ name: "WebGPU with every feature", options: {} }];
+/** The adapters that a visitor may have. */
+const ADAPTERS = [
+  { name: "an adapter with half precision", options: {} },
+  {
+    name: "an adapter without half precision, with the least workgroup memory that WebGPU promises",
+    options: {
+      withoutFeatures: ["shader-f16", "subgroups"],
+      limits: { maxComputeWorkgroupStorageSize: 16_384 },
+    },
+  },
+];
 
-for (const { name, options } of DEVICES) {
+for (const { name, options } of ADAPTERS) {
   describe(name, { timeout: TIMEOUT }, () => {
     /** @type {Engine} */
     let engine;

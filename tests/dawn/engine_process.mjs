@@ -15,14 +15,14 @@ import { create, globals } from "webgpu";
 import { countGpu } from "../../www/gpu_counters.mjs";
 
 const [folder, options] = process.argv.slice(2);
-const { withoutFeatures } = JSON.parse(options);
+const { withoutFeatures, limits } = JSON.parse(options);
 
 Object.assign(globalThis, globals);
 const counters = countGpu();
 // Dawn ends the process if its instance is collected while an object of it is alive: the global
 // object keeps it.
 const gpu = create([]);
-hideFeatures(withoutFeatures);
+weaken(gpu);
 
 Object.defineProperty(globalThis, "navigator", {
   value: { gpu, userAgent: `Node.js ${process.version}`, hardwareConcurrency: 1 },
@@ -53,14 +53,30 @@ const wasm = await init({ module_or_path: await readFile(join(folder, "worker_bg
 // As www/start_engine.js does.
 wasm.__wasm_call_ctors();
 
-/** Makes adapters that lack these features, such as "shader-f16", as many a machine's do. */
-function hideFeatures(hidden) {
-  const { prototype } = globals.GPUAdapter;
-  const { get } = Object.getOwnPropertyDescriptor(prototype, "features");
-  Object.defineProperty(prototype, "features", {
-    configurable: true,
-    get() {
-      return new Set([...get.call(this)].filter((feature) => !hidden.includes(feature)));
-    },
-  });
+/** Makes the adapters lack features and have lower limits, as many a machine's do. */
+function weaken(gpu) {
+  const request = gpu.requestAdapter.bind(gpu);
+  gpu.requestAdapter = async (...args) => {
+    const adapter = await request(...args);
+    if (adapter !== null) {
+      const features = [...adapter.features].filter((name) => !withoutFeatures.includes(name));
+      Object.defineProperty(adapter, "features", { value: new Set(features) });
+      const lower = (name) => Math.min(adapter.limits[name], limits[name] ?? Infinity);
+      const names = limitNames(adapter.limits);
+      Object.defineProperty(adapter, "limits", {
+        value: Object.fromEntries(names.map((name) => [name, lower(name)])),
+      });
+    }
+    return adapter;
+  };
+}
+
+function limitNames(limits) {
+  const names = [];
+  for (const name in limits) {
+    if (typeof limits[name] === "number") {
+      names.push(name);
+    }
+  }
+  return names;
 }
