@@ -53,6 +53,8 @@ export class Engine {
   #problems = [];
   /** What Dawn and Mesa say, for the message of a process that ends. */
   #output = "";
+  /** Why the worker takes no more requests. @type {Error | undefined} */
+  #ended;
   #jobs = 0;
 
   constructor(server, child) {
@@ -74,15 +76,17 @@ export class Engine {
    * @param {string} [options.pair] address of the pair's manifest, relative to the page
    * @param {string[]} [options.withoutFeatures] features that the adapter is to lack
    * @param {Record<string, number>} [options.limits] limits that the adapter is to have at most
+   * @param {string} [options.brokenShader] the first shader with this text is one that doesn't compile
    */
   static async start({
     device = "web-gpu",
     pair = `${PAIR_PATH.slice(1)}manifest.json`,
     withoutFeatures = [],
     limits = {},
+    brokenShader,
   } = {}) {
     const server = await StaticServer.start(DIST);
-    const child = fork(PROCESS, [DIST, JSON.stringify({ withoutFeatures, limits })], {
+    const child = fork(PROCESS, [DIST, JSON.stringify({ withoutFeatures, limits, brokenShader })], {
       serialization: "advanced",
       stdio: ["ignore", "pipe", "pipe", "ipc"],
     });
@@ -130,6 +134,11 @@ export class Engine {
     const { name, value } = events.at(-1);
     assert.equal(name, "Done", `the job ended with ${name}: ${value?.message}`);
     return events;
+  }
+
+  /** Destroys the worker's device: to the worker it is lost, as when a driver starts anew. */
+  loseDevice() {
+    this.#process.send({ losesDevice: true });
   }
 
   /** Fails on whatever the GPU or the worker complained of. */
@@ -181,12 +190,17 @@ export class Engine {
 
   #end(reason) {
     const problems = this.#problems.map((problem) => `\n${problem}`).join("");
-    this.#messages.emit("end", new Error(reason + problems));
+    this.#ended ??= new Error(reason + problems);
+    this.#messages.emit("end", this.#ended);
   }
 
   /** Waits for a message of which `isLast` says so. */
   #until(isLast) {
     return new Promise((resolve, reject) => {
+      if (this.#ended !== undefined) {
+        reject(this.#ended);
+        return;
+      }
       const stop = (settle, value) => {
         this.#messages.off("message", take).off("end", fail);
         settle(value);

@@ -1,8 +1,9 @@
 // The engine's worker of a built page, unchanged, in a process of its own: the process is to the worker
 // what a dedicated Web Worker is in a browser, with Dawn as its WebGPU. `engine.mjs` starts it.
 //
-// It takes `{request}`, which the worker gets, and sends `{message, counts}`: what the worker posts, and
-// what the GPU was asked for since the message before. `{problem}` is a complaint on the console.
+// It takes `{request}`, which the worker gets, and `{losesDevice}`. It sends `{message, counts}`: what the
+// worker posts, and what the GPU was asked for since the message before. `{problem}` is a complaint on the
+// console.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,14 +16,19 @@ import { create, globals } from "webgpu";
 import { countGpu } from "../../www/gpu_counters.mjs";
 
 const [folder, options] = process.argv.slice(2);
-const { withoutFeatures, limits } = JSON.parse(options);
+const { withoutFeatures, limits, brokenShader } = JSON.parse(options);
 
 Object.assign(globalThis, globals);
 const counters = countGpu();
 // Dawn ends the process if its instance is collected while an object of it is alive: the global
 // object keeps it.
 const gpu = create([]);
+/** @type {GPUDevice[]} */
+const devices = [];
 weaken(gpu);
+if (brokenShader !== undefined) {
+  breakShader(brokenShader);
+}
 
 Object.defineProperty(globalThis, "navigator", {
   value: { gpu, userAgent: `Node.js ${process.version}`, hardwareConcurrency: 1 },
@@ -45,7 +51,13 @@ globalThis.postMessage = (message) => {
   process.send({ message, counts: counters.snapshot() });
   counters.reset();
 };
-process.on("message", ({ request }) => globalThis.onmessage({ data: request }));
+process.on("message", ({ request, losesDevice }) => {
+  if (losesDevice) {
+    devices.forEach((device) => device.destroy());
+  } else {
+    globalThis.onmessage({ data: request });
+  }
+});
 process.on("disconnect", () => process.exit());
 
 const { default: init } = await import(pathToFileURL(join(folder, "worker.js")));
@@ -66,6 +78,11 @@ function weaken(gpu) {
       Object.defineProperty(adapter, "limits", {
         value: Object.fromEntries(names.map((name) => [name, lower(name)])),
       });
+      const requestDevice = adapter.requestDevice.bind(adapter);
+      adapter.requestDevice = async (...args) => {
+        devices.push(await requestDevice(...args));
+        return devices.at(-1);
+      };
     }
     return adapter;
   };
@@ -79,4 +96,17 @@ function limitNames(limits) {
     }
   }
   return names;
+}
+
+/** Makes the first shader that has this text in its code one that doesn't compile. */
+function breakShader(text) {
+  const { prototype } = globals.GPUDevice;
+  const { createShaderModule } = prototype;
+  let isBroken = false;
+  prototype.createShaderModule = function (descriptor) {
+    const breaks = !isBroken && descriptor.code.includes(text);
+    isBroken ||= breaks;
+    const code = breaks ? `${descriptor.code}\nbroken` : descriptor.code;
+    return createShaderModule.call(this, { ...descriptor, code });
+  };
 }
