@@ -13,7 +13,7 @@ mod norm;
 mod small;
 
 use burn::backend::wgpu::{CubeTensor, Wgpu};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Tensor, ops::PadMode};
 use cubecl::client::Client;
 use cubecl::ir::{ElemType, FloatKind};
 use cubecl::prelude::*;
@@ -42,11 +42,6 @@ fn tensor<const D: usize>(primitive: CubeTensor) -> Tensor<D> {
     Tensor::from_primitive::<Wgpu>(primitive)
 }
 
-fn words(matrix: &Matrix) -> Option<CubeTensor> {
-    let (words, _) = matrix.words()?;
-    words.clone().try_into_primitive::<Wgpu>().ok()
-}
-
 fn element(tensor: &CubeTensor) -> ElemType {
     if tensor.dtype == DType::F16 { F16 } else { F32 }
 }
@@ -71,24 +66,15 @@ fn some<T: LaunchArg<RuntimeArg = BufferArg> + CubeType>(
 }
 
 pub fn linear(input: Tensor<3>, layer: &Layer, after: After<3>) -> Tensor<3> {
-    let [batch, tokens, columns] = input.dims();
-    if layer.weight.words().is_none() || columns % 4 != 0 {
-        return plain::linear(input, layer, after);
+    let [batch, tokens, _] = input.dims();
+    match Product::new(primitive(input.clone()), layer, batch, [1, tokens]) {
+        Some(product) => {
+            let product = product.after(after);
+            let columns = product.output_columns();
+            tensor(product.launch(&[batch, tokens, columns]))
+        }
+        None => plain::linear(input, layer, after),
     }
-    let product = Product {
-        input: primitive(input),
-        second: None,
-        layer,
-        rows: Rows::Same,
-        size: [1, tokens],
-        output_size: [1, tokens],
-        batch,
-        embedding: after.embedding.map(primitive),
-        activation: after.activation,
-        residual: after.residual.map(primitive),
-    };
-    let columns = product.output_columns();
-    tensor(product.launch(&[batch, tokens, columns]))
 }
 
 pub fn pixelwise(
@@ -98,24 +84,17 @@ pub fn pixelwise(
     after: After<4>,
 ) -> Tensor<4> {
     let [batch, height, width, channels] = input.dims();
-    let others = second.as_ref().map_or(0, |second| second.dims()[3]);
-    if layer.weight.words().is_none() || channels % 4 != 0 || others % 4 != 0 {
-        return plain::pixelwise(input, second, layer, after);
+    let product = Product::new(primitive(input.clone()), layer, batch, [height, width]);
+    // With one input the whole depth is a multiple of four.
+    match product.filter(|_| second.is_none() || channels.is_multiple_of(4)) {
+        Some(product) => {
+            let mut product = product.after(after);
+            product.second = second.map(primitive);
+            let columns = product.output_columns();
+            tensor(product.launch(&[batch, height, width, columns]))
+        }
+        None => plain::pixelwise(input, second, layer, after),
     }
-    let product = Product {
-        input: primitive(input),
-        second: second.map(primitive),
-        layer,
-        rows: Rows::Same,
-        size: [height, width],
-        output_size: [height, width],
-        batch,
-        embedding: after.embedding.map(primitive),
-        activation: after.activation,
-        residual: after.residual.map(primitive),
-    };
-    let columns = product.output_columns();
-    tensor(product.launch(&[batch, height, width, columns]))
 }
 
 pub fn convolution(
@@ -125,32 +104,25 @@ pub fn convolution(
     after: After<4>,
 ) -> Tensor<4> {
     let [batch, height, width, channels] = input.dims();
-    let [output_height, output_width] = sampling.output_size([height, width]);
+    let output_size = sampling.output_size([height, width]);
     let [outputs, _] = layer.weight.shape();
-    if layer.weight.words().is_none() {
-        let is_simple = matches!(after.activation, Activation::Identity | Activation::Relu)
-            && after.embedding.is_none()
-            && after.residual.is_none()
-            && layer.branch.is_none();
-        return if channels % 4 == 0 && is_simple {
-            small_convolution(input, layer, sampling, after.activation)
-        } else {
-            plain::convolution(input, layer, sampling, after)
-        };
+    let product = Product::new(primitive(input.clone()), layer, batch, [height, width]);
+    if let Some(product) = product.filter(|_| channels.is_multiple_of(4)) {
+        let mut product = product.after(after);
+        product.rows = rows(sampling);
+        product.output_size = output_size;
+        let [height, width] = output_size;
+        return tensor(product.launch(&[batch, height, width, outputs]));
     }
-    let product = Product {
-        input: primitive(input),
-        second: None,
-        layer,
-        rows: rows(sampling),
-        size: [height, width],
-        output_size: [output_height, output_width],
-        batch,
-        embedding: after.embedding.map(primitive),
-        activation: after.activation,
-        residual: after.residual.map(primitive),
-    };
-    tensor(product.launch(&[batch, output_height, output_width, outputs]))
+    let is_simple = matches!(after.activation, Activation::Identity | Activation::Relu)
+        && after.embedding.is_none()
+        && after.residual.is_none()
+        && layer.branch.is_none();
+    if channels.is_multiple_of(4) && is_simple {
+        small_convolution(input, layer, sampling, after.activation)
+    } else {
+        plain::convolution(input, layer, sampling, after)
+    }
 }
 
 fn rows(sampling: Sampling) -> Rows {
@@ -225,11 +197,46 @@ fn small_convolution(
     tensor(result)
 }
 
+/// A weight on the device: `[columns of the output, depth]`.
+#[derive(Clone)]
+struct Weight {
+    words: CubeTensor,
+    form: WeightForm,
+    shape: [usize; 2],
+}
+
+impl Weight {
+    fn of(matrix: &Matrix) -> Option<Self> {
+        let (words, form) = matrix.words()?;
+        Some(Self {
+            words: words.clone().try_into_primitive::<Wgpu>().ok()?,
+            form,
+            shape: matrix.shape(),
+        })
+    }
+
+    /// Activations as a weight.
+    fn of_rows(rows: CubeTensor, shape: [usize; 2]) -> Self {
+        let form = if rows.dtype == DType::F16 {
+            WeightForm::F16
+        } else {
+            WeightForm::F32
+        };
+        Self {
+            words: rows,
+            form,
+            shape,
+        }
+    }
+}
+
 /// One launch of the matrix kernel.
 struct Product<'a> {
     input: CubeTensor,
     second: Option<CubeTensor>,
-    layer: &'a Layer,
+    weight: Weight,
+    bias: Option<CubeTensor>,
+    branch: Option<&'a LowRank>,
     rows: Rows,
     /// Height and width of the input.
     size: [usize; 2],
@@ -241,9 +248,38 @@ struct Product<'a> {
     residual: Option<CubeTensor>,
 }
 
-impl Product<'_> {
+impl<'a> Product<'a> {
+    /// A layer's product with rows of the input; none where the kernel can't read its weight.
+    fn new(input: CubeTensor, layer: &'a Layer, batch: usize, size: [usize; 2]) -> Option<Self> {
+        Some(Self {
+            input,
+            second: None,
+            weight: Weight::of(&layer.weight)?,
+            bias: layer.bias.clone().map(primitive),
+            branch: layer.branch.as_deref(),
+            rows: Rows::Same,
+            size,
+            output_size: size,
+            batch,
+            embedding: None,
+            activation: Activation::Identity,
+            residual: None,
+        })
+    }
+
+    fn after<const D: usize>(mut self, after: After<D>) -> Self {
+        self.embedding = after.embedding.map(primitive);
+        self.activation = after.activation;
+        self.residual = after.residual.map(primitive);
+        self
+    }
+
+    fn output_rows(&self) -> usize {
+        self.batch * self.output_size.iter().product::<usize>()
+    }
+
     fn output_columns(&self) -> usize {
-        let [columns, _] = self.layer.weight.shape();
+        let [columns, _] = self.weight.shape;
         if self.activation == Activation::Geglu {
             columns / 2
         } else {
@@ -252,15 +288,9 @@ impl Product<'_> {
     }
 
     fn launch(self, shape: &[usize]) -> CubeTensor {
-        let [columns, depth] = self.layer.weight.shape();
-        let Some((_, form)) = self.layer.weight.words() else {
-            unreachable!("the caller has asked for them");
-        };
-        let Some(weight) = words(&self.layer.weight) else {
-            unreachable!("the weight is where the input is");
-        };
-        let rows = self.batch * self.output_size.iter().product::<usize>();
-        let branch = self.layer.branch.as_deref().map(|branch| self.low(branch));
+        let [columns, depth] = self.weight.shape;
+        let form = self.weight.form;
+        let rows = self.output_rows();
         let second_channels = match &self.second {
             Some(second) => second.meta.shape().as_slice().last().copied().unwrap_or(0),
             None => 0,
@@ -270,38 +300,27 @@ impl Product<'_> {
             Rows::Patches { .. } => depth / 9,
         };
         let client = self.input.client.clone();
-        let choice = choice::tile(&client, rows, columns, self.activation);
+        let tile = choice::tile(&client, rows, columns, self.activation);
+        let branch = self.branch.and_then(|branch| self.low(branch));
+        let (low, up, up_form, scale) = match branch {
+            Some((low, up, scale)) => (Some(low), Some(up.words), Some(up.form), scale),
+            None => (None, None, None, 1.0),
+        };
+        let rank = self.branch.map_or(0, |branch| branch.up.shape()[1]);
         let program = matmul::Program {
-            tile: choice,
+            tile,
             weight: form,
             rows: self.rows,
             is_ragged: match self.rows {
                 Rows::Same => false,
-                Rows::Patches { .. } => channels % choice.depth != 0,
+                Rows::Patches { .. } => channels % tile.depth != 0,
             },
             has_second: self.second.is_some(),
-            has_bias: self.layer.bias.is_some(),
+            has_bias: self.bias.is_some(),
             has_embedding: self.embedding.is_some(),
             has_residual: self.residual.is_some(),
-            branch: self
-                .layer
-                .branch
-                .as_ref()
-                .and_then(|branch| branch.up.words())
-                .map(|(_, form)| form),
+            branch: up_form,
             activation: self.activation,
-        };
-        let rank = branch.as_ref().map_or(0, |(_, _, rank)| *rank);
-        let (up_form, scale) = match &self.layer.branch {
-            Some(branch) => (
-                branch.up.words().map_or(form, |(_, form)| form),
-                branch.scale,
-            ),
-            None => (WeightForm::F32, 1.0),
-        };
-        let (low, up) = match branch {
-            Some((low, up, _)) => (Some(low), Some(up)),
-            None => (None, None),
         };
         let sizes = matmul::SizesLaunch::new(
             rows as u32,
@@ -319,22 +338,22 @@ impl Product<'_> {
         let element = element(&self.input);
         let result = output(&self.input, shape);
         let count = CubeCount::Static(
-            columns.div_ceil(choice.columns) as u32,
-            rows.div_ceil(choice.rows) as u32,
+            columns.div_ceil(tile.columns) as u32,
+            rows.div_ceil(tile.rows) as u32,
             1,
         );
         unsafe {
             matmul::matmul::launch_unchecked(
                 &client,
                 count,
-                CubeDim::new_1d(choice.threads() as u32),
+                CubeDim::new_1d(tile.threads() as u32),
                 4,
                 matmul::words_at_once(form),
-                matmul::words_at_once(up_form),
+                matmul::words_at_once(up_form.unwrap_or(WeightForm::F32)),
                 self.input.into_buffer_arg(),
                 some(self.second),
-                weight.into_buffer_arg(),
-                some(self.layer.bias.clone().map(primitive)),
+                self.weight.words.into_buffer_arg(),
+                some(self.bias),
                 some(self.embedding),
                 some(self.residual),
                 some(low),
@@ -348,21 +367,15 @@ impl Product<'_> {
         result
     }
 
-    /// What the branch's lower half makes of the input, the words of its upper half, and its rank.
-    fn low(&self, branch: &LowRank) -> (CubeTensor, CubeTensor, usize) {
-        let Some(up) = words(&branch.up) else {
-            unreachable!("a branch's rank is a multiple of four");
-        };
-        let [_, rank] = branch.up.shape();
-        let down = Layer {
-            weight: branch.down.clone(),
-            bias: None,
-            branch: None,
-        };
+    /// What a branch's lower half makes of the input, its upper half, and what their product is
+    /// multiplied by.
+    fn low(&self, branch: &LowRank) -> Option<(CubeTensor, Weight, f32)> {
         let product = Product {
             input: self.input.clone(),
             second: self.second.clone(),
-            layer: &down,
+            weight: Weight::of(&branch.down)?,
+            bias: None,
+            branch: None,
             rows: self.rows,
             size: self.size,
             output_size: self.output_size,
@@ -371,8 +384,13 @@ impl Product<'_> {
             activation: Activation::Identity,
             residual: None,
         };
-        let rows = self.batch * self.output_size.iter().product::<usize>();
-        (product.launch(&[rows, rank]), up, rank)
+        let [_, rank] = branch.up.shape();
+        let rows = self.output_rows();
+        Some((
+            product.launch(&[rows, rank]),
+            Weight::of(&branch.up)?,
+            branch.scale,
+        ))
     }
 }
 
@@ -381,7 +399,11 @@ pub fn attention(queries: Tensor<3>, others: Option<Tensor<3>>, heads: Heads) ->
     let own = primitive(queries.clone());
     let choice = choice::attention(&own.client, heads.size);
     let Some(program) = choice.filter(|_| heads.size.is_multiple_of(16)) else {
-        return plain::attention(queries, others, heads);
+        return if heads.count == 1 && !heads.is_causal && heads.size.is_multiple_of(4) {
+            attention_by_scores(queries, others, heads.size)
+        } else {
+            plain::attention(queries, others, heads)
+        };
     };
     let program = attention::Program {
         is_joined: others.is_none(),
@@ -427,6 +449,106 @@ pub fn attention(queries: Tensor<3>, others: Option<Tensor<3>>, heads: Heads) ->
         );
     }
     tensor(result)
+}
+
+/// Bytes of the attention scores that are computed at once.
+const MAXIMUM_SCORES: usize = 16 * 1024 * 1024;
+
+/// Attention of one head that is too large for [`attention::attention`], the VAE's: a matrix of scores for
+/// some queries at a time.
+fn attention_by_scores(queries: Tensor<3>, others: Option<Tensor<3>>, size: usize) -> Tensor<3> {
+    let [batch, tokens, _] = queries.dims();
+    let part = |tensor: &Tensor<3>, image: usize, index: usize| {
+        let [_, tokens, _] = tensor.dims();
+        contiguous(
+            tensor
+                .clone()
+                .narrow(0, image, 1)
+                .narrow(2, index * size, size)
+                .reshape([tokens, size]),
+        )
+    };
+    let images = (0..batch).map(|image| {
+        let query = part(&queries, image, 0);
+        let (key, value) = match &others {
+            Some(others) => (part(others, image, 0), part(others, image, 1)),
+            None => (part(&queries, image, 1), part(&queries, image, 2)),
+        };
+        let [keys, _] = key.dims();
+        // A product takes its second matrix by rows of the depth.
+        let padded = keys.next_multiple_of(4);
+        let value = contiguous(
+            value
+                .pad([(0, padded - keys), (0, 0)], PadMode::Constant(0.0))
+                .transpose(),
+        );
+        let key = Weight::of_rows(
+            primitive(contiguous(
+                key.pad([(0, padded - keys), (0, 0)], PadMode::Constant(0.0)),
+            )),
+            [padded, size],
+        );
+        let value = Weight::of_rows(primitive(value), [size, padded]);
+        let block = (MAXIMUM_SCORES / 4 / padded).clamp(1, tokens);
+        let blocks = (0..tokens).step_by(block).map(|first| {
+            let count = block.min(tokens - first);
+            let rows = contiguous(query.clone().narrow(0, first, count));
+            let scores = of_rows(primitive(rows), key.clone()).launch(&[count, padded]);
+            let weights = softmax(&scores, [count, padded], keys, 1.0 / (size as f32).sqrt());
+            tensor::<2>(of_rows(weights, value.clone()).launch(&[count, size]))
+        });
+        Tensor::cat(blocks.collect(), 0).reshape([1, tokens, size])
+    });
+    Tensor::cat(images.collect(), 0)
+}
+
+/// A product of two activations.
+fn of_rows(input: CubeTensor, weight: Weight) -> Product<'static> {
+    let rows = input.meta.shape().as_slice().first().copied().unwrap_or(0);
+    Product {
+        input,
+        second: None,
+        weight,
+        bias: None,
+        branch: None,
+        rows: Rows::Same,
+        size: [1, rows],
+        output_size: [1, rows],
+        batch: 1,
+        embedding: None,
+        activation: Activation::Identity,
+        residual: None,
+    }
+}
+
+/// Softmax over the first `keys` columns of each row; the others become zero.
+fn softmax(
+    scores: &CubeTensor,
+    [rows, columns]: [usize; 2],
+    keys: usize,
+    scale: f32,
+) -> CubeTensor {
+    let result = output(scores, &[rows, columns]);
+    unsafe {
+        norm::softmax::launch_unchecked(
+            &scores.client,
+            CubeCount::Static(rows as u32, 1, 1),
+            CubeDim::new_1d(norm::THREADS as u32),
+            scores.clone().into_buffer_arg(),
+            result.clone().into_buffer_arg(),
+            columns as u32,
+            keys as u32,
+            scale,
+            element(scores),
+        );
+    }
+    result
+}
+
+/// A part of a tensor, copied: the kernels read what lies together.
+fn contiguous(part: Tensor<2>) -> Tensor<2> {
+    let shape = part.dims();
+    part.reshape([shape[0] * shape[1]]).reshape(shape)
 }
 
 /// Pixels that one thread sums up, at most.

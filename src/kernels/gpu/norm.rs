@@ -303,3 +303,58 @@ pub fn layer_norm<E: Float, N: Size>(
         at += THREADS;
     }
 }
+
+/// Softmax over the first `keys` values of each row, times a scale before; the others become zero. A
+/// workgroup for each row.
+///
+/// # Shapes
+/// - scores, output: `[rows, columns]`
+#[cube(launch_unchecked)]
+pub fn softmax<E: Float>(
+    scores: &[E],
+    output: &mut [E],
+    columns: u32,
+    keys: u32,
+    scale: f32,
+    #[define(E)] _type: cubecl::ir::ElemType,
+) {
+    let mut shared = Shared::<[f32]>::new_slice(THREADS);
+    let thread = UNIT_POS as usize;
+    let begin = CUBE_POS_X as usize * columns as usize;
+
+    let mut largest = -3.0e38f32;
+    let mut at = thread;
+    while at < keys as usize {
+        largest = max(largest, f32::cast_from(scores[begin + at]) * scale);
+        at += THREADS;
+    }
+    shared[thread] = largest;
+    sync_cube();
+    for other in 0..THREADS {
+        largest = max(largest, shared[other]);
+    }
+    sync_cube();
+
+    let mut sum = 0.0f32;
+    let mut at = thread;
+    while at < keys as usize {
+        sum += (f32::cast_from(scores[begin + at]) * scale - largest).exp();
+        at += THREADS;
+    }
+    shared[thread] = sum;
+    sync_cube();
+    let mut total = 0.0f32;
+    for other in 0..THREADS {
+        total += shared[other];
+    }
+    let inverse = 1.0f32 / total;
+    let mut at = thread;
+    while at < columns as usize {
+        let mut weight = 0.0f32;
+        if at < keys as usize {
+            weight = (f32::cast_from(scores[begin + at]) * scale - largest).exp() * inverse;
+        }
+        output[begin + at] = E::cast_from(weight);
+        at += THREADS;
+    }
+}
