@@ -26,7 +26,7 @@ pub async fn select(preference: DevicePreference) -> Result<(Device, DeviceInfo)
         ))),
         (Ok(adapter), _) => match Device::wgpu_options().init_async().await {
             Ok(device) => {
-                kernels::gpu::set_software(adapter.is_software);
+                kernels::set_software(adapter.is_software);
                 Ok((
                     device,
                     DeviceInfo {

@@ -22,7 +22,7 @@ use super::matrix::WeightForm;
 use choice::Form;
 
 use super::{Activation, After, Heads, Layer, LowRank, Matrix, Norm, Sampling, plain};
-pub use choice::set_software;
+pub use choice::{is_half, set_half, set_software};
 use matmul::Rows;
 
 const F32: ElemType = ElemType::Float(FloatKind::F32);
