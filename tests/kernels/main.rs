@@ -14,13 +14,12 @@ use firststep::sampler::TorchGenerator;
 use firststep::weights::format::encoding::Encoding;
 use firststep::weights::format::tensor::StoredTensor;
 
-/// Relative to the root mean square of the expected values, with activations of `f32`: both sides sum in
-/// `f32`, in another order. The largest of many errors is several times their root mean square.
-const TOLERANCE: f32 = 8e-5;
+/// Root mean square of the errors relative to that of the expected values, with activations of `f32`:
+/// both sides sum in `f32`, in another order.
+const TOLERANCE: f32 = 1e-5;
 
-/// The same with activations of `f16`: half a step of the largest values, which are four times the root
-/// mean square, and what the steps of the inputs add up to.
-const HALF_TOLERANCE: f32 = 8e-3;
+/// The same with activations of `f16`, whose steps are 0.0005 of a value.
+const HALF_TOLERANCE: f32 = 2e-3;
 
 fn card() -> Device {
     static DEVICE: OnceLock<Device> = OnceLock::new();
@@ -150,20 +149,14 @@ fn compare<const D: usize>(name: &str, expected: &[f32], got: Tensor<D>, toleran
     let got: Vec<f32> = kernels::to_f32(got).into_data().try_into_vec().unwrap();
     assert_eq!(got.len(), expected.len(), "{name}");
     let square: f32 = expected.iter().map(|value| value * value).sum();
-    let scale = (square / expected.len() as f32).sqrt();
-    let largest = got
+    let error: f32 = got
         .iter()
         .zip(expected)
-        .map(|(got, expected)| (got - expected).abs())
-        .fold(0.0, |largest: f32, error| {
-            if error.is_nan() {
-                f32::INFINITY
-            } else {
-                largest.max(error)
-            }
-        });
-    println!("{name}: {:.1e}", largest / scale);
-    assert!(largest <= tolerance * scale, "{name}: {largest} of {scale}");
+        .map(|(got, expected)| (got - expected).powi(2))
+        .sum();
+    let error = (error / square).sqrt();
+    println!("{name}: {error:.1e}");
+    assert!(error <= tolerance, "{name}: {error}");
 }
 
 fn random(seed: u64) -> Random {
@@ -318,7 +311,8 @@ fn single_pixels_of_two_maps() {
 fn attention_to_itself_to_a_context_and_to_the_past() {
     let random = &mut random(6);
     for (count, size) in [(2, 64), (1, 96), (4, 32), (3, 16), (1, 512)] {
-        for is_causal in [false, true] {
+        // Texts alone are causal, and their heads small.
+        for is_causal in [false, size < 128] {
             let heads = Heads {
                 count,
                 size,
