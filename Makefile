@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help serve test build check bench bench-load diversity
+.PHONY: help serve test test-dawn build check bench bench-load diversity
 
 PORT ?= 8080
 # Shells that never read a profile lack the folder of rustup's cargo.
@@ -12,14 +12,18 @@ setup := tools/setup
 with_wasm := $(setup)/with-wasm-toolchain
 with_browser := $(setup)/with-browser-tools
 with_pillow := $(setup)/with-pillow
+with_dawn := $(setup)/with-dawn
 # One cargo profile for all builds of the page; trunk's own --release adds wasm-opt, which takes
 # minutes, for the build that goes to a host.
 profile := --cargo-profile web
 test_page := target/test-page
+# One file at a time: each has all cores, and a kernel that two compile at once takes twice as long.
+test_dawn := $(with_dawn) env DIST=$(test_page) node --test --test-concurrency=1 --test-reporter=spec tests/dawn/*.test.mjs
 
 help:
 	@echo "make serve   build the page, serve it on 127.0.0.1 and rebuild it on changes (PORT=$(PORT))"
-	@echo "make test    unit and parity tests, then the page in headless Chromium"
+	@echo "make test    unit and parity tests, then the page in headless Chromium and its engine on Dawn"
+	@echo "make test-dawn  the page's engine in Node.js on Dawn, a WebGPU with half precision on any machine"
 	@echo "make build   the optimized page for a static host, in dist/"
 	@echo "make check   formatting, lints and documentation"
 	@echo "make bench   step times in headless Chromium beside another engine's, and the page's long tasks"
@@ -36,9 +40,17 @@ test:
 	@$(setup)/install-trunk
 	@$(with_browser) true
 	@$(with_pillow) true
+	@$(with_dawn) true
 	cargo test --locked
 	$(with_wasm) trunk build $(profile) --dist $(test_page)
 	$(with_browser) $(with_pillow) env DIST=$(test_page) node --test --test-concurrency=2 --test-reporter=spec tests/browser/*.test.mjs
+	$(test_dawn)
+
+test-dawn:
+	@$(setup)/install-trunk
+	@$(with_dawn) true
+	$(with_wasm) trunk build $(profile) --dist $(test_page)
+	$(test_dawn)
 
 build:
 	@$(setup)/install-trunk

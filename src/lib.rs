@@ -16,6 +16,8 @@ pub mod vocabulary;
 pub mod adapters;
 pub mod history;
 #[cfg(feature = "engine")]
+pub mod kernels;
+#[cfg(feature = "engine")]
 pub mod models;
 pub mod weights;
 

@@ -15,12 +15,12 @@ use burn::tensor::{Tensor, TensorData};
 use super::error::EngineError;
 use super::grid_state::{GridState, distance, reduced_to_measure};
 use super::pair::{Pair, plan_for};
-use crate::models::{Conditioning, guidance_embedding};
+use crate::models::{Conditioning, PreparedConditioning, guidance_embedding};
 use crate::picture::image::Image;
 use crate::protocol::engine::{Extent, JobEvent, StripView, TaskEvent, TaskId};
 use crate::recipe::digest::StepDigest;
 use crate::recipe::{CellAddress, Mode, Recipe, Row};
-use crate::sampler::{ModelCall, Sampling, combine, is_guided};
+use crate::sampler::{ModelCall, ModelRole, Sampling, combine, is_guided};
 
 /// The surroundings of the job loop: the worker, or a test.
 pub trait Host {
@@ -88,6 +88,7 @@ pub async fn generate(
         None
     };
     let mut prompts = HashMap::new();
+    let mut prepared = PreparedPrompt::default();
     let depth = extent.depth.map_or(usize::MAX, |depth| depth as usize);
     for cell in cells(recipe, &rows, extent) {
         let row = &rows[cell.row as usize];
@@ -119,7 +120,8 @@ pub async fn generate(
                 break;
             };
             let start = host.milliseconds();
-            let prediction = predict(pair, &call, prompt, negative.as_ref()).await?;
+            prepared.switch_to(&row.prompt);
+            let prediction = predict(pair, &call, &mut prepared, prompt, negative.as_ref()).await?;
             let outcome = state.sampling.advance(&prediction);
             state.milliseconds += host.milliseconds() - start;
             grid.record_step(cell, call, &outcome);
@@ -238,37 +240,62 @@ fn cells(recipe: &Recipe, rows: &[Row], extent: &Extent) -> Vec<CellAddress> {
         .collect()
 }
 
+/// What the models have made of the prompt of the cell that is drawn. Those of other prompts are dropped:
+/// the keys and values of SDXL's cross-attentions take 55 MB.
+#[derive(Default)]
+struct PreparedPrompt {
+    prompt: String,
+    /// By the model, whether it is for both passes of guidance, and the guidance scale of a model that takes
+    /// it as an input.
+    conditionings: HashMap<(ModelRole, bool, u32), PreparedConditioning>,
+}
+
+impl PreparedPrompt {
+    fn switch_to(&mut self, prompt: &str) {
+        if self.prompt != prompt {
+            prompt.clone_into(&mut self.prompt);
+            self.conditionings.clear();
+        }
+    }
+}
+
 /// The model's prediction for one step, after guidance: from two passes in one batch where the step is
 /// guided, and from one conditional pass where it is not. `negative` is none where no step of the
 /// recipe is guided.
 async fn predict(
     pair: &Pair,
     call: &ModelCall,
+    prepared: &mut PreparedPrompt,
     positive: &Conditioning,
     negative: Option<&Conditioning>,
 ) -> Result<Vec<f32>, EngineError> {
     let unet = pair.unet(call.model)?;
+    let embedded = unet.config().time_cond_proj_dim;
+    let negative = negative.filter(|_| embedded.is_none() && is_guided(call.guidance_scale));
+    let embedded_scale = embedded.map_or(0, |_| call.guidance_scale.to_bits());
+    let conditioning = prepared
+        .conditionings
+        .entry((call.model, negative.is_some(), embedded_scale))
+        .or_insert_with(|| {
+            let mut conditioning = match negative {
+                Some(negative) => negative.clone().concatenate(positive.clone()),
+                None => positive.clone(),
+            };
+            // A full LCM model takes the guidance as an input instead of a second pass.
+            conditioning.guidance = embedded.map(|size| {
+                let embedding = guidance_embedding(call.guidance_scale, size);
+                Tensor::from_data(TensorData::new(embedding, [1, size]), pair.device())
+            });
+            unet.prepare(&conditioning)
+        });
     let sample = latent(pair, call.sample.clone());
-    if let Some(size) = unet.config().time_cond_proj_dim {
-        // A full LCM model takes the guidance as an input instead of a second pass.
-        let embedding = guidance_embedding(call.guidance_scale, size);
-        let mut conditioning = positive.clone();
-        conditioning.guidance = Some(Tensor::from_data(
-            TensorData::new(embedding, [1, size]),
-            pair.device(),
-        ));
-        return read(unet.forward(sample, call.timestep, &conditioning)).await;
+    if negative.is_none() {
+        return read(unet.forward(sample, call.timestep, conditioning)).await;
     }
-    match negative {
-        Some(negative) if is_guided(call.guidance_scale) => {
-            let conditioning = negative.clone().concatenate(positive.clone());
-            let samples = Tensor::cat(vec![sample.clone(), sample], 0);
-            let both = read(unet.forward(samples, call.timestep, &conditioning)).await?;
-            let (unconditional, conditional) = both.split_at(both.len() / 2);
-            Ok(combine(unconditional, conditional, call.guidance_scale))
-        }
-        _ => read(unet.forward(sample, call.timestep, positive)).await,
-    }
+    let samples = Tensor::cat(vec![sample.clone(), sample], 0);
+    let both = read(unet.forward(samples, call.timestep, conditioning)).await?;
+    let (unconditional, conditional) = both.split_at(both.len() / 2);
+    Ok(combine(unconditional, conditional, call.guidance_scale))
 }
 
 fn latent(pair: &Pair, values: Vec<f32>) -> Tensor<4> {

@@ -312,7 +312,7 @@ impl Pair {
     /// # Shapes
     /// `[1, channels, height, width]` → `[1, 3, f · height, f · width]`.
     pub fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
-        self.vae.decode(latent)
+        self.vae.decode(latent, LARGEST_MAP)
     }
 
     /// As [`Pair::decode`], but faster and less exact where the pair has a tiny decoder.
@@ -323,6 +323,9 @@ impl Pair {
         }
     }
 }
+
+/// Bytes of the largest map that the VAE makes: the smallest binding that WebGPU promises.
+const LARGEST_MAP: usize = 128 * 1024 * 1024;
 
 /// Tensors that are read at once, ahead of the one that goes to the device: a store answers several
 /// requests faster together than one after the other.

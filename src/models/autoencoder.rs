@@ -1,15 +1,18 @@
 //! diffusers' `AutoencoderKL`: pixels ↔ latents. Its halves are models of their own: a pair only
 //! decodes, and has no encoder on its device.
 
-use burn::tensor::{Tensor, activation::silu};
+use std::ops::Range;
+
+use burn::tensor::{Tensor, TensorData};
 use serde::Deserialize;
 
-use super::attention::Attention;
+use super::attention::SelfAttention;
 use super::error::ModelError;
 use super::error::parse_config;
-use super::layers::{Conv2d, GroupNorm, Padding, upsample_nearest};
+use super::layers::{Conv2d, GroupNorm, PixelConv, channels_first, channels_last};
 use super::resnet::{ResnetBlock, ResnetShape};
 use super::weights::Weights;
+use crate::kernels::{Activation, After, Sampling};
 
 const COMPONENT: &str = "vae";
 /// diffusers' constant for all normalizations of its VAEs.
@@ -106,6 +109,15 @@ impl AutoencoderConfig {
         1 << (self.block_out_channels.len() - 1)
     }
 
+    /// The height and width, in latent pixels, of the largest square tile whose widest map takes no more
+    /// than so many bytes as `f32`: the first map of full resolution, with the channels of the one
+    /// below.
+    fn largest_tile(&self, batch: usize, largest_map: usize) -> usize {
+        let channels = self.block_out_channels.iter().take(2).max();
+        let pixels = largest_map / 4 / batch / channels.copied().unwrap_or(1).max(1);
+        (pixels.isqrt() / self.downscale_factor() as usize).max(2 * OVERLAP)
+    }
+
     fn resnet(&self, input: usize, output: usize) -> ResnetShape {
         ResnetShape {
             input,
@@ -120,7 +132,7 @@ impl AutoencoderConfig {
 /// Residual blocks around a self-attention over the pixels.
 struct MidBlock {
     resnet_in: ResnetBlock,
-    attention: Option<(GroupNorm, Attention)>,
+    attention: Option<(GroupNorm, SelfAttention)>,
     resnet_out: ResnetBlock,
 }
 
@@ -142,7 +154,7 @@ impl MidBlock {
                     config.norm_num_groups,
                     EPSILON,
                 )?,
-                Attention::load(weights, &path, channels, channels, 1, true)?,
+                SelfAttention::load(weights, &path, channels, 1, true)?,
             ))
         } else {
             None
@@ -155,20 +167,16 @@ impl MidBlock {
     }
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let mut hidden = self.resnet_in.forward(input, None);
+        let mut hidden = self.resnet_in.forward(input, None, None);
         if let Some((norm, attention)) = &self.attention {
-            let [batch, channels, height, width] = hidden.dims();
-            let tokens = norm
-                .forward(hidden.clone())
-                .reshape([batch, channels, height * width])
-                .swap_dims(1, 2);
+            let [batch, height, width, channels] = hidden.dims();
+            let tokens = [batch, height * width, channels];
+            let normed = norm.forward(hidden.clone(), Activation::Identity);
             hidden = attention
-                .forward(tokens, None)
-                .swap_dims(1, 2)
-                .reshape([batch, channels, height, width])
-                + hidden;
+                .forward(&normed.reshape(tokens), hidden.reshape(tokens))
+                .reshape([batch, height, width, channels]);
         }
-        self.resnet_out.forward(hidden, None)
+        self.resnet_out.forward(hidden, None, None)
     }
 }
 
@@ -198,7 +206,7 @@ impl Stage {
         let resample = match resample {
             Some(name) => {
                 let path = format!("{path}.{name}");
-                Some(Conv2d::load(weights, &path, output, output, 3)?)
+                Some(Conv2d::load(weights, &path, output, output)?)
             }
             None => None,
         };
@@ -213,7 +221,7 @@ pub struct AutoencoderKlEncoder {
     mid_block: MidBlock,
     conv_norm_out: GroupNorm,
     conv_out: Conv2d,
-    quant_conv: Option<Conv2d>,
+    quant_conv: Option<PixelConv>,
 }
 
 impl AutoencoderKlEncoder {
@@ -248,18 +256,14 @@ impl AutoencoderKlEncoder {
             let layers = config.layers_per_block;
             let widths = (input, output);
             let mut stage = Stage::load(weights, &path, config, widths, layers, downsampler)?;
-            stage.resample = stage.resample.map(|conv| conv.halving(Padding::EndOnly));
+            stage.resample = stage
+                .resample
+                .map(|conv| conv.halving(Sampling::HalvedAtEnd));
             stages.push(stage);
             input = output;
         }
         Ok(Self {
-            conv_in: Conv2d::load(
-                weights,
-                "encoder.conv_in",
-                config.in_channels,
-                channels[0],
-                3,
-            )?,
+            conv_in: Conv2d::load(weights, "encoder.conv_in", config.in_channels, channels[0])?,
             stages,
             mid_block: MidBlock::load(weights, "encoder.mid_block", config, input)?,
             conv_norm_out: GroupNorm::load(
@@ -269,9 +273,9 @@ impl AutoencoderKlEncoder {
                 config.norm_num_groups,
                 EPSILON,
             )?,
-            conv_out: Conv2d::load(weights, "encoder.conv_out", input, moments, 3)?,
+            conv_out: Conv2d::load(weights, "encoder.conv_out", input, moments)?,
             quant_conv: if config.use_quant_conv {
-                Some(Conv2d::load(weights, "quant_conv", moments, moments, 1)?)
+                Some(PixelConv::load(weights, "quant_conv", moments, moments)?)
             } else {
                 None
             },
@@ -285,30 +289,30 @@ impl AutoencoderKlEncoder {
     /// - pixels: `[batch, 3, height, width]`
     /// - output: `[batch, 2 · latent_channels, height / f, width / f]`
     pub fn encode(&self, pixels: Tensor<4>) -> Tensor<4> {
-        let mut hidden = self.conv_in.forward(pixels);
+        let pixels = channels_last(pixels);
+        let mut hidden = self.conv_in.forward(pixels, After::default());
         for stage in &self.stages {
             for resnet in &stage.resnets {
-                hidden = resnet.forward(hidden, None);
+                hidden = resnet.forward(hidden, None, None);
             }
             if let Some(downsampler) = &stage.resample {
-                hidden = downsampler.forward(hidden);
+                hidden = downsampler.forward(hidden, After::default());
             }
         }
         let hidden = self.mid_block.forward(hidden);
-        let moments = self
-            .conv_out
-            .forward(silu(self.conv_norm_out.forward(hidden)));
-        match &self.quant_conv {
-            Some(conv) => conv.forward(moments),
+        let normed = self.conv_norm_out.forward(hidden, Activation::Silu);
+        let moments = self.conv_out.forward(normed, After::default());
+        channels_first(match &self.quant_conv {
+            Some(conv) => conv.forward(moments, None),
             None => moments,
-        }
+        })
     }
 }
 
 /// The half of SDXL's variational autoencoder that makes pictures of latents.
 pub struct AutoencoderKlDecoder {
     config: AutoencoderConfig,
-    post_quant_conv: Option<Conv2d>,
+    post_quant_conv: Option<PixelConv>,
     conv_in: Conv2d,
     mid_block: MidBlock,
     stages: Vec<Stage>,
@@ -350,11 +354,11 @@ impl AutoencoderKlDecoder {
         }
         Ok(Self {
             post_quant_conv: if config.use_post_quant_conv {
-                Some(Conv2d::load(weights, "post_quant_conv", latent, latent, 1)?)
+                Some(PixelConv::load(weights, "post_quant_conv", latent, latent)?)
             } else {
                 None
             },
-            conv_in: Conv2d::load(weights, "decoder.conv_in", latent, channels[last], 3)?,
+            conv_in: Conv2d::load(weights, "decoder.conv_in", latent, channels[last])?,
             mid_block: MidBlock::load(weights, "decoder.mid_block", &config, channels[last])?,
             stages,
             conv_norm_out: GroupNorm::load(
@@ -369,7 +373,6 @@ impl AutoencoderKlDecoder {
                 "decoder.conv_out",
                 channels[0],
                 config.out_channels,
-                3,
             )?,
             config,
         })
@@ -380,28 +383,147 @@ impl AutoencoderKlDecoder {
         &self.config
     }
 
-    /// Pictures in about −1…1 of latents as the sampler has them (with the scaling factor).
+    /// Pictures in about −1…1 of latents as the sampler has them (with the scaling factor). Where the
+    /// largest map would take more than `largest_map` bytes, the resolutions above the latent's are
+    /// computed in overlapping tiles: their normalizations then see a part of the picture, and what
+    /// they make of it differs where two tiles are blended by less than one of 255 steps on average.
     ///
     /// # Shapes
     /// - latent: `[batch, latent_channels, height, width]`
     /// - output: `[batch, 3, f · height, f · width]`
-    pub fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
-        let latent = latent / self.config.scaling_factor;
+    pub fn decode(&self, latent: Tensor<4>, largest_map: usize) -> Tensor<4> {
+        let latent = channels_last(latent / self.config.scaling_factor);
         let latent = match &self.post_quant_conv {
-            Some(conv) => conv.forward(latent),
+            Some(conv) => conv.forward(latent, None),
             None => latent,
         };
-        let mut hidden = self.mid_block.forward(self.conv_in.forward(latent));
-        for stage in &self.stages {
+        let hidden = self.conv_in.forward(latent, After::default());
+        let mut hidden = self.mid_block.forward(hidden);
+        // The attention, and every normalization of the latent's own resolution, see the whole picture.
+        if let Some(stage) = self.stages.first() {
             for resnet in &stage.resnets {
-                hidden = resnet.forward(hidden, None);
-            }
-            if let Some(upsampler) = &stage.resample {
-                let [_, _, height, width] = hidden.dims();
-                hidden = upsampler.forward(upsample_nearest(hidden, [2 * height, 2 * width]));
+                hidden = resnet.forward(hidden, None, None);
             }
         }
-        self.conv_out
-            .forward(silu(self.conv_norm_out.forward(hidden)))
+        let [batch, height, width, channels] = hidden.dims();
+        let most = self.config.largest_tile(batch, largest_map);
+        let [rows, columns] = [height, width].map(|length| tiles(length, most, OVERLAP));
+        if rows.len() * columns.len() == 1 {
+            return channels_first(self.enlarge(hidden));
+        }
+        let factor = self.config.downscale_factor() as usize;
+        let rows_of_pixels = rows
+            .iter()
+            .map(|row| {
+                let parts = columns
+                    .iter()
+                    .map(|column| {
+                        let tile = hidden.clone().slice([
+                            0..batch,
+                            row.clone(),
+                            column.clone(),
+                            0..channels,
+                        ]);
+                        // A tile is no view: the kernels read what is contiguous.
+                        let shape = tile.dims();
+                        let tile = tile
+                            .reshape([shape.iter().product::<usize>()])
+                            .reshape(shape);
+                        self.enlarge(tile)
+                    })
+                    .collect();
+                blend(parts, &columns, 2, factor)
+            })
+            .collect();
+        channels_first(blend(rows_of_pixels, &rows, 1, factor))
+    }
+
+    /// What comes after the latent's own resolution.
+    fn enlarge(&self, mut hidden: Tensor<4>) -> Tensor<4> {
+        for (index, stage) in self.stages.iter().enumerate() {
+            if index > 0 {
+                for resnet in &stage.resnets {
+                    hidden = resnet.forward(hidden, None, None);
+                }
+            }
+            if let Some(upsampler) = &stage.resample {
+                let [_, height, width, _] = hidden.dims();
+                hidden = upsampler.forward_doubled(hidden, [2 * height, 2 * width]);
+            }
+        }
+        let normed = self.conv_norm_out.forward(hidden, Activation::Silu);
+        self.conv_out.forward(normed, After::default())
+    }
+}
+
+/// Latent pixels that two tiles have in common: each is blended with the other over all of them.
+const OVERLAP: usize = 8;
+
+/// Ranges of about the same length, `most` at most, that cover `length` and overlap.
+pub fn tiles(length: usize, most: usize, overlap: usize) -> Vec<Range<usize>> {
+    if length <= most {
+        return std::iter::once(0..length).collect();
+    }
+    let count = (length - overlap).div_ceil(most.saturating_sub(overlap).max(1));
+    let size = (length + (count - 1) * overlap).div_ceil(count);
+    (0..count)
+        .map(|index| {
+            let start = index * (length - size) / (count - 1);
+            start..start + size
+        })
+        .collect()
+}
+
+/// Puts tiles beside each other along an axis; where two overlap, one fades into the other. `ranges` are
+/// in latent pixels, of which each covers `factor` pixels.
+fn blend(parts: Vec<Tensor<4>>, ranges: &[Range<usize>], axis: usize, factor: usize) -> Tensor<4> {
+    let mut pieces = Vec::new();
+    // What of the last part is not placed yet, and where it begins.
+    let mut rest: Option<(Tensor<4>, usize)> = None;
+    for (part, range) in parts.into_iter().zip(ranges) {
+        let begin = range.start * factor;
+        let end = range.end * factor;
+        let (part, own_begin) = match rest.take() {
+            None => (part, begin),
+            Some((last, last_begin)) => {
+                let length = last.dims()[axis];
+                let alone = begin - last_begin;
+                let common = length - alone;
+                pieces.push(last.clone().narrow(axis, 0, alone));
+                let ramp: Vec<f32> = (0..common)
+                    .map(|index| (index as f32 + 0.5) / common as f32)
+                    .collect();
+                let mut shape = [1; 4];
+                shape[axis] = common;
+                let ramp = Tensor::<4>::from_data(TensorData::new(ramp, shape), &part.device());
+                let before = last.narrow(axis, alone, common);
+                let after = part.clone().narrow(axis, 0, common);
+                pieces.push(before.clone() + (after - before) * ramp);
+                let placed = begin + common;
+                (part.narrow(axis, common, end - placed), placed)
+            }
+        };
+        rest = Some((part, own_begin));
+    }
+    pieces.extend(rest.map(|(part, _)| part));
+    Tensor::cat(pieces, axis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_cover_all_and_overlap() {
+        for (length, most) in [(128, 45), (128, 64), (96, 45), (160, 45), (46, 45)] {
+            let tiles = tiles(length, most, OVERLAP);
+            assert_eq!(tiles.first().map(|tile| tile.start), Some(0));
+            assert_eq!(tiles.last().map(|tile| tile.end), Some(length));
+            for pair in tiles.windows(2) {
+                assert!(pair[0].end >= pair[1].start + OVERLAP, "{tiles:?}");
+            }
+            assert!(tiles.iter().all(|tile| tile.len() <= most), "{tiles:?}");
+        }
+        assert_eq!(tiles(128, 45, OVERLAP).len(), 4);
     }
 }

@@ -1,18 +1,15 @@
 //! transformers' `CLIPTextModel` and `CLIPTextModelWithProjection`.
 
-use burn::tensor::{
-    Tensor,
-    activation::{gelu, sigmoid},
-    module::attention,
-    ops::AttentionModuleOptions,
-};
+use burn::tensor::Tensor;
 use serde::Deserialize;
 
+use super::attention::SelfAttention;
 use super::error::ModelError;
 use super::error::parse_config;
 use super::layers::{LayerNorm, Linear};
 use super::weights::Table;
 use super::weights::Weights;
+use crate::kernels::{self, After, Heads};
 
 const COMPONENT: &str = "text encoder";
 
@@ -24,6 +21,15 @@ pub enum Activation {
     QuickGelu,
     /// The exact GELU: OpenCLIP, SDXL's second encoder.
     Gelu,
+}
+
+impl From<Activation> for kernels::Activation {
+    fn from(activation: Activation) -> Self {
+        match activation {
+            Activation::QuickGelu => kernels::Activation::QuickGelu,
+            Activation::Gelu => kernels::Activation::Gelu,
+        }
+    }
 }
 
 /// `text_encoder/config.json`.
@@ -88,10 +94,7 @@ impl ClipTextConfig {
 
 struct EncoderLayer {
     layer_norm1: LayerNorm,
-    q_proj: Linear,
-    k_proj: Linear,
-    v_proj: Linear,
-    out_proj: Linear,
+    attention: SelfAttention,
     layer_norm2: LayerNorm,
     fc1: Linear,
     fc2: Linear,
@@ -107,56 +110,36 @@ impl EncoderLayer {
         let epsilon = config.layer_norm_eps;
         let mut projection =
             |name: &str| Linear::load(weights, &format!("{path}.self_attn.{name}"), size, size);
-        let (q_proj, k_proj, v_proj, out_proj) = (
-            projection("q_proj")?,
-            projection("k_proj")?,
-            projection("v_proj")?,
-            projection("out_proj")?,
-        );
+        let names = ["q_proj", "k_proj", "v_proj"];
+        let projections = names
+            .into_iter()
+            .map(&mut projection)
+            .collect::<Result<_, _>>()?;
+        let heads = Heads {
+            count: config.num_attention_heads,
+            size: size / config.num_attention_heads,
+            // A token sees itself and what is before it.
+            is_causal: true,
+        };
+        let attention = SelfAttention::of(projections, projection("out_proj")?, heads);
         let inner = config.intermediate_size;
         Ok(Self {
             layer_norm1: LayerNorm::load(weights, &format!("{path}.layer_norm1"), size, epsilon)?,
-            q_proj,
-            k_proj,
-            v_proj,
-            out_proj,
+            attention,
             layer_norm2: LayerNorm::load(weights, &format!("{path}.layer_norm2"), size, epsilon)?,
             fc1: Linear::load(weights, &format!("{path}.mlp.fc1"), size, inner)?,
             fc2: Linear::load(weights, &format!("{path}.mlp.fc2"), inner, size)?,
         })
     }
 
-    fn forward(&self, input: Tensor<3>, config: &ClipTextConfig) -> Tensor<3> {
-        let [batch, tokens, size] = input.dims();
-        let heads = config.num_attention_heads;
-        let split = |tensor: Tensor<3>| {
-            tensor
-                .reshape([batch, tokens, heads, size / heads])
-                .swap_dims(1, 2)
-        };
+    fn forward(&self, input: Tensor<3>, activation: Activation) -> Tensor<3> {
         let normed = self.layer_norm1.forward(input.clone());
-        // A token sees itself and what is before it.
-        let attended = attention(
-            split(self.q_proj.forward(normed.clone())),
-            split(self.k_proj.forward(normed.clone())),
-            split(self.v_proj.forward(normed)),
-            None,
-            None,
-            AttentionModuleOptions {
-                is_causal: true,
-                ..Default::default()
-            },
-        );
-        let hidden = self
-            .out_proj
-            .forward(attended.swap_dims(1, 2).reshape([batch, tokens, size]))
-            + input;
-        let inner = self.fc1.forward(self.layer_norm2.forward(hidden.clone()));
-        let inner = match config.hidden_act {
-            Activation::QuickGelu => inner.clone() * sigmoid(inner * 1.702),
-            Activation::Gelu => gelu(inner),
-        };
-        self.fc2.forward(inner) + hidden
+        let hidden = self.attention.forward(&normed, input);
+        let normed = self.layer_norm2.forward(hidden.clone());
+        let inner = self
+            .fc1
+            .forward(normed, After::activation(activation.into()));
+        self.fc2.forward(inner, After::residual(hidden))
     }
 }
 
@@ -203,7 +186,7 @@ impl ClipTextModel {
             &format!("{prefix}embeddings.token_embedding.weight"),
             [config.vocab_size, size],
         )?;
-        let position_embedding = weights.take(
+        let position_embedding = weights.take_rows(
             &format!("{prefix}embeddings.position_embedding.weight"),
             [config.max_position_embeddings, size],
         )?;
@@ -254,7 +237,7 @@ impl ClipTextModel {
         let mut penultimate = hidden.clone();
         for layer in &self.layers {
             penultimate = hidden.clone();
-            hidden = layer.forward(hidden, &self.config);
+            hidden = layer.forward(hidden, self.config.hidden_act);
         }
         let last = self.final_layer_norm.forward(hidden);
 
@@ -274,7 +257,9 @@ impl ClipTextModel {
         TextEncoding {
             penultimate,
             pooled: match &self.text_projection {
-                Some(projection) => projection.forward(pooled),
+                Some(projection) => {
+                    projection.forward_vectors(pooled, kernels::Activation::Identity)
+                }
                 None => pooled,
             },
         }

@@ -43,6 +43,9 @@ pub enum ModelError {
         option: &'static str,
         value: String,
     },
+    /// A tensor's bytes don't fit its shape and encoding.
+    #[error(transparent)]
+    Tensor(#[from] crate::weights::format::tensor::TensorError),
     /// The tokenizer's vocabulary or merges can't be used.
     #[error("The tokenizer can't be built: {reason}.")]
     Tokenizer { reason: String },

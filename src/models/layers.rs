@@ -1,24 +1,15 @@
 //! The layers that all models share. They are our own thin structs, not burn-nn's modules: a layer
 //! here is what a file's tensors say, without initializers, and it is the place where low-rank
-//! branches and held weights (see [`weights`](super::weights)) attach.
+//! branches attach. What they compute with is in [`kernels`](crate::kernels).
 
-use burn::tensor::{
-    Tensor,
-    module::{conv2d, interpolate, layer_norm, linear},
-    ops::{ConvOptions, InterpolateMode, InterpolateOptions},
-};
+use burn::tensor::Tensor;
 
 use super::error::ModelError;
 use super::weights::Weights;
-use super::weights::{LowRank, Weight};
+use crate::kernels::{self, Activation, After, Layer, Norm, Sampling};
 
 /// `y = x Wᵀ + b`, and what a branch beside it adds.
-pub struct Linear {
-    /// `[output, input]`.
-    weight: Weight<2>,
-    bias: Option<Tensor<1>>,
-    branch: Option<Box<LowRank<2>>>,
-}
+pub struct Linear(Layer);
 
 impl Linear {
     /// Takes `{path}.weight` `[output, input]` and `{path}.bias` `[output]`.
@@ -28,9 +19,9 @@ impl Linear {
         input: usize,
         output: usize,
     ) -> Result<Self, ModelError> {
-        let mut layer = Self::load_without_bias(weights, path, input, output)?;
+        let Self(mut layer) = Self::load_without_bias(weights, path, input, output)?;
         layer.bias = Some(weights.take(&format!("{path}.bias"), [output])?);
-        Ok(layer)
+        Ok(Self(layer))
     }
 
     /// Takes `{path}.weight` `[output, input]`; there is no bias.
@@ -41,62 +32,55 @@ impl Linear {
         output: usize,
     ) -> Result<Self, ModelError> {
         let name = format!("{path}.weight");
-        Ok(Self {
-            weight: weights.take_weight(&name, [output, input])?,
-            bias: None,
-            branch: weights.take_branch(&name, [output, input])?,
-        })
+        weights.take_layer(&name, &[output, input]).map(Self)
     }
 
-    /// `[..., input]` → `[..., output]`.
-    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        let project = |input, weight: &Weight<2>, bias| {
-            // Transposed as a view.
-            linear(input, weight.get().transpose(), bias)
-        };
-        match &self.branch {
-            None => project(input, &self.weight, self.bias.clone()),
-            Some(branch) => {
-                let change = project(input.clone(), &branch.down, None);
-                let change = project(change, &branch.up, None) * branch.scale;
-                project(input, &self.weight, self.bias.clone()) + change
-            }
-        }
+    /// The layer in front of [`Activation::Geglu`].
+    pub fn gated(self) -> Self {
+        Self(self.0.gated())
+    }
+
+    /// Several layers of the same input as one; or all of them, where that can't be.
+    pub fn join(layers: Vec<Self>) -> Result<Self, Vec<Self>> {
+        Layer::join(layers.into_iter().map(|Self(layer)| layer).collect())
+            .map(Self)
+            .map_err(|layers| layers.into_iter().map(Self).collect())
+    }
+
+    /// `[batch, tokens, input]` → `[batch, tokens, output]`.
+    pub fn forward(&self, input: Tensor<3>, after: After<3>) -> Tensor<3> {
+        kernels::linear(input, &self.0, after)
+    }
+
+    /// `[batch, input]` → `[batch, output]`.
+    pub fn forward_vectors(&self, input: Tensor<2>, activation: Activation) -> Tensor<2> {
+        let [batch, size] = input.dims();
+        let output = self.forward(
+            input.reshape([1, batch, size]),
+            After::activation(activation),
+        );
+        let [_, _, size] = output.dims();
+        output.reshape([batch, size])
     }
 }
 
-/// How a convolution treats the borders.
-#[derive(Clone, Copy)]
-pub enum Padding {
-    /// The same on all sides.
-    Same(usize),
-    /// One row below and one column to the right: the VAE encoder's downsampling.
-    EndOnly,
-}
-
-/// A 2D convolution with a square kernel, and what a branch beside it adds.
+/// A 2D convolution with a kernel of 3 × 3 pixels, and what a branch beside it adds.
 pub struct Conv2d {
-    /// `[output, input, kernel, kernel]`.
-    weight: Weight<4>,
-    bias: Option<Tensor<1>>,
-    branch: Option<Box<LowRank<4>>>,
-    stride: usize,
-    padding: Padding,
+    layer: Layer,
+    sampling: Sampling,
 }
 
 impl Conv2d {
-    /// Takes `{path}.weight` `[output, input, kernel, kernel]` and `{path}.bias` `[output]`; stride
-    /// 1, and padded so that the size stays.
+    /// Takes `{path}.weight` `[output, input, 3, 3]` and `{path}.bias` `[output]`; the size stays.
     pub fn load(
         weights: &mut Weights,
         path: &str,
         input: usize,
         output: usize,
-        kernel: usize,
     ) -> Result<Self, ModelError> {
-        let mut layer = Self::load_without_bias(weights, path, input, output, kernel)?;
-        layer.bias = Some(weights.take(&format!("{path}.bias"), [output])?);
-        Ok(layer)
+        let mut conv = Self::load_without_bias(weights, path, input, output)?;
+        conv.layer.bias = Some(weights.take(&format!("{path}.bias"), [output])?);
+        Ok(conv)
     }
 
     /// [`Conv2d::load`] for a layer that has no bias.
@@ -105,54 +89,64 @@ impl Conv2d {
         path: &str,
         input: usize,
         output: usize,
-        kernel: usize,
     ) -> Result<Self, ModelError> {
         let name = format!("{path}.weight");
-        let shape = [output, input, kernel, kernel];
         Ok(Self {
-            weight: weights.take_weight(&name, shape)?,
-            bias: None,
-            branch: weights.take_branch(&name, shape)?,
-            stride: 1,
-            padding: Padding::Same(kernel / 2),
+            layer: weights.take_layer(&name, &[output, input, 3, 3])?,
+            sampling: Sampling::Same,
         })
     }
 
-    /// The same layer with stride 2: it halves the size.
-    pub fn halving(mut self, padding: Padding) -> Self {
-        self.stride = 2;
-        self.padding = padding;
+    /// The same layer, which halves the size.
+    pub fn halving(mut self, sampling: Sampling) -> Self {
+        self.sampling = sampling;
         self
     }
 
-    /// `[batch, input, height, width]` → `[batch, output, height / stride, width / stride]`.
-    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let stride = [self.stride; 2];
-        let convolve = |input, weight: &Weight<4>, bias| {
-            let options = match self.padding {
-                Padding::Same(padding) => ConvOptions::new(stride, [padding; 2], [1, 1], 1),
-                Padding::EndOnly => ConvOptions::new_with_padding(stride, [(0, 1); 2], [1, 1], 1),
-            };
-            conv2d(input, weight.get(), bias, options)
-        };
-        match &self.branch {
-            None => convolve(input, &self.weight, self.bias.clone()),
-            Some(branch) => {
-                let change = convolve(input.clone(), &branch.down, None);
-                let pixelwise = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
-                let change = conv2d(change, branch.up.get(), None, pixelwise) * branch.scale;
-                convolve(input, &self.weight, self.bias.clone()) + change
-            }
-        }
+    /// # Shapes
+    /// - input: `[batch, height, width, input]`
+    /// - output: `[batch, …size, output]`
+    pub fn forward(&self, input: Tensor<4>, after: After<4>) -> Tensor<4> {
+        kernels::convolution(input, &self.layer, self.sampling, after)
+    }
+
+    /// The convolution of the map that is doubled by repeating its pixels. `size` is the height and
+    /// width to reach: one less than the double where a downsampling rounded up.
+    pub fn forward_doubled(&self, input: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
+        let sampling = Sampling::Doubled(size);
+        kernels::convolution(input, &self.layer, sampling, After::default())
+    }
+}
+
+/// A 2D convolution of single pixels, and what a branch beside it adds.
+pub struct PixelConv(Layer);
+
+impl PixelConv {
+    /// Takes `{path}.weight` `[output, input, 1, 1]` and `{path}.bias` `[output]`.
+    pub fn load(
+        weights: &mut Weights,
+        path: &str,
+        input: usize,
+        output: usize,
+    ) -> Result<Self, ModelError> {
+        let name = format!("{path}.weight");
+        let mut layer = weights.take_layer(&name, &[output, input, 1, 1])?;
+        layer.bias = Some(weights.take(&format!("{path}.bias"), [output])?);
+        Ok(Self(layer))
+    }
+
+    /// # Shapes
+    /// - input: `[batch, height, width, input]`, with `second` beside it
+    /// - output: `[batch, height, width, output]`
+    pub fn forward(&self, input: Tensor<4>, second: Option<Tensor<4>>) -> Tensor<4> {
+        kernels::pixelwise(input, second, &self.0, After::default())
     }
 }
 
 /// Group normalization over channels and pixels, with an affine transformation per channel.
 pub struct GroupNorm {
-    weight: Tensor<1>,
-    bias: Tensor<1>,
+    norm: Norm,
     groups: usize,
-    epsilon: f64,
 }
 
 impl GroupNorm {
@@ -165,33 +159,42 @@ impl GroupNorm {
         epsilon: f64,
     ) -> Result<Self, ModelError> {
         Ok(Self {
-            weight: weights.take(&format!("{path}.weight"), [channels])?,
-            bias: weights.take(&format!("{path}.bias"), [channels])?,
+            norm: load_norm(weights, path, channels, epsilon)?,
             groups,
-            epsilon,
         })
     }
 
-    /// `[batch, channels, height, width]` → the same.
-    pub fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let [batch, channels, height, width] = input.dims();
-        let group = channels / self.groups * height * width;
-        let input = input.reshape([batch, self.groups, group]);
-        let centred = input.clone() - input.mean_dim(2);
-        let variance = centred.clone().square().mean_dim(2);
-        let normalized = centred / (variance + self.epsilon).sqrt();
-        normalized.reshape([batch, channels, height, width])
-            * self.weight.clone().reshape([1, channels, 1, 1])
-            + self.bias.clone().reshape([1, channels, 1, 1])
+    /// `[batch, height, width, channels]` → the same.
+    pub fn forward(&self, input: Tensor<4>, activation: Activation) -> Tensor<4> {
+        self.forward_beside(input, None, activation)
+    }
+
+    /// Of two maps with their channels beside each other.
+    pub fn forward_beside(
+        &self,
+        input: Tensor<4>,
+        second: Option<Tensor<4>>,
+        activation: Activation,
+    ) -> Tensor<4> {
+        kernels::group_norm(input, second, &self.norm, self.groups, activation)
     }
 }
 
-/// Normalization over the last dimension, with an affine transformation.
-pub struct LayerNorm {
-    weight: Tensor<1>,
-    bias: Tensor<1>,
+fn load_norm(
+    weights: &mut Weights,
+    path: &str,
+    size: usize,
     epsilon: f64,
+) -> Result<Norm, ModelError> {
+    Ok(Norm {
+        weight: weights.take(&format!("{path}.weight"), [size])?,
+        bias: weights.take(&format!("{path}.bias"), [size])?,
+        epsilon,
+    })
 }
+
+/// Normalization over the last dimension, with an affine transformation.
+pub struct LayerNorm(Norm);
 
 impl LayerNorm {
     /// Takes `{path}.weight` and `{path}.bias`, both `[size]`.
@@ -201,29 +204,39 @@ impl LayerNorm {
         size: usize,
         epsilon: f64,
     ) -> Result<Self, ModelError> {
-        Ok(Self {
-            weight: weights.take(&format!("{path}.weight"), [size])?,
-            bias: weights.take(&format!("{path}.bias"), [size])?,
-            epsilon,
-        })
+        load_norm(weights, path, size, epsilon).map(Self)
     }
 
     /// `[batch, tokens, size]` → the same.
     pub fn forward(&self, input: Tensor<3>) -> Tensor<3> {
-        layer_norm(
-            input,
-            self.weight.clone(),
-            Some(self.bias.clone()),
-            self.epsilon,
-        )
+        kernels::layer_norm(input, &self.0)
     }
 }
 
-/// Doubles the size by repeating pixels: `[batch, channels, height, width]` → `[batch, channels, …size]`.
-/// `size` is the height and width to reach: one less than the double where a downsampling rounded up.
-pub fn upsample_nearest(input: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
-    interpolate(
-        input,
-        InterpolateOptions::new(InterpolateMode::Nearest).with_output_size(size),
+/// A map as the samplers have it, with its channels last.
+///
+/// # Shapes
+/// `[batch, channels, height, width]` → `[batch, height, width, channels]`
+pub fn channels_last(input: Tensor<4>) -> Tensor<4> {
+    let [batch, channels, height, width] = input.dims();
+    contiguous(
+        input.permute([0, 2, 3, 1]),
+        [batch, height, width, channels],
     )
+}
+
+/// The reverse of [`channels_last`].
+pub fn channels_first(input: Tensor<4>) -> Tensor<4> {
+    let [batch, height, width, channels] = input.dims();
+    contiguous(
+        input.permute([0, 3, 1, 2]),
+        [batch, channels, height, width],
+    )
+}
+
+/// A permuted tensor, copied: a vector of all values is no view of it.
+fn contiguous(input: Tensor<4>, shape: [usize; 4]) -> Tensor<4> {
+    input
+        .reshape([shape.iter().product::<usize>()])
+        .reshape(shape)
 }

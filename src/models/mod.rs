@@ -31,5 +31,8 @@ pub use error::ModelError;
 pub use layout::layout_of;
 pub use tiny_decoder::{TinyDecoder, TinyDecoderConfig};
 pub use tokenizer::{ClipTokenizer, TokenizerConfig};
-pub use unet::{Conditioning, UNet2DConditionConfig, UNet2DConditionModel, guidance_embedding};
+pub use unet::{
+    Conditioning, PreparedConditioning, UNet2DConditionConfig, UNet2DConditionModel,
+    guidance_embedding,
+};
 pub use weights::Weights;

@@ -1,10 +1,11 @@
 //! diffusers' `ResnetBlock2D`, in the UNet with and in the VAE without a time embedding.
 
-use burn::tensor::{Tensor, activation::silu};
+use burn::tensor::Tensor;
 
 use super::error::ModelError;
-use super::layers::{Conv2d, GroupNorm, Linear};
+use super::layers::{Conv2d, GroupNorm, Linear, PixelConv};
 use super::weights::Weights;
+use crate::kernels::{Activation, After};
 
 /// Two normalized convolutions around a residual connection.
 pub struct ResnetBlock {
@@ -13,7 +14,7 @@ pub struct ResnetBlock {
     time_emb_proj: Option<Linear>,
     norm2: GroupNorm,
     conv2: Conv2d,
-    conv_shortcut: Option<Conv2d>,
+    conv_shortcut: Option<PixelConv>,
 }
 
 /// The channels of a block and its normalization.
@@ -43,7 +44,7 @@ impl ResnetBlock {
         } = shape;
         Ok(Self {
             norm1: GroupNorm::load(weights, &format!("{path}.norm1"), input, groups, epsilon)?,
-            conv1: Conv2d::load(weights, &format!("{path}.conv1"), input, output, 3)?,
+            conv1: Conv2d::load(weights, &format!("{path}.conv1"), input, output)?,
             time_emb_proj: match time_embedding {
                 Some(size) => Some(Linear::load(
                     weights,
@@ -54,16 +55,15 @@ impl ResnetBlock {
                 None => None,
             },
             norm2: GroupNorm::load(weights, &format!("{path}.norm2"), output, groups, epsilon)?,
-            conv2: Conv2d::load(weights, &format!("{path}.conv2"), output, output, 3)?,
+            conv2: Conv2d::load(weights, &format!("{path}.conv2"), output, output)?,
             conv_shortcut: if input == output {
                 None
             } else {
-                Some(Conv2d::load(
+                Some(PixelConv::load(
                     weights,
                     &format!("{path}.conv_shortcut"),
                     input,
                     output,
-                    1,
                 )?)
             },
         })
@@ -72,21 +72,36 @@ impl ResnetBlock {
     /// Applies the block; a time embedding is added between the convolutions.
     ///
     /// # Shapes
-    /// - input: `[batch, input, height, width]`
-    /// - time embedding: `[batch, time embedding]`
-    /// - output: `[batch, output, height, width]`
-    pub fn forward(&self, input: Tensor<4>, time_embedding: Option<&Tensor<2>>) -> Tensor<4> {
-        let mut hidden = self.conv1.forward(silu(self.norm1.forward(input.clone())));
-        if let (Some(projection), Some(embedding)) = (&self.time_emb_proj, time_embedding) {
-            let projected = projection.forward(silu(embedding.clone()));
-            let [batch, channels] = projected.dims();
-            hidden = hidden + projected.reshape([batch, channels, 1, 1]);
-        }
-        let hidden = self.conv2.forward(silu(self.norm2.forward(hidden)));
+    /// - input: `[batch, height, width, input]`, with `second` beside it
+    /// - time_embedding: `[batch, time_embedding]`, after its SiLU
+    /// - output: `[batch, height, width, output]`
+    pub fn forward(
+        &self,
+        input: Tensor<4>,
+        second: Option<Tensor<4>>,
+        time_embedding: Option<&Tensor<2>>,
+    ) -> Tensor<4> {
+        let normed = self
+            .norm1
+            .forward_beside(input.clone(), second.clone(), Activation::Silu);
+        let embedding = match (&self.time_emb_proj, time_embedding) {
+            (Some(projection), Some(embedding)) => {
+                Some(projection.forward_vectors(embedding.clone(), Activation::Identity))
+            }
+            _ => None,
+        };
+        let hidden = self.conv1.forward(
+            normed,
+            After {
+                embedding,
+                ..After::default()
+            },
+        );
+        let normed = self.norm2.forward(hidden, Activation::Silu);
         let residual = match &self.conv_shortcut {
-            Some(shortcut) => shortcut.forward(input),
+            Some(shortcut) => shortcut.forward(input, second),
             None => input,
         };
-        residual + hidden
+        self.conv2.forward(normed, After::residual(residual))
     }
 }

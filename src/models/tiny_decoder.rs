@@ -6,8 +6,9 @@ use serde::Deserialize;
 
 use super::error::ModelError;
 use super::error::parse_config;
-use super::layers::{Conv2d, upsample_nearest};
+use super::layers::{Conv2d, channels_first, channels_last};
 use super::weights::Weights;
+use crate::kernels::{Activation, After};
 
 const COMPONENT: &str = "tiny_decoder";
 
@@ -64,13 +65,7 @@ struct TinyBlock {
 impl TinyBlock {
     fn load(weights: &mut Weights, path: &str, channels: usize) -> Result<Self, ModelError> {
         let mut conv = |index: usize| {
-            Conv2d::load(
-                weights,
-                &format!("{path}.conv.{index}"),
-                channels,
-                channels,
-                3,
-            )
+            Conv2d::load(weights, &format!("{path}.conv.{index}"), channels, channels)
         };
         Ok(Self {
             convolutions: [conv(0)?, conv(2)?, conv(4)?],
@@ -79,9 +74,10 @@ impl TinyBlock {
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let [first, second, third] = &self.convolutions;
-        let hidden = relu(first.forward(input.clone()));
-        let hidden = third.forward(relu(second.forward(hidden)));
-        relu(hidden + input)
+        let activated = || After::activation(Activation::Relu);
+        let hidden = first.forward(input.clone(), activated());
+        let hidden = second.forward(hidden, activated());
+        relu(third.forward(hidden, After::residual(input)))
     }
 }
 
@@ -124,7 +120,6 @@ impl TinyDecoder {
             "decoder.layers.0",
             config.latent_channels,
             channels[0],
-            3,
         )?;
         // Layer 1 is the activation after the first convolution.
         let mut layer = 2;
@@ -140,12 +135,12 @@ impl TinyDecoder {
             }
             let conv = if index == last {
                 let path = format!("decoder.layers.{layer}");
-                Conv2d::load(weights, &path, width, config.out_channels, 3)?
+                Conv2d::load(weights, &path, width, config.out_channels)?
             } else {
                 // The upsampling counts as a layer of its own.
                 let path = format!("decoder.layers.{}", layer + 1);
                 layer += 2;
-                Conv2d::load_without_bias(weights, &path, width, width, 3)?
+                Conv2d::load_without_bias(weights, &path, width, width)?
             };
             stages.push(Stage { blocks, conv });
         }
@@ -158,20 +153,23 @@ impl TinyDecoder {
     /// - latent: `[batch, latent_channels, height, width]`
     /// - output: `[batch, 3, 8 · height, 8 · width]`, with four resolutions
     pub fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
-        let clamped = (latent / 3.0).tanh() * 3.0;
-        let mut hidden = relu(self.conv_in.forward(clamped));
+        let clamped = channels_last((latent / 3.0).tanh() * 3.0);
+        let mut hidden = self
+            .conv_in
+            .forward(clamped, After::activation(Activation::Relu));
         let last = self.stages.len() - 1;
         for (index, stage) in self.stages.iter().enumerate() {
             for block in &stage.blocks {
                 hidden = block.forward(hidden);
             }
-            if index < last {
-                let [_, _, height, width] = hidden.dims();
-                hidden = upsample_nearest(hidden, [2 * height, 2 * width]);
-            }
-            hidden = stage.conv.forward(hidden);
+            hidden = if index < last {
+                let [_, height, width, _] = hidden.dims();
+                stage.conv.forward_doubled(hidden, [2 * height, 2 * width])
+            } else {
+                stage.conv.forward(hidden, After::default())
+            };
         }
-        hidden * 2.0 - 1.0
+        channels_first(hidden) * 2.0 - 1.0
     }
 }
 
@@ -202,15 +200,15 @@ pub(super) fn take_encoder(
         .enumerate()
     {
         if stage == 0 {
-            Conv2d::load(weights, &next(), last, width, 3)?;
+            Conv2d::load(weights, &next(), last, width)?;
         } else {
-            Conv2d::load_without_bias(weights, &next(), last, width, 3)?;
+            Conv2d::load_without_bias(weights, &next(), last, width)?;
         }
         for _ in 0..count {
             TinyBlock::load(weights, &next(), width)?;
         }
         last = width;
     }
-    Conv2d::load(weights, &next(), last, config.latent_channels, 3)?;
+    Conv2d::load(weights, &next(), last, config.latent_channels)?;
     Ok(())
 }

@@ -1,11 +1,14 @@
 //! diffusers' `Transformer2DModel` with linear projections and its `BasicTransformerBlock`s.
 
-use burn::tensor::{Tensor, activation::gelu};
+use std::slice::Iter;
 
-use super::attention::Attention;
+use burn::tensor::Tensor;
+
+use super::attention::{CrossAttention, SelfAttention};
 use super::error::ModelError;
 use super::layers::{GroupNorm, LayerNorm, Linear};
 use super::weights::Weights;
+use crate::kernels::{Activation, After};
 
 /// diffusers' constant for the normalization in front of the transformer.
 const GROUP_NORM_EPSILON: f64 = 1e-6;
@@ -15,9 +18,9 @@ const LAYER_NORM_EPSILON: f64 = 1e-5;
 /// Self-attention, cross-attention and a gated feed-forward network, each with a residual.
 struct BasicTransformerBlock {
     norm1: LayerNorm,
-    attn1: Attention,
+    attn1: SelfAttention,
     norm2: LayerNorm,
-    attn2: Attention,
+    attn2: CrossAttention,
     norm3: LayerNorm,
     /// GEGLU: twice the inner width, values and gates.
     feed_forward_in: Linear,
@@ -41,48 +44,41 @@ impl BasicTransformerBlock {
                 LAYER_NORM_EPSILON,
             )
         };
-        let attention = |weights: &mut Weights, name: &str, context| {
-            Attention::load(
+        Ok(Self {
+            norm1: norm(weights, "norm1")?,
+            attn1: SelfAttention::load(weights, &format!("{path}.attn1"), channels, heads, false)?,
+            norm2: norm(weights, "norm2")?,
+            attn2: CrossAttention::load(
                 weights,
-                &format!("{path}.{name}"),
+                &format!("{path}.attn2"),
                 channels,
                 context,
                 heads,
-                false,
-            )
-        };
-        Ok(Self {
-            norm1: norm(weights, "norm1")?,
-            attn1: attention(weights, "attn1", channels)?,
-            norm2: norm(weights, "norm2")?,
-            attn2: attention(weights, "attn2", context)?,
+            )?,
             norm3: norm(weights, "norm3")?,
             feed_forward_in: Linear::load(
                 weights,
                 &format!("{path}.ff.net.0.proj"),
                 channels,
                 inner * 2,
-            )?,
+            )?
+            .gated(),
             feed_forward_out: Linear::load(weights, &format!("{path}.ff.net.2"), inner, channels)?,
         })
     }
 
-    fn forward(&self, input: Tensor<3>, context: &Tensor<3>) -> Tensor<3> {
-        let hidden = self.attn1.forward(self.norm1.forward(input.clone()), None) + input;
+    fn forward(&self, input: Tensor<3>, keys_values: Tensor<3>) -> Tensor<3> {
         let hidden = self
-            .attn2
-            .forward(self.norm2.forward(hidden.clone()), Some(context.clone()))
-            + hidden;
-        let gated = self
-            .feed_forward_in
-            .forward(self.norm3.forward(hidden.clone()));
-        let mut halves = gated.chunk(2, 2).into_iter();
-        match (halves.next(), halves.next()) {
-            (Some(values), Some(gates)) => {
-                self.feed_forward_out.forward(values * gelu(gates)) + hidden
-            }
-            _ => unreachable!("a tensor of even width splits in two"),
-        }
+            .attn1
+            .forward(&self.norm1.forward(input.clone()), input);
+        let normed = self.norm2.forward(hidden.clone());
+        let hidden = self.attn2.forward(normed, keys_values, hidden);
+        let gated = self.feed_forward_in.forward(
+            self.norm3.forward(hidden.clone()),
+            After::activation(Activation::Geglu),
+        );
+        self.feed_forward_out
+            .forward(gated, After::residual(hidden))
     }
 }
 
@@ -147,26 +143,33 @@ impl Transformer2d {
         })
     }
 
-    /// Attends to the text from every pixel.
+    /// The keys and values of a context for each block: they are the same at every step.
     ///
     /// # Shapes
-    /// - input, output: `[batch, channels, height, width]`
-    /// - context: `[batch, tokens, context]`
-    pub fn forward(&self, input: Tensor<4>, context: &Tensor<3>) -> Tensor<4> {
-        let [batch, channels, height, width] = input.dims();
-        let hidden = self
-            .norm
-            .forward(input.clone())
-            .reshape([batch, channels, height * width])
-            .swap_dims(1, 2);
-        let mut hidden = self.proj_in.forward(hidden);
-        for block in &self.blocks {
-            hidden = block.forward(hidden, context);
+    /// `[batch, tokens, context]` → `[batch, tokens, 2 · channels]`
+    pub fn keys_values(&self, context: &Tensor<3>) -> impl Iterator<Item = Tensor<3>> {
+        self.blocks
+            .iter()
+            .map(move |block| block.attn2.keys_values(context))
+    }
+
+    /// Attends to the text from every pixel. The next of `keys_values` are this transformer's.
+    ///
+    /// # Shapes
+    /// - input, output: `[batch, height, width, channels]`
+    /// - keys_values: those of [`Transformer2d::keys_values`]
+    pub fn forward(&self, input: Tensor<4>, keys_values: &mut Iter<'_, Tensor<3>>) -> Tensor<4> {
+        let [batch, height, width, channels] = input.dims();
+        let tokens = [batch, height * width, channels];
+        let normed = self.norm.forward(input.clone(), Activation::Identity);
+        let mut hidden = self
+            .proj_in
+            .forward(normed.reshape(tokens), After::default());
+        for (block, keys_values) in self.blocks.iter().zip(keys_values) {
+            hidden = block.forward(hidden, keys_values.clone());
         }
-        let hidden = self.proj_out.forward(hidden);
-        hidden
-            .swap_dims(1, 2)
-            .reshape([batch, channels, height, width])
-            + input
+        self.proj_out
+            .forward(hidden, After::residual(input.reshape(tokens)))
+            .reshape([batch, height, width, channels])
     }
 }

@@ -5,11 +5,12 @@ use serde::Deserialize;
 
 use super::error::ModelError;
 use super::error::parse_config;
-use super::layers::{Conv2d, GroupNorm};
+use super::layers::{Conv2d, GroupNorm, channels_first, channels_last};
 use super::resnet::ResnetShape;
 use super::transformer::TransformerShape;
 use super::unet_blocks::{DownBlock, MidBlock, TimestepEmbedding, UpBlock};
 use super::weights::Weights;
+use crate::kernels::{Activation, After};
 
 const COMPONENT: &str = "unet";
 
@@ -419,7 +420,7 @@ impl UNet2DConditionModel {
         let time = config.time_embedding_dim();
         Ok(Self {
             device: weights.device().clone(),
-            conv_in: Conv2d::load(weights, "conv_in", config.in_channels, first, 3)?,
+            conv_in: Conv2d::load(weights, "conv_in", config.in_channels, first)?,
             time_embedding: TimestepEmbedding::load(
                 weights,
                 "time_embedding",
@@ -444,7 +445,7 @@ impl UNet2DConditionModel {
                 config.norm_num_groups,
                 config.norm_eps,
             )?,
-            conv_out: Conv2d::load(weights, "conv_out", first, config.out_channels, 3)?,
+            conv_out: Conv2d::load(weights, "conv_out", first, config.out_channels)?,
             config,
         })
     }
@@ -454,27 +455,46 @@ impl UNet2DConditionModel {
         &self.config
     }
 
-    /// The sum of the timestep's, the sizes' and the pooled text's embeddings: `[batch, 4 · channels]`.
-    fn embed(&self, timestep: f32, conditioning: &Conditioning) -> Tensor<2> {
+    fn sinusoidal(&self, values: &[f32], size: usize) -> Tensor<2> {
+        sinusoidal_embedding(
+            values,
+            size,
+            self.config.flip_sin_to_cos,
+            self.config.freq_shift,
+            &self.device,
+        )
+    }
+
+    /// What the model makes of a conditioning alone: it is the same at every step.
+    pub fn prepare(&self, conditioning: &Conditioning) -> PreparedConditioning {
         let [batch, _] = conditioning.pooled.dims();
-        let sinusoidal = |values: &[f32], size| {
-            sinusoidal_embedding(
-                values,
-                size,
-                self.config.flip_sin_to_cos,
-                self.config.freq_shift,
-                &self.device,
-            )
-        };
-        let time = sinusoidal(&vec![timestep; batch], self.config.block_out_channels[0]);
+        let size = self.config.addition_time_embed_dim;
+        let sizes = self
+            .sinusoidal(conditioning.time_ids.as_flattened(), size)
+            .reshape([batch, 6 * size]);
+        let addition = Tensor::cat(vec![conditioning.pooled.clone(), sizes], 1);
+        let context = &conditioning.context;
+        let down = self.down_blocks.iter();
+        let up = self.up_blocks.iter();
+        PreparedConditioning {
+            addition: self.add_embedding.forward(addition, None),
+            guidance: conditioning.guidance.clone(),
+            keys_values: down
+                .flat_map(|block| block.keys_values(context))
+                .chain(self.mid_block.keys_values(context))
+                .chain(up.flat_map(|block| block.keys_values(context)))
+                .collect(),
+        }
+    }
+
+    /// The sum of the timestep's, the sizes' and the pooled text's embeddings: `[batch, 4 · channels]`.
+    fn embed(&self, timestep: f32, conditioning: &PreparedConditioning) -> Tensor<2> {
+        let [batch, _] = conditioning.addition.dims();
+        let time = self.sinusoidal(&vec![timestep; batch], self.config.block_out_channels[0]);
         let time = self
             .time_embedding
             .forward(time, conditioning.guidance.clone());
-        let size = self.config.addition_time_embed_dim;
-        let sizes =
-            sinusoidal(conditioning.time_ids.as_flattened(), size).reshape([batch, 6 * size]);
-        let addition = Tensor::cat(vec![conditioning.pooled.clone(), sizes], 1);
-        time + self.add_embedding.forward(addition, None)
+        time + conditioning.addition.clone()
     }
 
     /// Predicts the noise (or whatever the scheduler's `prediction_type` says) in a latent.
@@ -486,21 +506,34 @@ impl UNet2DConditionModel {
         &self,
         sample: Tensor<4>,
         timestep: f32,
-        conditioning: &Conditioning,
+        conditioning: &PreparedConditioning,
     ) -> Tensor<4> {
-        let embedding = self.embed(timestep, conditioning);
-        let context = &conditioning.context;
+        // Every residual block takes it so.
+        let embedding = silu(self.embed(timestep, conditioning));
+        let keys_values = &mut conditioning.keys_values.iter();
 
-        let mut hidden = self.conv_in.forward(sample);
+        let mut hidden = self
+            .conv_in
+            .forward(channels_last(sample), After::default());
         let mut skips = vec![hidden.clone()];
         for block in &self.down_blocks {
-            hidden = block.forward(hidden, &embedding, context, &mut skips);
+            hidden = block.forward(hidden, &embedding, keys_values, &mut skips);
         }
-        hidden = self.mid_block.forward(hidden, &embedding, context);
+        hidden = self.mid_block.forward(hidden, &embedding, keys_values);
         for block in &self.up_blocks {
-            hidden = block.forward(hidden, &embedding, context, &mut skips);
+            hidden = block.forward(hidden, &embedding, keys_values, &mut skips);
         }
-        self.conv_out
-            .forward(silu(self.conv_norm_out.forward(hidden)))
+        let normed = self.conv_norm_out.forward(hidden, Activation::Silu);
+        channels_first(self.conv_out.forward(normed, After::default()))
     }
+}
+
+/// A [`Conditioning`] as one model takes it, see [`UNet2DConditionModel::prepare`].
+pub struct PreparedConditioning {
+    /// `[batch, 4 · channels]`.
+    addition: Tensor<2>,
+    /// Embedded guidance of a full LCM model: `[batch, time_cond_proj_dim]`.
+    guidance: Option<Tensor<2>>,
+    /// The text's keys and values for each cross-attention, in the order in which they come.
+    keys_values: Vec<Tensor<3>>,
 }

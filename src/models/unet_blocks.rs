@@ -1,13 +1,16 @@
 //! The parts of [`UNet2DConditionModel`](super::UNet2DConditionModel): diffusers' `DownBlock2D`,
 //! `UpBlock2D` and `UNetMidBlock2D`, with and without cross-attention.
 
-use burn::tensor::{Tensor, activation::silu};
+use std::slice::Iter;
+
+use burn::tensor::Tensor;
 
 use super::error::ModelError;
-use super::layers::{Conv2d, Linear, Padding, upsample_nearest};
+use super::layers::{Conv2d, Linear};
 use super::resnet::{ResnetBlock, ResnetShape};
 use super::transformer::{Transformer2d, TransformerShape};
 use super::weights::Weights;
+use crate::kernels::{Activation, After, Sampling};
 
 /// Two linear layers with a SiLU between them.
 pub struct TimestepEmbedding {
@@ -45,10 +48,13 @@ impl TimestepEmbedding {
     /// `[batch, input]`, with a condition `[batch, condition]` → `[batch, output]`.
     pub fn forward(&self, input: Tensor<2>, condition: Option<Tensor<2>>) -> Tensor<2> {
         let input = match (&self.cond_proj, condition) {
-            (Some(projection), Some(condition)) => input + projection.forward(condition),
+            (Some(projection), Some(condition)) => {
+                input + projection.forward_vectors(condition, Activation::Identity)
+            }
             _ => input,
         };
-        self.linear_2.forward(silu(self.linear_1.forward(input)))
+        let hidden = self.linear_1.forward_vectors(input, Activation::Silu);
+        self.linear_2.forward_vectors(hidden, Activation::Identity)
     }
 }
 
@@ -80,10 +86,22 @@ impl Layer {
         })
     }
 
-    fn forward(&self, input: Tensor<4>, embedding: &Tensor<2>, context: &Tensor<3>) -> Tensor<4> {
-        let hidden = self.resnet.forward(input, Some(embedding));
+    fn keys_values(&self, context: &Tensor<3>) -> impl Iterator<Item = Tensor<3>> {
+        self.attention
+            .iter()
+            .flat_map(move |attention| attention.keys_values(context))
+    }
+
+    fn forward(
+        &self,
+        input: Tensor<4>,
+        skip: Option<Tensor<4>>,
+        embedding: &Tensor<2>,
+        keys_values: &mut Iter<'_, Tensor<3>>,
+    ) -> Tensor<4> {
+        let hidden = self.resnet.forward(input, skip, Some(embedding));
         match &self.attention {
-            Some(attention) => attention.forward(hidden, context),
+            Some(attention) => attention.forward(hidden, keys_values),
             None => hidden,
         }
     }
@@ -110,7 +128,7 @@ fn load_resampler(
     path: &str,
     last: Option<&ResnetShape>,
 ) -> Result<Option<Conv2d>, ModelError> {
-    last.map(|shape| Conv2d::load(weights, path, shape.output, shape.output, 3))
+    last.map(|shape| Conv2d::load(weights, path, shape.output, shape.output))
         .transpose()
 }
 
@@ -134,8 +152,15 @@ impl DownBlock {
         let downsampler = load_resampler(weights, &conv, resnets.last().filter(|_| halves))?;
         Ok(Self {
             layers,
-            downsampler: downsampler.map(|conv| conv.halving(Padding::Same(1))),
+            downsampler: downsampler.map(|conv| conv.halving(Sampling::Halved)),
         })
+    }
+
+    /// The keys and values of a context for each of the block's transformer blocks.
+    pub fn keys_values(&self, context: &Tensor<3>) -> impl Iterator<Item = Tensor<3>> {
+        self.layers
+            .iter()
+            .flat_map(move |layer| layer.keys_values(context))
     }
 
     /// `[batch, channels, height, width]` → the same, or half the size. Adds each layer's output to
@@ -144,15 +169,15 @@ impl DownBlock {
         &self,
         mut hidden: Tensor<4>,
         embedding: &Tensor<2>,
-        context: &Tensor<3>,
+        keys_values: &mut Iter<'_, Tensor<3>>,
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         for layer in &self.layers {
-            hidden = layer.forward(hidden, embedding, context);
+            hidden = layer.forward(hidden, None, embedding, keys_values);
             skips.push(hidden.clone());
         }
         if let Some(downsampler) = &self.downsampler {
-            hidden = downsampler.forward(hidden);
+            hidden = downsampler.forward(hidden, After::default());
             skips.push(hidden.clone());
         }
         hidden
@@ -180,16 +205,21 @@ impl MidBlock {
         })
     }
 
+    /// The keys and values of a context for each of the block's transformer blocks.
+    pub fn keys_values(&self, context: &Tensor<3>) -> impl Iterator<Item = Tensor<3>> {
+        self.attention.keys_values(context)
+    }
+
     /// `[batch, channels, height, width]` → the same.
     pub fn forward(
         &self,
         input: Tensor<4>,
         embedding: &Tensor<2>,
-        context: &Tensor<3>,
+        keys_values: &mut Iter<'_, Tensor<3>>,
     ) -> Tensor<4> {
-        let hidden = self.resnet_in.forward(input, Some(embedding));
-        let hidden = self.attention.forward(hidden, context);
-        self.resnet_out.forward(hidden, Some(embedding))
+        let hidden = self.resnet_in.forward(input, None, Some(embedding));
+        let hidden = self.attention.forward(hidden, keys_values);
+        self.resnet_out.forward(hidden, None, Some(embedding))
     }
 }
 
@@ -214,24 +244,28 @@ impl UpBlock {
         Ok(Self { layers, upsampler })
     }
 
+    /// The keys and values of a context for each of the block's transformer blocks.
+    pub fn keys_values(&self, context: &Tensor<3>) -> impl Iterator<Item = Tensor<3>> {
+        self.layers
+            .iter()
+            .flat_map(move |layer| layer.keys_values(context))
+    }
+
     /// `[batch, channels, height, width]` → the same, or twice the size. Each layer takes the last
     /// of the skip connections.
     pub fn forward(
         &self,
         mut hidden: Tensor<4>,
         embedding: &Tensor<2>,
-        context: &Tensor<3>,
+        keys_values: &mut Iter<'_, Tensor<3>>,
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         for layer in &self.layers {
-            if let Some(skip) = skips.pop() {
-                hidden = Tensor::cat(vec![hidden, skip], 1);
-            }
-            hidden = layer.forward(hidden, embedding, context);
+            hidden = layer.forward(hidden, skips.pop(), embedding, keys_values);
         }
         if let (Some(upsampler), Some(skip)) = (&self.upsampler, skips.last()) {
-            let [_, _, height, width] = skip.dims();
-            hidden = upsampler.forward(upsample_nearest(hidden, [height, width]));
+            let [_, height, width, _] = skip.dims();
+            hidden = upsampler.forward_doubled(hidden, [height, width]);
         }
         hidden
     }

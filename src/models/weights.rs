@@ -1,185 +1,51 @@
 //! A component's tensors, taken one by one while its model is built, and how they lie on the device.
 //!
-//! The tensors of a small component are expanded to `f32` when they are taken. Those of a large one
-//! stay as they are stored, in the forms that [`footprint`](crate::weights::footprint) decides, and a layer
-//! expands its own at each use: only one weight exists as `f32` at a time. In both cases the values are
-//! those of [`StoredTensor::to_f32`], to the bit.
+//! On a graphics card every weight stays as it is stored, and the kernels expand it while they read it. On
+//! the CPU the weights of a small component are expanded to `f32` when they are taken; those of a large
+//! one stay as they are stored, and a layer expands its own at each use: only one weight exists as `f32`
+//! at a time. The values are those of [`StoredTensor::to_f32`], to the bit.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use burn::tensor::{
-    DType, Device, Int, Tensor, TensorData, f16, kind,
-    quantization::{QuantScheme, QuantValue, ScaleDtype},
-};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::error::ModelError;
+use crate::kernels::{Layer, LowRank, Matrix, matrix_shape};
 use crate::weights::footprint::{self, Form};
-use crate::weights::format::encoding::{BLOCK, Encoding};
+use crate::weights::format::encoding::Encoding;
 use crate::weights::format::layout::Layout;
 use crate::weights::format::order::Order;
 use crate::weights::format::tensor::{StoredTensor, TensorError};
 
-/// Where a tensor's values are and in which form. What is large is boxed: one of burn's tensors takes
-/// a quarter of a kilobyte itself, and models are moved by value, over a stack of a megabyte.
+/// Where a tensor's values are.
 #[derive(Clone)]
 enum Values {
-    /// In the host's memory, as it is stored: on the CPU backend, whose memory that is; tables of
-    /// embeddings; and all of a component that is not known to be large yet. Its length is checked.
+    /// In the host's memory, as it is stored: tables of embeddings, and all of a component that is not
+    /// known to be large yet. Its length is checked.
     Stored(Arc<StoredTensor>),
-    /// On the device, expanded.
-    Expanded(Box<Tensor<1>>),
-    /// On the device as burn's own quantized tensor, a row for each of the stored one's rows, whose
-    /// values are in this order.
-    Blocks(Box<Tensor<2>>, Order),
-    /// On the device as pairs of `f16` in words, the first one in the low half.
-    Halves {
-        words: Box<Tensor<1, Int>>,
-        /// The value of each `f16` by its bits.
-        values_by_bits: Arc<Tensor<1>>,
-    },
+    /// On the device as a vector, boxed: one of burn's tensors takes a quarter of a kilobyte itself, and
+    /// models are moved by value, over a stack of a megabyte.
+    Vector(Box<Tensor<1>>),
+    /// On the device as a layer's weight.
+    Matrix(Matrix),
 }
 
-impl Values {
-    /// Puts a quantized tensor on the device. burn's words hold four or eight values from their low
-    /// bits on, in two's complement, and the scales follow the last word: its kernels multiply each
-    /// value by its scale and do nothing else.
-    fn blocks(tensor: &StoredTensor, device: &Device) -> Result<Self, TensorError> {
-        let (values, scales) = tensor.blocks()?;
-        let mut bytes = Vec::with_capacity(values.len() + scales.len() * size_of::<f32>());
-        let value = if tensor.encoding == Encoding::Q4 {
-            // q + 8 and q in two's complement differ in the highest of their four bits.
-            bytes.extend(values.iter().map(|pair| pair ^ 0x88));
-            QuantValue::Q4F
-        } else {
-            bytes.extend_from_slice(values);
-            QuantValue::Q8F
-        };
-        bytes.extend(scales.iter().flat_map(|scale| scale.to_le_bytes()));
-        let scheme = QuantScheme::default()
-            .with_value(value)
-            .per_block([BLOCK as u8], ScaleDtype::F32);
-        let rows = tensor.shape[0];
-        let shape = [rows, tensor.element_count() / rows];
-        let data = TensorData::from_bytes_vec(bytes, shape, DType::QFloat(scheme));
-        Ok(Self::Blocks(Box::new(upload(data, device)), tensor.order))
-    }
-
-    /// Puts an even number of `f16` on the device.
-    fn halves(tensor: &StoredTensor, values_by_bits: Arc<Tensor<1>>) -> Self {
-        let words: Vec<i32> = tensor
-            .bytes
-            .chunks_exact(4)
-            .map(|word| i32::from_le_bytes([word[0], word[1], word[2], word[3]]))
-            .collect();
-        let length = words.len();
-        let words = TensorData::new(words, [length]);
-        Self::Halves {
-            words: Box::new(upload(words, &values_by_bits.device())),
-            values_by_bits,
-        }
-    }
-
-    /// The values as `f32`.
-    fn expand<const D: usize>(&self, shape: [usize; D], device: &Device) -> Tensor<D> {
-        match self {
-            Values::Stored(tensor) => match tensor.to_f32() {
-                Ok(values) => Tensor::from_data(TensorData::new(values, shape), device),
-                Err(_) => unreachable!("its length was checked when it was inserted"),
-            },
-            Values::Expanded(tensor) => (**tensor).clone().reshape(shape),
-            Values::Blocks(tensor, order) => {
-                let values = (**tensor).clone().dequantize();
-                match (order, shape.as_slice()) {
-                    (Order::ChannelsLast, &[output, input, height, width]) => values
-                        .reshape([output, height, width, input])
-                        .permute([0, 3, 1, 2])
-                        .reshape(shape),
-                    _ => values.reshape(shape),
-                }
-            }
-            Values::Halves {
-                words,
-                values_by_bits,
-            } => {
-                let words = (**words).clone();
-                let value = |bits: Tensor<1, Int>| (**values_by_bits).clone().select(0, bits);
-                let low = value(words.clone().bitwise_and_scalar(0xFFFF));
-                // The shift repeats the sign, which the mask takes away again.
-                let high = value(
-                    words
-                        .bitwise_right_shift_scalar(16)
-                        .bitwise_and_scalar(0xFFFF),
-                );
-                Tensor::stack::<2>(vec![low, high], 1).reshape(shape)
-            }
-        }
-    }
-}
-
-/// Puts a tensor on the device for good, in a buffer of exactly its size. The pools for a computation's
-/// temporary tensors have buffers in steps of sizes, and may give a small tensor a large one.
-fn upload<const D: usize, K: kind::Basic>(data: TensorData, device: &Device) -> Tensor<D, K> {
-    device.memory_persistent_allocations(data, |data| Tensor::from_data(data, device))
-}
-
-/// A layer's weight, boxed as [`Values`] are.
-pub enum Weight<const D: usize> {
-    /// As `f32`.
-    Expanded(Box<Tensor<D>>),
-    /// As it is stored.
-    Held(Box<HeldWeight<D>>),
-}
-
-/// A weight that is expanded at each use.
-pub struct HeldWeight<const D: usize> {
-    values: Values,
-    shape: [usize; D],
-    device: Device,
-}
-
-impl<const D: usize> Weight<D> {
-    /// The weight as `f32`. A held one is expanded anew: drop it after its use.
-    pub fn get(&self) -> Tensor<D> {
-        match self {
-            Weight::Expanded(tensor) => (**tensor).clone(),
-            Weight::Held(held) => held.values.expand(held.shape, &held.device),
-        }
-    }
-}
-
-/// A change of a layer beside its weight: `scale · up · down`.
-pub struct LowRank<const D: usize> {
-    /// `[rank, input, …]`.
-    pub down: Weight<D>,
-    /// `[output, rank, …]`, with a kernel of one pixel in a convolution.
-    pub up: Weight<D>,
-    /// What the branch's output is multiplied by.
-    pub scale: f32,
-}
-
-/// Embeddings by their index.
+/// Embeddings by their index. The table stays in the host's memory: only the rows that are looked up go
+/// to the device.
 pub struct Table {
-    weight: Weight<2>,
+    tensor: Arc<StoredTensor>,
+    device: Device,
 }
 
 impl Table {
     /// Rows of the table: `[indices, size]`.
     pub fn rows(&self, indices: &[u32]) -> Tensor<2> {
-        if let Weight::Held(held) = &self.weight
-            && let Values::Stored(tensor) = &held.values
-        {
-            let rows: Vec<usize> = indices.iter().map(|&index| index as usize).collect();
-            let shape = [rows.len(), held.shape[1]];
-            return match tensor.rows(&rows) {
-                Ok(values) => Tensor::from_data(TensorData::new(values, shape), &held.device),
-                Err(_) => unreachable!("its length was checked when it was inserted"),
-            };
+        let rows: Vec<usize> = indices.iter().map(|&index| index as usize).collect();
+        let shape = [rows.len(), matrix_shape(&self.tensor.shape)[1]];
+        match self.tensor.rows(&rows) {
+            Ok(values) => Tensor::from_data(TensorData::new(values, shape), &self.device),
+            Err(_) => unreachable!("its length was checked when it was inserted"),
         }
-        let table = self.weight.get();
-        let ids: Vec<i32> = indices.iter().map(|&id| id as i32).collect();
-        let ids = TensorData::new(ids, [indices.len()]);
-        let ids = Tensor::<1, Int>::from_data(ids, &table.device());
-        table.select(0, ids)
     }
 }
 
@@ -209,8 +75,6 @@ pub struct Weights {
     expanded_length: u64,
     parameters: BTreeMap<String, Parameter>,
     branches: BTreeMap<String, Branch>,
-    /// The value of each `f16` by its bits, once a tensor needs it.
-    values_by_bits: Option<Arc<Tensor<1>>>,
     /// Whether a tensor's blocks had to be made anew in the order of the kernels.
     is_requantized: bool,
     /// What was asked for, of a set that is [recording](Weights::recording).
@@ -228,7 +92,6 @@ impl Weights {
             expanded_length: 0,
             parameters: BTreeMap::new(),
             branches: BTreeMap::new(),
-            values_by_bits: None,
             is_requantized: false,
             recorded: None,
         }
@@ -248,10 +111,13 @@ impl Weights {
         self.recorded.unwrap_or_default()
     }
 
-    /// The zeros that a recording set gives; none of any other.
-    fn record<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Option<Tensor<D>> {
-        self.recorded.as_mut()?.insert(name, shape);
-        Some(Tensor::<D>::zeros([1; D], &self.device).expand(shape))
+    /// Notes what is taken of a recording set, and whether this is one: it gives zeros.
+    fn record(&mut self, name: &str, shape: &[usize]) -> bool {
+        let Some(layout) = &mut self.recorded else {
+            return false;
+        };
+        layout.insert(name, shape);
+        true
     }
 
     /// Adds a tensor; one of the same name is replaced.
@@ -291,16 +157,17 @@ impl Weights {
         up: StoredTensor,
         scale: f32,
     ) -> Result<(), TensorError> {
-        let mut part = |tensor: StoredTensor| {
+        let mut part = |tensor: StoredTensor, axis: usize| {
             tensor.check()?;
+            let tensor = branch_part(tensor, axis)?;
             Ok(Parameter {
                 shape: tensor.shape.clone(),
                 values: self.placed(Arc::new(tensor))?,
             })
         };
         let branch = Branch {
-            down: part(down)?,
-            up: part(up)?,
+            down: part(down, 0)?,
+            up: part(up, 1)?,
             scale,
         };
         self.branches.insert(name.into(), branch);
@@ -320,9 +187,8 @@ impl Weights {
             && let Values::Stored(tensor) = &parameter.values
         {
             let values = change(tensor.to_f32()?)?;
-            let length = values.len();
-            let values = TensorData::new(values, [length]);
-            parameter.values = Values::Expanded(Box::new(Tensor::from_data(values, &self.device)));
+            let tensor = StoredTensor::encode(name, &tensor.shape, &values, Encoding::F32, 0.0)?;
+            parameter.values = Values::Stored(Arc::new(tensor));
         }
         Ok(())
     }
@@ -379,85 +245,116 @@ impl Weights {
         Ok(())
     }
 
+    /// A tensor of a held component in its form.
     fn placed(&mut self, tensor: Arc<StoredTensor>) -> Result<Values, TensorError> {
-        let form = footprint::form(&tensor.shape, tensor.encoding);
-        Ok(match form {
-            Form::Expanded => {
-                let values = tensor.to_f32()?;
-                let length = values.len();
-                let values = TensorData::new(values, [length]);
-                Values::Expanded(Box::new(Tensor::from_data(values, &self.device)))
+        if tensor.shape.len() < 2 {
+            return vector(&tensor, &self.device);
+        }
+        Ok(Values::Matrix(
+            match footprint::form(&tensor.shape, tensor.encoding) {
+                Form::Expanded => self.small(tensor)?,
+                Form::Blocks if self.device != Device::flex() => {
+                    let tensor = Arc::unwrap_or_clone(tensor);
+                    let (tensor, is_requantized) = tensor.into_channels_last()?;
+                    self.is_requantized |= is_requantized;
+                    Matrix::held(Arc::new(tensor), &self.device)?
+                }
+                Form::Blocks | Form::Halves => Matrix::held(tensor, &self.device)?,
+            },
+        ))
+    }
+
+    /// A weight of few values, or of a component that isn't held: as `f32` on the CPU, and in the form in
+    /// which it is stored elsewhere, where the kernels read it as fast.
+    fn small(&self, tensor: Arc<StoredTensor>) -> Result<Matrix, TensorError> {
+        if self.device == Device::flex() {
+            Matrix::expanded(&tensor, &self.device)
+        } else {
+            Matrix::held(tensor, &self.device)
+        }
+    }
+
+    /// Takes a vector out.
+    ///
+    /// # Errors
+    /// There is none of that name, or it has another shape.
+    pub fn take(&mut self, name: &str, shape: [usize; 1]) -> Result<Tensor<1>, ModelError> {
+        if self.record(name, &shape) {
+            return Ok(Tensor::zeros(shape, &self.device));
+        }
+        let values = match self.take_parameter(name, &shape)?.values {
+            Values::Stored(tensor) => vector(&tensor, &self.device)?,
+            values => values,
+        };
+        match values {
+            Values::Vector(tensor) => Ok(*tensor),
+            Values::Stored(_) | Values::Matrix(_) => {
+                unreachable!("a tensor of one dimension is placed as a vector")
             }
-            _ if self.device == Device::flex() => Values::Stored(tensor),
-            Form::Blocks => {
-                let tensor = Arc::unwrap_or_clone(tensor);
-                let (tensor, is_requantized) = tensor.into_channels_last()?;
-                self.is_requantized |= is_requantized;
-                Values::blocks(&tensor, &self.device)?
-            }
-            Form::Halves => {
-                let table = self
-                    .values_by_bits
-                    .get_or_insert_with(|| Arc::new(half_values(&self.device)));
-                Values::halves(&tensor, table.clone())
-            }
+        }
+    }
+
+    /// Takes a table of vectors out that is added as a whole: `[rows, size]`.
+    ///
+    /// # Errors
+    /// There is none of that name, or it has another shape.
+    pub fn take_rows(&mut self, name: &str, shape: [usize; 2]) -> Result<Tensor<2>, ModelError> {
+        if self.record(name, &shape) {
+            return Ok(Tensor::zeros(shape, &self.device));
+        }
+        let table = self.take_table(name, shape)?;
+        let rows: Vec<u32> = (0..shape[0] as u32).collect();
+        Ok(table.rows(&rows))
+    }
+
+    /// Takes a layer's weight out, with the branch beside it. The layer has no bias yet.
+    ///
+    /// # Errors
+    /// There is none of that name, it or a part of the branch has another shape.
+    pub fn take_layer(&mut self, name: &str, shape: &[usize]) -> Result<Layer, ModelError> {
+        if self.record(name, shape) {
+            let zeros = Tensor::<2>::zeros([1, 1], &self.device);
+            return Ok(Layer {
+                weight: Matrix::of(zeros.expand(matrix_shape(shape))),
+                bias: None,
+                branch: None,
+            });
+        }
+        let values = self.take_parameter(name, shape)?.values;
+        Ok(Layer {
+            weight: self.matrix(values)?,
+            bias: None,
+            branch: self.take_branch(name, shape)?,
         })
     }
 
-    /// Takes a tensor out, as `f32`.
-    ///
-    /// # Errors
-    /// There is none of that name, or it has another shape.
-    pub fn take<const D: usize>(
-        &mut self,
-        name: &str,
-        shape: [usize; D],
-    ) -> Result<Tensor<D>, ModelError> {
-        if let Some(zeros) = self.record(name, shape) {
-            return Ok(zeros);
+    fn matrix(&self, values: Values) -> Result<Matrix, ModelError> {
+        match values {
+            Values::Matrix(matrix) => Ok(matrix),
+            Values::Stored(tensor) => Ok(self.small(tensor)?),
+            Values::Vector(_) => unreachable!("a vector is no weight"),
         }
-        let parameter = self.take_parameter(name, &shape)?;
-        Ok(parameter.values.expand(shape, &self.device))
-    }
-
-    /// Takes a layer's weight out.
-    ///
-    /// # Errors
-    /// There is none of that name, or it has another shape.
-    pub fn take_weight<const D: usize>(
-        &mut self,
-        name: &str,
-        shape: [usize; D],
-    ) -> Result<Weight<D>, ModelError> {
-        if let Some(zeros) = self.record(name, shape) {
-            return Ok(Weight::Expanded(Box::new(zeros)));
-        }
-        let parameter = self.take_parameter(name, &shape)?;
-        Ok(self.weight(parameter, shape))
     }
 
     /// Takes out the branch beside a layer's weight of this shape, if there is one.
-    ///
-    /// # Errors
-    /// Its parts have other shapes.
-    pub fn take_branch<const D: usize>(
+    fn take_branch(
         &mut self,
         name: &str,
-        shape: [usize; D],
-    ) -> Result<Option<Box<LowRank<D>>>, ModelError> {
+        shape: &[usize],
+    ) -> Result<Option<Box<LowRank>>, ModelError> {
         let Some(branch) = self.branches.remove(name) else {
             return Ok(None);
         };
         let rank = branch.down.shape.first().copied().unwrap_or(0);
-        let mut down = shape;
+        let mut down = shape.to_vec();
         down[0] = rank;
-        let mut up = [1; D];
+        let mut up = vec![1; shape.len()];
         up[..2].copy_from_slice(&[shape[0], rank]);
         self.check_shape(name, &branch.down, &down)?;
         self.check_shape(name, &branch.up, &up)?;
         Ok(Some(Box::new(LowRank {
-            down: self.weight(branch.down, down),
-            up: self.weight(branch.up, up),
+            down: self.matrix(branch.down.values)?,
+            up: self.matrix(branch.up.values)?,
             scale: branch.scale,
         })))
     }
@@ -467,22 +364,28 @@ impl Weights {
     /// # Errors
     /// There is none of that name, or it has another shape.
     pub fn take_table(&mut self, name: &str, shape: [usize; 2]) -> Result<Table, ModelError> {
-        Ok(Table {
-            weight: self.take_weight(name, shape)?,
-        })
-    }
-
-    /// A parameter as a layer keeps it: one that is expanded anyway is expanded only once.
-    fn weight<const D: usize>(&self, parameter: Parameter, shape: [usize; D]) -> Weight<D> {
-        if !self.is_held() || matches!(parameter.values, Values::Expanded(_)) {
-            let expanded = parameter.values.expand(shape, &self.device);
-            return Weight::Expanded(Box::new(expanded));
+        let device = self.device.clone();
+        if self.record(name, &shape) {
+            let bytes = vec![0; shape[1] * 4];
+            let shape = vec![1, shape[1]];
+            let one = StoredTensor::new(
+                name.to_owned(),
+                Encoding::F32,
+                Order::RowMajor,
+                shape,
+                bytes,
+            )?;
+            return Ok(Table {
+                tensor: Arc::new(one),
+                device,
+            });
         }
-        Weight::Held(Box::new(HeldWeight {
-            values: parameter.values,
-            shape,
-            device: self.device.clone(),
-        }))
+        match self.take_parameter(name, &shape)?.values {
+            Values::Stored(tensor) => Ok(Table { tensor, device }),
+            Values::Vector(_) | Values::Matrix(_) => {
+                unreachable!("tables are left as they are stored")
+            }
+        }
     }
 
     fn take_parameter(&mut self, name: &str, shape: &[usize]) -> Result<Parameter, ModelError> {
@@ -532,44 +435,34 @@ impl Weights {
     }
 }
 
-/// The value of each `f16` by its bits: a device needs no `f16` of its own to read them.
-fn half_values(device: &Device) -> Tensor<1> {
-    let values: Vec<f32> = (0..=u16::MAX)
-        .map(|bits| f16::from_bits(bits).to_f32())
-        .collect();
-    let length = values.len();
-    Tensor::from_data(TensorData::new(values, [length]), device)
+/// The kernels read a branch as floating-point numbers, and its rank four at a time: zeros fill it up,
+/// which change nothing.
+fn branch_part(tensor: StoredTensor, axis: usize) -> Result<StoredTensor, TensorError> {
+    let rank = tensor.shape.get(axis).copied().unwrap_or(1);
+    let padded = rank.next_multiple_of(4);
+    if padded == rank && matches!(tensor.encoding, Encoding::F32 | Encoding::F16) {
+        return Ok(tensor);
+    }
+    let mut values = tensor.to_f32()?;
+    let mut shape = tensor.shape;
+    let behind: usize = shape.iter().skip(axis + 1).product();
+    let block = rank * behind;
+    if padded != rank && block > 0 {
+        let zeros = std::iter::repeat_n(0.0, (padded - rank) * behind);
+        values = values
+            .chunks_exact(block)
+            .flat_map(|part| part.iter().copied().chain(zeros.clone()))
+            .collect();
+    }
+    if let Some(size) = shape.get_mut(axis) {
+        *size = padded;
+    }
+    StoredTensor::encode(&tensor.name, &shape, &values, Encoding::F32, 0.0)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Values of all signs and sizes, the same at each run.
-    fn values(count: usize) -> Vec<f32> {
-        (0..count)
-            .map(|index| {
-                let angle = index as f32 * 1.7;
-                angle.sin() * (angle * 0.013).cos().powi(3)
-            })
-            .collect()
-    }
-
-    #[test]
-    fn every_form_on_the_device_expands_to_the_stored_values_to_the_bit() {
-        let device = Device::flex();
-        let shape = [24, 64, 3, 3];
-        let values = values(shape.iter().product());
-        for encoding in [Encoding::Q8, Encoding::Q4, Encoding::F16] {
-            let tensor = StoredTensor::encode("conv.weight", &shape, &values, encoding, 0.0)
-                .expect("a tensor");
-            let held = match encoding {
-                Encoding::F16 => Values::halves(&tensor, Arc::new(half_values(&device))),
-                _ => Values::blocks(&tensor, &device).expect("blocks"),
-            };
-            let expanded = held.expand(shape, &device).into_data();
-            let expanded: Vec<f32> = expanded.try_into_vec().expect("f32");
-            assert!(expanded == tensor.to_f32().expect("values"), "{encoding}");
-        }
-    }
+fn vector(tensor: &StoredTensor, device: &Device) -> Result<Values, TensorError> {
+    let values = tensor.to_f32()?;
+    let length = values.len();
+    let values = TensorData::new(values, [length]);
+    Ok(Values::Vector(Box::new(Tensor::from_data(values, device))))
 }

@@ -43,10 +43,10 @@ pub fn form(shape: &[usize], encoding: Encoding) -> Form {
     }
 }
 
-/// Whether a tensor is a table of embeddings. A held component leaves such a table in the host's
-/// memory and sends only the rows that it looks up to the device.
+/// Whether a tensor is a table of embeddings. Such a table stays in the host's memory, and only the
+/// rows that are looked up go to the device.
 pub fn is_table(name: &str) -> bool {
-    name.ends_with("token_embedding.weight")
+    name.ends_with("token_embedding.weight") || name.ends_with("position_embedding.weight")
 }
 
 /// Bytes of a tensor expanded to `f32`.

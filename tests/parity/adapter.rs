@@ -425,7 +425,7 @@ fn predictions(pair: &Pair) -> [Vec<f32>; 2] {
     let latent: Tensor<4> = values.tensor("latent.999");
     [ModelRole::Base, ModelRole::Distilled].map(|role| {
         let unet = pair.unet(role).expect("loaded");
-        to_vec(unet.forward(latent.clone(), 999.0, &conditioning))
+        to_vec(unet.forward(latent.clone(), 999.0, &unet.prepare(&conditioning)))
     })
 }
 

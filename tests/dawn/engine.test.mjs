@@ -1,0 +1,65 @@
+// Whole pictures of the engine on Dawn, against the references of the browser tests, and what they took
+// of the GPU.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+
+import { MODES, comparePicture, grids, webGpuEntries } from "../browser/pictures.mjs";
+import { Engine } from "./engine.mjs";
+import { LIMITS, assertWithin } from "./limits.mjs";
+
+// lavapipe takes up to a minute for each large kernel that is not in its cache.
+const TIMEOUT = 60 * 60_000;
+
+/** The adapters that a visitor may have. */
+const ADAPTERS = [
+  { name: "an adapter with half precision", options: {} },
+  {
+    name: "an adapter without half precision, with the least workgroup memory that WebGPU promises",
+    options: {
+      withoutFeatures: ["shader-f16", "subgroups"],
+      limits: { maxComputeWorkgroupStorageSize: 16_384 },
+    },
+  },
+];
+
+for (const { name, options } of ADAPTERS) {
+  describe(name, { timeout: TIMEOUT }, () => {
+    /** @type {Engine} */
+    let engine;
+    before(async () => {
+      engine = await Engine.start(options);
+    });
+    after(() => engine?.close());
+
+    test("the engine computes on WebGPU", () => {
+      assert.equal(engine.device.kind, "WebGpu", engine.device.notice);
+    });
+
+    for (const grid of grids(webGpuEntries)) {
+      test(`the pictures of "${grid.prompt}" are as their references`, async (t) => {
+        const events = await draw(engine, grid);
+        const images = events.filter((event) => event.name === "Image");
+        assert.equal(images.length, grid.modes.length * grid.seedCount, "a picture for each cell");
+        for (const entry of grid.entries) {
+          const { value } = images.find(
+            ({ value: { cell } }) =>
+              grid.modes[cell.row] === entry.mode && grid.firstSeed + cell.column === entry.seed,
+          );
+          await comparePicture(t, entry, { seed: entry.seed, ...value.image }, name);
+        }
+        assertWithin(t, LIMITS["the emoji pair"], events);
+        engine.assertNoProblems();
+      });
+    }
+  });
+}
+
+test("the references have every mode", () => {
+  assert.deepEqual([...new Set(webGpuEntries.map(({ mode }) => mode))].sort(), [...MODES].sort());
+});
+
+/** Draws a grid of `grids`. */
+function draw(engine, { prompt, options, firstSeed, seedCount, modes }) {
+  return engine.draw({ ...options, prompt, seed: firstSeed, "seed-count": seedCount, modes });
+}

@@ -1,0 +1,112 @@
+// The engine's worker of a built page, unchanged, in a process of its own: the process is to the worker
+// what a dedicated Web Worker is in a browser, with Dawn as its WebGPU. `engine.mjs` starts it.
+//
+// It takes `{request}`, which the worker gets, and `{losesDevice}`. It sends `{message, counts}`: what the
+// worker posts, and what the GPU was asked for since the message before. `{problem}` is a complaint on the
+// console.
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { format } from "node:util";
+
+import "fake-indexeddb/auto";
+import { create, globals } from "webgpu";
+
+import { countGpu } from "../../www/gpu_counters.mjs";
+
+const [folder, options] = process.argv.slice(2);
+const { withoutFeatures, limits, brokenShader } = JSON.parse(options);
+
+Object.assign(globalThis, globals);
+const counters = countGpu();
+// Dawn ends the process if its instance is collected while an object of it is alive: the global
+// object keeps it.
+const gpu = create([]);
+/** @type {GPUDevice[]} */
+const devices = [];
+weaken(gpu);
+if (brokenShader !== undefined) {
+  breakShader(brokenShader);
+}
+
+Object.defineProperty(globalThis, "navigator", {
+  value: { gpu, userAgent: `Node.js ${process.version}`, hardwareConcurrency: 1 },
+});
+globalThis.self = globalThis;
+// Programs ask for the class of their global object to tell a worker from a page.
+class WorkerGlobalScope {
+  static [Symbol.hasInstance](object) {
+    return object === globalThis;
+  }
+}
+globalThis.WorkerGlobalScope = WorkerGlobalScope;
+globalThis.DedicatedWorkerGlobalScope = WorkerGlobalScope;
+
+for (const level of ["error", "warn"]) {
+  console[level] = (...words) => process.send({ problem: `console.${level}: ${format(...words)}` });
+}
+// A worker's message is a copy of what is posted, which `send` makes as well.
+globalThis.postMessage = (message) => {
+  process.send({ message, counts: counters.snapshot() });
+  counters.reset();
+};
+process.on("message", ({ request, losesDevice }) => {
+  if (losesDevice) {
+    devices.forEach((device) => device.destroy());
+  } else {
+    globalThis.onmessage({ data: request });
+  }
+});
+process.on("disconnect", () => process.exit());
+
+const { default: init } = await import(pathToFileURL(join(folder, "worker.js")));
+const wasm = await init({ module_or_path: await readFile(join(folder, "worker_bg.wasm")) });
+// As www/start_engine.js does.
+wasm.__wasm_call_ctors();
+
+/** Makes the adapters lack features and have lower limits, as many a machine's do. */
+function weaken(gpu) {
+  const request = gpu.requestAdapter.bind(gpu);
+  gpu.requestAdapter = async (...args) => {
+    const adapter = await request(...args);
+    if (adapter !== null) {
+      const features = [...adapter.features].filter((name) => !withoutFeatures.includes(name));
+      Object.defineProperty(adapter, "features", { value: new Set(features) });
+      const lower = (name) => Math.min(adapter.limits[name], limits[name] ?? Infinity);
+      const names = limitNames(adapter.limits);
+      Object.defineProperty(adapter, "limits", {
+        value: Object.fromEntries(names.map((name) => [name, lower(name)])),
+      });
+      const requestDevice = adapter.requestDevice.bind(adapter);
+      adapter.requestDevice = async (...args) => {
+        devices.push(await requestDevice(...args));
+        return devices.at(-1);
+      };
+    }
+    return adapter;
+  };
+}
+
+function limitNames(limits) {
+  const names = [];
+  for (const name in limits) {
+    if (typeof limits[name] === "number") {
+      names.push(name);
+    }
+  }
+  return names;
+}
+
+/** Makes the first shader that has this text in its code one that doesn't compile. */
+function breakShader(text) {
+  const { prototype } = globals.GPUDevice;
+  const { createShaderModule } = prototype;
+  let isBroken = false;
+  prototype.createShaderModule = function (descriptor) {
+    const breaks = !isBroken && descriptor.code.includes(text);
+    isBroken ||= breaks;
+    const code = breaks ? `${descriptor.code}\nbroken` : descriptor.code;
+    return createShaderModule.call(this, { ...descriptor, code });
+  };
+}
