@@ -18,7 +18,7 @@ mod plain;
 use burn::tensor::{FloatDType, Tensor};
 
 #[cfg(feature = "gpu")]
-pub use gpu::{is_half, set_half, set_software};
+pub use gpu::{Counts, is_half, set_half, set_software, take_counts};
 pub use matrix::{Matrix, matrix_shape};
 
 /// The function that a layer applies to its output.
@@ -63,8 +63,10 @@ pub struct LowRank {
 }
 
 impl Layer {
-    /// Several layers of the same input as one, their outputs one after the other; or the layers, if
-    /// their weights have different forms or one of them has a branch.
+    /// Several layers of the same input as one, their outputs one after the other.
+    ///
+    /// # Errors
+    /// Gives the layers back if their weights have different forms, or one of them has a branch.
     pub fn join(layers: Vec<Layer>) -> Result<Layer, Vec<Layer>> {
         let has_bias = layers.first().is_some_and(|layer| layer.bias.is_some());
         let are_alike = layers
