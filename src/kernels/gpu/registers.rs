@@ -203,7 +203,6 @@ pub fn matmul<E: Float, N: Size, W: Size, U: Size>(
         );
     }
 
-    let area = (sizes.output_height * sizes.output_width) as usize;
     if column4 < columns4 {
         #[unroll]
         for i in 0..own_rows {
@@ -224,7 +223,7 @@ pub fn matmul<E: Float, N: Size, W: Size, U: Size>(
                 } else {
                     let sum = sums_of::<N>(&sums, comptime!(i * program.tile.thread_columns));
                     output[row * columns4 + column4] = Vector::cast_from(finished::<E, N>(
-                        sum, &bias, &embedding, &residual, row, column4, columns4, area, program,
+                        sum, &bias, &embedding, &residual, row, column4, columns4, &sizes, program,
                     ));
                 }
             }
