@@ -191,12 +191,8 @@ fn multiply<S: Float, N: Size>(
             let weight = Vector::<f32, N>::cast_from(weights[slot * pitch + k]);
             #[unroll]
             for i in 0..comptime!(tile.thread_rows) {
-                let mut sum = sums[comptime!(i * tile.thread_columns + j)];
-                #[unroll]
-                for e in 0..4usize {
-                    sum = fma(own[i].extract(e), weight.extract(e), sum);
-                }
-                sums[comptime!(i * tile.thread_columns + j)] = sum;
+                sums[comptime!(i * tile.thread_columns + j)] =
+                    sums[comptime!(i * tile.thread_columns + j)] + own[i].dot(weight);
             }
         }
     }
