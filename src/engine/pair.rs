@@ -15,6 +15,7 @@ use crate::models::{
 use crate::protocol::engine::{PairChoice, PairInfo};
 use crate::recipe::{Mode, Recipe, Row};
 use crate::sampler::{ModelRole, Plan, Scheduler, SchedulerClass, SchedulerConfig, Timesteps};
+use crate::weights::footprint::LARGEST_MAP;
 use crate::weights::format::tensor::StoredTensor;
 use crate::weights::manifest::{AdapterBase, Component, Manifest};
 
@@ -312,20 +313,17 @@ impl Pair {
     /// # Shapes
     /// `[1, channels, height, width]` → `[1, 3, f · height, f · width]`.
     pub fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
-        self.vae.decode(latent, LARGEST_MAP)
+        self.vae.decode(latent, LARGEST_MAP as usize)
     }
 
     /// As [`Pair::decode`], but faster and less exact where the pair has a tiny decoder.
     pub fn decode_preview(&self, latent: Tensor<4>) -> Tensor<4> {
         match &self.tiny_decoder {
-            Some(decoder) => decoder.decode(latent),
+            Some(decoder) => decoder.decode(latent, LARGEST_MAP as usize),
             None => self.decode(latent),
         }
     }
 }
-
-/// Bytes of the largest map that the VAE makes: the smallest binding that WebGPU promises.
-const LARGEST_MAP: usize = 128 * 1024 * 1024;
 
 /// Tensors that are read at once, ahead of the one that goes to the device: a store answers several
 /// requests faster together than one after the other.

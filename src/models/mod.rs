@@ -18,6 +18,7 @@ mod error;
 mod layers;
 mod layout;
 mod resnet;
+mod tiling;
 mod tiny_decoder;
 mod tokenizer;
 mod transformer;
