@@ -349,13 +349,17 @@ pub const LARGEST_MAP: u64 = 128 * 1024 * 1024;
 /// them.
 pub const TILE_OVERLAP: usize = 8;
 
+/// The least height and width of a tile, in latent pixels: of smaller ones, three would have pixels in
+/// common.
+const SMALLEST_TILE: usize = 22;
+
 /// The height and width, in latent pixels, of the largest square tile whose widest map takes no more than
 /// so many bytes as `f32`: one of full resolution, with so many channels. A latent pixel covers `factor`
 /// pixels in each direction.
 pub fn largest_tile(channels: usize, factor: usize, batch: usize, largest_map: u64) -> usize {
     let length = F32 * (batch * channels).max(1) as u64;
     let pixels = (largest_map / length).isqrt() as usize;
-    (pixels / factor.max(1)).max(2 * TILE_OVERLAP)
+    (pixels / factor.max(1)).max(SMALLEST_TILE)
 }
 
 /// Ranges of about the same length, `most` at most, that cover `length` and overlap.
@@ -548,5 +552,12 @@ mod tests {
             assert!(tiles.iter().all(|tile| tile.len() <= most), "{tiles:?}");
         }
         assert_eq!(tiles(128, 45, TILE_OVERLAP).len(), 4);
+        for (length, most) in (1..300).flat_map(|length| [(length, 22), (length, 23)]) {
+            for three in tiles(length, most, TILE_OVERLAP).windows(3) {
+                if let [first, _, third] = three {
+                    assert!(third.start > first.end, "{length}, {most}: {three:?}");
+                }
+            }
+        }
     }
 }
