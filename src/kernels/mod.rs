@@ -1,8 +1,8 @@
 //! What the models compute with: each operation of a layer as one call, with everything that follows
 //! it in the same call, so that a graphics card reads and writes memory as rarely as it can.
 //!
-//! On a graphics card an operation is a kernel of our own; on the CPU it is burn's plain operations. A
-//! model knows neither. Feature maps have their channels last, `[batch, height, width, channels]`, from
+//! On a graphics card an operation is a kernel of our own, and so it is on the CPU. A model knows
+//! neither. Feature maps have their channels last, `[batch, height, width, channels]`, from
 //! the first layer to the last: the pixels of a map are the rows of a matrix, and a transformer's tokens.
 
 #![expect(
@@ -10,9 +10,12 @@
     reason = "shapes are checked when a model is built, and a tensor has as many dimensions as its type says"
 )]
 
+mod cpu;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod matrix;
+// What a kernel on a graphics card can't do, and what the CPU's are compared with.
+#[cfg(any(feature = "gpu", test))]
 mod plain;
 
 use burn::tensor::Tensor;
@@ -149,7 +152,7 @@ pub fn linear(input: Tensor<3>, layer: &Layer, after: After<3>) -> Tensor<3> {
     if gpu::is_on(&input) {
         return gpu::linear(input, layer, after);
     }
-    plain::linear(input, layer, after)
+    cpu::linear(input, layer, after)
 }
 
 /// A convolution of single pixels over one map, or over two beside each other.
@@ -167,7 +170,7 @@ pub fn pixelwise(
     if gpu::is_on(&input) {
         return gpu::pixelwise(input, second, layer, after);
     }
-    plain::pixelwise(input, second, layer, after)
+    cpu::pixelwise(input, second, layer, after)
 }
 
 /// How a convolution of 3 × 3 pixels goes over its input.
@@ -210,7 +213,7 @@ pub fn convolution(
     if gpu::is_on(&input) {
         return gpu::convolution(input, layer, sampling, after);
     }
-    plain::convolution(input, layer, sampling, after)
+    cpu::convolution(input, layer, sampling, after)
 }
 
 /// softmax(Q Kᵀ / √d) V. Queries, keys and values are beside each other in one tensor; or the queries in
@@ -225,7 +228,7 @@ pub fn attention(queries: Tensor<3>, others: Option<Tensor<3>>, heads: Heads) ->
     if gpu::is_on(&queries) {
         return gpu::attention(queries, others, heads);
     }
-    plain::attention(queries, others, heads)
+    cpu::attention(queries, others, heads)
 }
 
 /// How attention shares the columns.
@@ -266,7 +269,7 @@ pub fn group_norm(
     if gpu::is_on(&input) {
         return gpu::group_norm(input, second, norm, groups, activation);
     }
-    plain::group_norm(input, second, norm, groups, activation)
+    cpu::group_norm(input, second, norm, groups, activation)
 }
 
 /// Layer normalization over the last dimension.
@@ -278,5 +281,5 @@ pub fn layer_norm(input: Tensor<3>, norm: &Norm) -> Tensor<3> {
     if gpu::is_on(&input) {
         return gpu::layer_norm(input, norm);
     }
-    plain::layer_norm(input, norm)
+    cpu::layer_norm(input, norm)
 }

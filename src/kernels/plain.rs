@@ -1,4 +1,4 @@
-//! The operations in burn's own, for the CPU.
+//! The operations in burn's own, on any device.
 
 use burn::tensor::{
     Slice, Tensor,
