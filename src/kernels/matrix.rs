@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::cpu::Packed;
+use super::cpu::Weight;
 use crate::weights::format::encoding::{BLOCK, Encoding};
 use crate::weights::format::order::Kernel;
 use crate::weights::format::tensor::{StoredTensor, TensorError};
@@ -56,7 +56,7 @@ pub struct Matrix {
 #[derive(Clone)]
 enum Values {
     /// As `f32` in the order of the CPU's product.
-    Packed(Arc<Packed>),
+    Packed(Arc<Weight>),
     /// As `f32`: small or odd weights on a graphics card.
     Expanded(Box<Tensor<2>>),
     /// In the host's memory, as it is stored: expanded at each use, which only the CPU does.
@@ -74,19 +74,15 @@ impl Matrix {
         let [rows, columns] = matrix_shape(&tensor.shape);
         let values = in_kernel_order(&tensor.shape, tensor.to_f32()?);
         if *device == Device::flex() {
-            return Ok(Self::of_packed(Packed::new(&values, rows, columns)));
+            return Ok(Self {
+                rows,
+                columns,
+                values: Values::Packed(Arc::new(Weight::new(&values, rows, columns))),
+                is_interleaved: false,
+            });
         }
         let values = Tensor::from_data(TensorData::new(values, [rows, columns]), device);
         Ok(Self::of(values))
-    }
-
-    fn of_packed(packed: Packed) -> Self {
-        Self {
-            rows: packed.outputs(),
-            columns: packed.inputs(),
-            values: Values::Packed(Arc::new(packed)),
-            is_interleaved: false,
-        }
     }
 
     /// A weight of `f32` values, as a matrix.
@@ -185,10 +181,10 @@ impl Matrix {
 
     /// The weight in the order of the CPU's product. One that is stored is packed anew: drop it after its
     /// use.
-    pub fn packed(&self) -> Arc<Packed> {
+    pub fn packed(&self) -> Arc<Weight> {
         match &self.values {
-            Values::Packed(packed) => packed.clone(),
-            _ => Arc::new(Packed::new(&self.to_values(), self.rows, self.columns)),
+            Values::Packed(weight) => weight.clone(),
+            _ => Arc::new(Weight::new(&self.to_values(), self.rows, self.columns)),
         }
     }
 
@@ -198,7 +194,7 @@ impl Matrix {
     /// `[rows, columns]`
     fn to_values(&self) -> Vec<f32> {
         let values = match &self.values {
-            Values::Packed(packed) => Some(packed.unpacked()),
+            Values::Packed(weight) => Some(weight.values()),
             Values::Stored(tensor) => tensor
                 .to_f32()
                 .ok()
@@ -235,11 +231,11 @@ impl Matrix {
                 let mut values = Vec::with_capacity(rows * columns);
                 for weight in weights {
                     match &weight.values {
-                        Values::Packed(packed) => values.append(&mut packed.unpacked()),
+                        Values::Packed(weight) => values.append(&mut weight.values()),
                         _ => return None,
                     }
                 }
-                Values::Packed(Arc::new(Packed::new(&values, rows, columns)))
+                Values::Packed(Arc::new(Weight::new(&values, rows, columns)))
             }
             Values::Expanded(_) => {
                 let parts = weights

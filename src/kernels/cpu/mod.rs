@@ -7,16 +7,53 @@ mod norm;
 mod product;
 #[cfg(test)]
 mod tests;
+mod winograd;
 
 use std::ops::Deref;
+use std::sync::OnceLock;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{Activation, After, Heads, Layer, Norm, Sampling};
 use attention::Columns;
 use functions::{activate, add};
-pub use product::Packed;
-use product::{Piece, multiply};
+use product::{Packed, Piece, multiply};
+use winograd::{Maps, Transformed};
+
+/// A weight as the product reads it.
+pub struct Weight {
+    packed: Packed,
+    /// For convolutions of large maps, made when the first one comes.
+    transformed: OnceLock<Transformed>,
+}
+
+impl Weight {
+    /// # Shapes
+    /// - values: `[outputs, inputs]`
+    pub fn new(values: &[f32], outputs: usize, inputs: usize) -> Self {
+        Self {
+            packed: Packed::new(values, outputs, inputs),
+            transformed: OnceLock::new(),
+        }
+    }
+
+    /// The values as they were before.
+    ///
+    /// # Shapes
+    /// `[outputs, inputs]`
+    pub fn values(&self) -> Vec<f32> {
+        self.packed.unpacked()
+    }
+
+    fn outputs(&self) -> usize {
+        self.packed.outputs()
+    }
+
+    fn transformed(&self, channels: usize) -> &Transformed {
+        self.transformed
+            .get_or_init(|| Transformed::new(&self.values(), self.outputs(), channels))
+    }
+}
 
 /// The values of a tensor, which are copied only if it has another owner.
 struct Values(TensorData);
@@ -95,16 +132,44 @@ pub fn convolution(
     let input_size = [height, width];
     let output_size = sampling.output_size(input_size);
     let input = Values::of(input);
-    let taps: Vec<_> = (0..9)
-        .map(|tap| {
-            let starts = tap_starts(sampling, [tap / 3, tap % 3], batch, input_size, channels);
-            Piece::table(&input, channels, starts)
-        })
-        .collect();
-    let [height, width] = output_size;
-    let values = affine(&taps, [batch, height * width], layer, after);
-    let columns = values.len() / (batch * height * width).max(1);
-    tensor(values, [batch, height, width, columns])
+    let [output_height, output_width] = output_size;
+    let rows = [batch, output_height * output_width];
+    let maps = Maps {
+        batch,
+        input: input_size,
+        output: output_size,
+        is_doubled: matches!(sampling, Sampling::Doubled(_)),
+        channels,
+    };
+    let [outputs, _] = layer.weight.shape();
+    let is_dense = matches!(sampling, Sampling::Same | Sampling::Doubled(_));
+    let is_transformed = is_dense && maps.are_worth_it(outputs);
+    let taps: Vec<_> = if is_transformed && layer.branch.is_none() {
+        Vec::new()
+    } else {
+        (0..9)
+            .map(|tap| {
+                let starts = tap_starts(sampling, [tap / 3, tap % 3], batch, input_size, channels);
+                Piece::table(&input, channels, starts)
+            })
+            .collect()
+    };
+    let values = if is_transformed {
+        let weight = layer.weight.packed();
+        let mut output = vec![0.0; batch * output_height * output_width * outputs];
+        let bias = bias(layer, outputs);
+        winograd::convolve(
+            &input,
+            maps,
+            weight.transformed(channels),
+            &bias,
+            &mut output,
+        );
+        finish(output, &taps, rows, layer, after)
+    } else {
+        affine(&taps, rows, layer, after)
+    };
+    tensor(values, [batch, output_height, output_width, outputs])
 }
 
 /// Where the values of a tap begin for each pixel of the output; none beyond the input's edges.
@@ -150,22 +215,37 @@ fn affine<const D: usize>(
     after: After<D>,
 ) -> Vec<f32> {
     let weight = layer.weight.packed();
-    let outputs = weight.outputs();
-    let bias = match layer.bias.clone() {
+    let bias = bias(layer, weight.outputs());
+    let mut output = vec![0.0; batch * rows * weight.outputs()];
+    multiply(pieces, &weight.packed, &bias, &mut output);
+    finish(output, pieces, [batch, rows], layer, after)
+}
+
+fn bias(layer: &Layer, outputs: usize) -> Vec<f32> {
+    match layer.bias.clone() {
         Some(bias) => Values::of(bias).to_vec(),
         None => vec![0.0; outputs],
-    };
-    let mut output = vec![0.0; batch * rows * outputs];
-    multiply(pieces, &weight, &bias, &mut output);
+    }
+}
+
+/// Adds the branch's output to a layer's, and does what comes after.
+fn finish<const D: usize>(
+    mut output: Vec<f32>,
+    pieces: &[Piece],
+    [batch, rows]: [usize; 2],
+    layer: &Layer,
+    after: After<D>,
+) -> Vec<f32> {
+    let outputs = output.len() / (batch * rows).max(1);
     if let Some(branch) = &layer.branch {
         let (down, up) = (branch.down.packed(), branch.up.packed());
         let rank = down.outputs();
         let mut inner = vec![0.0; batch * rows * rank];
-        multiply(pieces, &down, &vec![0.0; rank], &mut inner);
+        multiply(pieces, &down.packed, &vec![0.0; rank], &mut inner);
         inner.iter_mut().for_each(|value| *value *= branch.scale);
         let mut change = vec![0.0; output.len()];
         let inner = Piece::matrix(&inner, rank);
-        multiply(&[inner], &up, &vec![0.0; outputs], &mut change);
+        multiply(&[inner], &up.packed, &vec![0.0; outputs], &mut change);
         add(&mut output, &change);
     }
     if let Some(embedding) = after.embedding {

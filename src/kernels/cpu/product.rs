@@ -84,11 +84,6 @@ impl Packed {
         self.outputs
     }
 
-    /// Columns of the weight.
-    pub fn inputs(&self) -> usize {
-        self.inputs
-    }
-
     /// The values as they were before.
     ///
     /// # Shapes

@@ -143,7 +143,8 @@ fn convolutions_are_burns() {
         Sampling::Doubled([11, 12]),
         Sampling::Doubled([12, 11]),
     ] {
-        for [batch, inputs, outputs] in [[1, 1, 1], [2, 3, 10], [1, 4, 4], [2, 20, 24]] {
+        for [batch, inputs, outputs] in [[1, 1, 1], [2, 3, 10], [1, 4, 4], [2, 20, 24], [1, 64, 16]]
+        {
             for size in [[6, 6], [1, 1], [5, 7], [16, 16]] {
                 let sampling = match sampling {
                     Sampling::Doubled(_) => {
@@ -253,5 +254,5 @@ fn a_packed_weight_keeps_its_values() {
     let values = Numbers(8).values(11 * 5);
     let packed = Packed::new(&values, 11, 5);
     assert_eq!(packed.unpacked(), values);
-    assert_eq!([packed.outputs(), packed.inputs()], [11, 5]);
+    assert_eq!(packed.outputs(), 11);
 }
