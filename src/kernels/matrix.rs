@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use super::HAS_OWN;
 use super::cpu::Weight;
 use crate::weights::format::encoding::{BLOCK, Encoding};
 use crate::weights::format::order::Kernel;
@@ -55,9 +56,9 @@ pub struct Matrix {
 /// moved by value.
 #[derive(Clone)]
 enum Values {
-    /// As `f32` in the order of the CPU's product.
+    /// As `f32` in the order of the CPU's own product.
     Packed(Arc<Weight>),
-    /// As `f32`: small or odd weights on a graphics card.
+    /// As `f32`: natively on the CPU, and small or odd weights on a graphics card.
     Expanded(Box<Tensor<2>>),
     /// In the host's memory, as it is stored: expanded at each use, which only the CPU does.
     Stored(Arc<StoredTensor>),
@@ -76,7 +77,7 @@ impl Matrix {
     pub fn expanded(tensor: &StoredTensor, device: &Device) -> Result<Self, TensorError> {
         let [rows, columns] = matrix_shape(&tensor.shape);
         let values = in_kernel_order(&tensor.shape, tensor.to_f32()?);
-        if *device == Device::flex() {
+        if HAS_OWN && *device == Device::flex() {
             return Ok(Self {
                 rows,
                 columns,
