@@ -9,7 +9,7 @@ use crate::kernels::Activation;
 const ROUNDING: f32 = 12_582_912.0;
 
 /// ln 2 in two parts, of which the first has few digits: its multiples are exact.
-const LN_2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
+const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 
 /// (eʳ − 1 − r) / r² for |r| ≤ ½ ln 2, the highest power first.
 const EXPONENTIAL: [f32; 6] = [
@@ -18,7 +18,7 @@ const EXPONENTIAL: [f32; 6] = [
     8.333_452e-3,
     4.166_579_6e-2,
     1.666_666_5e-1,
-    5.000_000_1e-1,
+    0.5,
 ];
 
 /// eˣ to two units in the last place; of what is too large or too small for `f32`, about its largest or

@@ -330,9 +330,10 @@ pub fn group_norm(
 
 pub fn layer_norm(input: Tensor<3>, norm: &Norm) -> Tensor<3> {
     let shape = input.dims();
-    let mut values = Values::of(input).to_vec();
+    let input = Values::of(input);
     let weight = Values::of(norm.weight.clone());
     let bias = Values::of(norm.bias.clone());
-    norm::layer(&mut values, &weight, &bias, norm.epsilon);
-    tensor(values, shape)
+    let mut output = vec![0.0; input.len()];
+    norm::layer(&input, &weight, &bias, norm.epsilon, &mut output);
+    tensor(output, shape)
 }

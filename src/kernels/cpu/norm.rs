@@ -84,16 +84,18 @@ fn affine(values: &[f32], means: &[f32], scales: &[f32], bias: &[f32], output: &
 /// The normalized rows.
 ///
 /// # Shapes
-/// - values: `[rows, size]`
+/// - values, output: `[rows, size]`
 /// - weight, bias: `[size]`
-pub fn layer(values: &mut [f32], weight: &[f32], bias: &[f32], epsilon: f64) {
+pub fn layer(values: &[f32], weight: &[f32], bias: &[f32], epsilon: f64, output: &mut [f32]) {
     let size = weight.len();
-    for row in values.chunks_exact_mut(size.max(1)) {
+    let rows = output.chunks_exact_mut(size.max(1));
+    for (output, row) in rows.zip(values.chunks_exact(size.max(1))) {
         let mean = sum(row, |value| value) / size as f32;
         let variance = sum(row, |value| (value - mean) * (value - mean)) / size as f32;
         let scale = 1.0 / (variance + epsilon as f32).sqrt();
-        for ((value, &weight), &bias) in row.iter_mut().zip(weight).zip(bias) {
-            *value = (*value - mean) * scale * weight + bias;
+        let parameters = weight.iter().zip(bias);
+        for ((output, &value), (&weight, &bias)) in output.iter_mut().zip(row).zip(parameters) {
+            *output = (value - mean) * scale * weight + bias;
         }
     }
 }

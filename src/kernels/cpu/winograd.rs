@@ -21,7 +21,7 @@ impl Transformed {
     /// # Shapes
     /// - values: `[outputs, 9 · channels]`
     pub fn new(values: &[f32], outputs: usize, channels: usize) -> Self {
-        let mut parts = vec![Vec::with_capacity(outputs * channels); 16];
+        let mut parts: [_; 16] = std::array::from_fn(|_| Vec::with_capacity(outputs * channels));
         for row in values.chunks_exact((9 * channels).max(1)) {
             for channel in 0..channels {
                 let kernel: [[f32; 3]; 3] = std::array::from_fn(|y| {
@@ -149,8 +149,9 @@ pub fn convolve(
             .zip(products.chunks_exact_mut(count * outputs / 4))
             .zip(&weight.0);
         for (part, ((values, products), weight)) in parts.enumerate() {
-            // What is not computed was never written.
-            if !maps.is_zero(part) {
+            if maps.is_zero(part) {
+                products.fill([0.0; 4]);
+            } else {
                 let rows = Piece::matrix(values.as_flattened(), maps.channels);
                 multiply(
                     &[rows],
