@@ -249,11 +249,12 @@ fn finish<const D: usize>(
         add(&mut output, &change);
     }
     if let Some(embedding) = after.embedding {
-        let embedding = Values::of(embedding);
+        let [_, width] = embedding.vectors.dims();
+        let vectors = Values::of(embedding.vectors);
         let images = output.chunks_exact_mut((rows * outputs).max(1));
-        for (image, embedding) in images.zip(embedding.chunks_exact(outputs.max(1))) {
+        for (image, vector) in images.zip(vectors.chunks_exact(width.max(1))) {
             for row in image.chunks_exact_mut(outputs) {
-                add(row, embedding);
+                add(row, &vector[embedding.first..][..outputs]);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::super::{LowRank, Matrix, plain};
+use super::super::{Embedding, LowRank, Matrix, plain};
 use super::*;
 
 /// Values between -1 and 1 that are different for each use.
@@ -37,6 +37,14 @@ impl Numbers {
             up: Matrix::of(self.tensor([outputs, rank])),
             scale: 0.7,
         })
+    }
+
+    /// Columns of a wider matrix.
+    fn embedding(&mut self, batch: usize, outputs: usize) -> Embedding {
+        Embedding {
+            vectors: self.tensor([batch, outputs + 5]),
+            first: 3,
+        }
     }
 
     fn norm(&mut self, channels: usize) -> Norm {
@@ -91,7 +99,7 @@ fn linear_layers_are_burns() {
                 _ => outputs,
             };
             let after = After {
-                embedding: Some(numbers.tensor([batch, outputs])),
+                embedding: Some(numbers.embedding(batch, outputs)),
                 activation,
                 residual: Some(numbers.tensor([batch, tokens, width])),
             };
@@ -155,7 +163,7 @@ fn convolutions_are_burns() {
                 let input = numbers.tensor([batch, height, width, inputs]);
                 let [height, width] = sampling.output_size(size);
                 let after = After {
-                    embedding: Some(numbers.tensor([batch, outputs])),
+                    embedding: Some(numbers.embedding(batch, outputs)),
                     activation: Activation::Silu,
                     residual: Some(numbers.tensor([batch, height, width, outputs])),
                 };
