@@ -10,6 +10,9 @@ const PANEL: usize = 8;
 /// is what sixteen registers hold beside the values.
 const TILE: usize = 4;
 
+/// The most pieces of a row: the taps of a convolution.
+const PIECES: usize = 9;
+
 /// Panels that are computed for a tile before the next one: its rows are looked up once for them all.
 const PANELS_AT_ONCE: usize = 4;
 
@@ -155,7 +158,8 @@ struct TilePiece<'a, const ROWS: usize> {
     input: usize,
 }
 
-/// The rows' product with a weight, each plus `start`. The pieces of a row are one after the other.
+/// The rows' product with a weight, each plus `start`. A row has up to [`PIECES`] pieces, one after the
+/// other.
 ///
 /// # Shapes
 /// - start: `[outputs]`
@@ -197,7 +201,7 @@ struct Product<'a, 'b> {
 
 impl Product<'_, '_> {
     fn tile<const ROWS: usize>(&mut self, first: usize, panels: std::ops::Range<usize>) {
-        let mut parts: [TilePiece<ROWS>; 9] = std::array::from_fn(|_| TilePiece {
+        let mut parts: [TilePiece<ROWS>; PIECES] = std::array::from_fn(|_| TilePiece {
             rows: [&[]; ROWS],
             input: 0,
         });

@@ -93,7 +93,8 @@ impl Maps {
         ]
     }
 
-    /// The part of the input's pixels that a position of the output, less one, reads along an axis.
+    /// The input's pixel that lies one before a position of the output along an axis; none beyond the
+    /// edges.
     fn source(self, axis: usize, position: usize) -> Option<usize> {
         let position = position.checked_sub(1)?;
         if position >= self.output[axis] {
