@@ -28,7 +28,8 @@ pub async fn select(preference: DevicePreference) -> Result<(Device, DeviceInfo)
                 device,
                 DeviceInfo {
                     kind: DeviceKind::WebGpu,
-                    description: adapter.description,
+                    description: adapter.description.clone(),
+                    adapter: Some(adapter),
                     notice: None,
                 },
             )),
@@ -55,6 +56,7 @@ fn cpu(notice: String) -> (Device, DeviceInfo) {
         DeviceInfo {
             kind: DeviceKind::Cpu,
             description: "CPU, WebAssembly with SIMD".into(),
+            adapter: None,
             notice: Some(notice),
         },
     )

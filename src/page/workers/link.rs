@@ -95,6 +95,11 @@ impl<Request: Serialize, Event: DeserializeOwned> WorkerLink<Request, Event> {
         self.with(|inner| inner.owner = Some(Rc::new(owner)));
     }
 
+    /// Changes what the next worker runs.
+    pub fn change_program(&self, program: Program) {
+        self.with(|inner| inner.program = program);
+    }
+
     /// Whether there is a worker, even one that still loads.
     pub fn has_worker(&self) -> bool {
         self.inner.with_value(|inner| inner.state.has_worker())
