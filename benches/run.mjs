@@ -33,10 +33,12 @@ function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** Notes the time of every image that the worker reports, before the page's own code sees it. */
-function recordImageTimes() {
+/** Notes the time of every image and all measurements that the worker reports, before the page does. */
+function recordReports() {
   const times = [];
+  const measurements = [];
   globalThis.imageMilliseconds = times;
+  globalThis.measurements = measurements;
   const OriginalWorker = globalThis.Worker;
   globalThis.Worker = class extends OriginalWorker {
     constructor(...options) {
@@ -45,6 +47,9 @@ function recordImageTimes() {
         const image = data?.Event?.Job?.event.Image;
         if (image !== undefined) {
           times.push(image.milliseconds);
+        }
+        if (data?.Event?.Measured !== undefined) {
+          measurements.push(data.Event.Measured);
         }
       });
     }
@@ -83,28 +88,10 @@ async function pageRound(page, device) {
   return (many - few) / (STEPS.many - STEPS.few);
 }
 
-/** Notes the counts of every phase that the worker reports. */
-function recordMeasurements() {
-  const measurements = [];
-  globalThis.measurements = measurements;
-  const OriginalWorker = globalThis.Worker;
-  globalThis.Worker = class extends OriginalWorker {
-    constructor(...options) {
-      super(...options);
-      this.addEventListener("message", ({ data }) => {
-        const measurement = data?.Event?.Measured;
-        if (measurement !== undefined) {
-          measurements.push(measurement);
-        }
-      });
-    }
-  };
-}
-
 /** What the second pass and the second preview of an image ask of WebGPU; the first ones compile. */
 async function countStep(browser, server) {
   const page = new FirststepPage(await browser.newPage(), server.url);
-  await page.page.addInitScript(recordMeasurements);
+  await page.page.addInitScript(recordReports);
   await page.open({
     prompt: "image of a dog face",
     seed: 1,
@@ -147,7 +134,7 @@ async function describeAdapter(page) {
 
 async function compare(browser, device, pageServer, peerServer) {
   const page = new FirststepPage(await browser.newPage(), pageServer.url);
-  await page.page.addInitScript(recordImageTimes);
+  await page.page.addInitScript(recordReports);
   const peer = await browser.newPage();
   await peer.goto(peerServer.url);
   await peer.waitForFunction(() => globalThis.peer !== undefined);

@@ -2,9 +2,9 @@
 
 import init from "./worker.js";
 
-// Where the page shows what the engine measures, its address of this script says so. The counters have
-// to be there before the program asks for its adapter; without WebGPU there is nothing to count.
-if (globalThis.location.hash === "#stats" && "GPUAdapter" in globalThis) {
+// Where the page shows what the engine measures, it gives the worker this name. The counters have to be
+// there before the program asks for its adapter; without WebGPU there is nothing to count.
+if (globalThis.name === "stats" && "GPUAdapter" in globalThis) {
   const { countGpu } = await import("./gpu_counters.mjs");
   globalThis.gpuCounters = countGpu();
 }

@@ -27,13 +27,14 @@ use crate::view::stats::Stats;
 
 const ENGINE: Program = Program {
     script: "./start_engine.js",
+    worker_name: "",
     name: "engine",
     version: PROTOCOL_VERSION,
 };
 
 /// The same with the counters of what it asks of WebGPU.
 const MEASURED_ENGINE: Program = Program {
-    script: "./start_engine.js#stats",
+    worker_name: "stats",
     ..ENGINE
 };
 
