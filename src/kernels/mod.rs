@@ -15,8 +15,10 @@ mod gpu;
 mod matrix;
 mod plain;
 
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 
+#[cfg(feature = "gpu")]
+pub use gpu::{is_half, set_half, set_software};
 pub use matrix::{Matrix, matrix_shape};
 
 /// The function that a layer applies to its output.
@@ -137,6 +139,21 @@ impl<const D: usize> After<D> {
             ..Self::default()
         }
     }
+}
+
+/// A tensor in the type in which the device keeps activations: `f16` on a graphics card that was found to
+/// compute with it, else `f32`. Sums are `f32` in any case.
+pub fn to_activations<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "gpu")]
+    if gpu::is_on(&tensor) && is_half() {
+        return tensor.cast(FloatDType::F16);
+    }
+    tensor
+}
+
+/// The reverse of [`to_activations`].
+pub fn to_f32<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    tensor.cast(FloatDType::F32)
 }
 
 /// `x Wᵀ + b`, and what comes after.

@@ -4,6 +4,7 @@ use burn::tensor::Device;
 
 use crate::browser::globals::gpu;
 use crate::engine::error::EngineError;
+use crate::kernels;
 use crate::protocol::engine::{DeviceInfo, DeviceKind};
 use crate::recipe::device::DevicePreference;
 
@@ -24,15 +25,18 @@ pub async fn select(preference: DevicePreference) -> Result<(Device, DeviceInfo)
             adapter.description
         ))),
         (Ok(adapter), _) => match Device::wgpu_options().init_async().await {
-            Ok(device) => Ok((
-                device,
-                DeviceInfo {
-                    kind: DeviceKind::WebGpu,
-                    description: adapter.description.clone(),
-                    adapter: Some(adapter),
-                    notice: None,
-                },
-            )),
+            Ok(device) => {
+                kernels::set_software(adapter.is_software);
+                Ok((
+                    device,
+                    DeviceInfo {
+                        kind: DeviceKind::WebGpu,
+                        description: adapter.description.clone(),
+                        adapter: Some(adapter),
+                        notice: None,
+                    },
+                ))
+            }
             Err(error) if preference == DevicePreference::Automatic => Ok(cpu(format!(
                 "WebGPU could not be started ({error}), so the models run on the CPU: slower, with the same pictures."
             ))),
