@@ -25,6 +25,9 @@ fn gpu() -> AdapterLimits {
         has_f16: true,
         buffer: 4 * GIB,
         binding: 4 * GIB - 4,
+        workgroup_storage: 32 << 10,
+        workgroup_invocations: 1024,
+        subgroups: Some([32, 32]),
     }
 }
 

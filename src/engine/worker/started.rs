@@ -2,9 +2,11 @@
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
+use std::rc::Rc;
 
 use super::device;
 use super::host::{JobFiles, ReadingProgress, WorkerHost};
+use super::meter::Meter;
 use crate::browser::globals::worker_scope::WorkerScope;
 use crate::engine::error::EngineError;
 use crate::engine::generate::{Host, Outcome, StripRequest, generate, strip};
@@ -12,6 +14,7 @@ use crate::engine::grid_state::GridState;
 use crate::engine::pair::{Pair, describe, prompts_of};
 use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
 use crate::protocol::engine::{Event, Extent, JobEvent, LoadingFrom};
+use crate::protocol::stats::Phase;
 use crate::recipe::device::DevicePreference;
 use crate::recipe::saved_recipe::SavedRecipe;
 use crate::recipe::{Mode, Recipe};
@@ -48,6 +51,8 @@ pub(super) struct StartedEngine {
     /// Boxed: moved by value, the models would take a third of a megabyte of the stack each time.
     pair: Option<Box<Pair>>,
     grid: GridState,
+    /// None where nothing is measured.
+    meter: Option<Rc<Meter>>,
 }
 
 impl StartedEngine {
@@ -55,8 +60,10 @@ impl StartedEngine {
         scope: &WorkerScope<Event>,
         preference: DevicePreference,
         address: PairAddress,
+        measures: bool,
     ) -> Result<Self, EngineError> {
         let (device, info) = device::select(preference).await?;
+        let meter = measures.then(|| Rc::new(Meter::of(info.kind)));
         scope.post(Event::Device(info));
         let files = Files::open().await;
         if let Some(message) = files.renewal() {
@@ -77,11 +84,16 @@ impl StartedEngine {
             address,
             pair: None,
             grid: GridState::default(),
+            meter,
         })
     }
 
     pub fn preference(&self) -> DevicePreference {
         self.preference
+    }
+
+    pub fn meter(&self) -> Option<Rc<Meter>> {
+        self.meter.clone()
     }
 
     /// Whether the visitor has been told that this browser stores nothing.
@@ -157,6 +169,8 @@ impl StartedEngine {
             reading: &reading,
             is_requantization_noted: Cell::new(false),
         };
+        let start = host.milliseconds();
+        let mut reads_weights = self.pair.is_none();
         let pair = match self.pair.take() {
             Some(pair) => pair,
             None => {
@@ -171,13 +185,19 @@ impl StartedEngine {
             Err(error) => Err(error),
         };
         match loaded {
-            Ok(true) => host.post(JobEvent::Compiling),
+            Ok(true) => {
+                reads_weights = true;
+                host.post(JobEvent::Compiling);
+            }
             Ok(false) => {}
             Err(error) => {
                 // A damaged record has been discarded, so the next job has to check for all files again.
                 self.pair = None;
                 return Err(error);
             }
+        }
+        if reads_weights {
+            host.took(Phase::ReadingWeights, host.milliseconds() - start);
         }
         generate(pair, recipe, extent, &mut self.grid, host).await
     }
