@@ -37,7 +37,7 @@ export const LIMITS = {
       "pipelines launched": 54,
       "bytes bound": 92 * MB,
       "largest binding": 5 * MB,
-      "largest shader": 52 * KIB,
+      "largest shader": 80 * KIB,
       readbacks: 2,
     },
     Image: {
