@@ -12,6 +12,7 @@ use crate::models::{
     ClipTokenizer, Conditioning, TextEncoding, TinyDecoder, TinyDecoderConfig, TokenizerConfig,
     UNet2DConditionConfig, UNet2DConditionModel, Weights,
 };
+use crate::protocol::allowance::{Allowance, LARGEST_MAP};
 use crate::protocol::engine::{PairChoice, PairInfo};
 use crate::recipe::{Mode, Recipe, Row};
 use crate::sampler::{ModelRole, Plan, Scheduler, SchedulerClass, SchedulerConfig, Timesteps};
@@ -49,6 +50,7 @@ pub struct Pair {
     distilled: Option<UNet2DConditionModel>,
     vae: AutoencoderKlDecoder,
     tiny_decoder: Option<TinyDecoder>,
+    allowance: Allowance,
 }
 
 impl Pair {
@@ -113,6 +115,10 @@ impl Pair {
             distilled: None,
             vae,
             tiny_decoder,
+            allowance: Allowance {
+                batch: 1,
+                largest_map: LARGEST_MAP,
+            },
         };
         pair.check()?;
         Ok(pair)
@@ -243,6 +249,16 @@ impl Pair {
         &self.device
     }
 
+    /// How much of the device is used at once: what any device has, unless [`Pair::allow`] was called.
+    pub fn allowance(&self) -> Allowance {
+        self.allowance
+    }
+
+    /// Sets how much of the device is used at once.
+    pub fn allow(&mut self, allowance: Allowance) {
+        self.allowance = allowance;
+    }
+
     /// The UNet of a role.
     ///
     /// # Errors
@@ -312,7 +328,7 @@ impl Pair {
     /// # Shapes
     /// `[1, channels, height, width]` → `[1, 3, f · height, f · width]`.
     pub fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
-        self.vae.decode(latent, LARGEST_MAP)
+        self.vae.decode(latent, self.allowance.largest_map as usize)
     }
 
     /// As [`Pair::decode`], but faster and less exact where the pair has a tiny decoder.
@@ -323,9 +339,6 @@ impl Pair {
         }
     }
 }
-
-/// Bytes of the largest map that the VAE makes: the smallest binding that WebGPU promises.
-const LARGEST_MAP: usize = 128 * 1024 * 1024;
 
 /// Tensors that are read at once, ahead of the one that goes to the device: a store answers several
 /// requests faster together than one after the other.

@@ -117,6 +117,31 @@ pub fn unet_activations(
     }
 }
 
+/// The most samples that go through a UNet together: more would hardly be faster even where a picture is
+/// small, and the visitor would wait for all of them.
+pub const MOST_SAMPLES: usize = 8;
+
+/// The samples that go through a UNet together on an adapter: 1, 2, 4 or 8. `activations` has those of so
+/// many samples.
+///
+/// Browsers don't tell how much memory a graphics card has. The largest buffer that an adapter allows
+/// grows with it, from a quarter of a gigabyte to four; a quarter of that is for the activations, beside
+/// weights and all else. No buffer may be larger than the adapter allows.
+pub fn most_samples(
+    activations: impl Fn(usize) -> Activations,
+    buffer: u64,
+    binding: u64,
+) -> usize {
+    let fits = |samples: &usize| {
+        let Activations {
+            largest_buffer,
+            peak,
+        } = activations(*samples);
+        largest_buffer <= buffer.min(binding) && peak <= buffer / 4
+    };
+    [MOST_SAMPLES, 4, 2].into_iter().find(fits).unwrap_or(1)
+}
+
 /// The activations, in `f32`, of a VAE's decoder that decodes the picture in one piece.
 ///
 /// `channels` has the width of each resolution from the largest, as the VAE's config has. The widest
@@ -156,6 +181,17 @@ mod tests {
         // 64 × 64 tokens of 8 · 640 numbers.
         assert_eq!(unet(1).largest_buffer, 80 * MIB);
         assert_eq!(unet(2).largest_buffer, 160 * MIB);
+        // A card that allows little gets one sample, whatever that takes.
+        let samples = |side: usize, buffer: u64| {
+            let attends = [false, true, true];
+            let of = |batch| unet_activations(&[320, 640, 1280], &attends, 2, [side, side], batch);
+            most_samples(of, buffer, buffer)
+        };
+        assert_eq!(samples(128, 128 * MIB), 1);
+        assert_eq!(samples(128, 2048 * MIB), 1);
+        assert_eq!(samples(128, 4096 * MIB), 2);
+        assert_eq!(samples(64, 2048 * MIB), 4);
+        assert_eq!(samples(32, 2048 * MIB), 8);
         let decoder = decoder_activations(&[128, 256, 512, 512], [1024, 1024]);
         assert_eq!(decoder.largest_buffer, 1024 * MIB);
     }

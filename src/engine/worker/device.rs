@@ -2,17 +2,20 @@
 
 use burn::tensor::Device;
 
+use crate::browser::adapter_limits::AdapterLimits;
 use crate::browser::globals::gpu;
 use crate::engine::error::EngineError;
 use crate::protocol::engine::{DeviceInfo, DeviceKind};
 use crate::recipe::device::DevicePreference;
 
-/// Selects a device. Without a preference that is a hardware WebGPU adapter where there is one, and
+/// Selects a device; the limits are those of its adapter, where it has one. Without a preference that is a hardware WebGPU adapter where there is one, and
 /// else burn's CPU backend.
 ///
 /// # Errors
 /// The preference is WebGPU, and there is no adapter or it can't be initialized.
-pub async fn select(preference: DevicePreference) -> Result<(Device, DeviceInfo), EngineError> {
+pub async fn select(
+    preference: DevicePreference,
+) -> Result<(Device, DeviceInfo, Option<AdapterLimits>), EngineError> {
     let adapter = if preference == DevicePreference::Cpu {
         Err("the address asks for the CPU".to_owned())
     } else {
@@ -28,9 +31,10 @@ pub async fn select(preference: DevicePreference) -> Result<(Device, DeviceInfo)
                 device,
                 DeviceInfo {
                     kind: DeviceKind::WebGpu,
-                    description: adapter.description,
+                    description: adapter.description.clone(),
                     notice: None,
                 },
+                Some(adapter),
             )),
             Err(error) if preference == DevicePreference::Automatic => Ok(cpu(format!(
                 "WebGPU could not be started ({error}), so the models run on the CPU: slower, with the same pictures."
@@ -49,7 +53,7 @@ pub async fn select(preference: DevicePreference) -> Result<(Device, DeviceInfo)
     }
 }
 
-fn cpu(notice: String) -> (Device, DeviceInfo) {
+fn cpu(notice: String) -> (Device, DeviceInfo, Option<AdapterLimits>) {
     (
         Device::flex(),
         DeviceInfo {
@@ -57,5 +61,6 @@ fn cpu(notice: String) -> (Device, DeviceInfo) {
             description: "CPU, WebAssembly with SIMD".into(),
             notice: Some(notice),
         },
+        None,
     )
 }

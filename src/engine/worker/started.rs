@@ -5,13 +5,16 @@ use std::ops::ControlFlow;
 
 use super::device;
 use super::host::{JobFiles, ReadingProgress, WorkerHost};
+use crate::browser::adapter_limits::AdapterLimits;
 use crate::browser::globals::worker_scope::WorkerScope;
+use crate::engine::allowance::allowance;
 use crate::engine::error::EngineError;
-use crate::engine::generate::{Host, Outcome, StripRequest, generate, strip};
+use crate::engine::generate::{Host, Outcome, StripRequest, generate, restore, strip};
 use crate::engine::grid_state::GridState;
 use crate::engine::pair::{Pair, describe};
 use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
-use crate::protocol::engine::{Event, Extent, JobEvent, LoadingFrom};
+use crate::protocol::allowance::Allowance;
+use crate::protocol::engine::{Event, Extent, JobEvent, LoadingFrom, Snapshot};
 use crate::recipe::device::DevicePreference;
 use crate::recipe::saved_recipe::SavedRecipe;
 use crate::recipe::{Mode, Recipe};
@@ -41,6 +44,10 @@ pub(super) enum JobOutcome {
 pub(super) struct StartedEngine {
     preference: DevicePreference,
     device: burn::tensor::Device,
+    /// The limits of the device's adapter; none on the CPU.
+    adapter: Option<AdapterLimits>,
+    /// The most that the page allows to use of the device.
+    at_most: Option<Allowance>,
     files: Files,
     manifest: Manifest,
     manifest_text: String,
@@ -55,8 +62,9 @@ impl StartedEngine {
         scope: &WorkerScope<Event>,
         preference: DevicePreference,
         address: PairAddress,
+        at_most: Option<Allowance>,
     ) -> Result<Self, EngineError> {
-        let (device, info) = device::select(preference).await?;
+        let (device, info, adapter) = device::select(preference).await?;
         scope.post(Event::Device(info));
         let files = Files::open().await;
         if let Some(message) = files.renewal() {
@@ -68,15 +76,28 @@ impl StartedEngine {
         scope.post(Event::Pair(Box::new(describe(&manifest)?)));
         let bytes = files.missing_bytes(&manifest).await?;
         scope.post(Event::Missing { bytes });
-        Ok(Self {
+        let started = Self {
             preference,
             device,
+            adapter,
+            at_most,
             files,
             manifest,
             manifest_text,
             address,
             pair: None,
             grid: GridState::default(),
+        };
+        scope.post(Event::Allowance(started.allowance()?));
+        Ok(started)
+    }
+
+    /// What the pair may use of the device.
+    fn allowance(&self) -> Result<Allowance, EngineError> {
+        let planned = allowance(&self.manifest, self.adapter.as_ref())?;
+        Ok(match self.at_most {
+            Some(most) => planned.at_most(most),
+            None => planned,
         })
     }
 
@@ -98,14 +119,17 @@ impl StartedEngine {
         mut self,
         scope: &WorkerScope<Event>,
         address: PairAddress,
+        at_most: Option<Allowance>,
     ) -> Result<Self, EngineError> {
         self.pair = None;
+        self.at_most = at_most;
         self.grid.clear();
         (self.manifest, self.manifest_text) = self.files.manifest(&address.manifest_url).await?;
         self.address = address;
         scope.post(Event::Pair(Box::new(describe(&self.manifest)?)));
         let bytes = self.files.missing_bytes(&self.manifest).await?;
         scope.post(Event::Missing { bytes });
+        scope.post(Event::Allowance(self.allowance()?));
         Ok(self)
     }
 
@@ -113,6 +137,7 @@ impl StartedEngine {
         &mut self,
         recipe: &Recipe,
         extent: &Extent,
+        snapshots: &[Snapshot],
         host: &mut WorkerHost<'_>,
     ) -> Result<JobOutcome, EngineError> {
         if host.is_cancelled() {
@@ -129,7 +154,7 @@ impl StartedEngine {
             return Ok(JobOutcome::LacksWeights { manifest });
         }
         host.post(JobEvent::Started);
-        let drawn = self.draw(recipe, extent, presence, host).await;
+        let drawn = self.draw(recipe, extent, snapshots, presence, host).await;
         match drawn {
             // A job that is cancelled while files are read or loaded has not failed.
             Err(EngineError::Files(error)) if error.is_cancelled() => {
@@ -143,6 +168,7 @@ impl StartedEngine {
         &mut self,
         recipe: &Recipe,
         extent: &Extent,
+        snapshots: &[Snapshot],
         presence: Presence,
         host: &mut WorkerHost<'_>,
     ) -> Result<Outcome, EngineError> {
@@ -163,7 +189,9 @@ impl StartedEngine {
                 Box::new(Pair::load(self.manifest.clone(), self.device.clone(), &files).await?)
             }
         };
+        let allowance = self.allowance()?;
         let pair = self.pair.insert(pair);
+        pair.allow(allowance);
         match pair.load_unets(&recipe.modes, &files).await {
             Ok(true) => host.post(JobEvent::Compiling),
             Ok(false) => {}
@@ -172,6 +200,9 @@ impl StartedEngine {
                 self.pair = None;
                 return Err(error);
             }
+        }
+        if extent.resumes {
+            restore(pair, recipe, snapshots, &mut self.grid)?;
         }
         generate(pair, recipe, extent, &mut self.grid, host).await
     }
