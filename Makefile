@@ -61,7 +61,7 @@ build:
 check:
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	CLIPPY_CONF_DIR=tools/clippy/wasm $(with_wasm) cargo clippy --locked --target wasm32-unknown-unknown --lib --bin page --bin worker --bin loader -- -D warnings
+	CLIPPY_CONF_DIR=tools/clippy/wasm $(with_wasm) cargo clippy --locked --target wasm32-unknown-unknown --features gpu --lib --bin page --bin worker --bin loader -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
 
 bench:

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms from the ground up, each with the rooms that it may know. `docs/architecture.md` has the
 /// same table.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("browser", &[]),
     ("sampler", &[]),
     ("vocabulary", &[]),
@@ -23,7 +23,8 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("metrics", &["sampler", "picture"]),
     ("weights", &["browser", "vocabulary"]),
     ("adapters", &["weights"]),
-    ("models", &["weights"]),
+    ("kernels", &["weights"]),
+    ("models", &["weights", "kernels"]),
     ("history", &["browser", "recipe", "picture"]),
     (
         "protocol",
@@ -48,6 +49,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
             "metrics",
             "weights",
             "adapters",
+            "kernels",
             "models",
             "history",
             "protocol",

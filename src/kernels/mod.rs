@@ -11,7 +11,7 @@
 )]
 
 #[cfg(feature = "gpu")]
-mod gpu;
+pub mod gpu;
 mod matrix;
 mod plain;
 

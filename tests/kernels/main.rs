@@ -6,7 +6,7 @@
     reason = "a test ends where something is not as it should be"
 )]
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use firststep::kernels::{self, Activation, After, Heads, Layer, LowRank, Matrix, Norm, Sampling};
@@ -119,13 +119,23 @@ impl Weight {
 
 fn assert_same<const D: usize>(name: &str, run: impl Fn(&Device) -> Tensor<D>) {
     let expected: Vec<f32> = run(&Device::flex()).into_data().try_into_vec().unwrap();
-    let got: Vec<f32> = run(&card()).into_data().try_into_vec().unwrap();
+    // One kind of adapter at a time.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock();
+    for is_software in [false, true] {
+        kernels::gpu::set_software(is_software);
+        compare(name, &expected, run(&card()));
+    }
+}
+
+fn compare<const D: usize>(name: &str, expected: &[f32], got: Tensor<D>) {
+    let got: Vec<f32> = got.into_data().try_into_vec().unwrap();
     assert_eq!(got.len(), expected.len(), "{name}");
     let square: f32 = expected.iter().map(|value| value * value).sum();
     let scale = (square / expected.len() as f32).sqrt();
     let largest = got
         .iter()
-        .zip(&expected)
+        .zip(expected)
         .map(|(got, expected)| (got - expected).abs())
         .fold(0.0, |largest: f32, error| {
             if error.is_nan() {
@@ -243,7 +253,6 @@ fn convolutions_of_every_sampling() {
             Sampling::Same,
             Sampling::Halved,
             Sampling::HalvedAtEnd,
-            Sampling::Doubled([18, 14]),
             Sampling::Doubled([17, 13]),
         ] {
             let x = Both::new(random, [2, 9, 7, channels]);

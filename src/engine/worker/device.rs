@@ -5,6 +5,7 @@ use burn::tensor::Device;
 use crate::browser::adapter_limits::AdapterLimits;
 use crate::browser::globals::gpu;
 use crate::engine::error::EngineError;
+use crate::kernels;
 use crate::protocol::engine::{DeviceInfo, DeviceKind};
 use crate::recipe::device::DevicePreference;
 
@@ -27,15 +28,18 @@ pub async fn select(
             adapter.description
         ))),
         (Ok(adapter), _) => match Device::wgpu_options().init_async().await {
-            Ok(device) => Ok((
-                device,
-                DeviceInfo {
-                    kind: DeviceKind::WebGpu,
-                    description: adapter.description.clone(),
-                    notice: None,
-                },
-                Some(adapter),
-            )),
+            Ok(device) => {
+                kernels::gpu::set_software(adapter.is_software);
+                Ok((
+                    device,
+                    DeviceInfo {
+                        kind: DeviceKind::WebGpu,
+                        description: adapter.description.clone(),
+                        notice: None,
+                    },
+                    Some(adapter),
+                ))
+            }
             Err(error) if preference == DevicePreference::Automatic => Ok(cpu(format!(
                 "WebGPU could not be started ({error}), so the models run on the CPU: slower, with the same pictures."
             ))),

@@ -3,7 +3,7 @@
 use cubecl::prelude::*;
 
 /// A score that no key has, for those that a query doesn't see.
-const UNSEEN: f32 = -3.0e38;
+pub const UNSEEN: f32 = -3.0e38;
 
 /// What distinguishes one program from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -150,7 +150,7 @@ pub fn attention<E: Float, S: Float, N: Size>(
                     key = Vector::cast_from(queries[key_from]);
                     value = Vector::cast_from(queries[value_from]);
                 } else {
-                    let others = others.unwrap();
+                    let others = others.as_ref().unwrap();
                     key = Vector::cast_from(others[key_from]);
                     value = Vector::cast_from(others[value_from]);
                 }

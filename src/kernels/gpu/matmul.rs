@@ -31,6 +31,11 @@ impl Tile {
     pub fn threads(self) -> usize {
         (self.rows / self.thread_rows) * (self.columns / self.thread_columns)
     }
+
+    /// Bytes of shared memory, with `f32` values.
+    pub fn shared_bytes(self) -> usize {
+        (self.rows + self.columns) * (self.depth + 4) * 4
+    }
 }
 
 /// How the rows of the input are found.
@@ -72,6 +77,36 @@ pub struct Program {
     pub branch: Option<WeightForm>,
     /// The function that is applied before the residual is added.
     pub activation: Activation,
+}
+
+impl Program {
+    /// Whether values are multiplied by gates.
+    pub fn is_gated(self) -> bool {
+        self.activation == Activation::Geglu
+    }
+
+    /// Whether the rows are patches.
+    pub fn has_patches(self) -> bool {
+        matches!(self.rows, Rows::Patches { .. })
+    }
+
+    /// Pixels of the input from one patch to the next.
+    pub fn stride(self) -> usize {
+        match self.rows {
+            Rows::Patches { stride, .. } => stride,
+            Rows::Same => 1,
+        }
+    }
+
+    /// Pixels outside of the input at which the first patch begins.
+    pub fn padding(self) -> usize {
+        usize::from(matches!(self.rows, Rows::Patches { padded: true, .. }))
+    }
+
+    /// Whether the input counts as doubled.
+    pub fn is_doubled(self) -> bool {
+        matches!(self.rows, Rows::Patches { doubled: true, .. })
+    }
 }
 
 /// The sizes of one launch.
@@ -148,7 +183,7 @@ fn multiply<S: Float, N: Size>(
         #[unroll]
         for j in 0..comptime!(tile.thread_columns) {
             let slot =
-                comptime!((j % 4) * (tile.columns / 4)) + column + comptime!((j / 4)) * columns;
+                comptime!((j % 4) * (tile.columns / 4)) + column + comptime!(j / 4) * columns;
             let weight = Vector::<f32, N>::cast_from(weights[slot * pitch + k]);
             #[unroll]
             for i in 0..comptime!(tile.thread_rows) {
@@ -197,16 +232,10 @@ pub fn matmul<E: Float, S: Float, N: Size, W: Size, U: Size>(
     let pitch = comptime!(tile.depth / 4 + 1);
     // Vectors of the input that a thread loads of each tile.
     let loads = comptime!(tile.rows * (tile.depth / 4) / tile.threads());
-    let is_patches = comptime!(matches!(program.rows, Rows::Patches { .. }));
-    let stride = comptime!(match program.rows {
-        Rows::Patches { stride, .. } => stride,
-        Rows::Same => 1,
-    });
-    let padding = comptime!(match program.rows {
-        Rows::Patches { padded: true, .. } => 1usize,
-        _ => 0usize,
-    });
-    let is_doubled = comptime!(matches!(program.rows, Rows::Patches { doubled: true, .. }));
+    let is_patches = comptime!(program.has_patches());
+    let stride = comptime!(program.stride());
+    let padding = comptime!(program.padding());
+    let is_doubled = comptime!(program.is_doubled());
 
     let mut inputs =
         Shared::<[Vector<S, N>]>::new_slice(comptime!(tile.rows * (tile.depth / 4 + 1)));
@@ -305,7 +334,7 @@ pub fn matmul<E: Float, S: Float, N: Size, W: Size, U: Size>(
                         if position < c4 {
                             value = Vector::cast_from(input[(first_row + own) * c4 + position]);
                         } else {
-                            let other = second.unwrap();
+                            let other = second.as_ref().unwrap();
                             let at = (first_row + own) * (k4 - c4) + position - c4;
                             value = Vector::cast_from(other[at]);
                         }
@@ -376,8 +405,8 @@ pub fn matmul<E: Float, S: Float, N: Size, W: Size, U: Size>(
 
     if comptime!(program.branch.is_some()) {
         let is_half = comptime!(matches!(program.branch, Some(WeightForm::F16)));
-        let low = low.unwrap();
-        let up = up.unwrap();
+        let low = low.as_ref().unwrap();
+        let up = up.as_ref().unwrap();
         let rank4 = sizes.rank as usize / 4;
         let tiles = rank4.div_ceil(depth4);
         for t in 0..tiles {
@@ -414,22 +443,21 @@ pub fn matmul<E: Float, S: Float, N: Size, W: Size, U: Size>(
     }
 
     let columns4 = columns / 4;
-    let is_gated = comptime!(matches!(program.activation, Activation::Geglu));
+    let area = (sizes.output_height * sizes.output_width) as usize;
     #[unroll]
     for i in 0..comptime!(tile.thread_rows) {
         let own = first_row + row + i * thread_rows;
         if own < rows {
-            if is_gated {
+            if comptime!(program.is_gated()) {
                 // Each 32 values are followed by their 32 gates: a thread has both.
                 let column4 = first_column / 4 + column;
                 if column4 < columns4 {
-                    let gates4 = column4 + thread_columns;
                     let mut value = sums_of::<N>(&sums, comptime!(i * tile.thread_columns));
                     let mut gate = sums_of::<N>(&sums, comptime!(i * tile.thread_columns + 4));
                     if comptime!(program.has_bias) {
-                        let bias = bias.unwrap();
+                        let bias = bias.as_ref().unwrap();
                         value += bias[column4];
-                        gate += bias[gates4];
+                        gate += bias[column4 + thread_columns];
                     }
                     let result = value * activate::<N>(gate, program.activation);
                     let at = own * (columns4 / 2) + first_column / 8 + column;
@@ -440,23 +468,11 @@ pub fn matmul<E: Float, S: Float, N: Size, W: Size, U: Size>(
                 for j in 0..comptime!(tile.thread_columns / 4) {
                     let column4 = first_column / 4 + column + j * thread_columns;
                     if column4 < columns4 {
-                        let mut value =
-                            sums_of::<N>(&sums, comptime!(i * tile.thread_columns + j * 4));
-                        if comptime!(program.has_bias) {
-                            let bias = bias.unwrap();
-                            value += bias[column4];
-                        }
-                        if comptime!(program.has_embedding) {
-                            let embedding = embedding.unwrap();
-                            let area = (sizes.output_height * sizes.output_width) as usize;
-                            value += Vector::cast_from(embedding[own / area * columns4 + column4]);
-                        }
-                        value = activate::<N>(value, program.activation);
-                        if comptime!(program.has_residual) {
-                            let residual = residual.unwrap();
-                            value += Vector::cast_from(residual[own * columns4 + column4]);
-                        }
-                        output[own * columns4 + column4] = Vector::cast_from(value);
+                        let sum = sums_of::<N>(&sums, comptime!(i * tile.thread_columns + j * 4));
+                        output[own * columns4 + column4] = Vector::cast_from(finished::<E, N>(
+                            sum, &bias, &embedding, &residual, own, column4, columns4, area,
+                            program,
+                        ));
                     }
                 }
             }
@@ -464,9 +480,39 @@ pub fn matmul<E: Float, S: Float, N: Size, W: Size, U: Size>(
     }
 }
 
+/// What becomes of four sums of a row.
+#[cube]
+pub fn finished<E: Float, N: Size>(
+    sum: Vector<f32, N>,
+    bias: &ComptimeOption<Box<[Vector<f32, N>]>>,
+    embedding: &ComptimeOption<Box<[Vector<E, N>]>>,
+    residual: &ComptimeOption<Box<[Vector<E, N>]>>,
+    row: usize,
+    column4: usize,
+    columns4: usize,
+    area: usize,
+    #[comptime] program: Program,
+) -> Vector<f32, N> {
+    let mut value = sum;
+    if comptime!(program.has_bias) {
+        let bias = bias.as_ref().unwrap();
+        value += bias[column4];
+    }
+    if comptime!(program.has_embedding) {
+        let embedding = embedding.as_ref().unwrap();
+        value += Vector::cast_from(embedding[row / area * columns4 + column4]);
+    }
+    value = activate::<N>(value, program.activation);
+    if comptime!(program.has_residual) {
+        let residual = residual.as_ref().unwrap();
+        value += Vector::cast_from(residual[row * columns4 + column4]);
+    }
+    value
+}
+
 /// Four of a thread's sums.
 #[cube]
-fn sums_of<N: Size>(sums: &Array<f32>, #[comptime] first: usize) -> Vector<f32, N> {
+pub fn sums_of<N: Size>(sums: &Array<f32>, #[comptime] first: usize) -> Vector<f32, N> {
     let mut value = Vector::<f32, N>::cast_from(0.0f32);
     #[unroll]
     for j in 0..4usize {
@@ -477,7 +523,7 @@ fn sums_of<N: Size>(sums: &Array<f32>, #[comptime] first: usize) -> Vector<f32, 
 
 /// The scale of a block, two of which share a word.
 #[cube]
-fn scale_of<W: Size>(weight: &[Vector<u32, W>], block: usize, scales_at: u32) -> f32 {
+pub fn scale_of<W: Size>(weight: &[Vector<u32, W>], block: usize, scales_at: u32) -> f32 {
     let word = weight[scales_at as usize + block / 2].extract(0usize);
     let bits = (word >> (16 * (block as u32 % 2))) & 65535;
     half_to_f32(bits)
@@ -485,7 +531,7 @@ fn scale_of<W: Size>(weight: &[Vector<u32, W>], block: usize, scales_at: u32) ->
 
 /// Four `f16` of two words.
 #[cube]
-fn halves<N: Size, W: Size>(words: Vector<u32, W>) -> Vector<f32, N> {
+pub fn halves<N: Size, W: Size>(words: Vector<u32, W>) -> Vector<f32, N> {
     let mut value = Vector::<f32, N>::cast_from(0.0f32);
     #[unroll]
     for j in 0..4usize {
@@ -494,6 +540,19 @@ fn halves<N: Size, W: Size>(words: Vector<u32, W>) -> Vector<f32, N> {
         value.insert(j, half_to_f32(bits));
     }
     value
+}
+
+/// Four floating-point numbers of their words.
+#[cube]
+pub fn floats<N: Size, W: Size>(
+    words: Vector<u32, W>,
+    #[comptime] form: WeightForm,
+) -> Vector<f32, N> {
+    if comptime!(matches!(form, WeightForm::F16)) {
+        halves::<N, W>(words)
+    } else {
+        Vector::<f32, N>::reinterpret(words)
+    }
 }
 
 /// Words that hold the values which are read at once: four, or eight in four bits.

@@ -10,16 +10,19 @@ mod choice;
 mod half;
 mod matmul;
 mod norm;
+mod registers;
 mod small;
 
 use burn::backend::wgpu::{CubeTensor, Wgpu};
 use burn::tensor::{DType, Tensor, ops::PadMode};
-use cubecl::client::Client;
 use cubecl::ir::{ElemType, FloatKind};
 use cubecl::prelude::*;
 
 use super::matrix::WeightForm;
+use choice::Form;
+
 use super::{Activation, After, Heads, Layer, LowRank, Matrix, Norm, Sampling, plain};
+pub use choice::set_software;
 use matmul::Rows;
 
 const F32: ElemType = ElemType::Float(FloatKind::F32);
@@ -300,7 +303,8 @@ impl<'a> Product<'a> {
             Rows::Patches { .. } => depth / 9,
         };
         let client = self.input.client.clone();
-        let tile = choice::tile(&client, rows, columns, self.activation);
+        let shared = client.properties().hardware.max_shared_memory_size;
+        let tile = choice::tile(shared, self.activation);
         let branch = self.branch.and_then(|branch| self.low(branch));
         let (low, up, up_form, scale) = match branch {
             Some((low, up, scale)) => (Some(low), Some(up.words), Some(up.form), scale),
@@ -337,32 +341,63 @@ impl<'a> Product<'a> {
         );
         let element = element(&self.input);
         let result = output(&self.input, shape);
+        // More rows of workgroups than there may be in one direction go on in the third.
+        let tiles = rows.div_ceil(tile.rows);
+        let layers = tiles.div_ceil(MAXIMUM_COUNT);
         let count = CubeCount::Static(
             columns.div_ceil(tile.columns) as u32,
-            rows.div_ceil(tile.rows) as u32,
-            1,
+            tiles.div_ceil(layers) as u32,
+            layers as u32,
         );
-        unsafe {
-            matmul::matmul::launch_unchecked(
-                &client,
-                count,
-                CubeDim::new_1d(tile.threads() as u32),
-                4,
-                matmul::words_at_once(form),
-                matmul::words_at_once(up_form.unwrap_or(WeightForm::F32)),
-                self.input.into_buffer_arg(),
-                some(self.second),
-                self.weight.words.into_buffer_arg(),
-                some(self.bias),
-                some(self.embedding),
-                some(self.residual),
-                some(low),
-                some(up),
-                result.clone().into_buffer_arg(),
-                sizes,
-                program,
-                [element, F32],
-            );
+        let (words, up_words) = (
+            matmul::words_at_once(form),
+            matmul::words_at_once(up_form.unwrap_or(WeightForm::F32)),
+        );
+        match choice::form() {
+            Form::Registers => unsafe {
+                registers::matmul::launch_unchecked(
+                    &client,
+                    count,
+                    CubeDim::new_1d(registers::THREADS as u32),
+                    4,
+                    words,
+                    up_words,
+                    self.input.into_buffer_arg(),
+                    some(self.second),
+                    self.weight.words.into_buffer_arg(),
+                    some(self.bias),
+                    some(self.embedding),
+                    some(self.residual),
+                    some(low),
+                    some(up),
+                    result.clone().into_buffer_arg(),
+                    sizes,
+                    program,
+                    element,
+                );
+            },
+            Form::Shared => unsafe {
+                matmul::matmul::launch_unchecked(
+                    &client,
+                    count,
+                    CubeDim::new_1d(tile.threads() as u32),
+                    4,
+                    words,
+                    up_words,
+                    self.input.into_buffer_arg(),
+                    some(self.second),
+                    self.weight.words.into_buffer_arg(),
+                    some(self.bias),
+                    some(self.embedding),
+                    some(self.residual),
+                    some(low),
+                    some(up),
+                    result.clone().into_buffer_arg(),
+                    sizes,
+                    program,
+                    [element, F32],
+                );
+            },
         }
         result
     }
@@ -397,8 +432,9 @@ impl<'a> Product<'a> {
 pub fn attention(queries: Tensor<3>, others: Option<Tensor<3>>, heads: Heads) -> Tensor<3> {
     let [batch, tokens, query_row] = queries.dims();
     let own = primitive(queries.clone());
-    let choice = choice::attention(&own.client, heads.size);
-    let Some(program) = choice.filter(|_| heads.size.is_multiple_of(16)) else {
+    let shared = own.client.properties().hardware.max_shared_memory_size;
+    let choice = choice::attention(shared, heads.size);
+    let Some(program) = choice else {
         return if heads.count == 1 && !heads.is_causal && heads.size.is_multiple_of(4) {
             attention_by_scores(queries, others, heads.size)
         } else {
@@ -434,19 +470,36 @@ pub fn attention(queries: Tensor<3>, others: Option<Tensor<3>>, heads: Heads) ->
         (batch * heads.count) as u32,
         1,
     );
-    unsafe {
-        attention::attention::launch_unchecked(
-            &client,
-            count,
-            CubeDim::new_1d(program.threads() as u32),
-            4,
-            own.into_buffer_arg(),
-            some(others.map(primitive)),
-            result.clone().into_buffer_arg(),
-            sizes,
-            program,
-            [element, F32],
-        );
+    let others = others.map(primitive);
+    match choice::form() {
+        Form::Registers => unsafe {
+            registers::attention::launch_unchecked(
+                &client,
+                count,
+                CubeDim::new_1d(registers::THREADS as u32),
+                4,
+                own.into_buffer_arg(),
+                some(others),
+                result.clone().into_buffer_arg(),
+                sizes,
+                program,
+                element,
+            );
+        },
+        Form::Shared => unsafe {
+            attention::attention::launch_unchecked(
+                &client,
+                count,
+                CubeDim::new_1d(program.threads() as u32),
+                4,
+                own.into_buffer_arg(),
+                some(others),
+                result.clone().into_buffer_arg(),
+                sizes,
+                program,
+                [element, F32],
+            );
+        },
     }
     tensor(result)
 }
@@ -600,20 +653,38 @@ pub fn group_norm(
             has_second,
             element,
         );
-        norm::fold::launch_unchecked(
-            &client,
-            CubeCount::Static(groups as u32, batch as u32, 1),
-            CubeDim::new_1d(threads as u32),
-            moments.into_buffer_arg(),
-            weight.into_buffer_arg(),
-            primitive(norm.bias.clone()).into_buffer_arg(),
-            affine.clone().into_buffer_arg(),
-            channels as u32,
-            groups as u32,
-            pixels as u32,
-            run as u32,
-            norm.epsilon as f32,
-        );
+        let bias = primitive(norm.bias.clone());
+        match choice::form() {
+            Form::Registers => registers::fold::launch_unchecked(
+                &client,
+                CubeCount::Static((groups * batch).div_ceil(threads) as u32, 1, 1),
+                CubeDim::new_1d(threads as u32),
+                moments.into_buffer_arg(),
+                weight.into_buffer_arg(),
+                bias.into_buffer_arg(),
+                affine.clone().into_buffer_arg(),
+                channels as u32,
+                groups as u32,
+                pixels as u32,
+                run as u32,
+                batch as u32,
+                norm.epsilon as f32,
+            ),
+            Form::Shared => norm::fold::launch_unchecked(
+                &client,
+                CubeCount::Static(groups as u32, batch as u32, 1),
+                CubeDim::new_1d(threads as u32),
+                moments.into_buffer_arg(),
+                weight.into_buffer_arg(),
+                bias.into_buffer_arg(),
+                affine.clone().into_buffer_arg(),
+                channels as u32,
+                groups as u32,
+                pixels as u32,
+                run as u32,
+                norm.epsilon as f32,
+            ),
+        }
         let length = batch * pixels * channels / 4;
         norm::apply::launch_unchecked(
             &client,
@@ -654,20 +725,40 @@ pub fn layer_norm(input: Tensor<3>, norm: &Norm) -> Tensor<3> {
     let input = primitive(input);
     let (client, element) = (input.client.clone(), element(&input));
     let result = output(&input, &[batch, tokens, size]);
-    unsafe {
-        norm::layer_norm::launch_unchecked(
-            &client,
-            CubeCount::Static((batch * tokens) as u32, 1, 1),
-            CubeDim::new_1d(norm::THREADS as u32),
-            4,
-            input.into_buffer_arg(),
-            primitive(norm.weight.clone()).into_buffer_arg(),
-            primitive(norm.bias.clone()).into_buffer_arg(),
-            result.clone().into_buffer_arg(),
-            size as u32,
-            norm.epsilon as f32,
-            element,
-        );
+    let rows = batch * tokens;
+    let (weight, bias) = (primitive(norm.weight.clone()), primitive(norm.bias.clone()));
+    match choice::form() {
+        Form::Registers => unsafe {
+            registers::layer_norm::launch_unchecked(
+                &client,
+                CubeCount::Static(rows.div_ceil(norm::THREADS) as u32, 1, 1),
+                CubeDim::new_1d(norm::THREADS as u32),
+                4,
+                input.into_buffer_arg(),
+                weight.into_buffer_arg(),
+                bias.into_buffer_arg(),
+                result.clone().into_buffer_arg(),
+                rows as u32,
+                size as u32,
+                norm.epsilon as f32,
+                element,
+            );
+        },
+        Form::Shared => unsafe {
+            norm::layer_norm::launch_unchecked(
+                &client,
+                CubeCount::Static(rows as u32, 1, 1),
+                CubeDim::new_1d(norm::THREADS as u32),
+                4,
+                input.into_buffer_arg(),
+                weight.into_buffer_arg(),
+                bias.into_buffer_arg(),
+                result.clone().into_buffer_arg(),
+                size as u32,
+                norm.epsilon as f32,
+                element,
+            );
+        },
     }
     tensor(result)
 }

@@ -75,7 +75,7 @@ pub fn moments<E: Float, N: Size>(
 
 /// Four channels of a pixel of one or two inputs beside each other.
 #[cube]
-fn read<E: Float, N: Size>(
+pub fn read<E: Float, N: Size>(
     input: &[Vector<E, N>],
     second: &ComptimeOption<Box<[Vector<E, N>]>>,
     pixel: usize,
@@ -84,18 +84,18 @@ fn read<E: Float, N: Size>(
     first4: usize,
     #[comptime] has_second: bool,
 ) -> Vector<f32, N> {
-    let mut value = Vector::<f32, N>::cast_from(0.0f32);
     if has_second {
+        let mut value = Vector::<f32, N>::cast_from(0.0f32);
         if channel < first4 {
-            value = Vector::cast_from(input[pixel * first4 + channel]);
+            value += Vector::cast_from(input[pixel * first4 + channel]);
         } else {
             let second = second.as_ref().unwrap();
-            value = Vector::cast_from(second[pixel * (channels4 - first4) + channel - first4]);
+            value += Vector::cast_from(second[pixel * (channels4 - first4) + channel - first4]);
         }
+        value
     } else {
-        value = Vector::cast_from(input[pixel * channels4 + channel]);
+        Vector::cast_from(input[pixel * channels4 + channel])
     }
-    value
 }
 
 /// A workgroup for each group of an image: what its channels are multiplied by, and what is added.
@@ -322,7 +322,7 @@ pub fn softmax<E: Float>(
     let thread = UNIT_POS as usize;
     let begin = CUBE_POS_X as usize * columns as usize;
 
-    let mut largest = -3.0e38f32;
+    let mut largest = f32::new(-3.0e38);
     let mut at = thread;
     while at < keys as usize {
         largest = max(largest, f32::cast_from(scores[begin + at]) * scale);

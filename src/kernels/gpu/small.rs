@@ -108,7 +108,7 @@ pub fn convolution<E: Float, N: Size>(
                 + four.extract(2usize)
                 + four.extract(3usize);
             if comptime!(program.has_bias) {
-                let bias = bias.unwrap();
+                let bias = bias.as_ref().unwrap();
                 sum += bias[first + o];
             }
             if comptime!(program.is_relu) {

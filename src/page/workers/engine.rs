@@ -117,14 +117,14 @@ impl EngineClient {
         client.link.listen(move |from_link| match from_link {
             FromLink::Event(event) => client.take(event),
             FromLink::Stopped(sentence) => client.stopped(sentence),
-            FromLink::Panicked(words) if let Some(reason) = device_failure(&words) => {
-                client.device_failed(reason);
-            }
-            FromLink::Panicked(words) => client.stopped(format!(
-                "The engine stopped by a mistake of its own or of the graphics driver ({words}). \
-                 What is stored stays; try again, or add device=cpu to the address to do without \
-                 the graphics processor."
-            )),
+            FromLink::Panicked(words) => match device_failure(&words) {
+                Some(reason) => client.device_failed(reason),
+                None => client.stopped(format!(
+                    "The engine stopped by a mistake of its own or of the graphics driver \
+                     ({words}). What is stored stays; try again, or add device=cpu to the address \
+                     to do without the graphics processor."
+                )),
+            },
             FromLink::Died(reason) => client.died(&reason),
         });
         client
