@@ -32,6 +32,11 @@ impl Recovery {
         self.at_most
     }
 
+    /// The samples that go through a UNet together.
+    pub fn batch(&self) -> u32 {
+        self.used.map_or(1, |used| used.batch)
+    }
+
     /// The worker has said what it uses.
     pub fn uses(&mut self, allowance: Allowance) {
         self.used = Some(allowance);

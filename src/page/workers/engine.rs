@@ -108,7 +108,7 @@ impl EngineClient {
                 device: DevicePreference::Automatic,
                 jobs: Jobs::default(),
                 recovery: Recovery::default(),
-                clock: StepClock::start(),
+                clock: StepClock::start(1),
                 next_task: 1,
                 replies: HashMap::new(),
                 when_ready: None,
@@ -485,7 +485,7 @@ impl EngineClient {
     fn job_started(&self, id: JobId) {
         let order = self.change_jobs(|jobs| jobs.started(id));
         let Some(order) = order else { return };
-        self.with(|inner| inner.clock = StepClock::start());
+        self.with(|inner| inner.clock = StepClock::start(inner.recovery.batch()));
         let pair_address = self.pair_address.get_untracked();
         let grid = order.grid.or_else(|| {
             self.pair.with_untracked(|pair| {
