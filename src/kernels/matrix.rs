@@ -67,6 +67,9 @@ enum Values {
 
 impl Matrix {
     /// A weight as `f32`.
+    ///
+    /// # Errors
+    /// Its bytes don't fit its shape and encoding.
     pub fn expanded(tensor: &StoredTensor, device: &Device) -> Result<Self, TensorError> {
         let [rows, columns] = matrix_shape(&tensor.shape);
         let values = in_kernel_order(&tensor.shape, tensor.to_f32()?);

@@ -11,12 +11,14 @@
 )]
 
 #[cfg(feature = "gpu")]
-pub mod gpu;
+mod gpu;
 mod matrix;
 mod plain;
 
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 
+#[cfg(feature = "gpu")]
+pub use gpu::{Counts, is_half, set_half, set_software, take_counts};
 pub use matrix::{Matrix, matrix_shape};
 
 /// The function that a layer applies to its output.
@@ -61,8 +63,10 @@ pub struct LowRank {
 }
 
 impl Layer {
-    /// Several layers of the same input as one, their outputs one after the other; or the layers, if
-    /// their weights have different forms or one of them has a branch.
+    /// Several layers of the same input as one, their outputs one after the other.
+    ///
+    /// # Errors
+    /// Gives the layers back if their weights have different forms, or one of them has a branch.
     pub fn join(layers: Vec<Layer>) -> Result<Layer, Vec<Layer>> {
         let has_bias = layers.first().is_some_and(|layer| layer.bias.is_some());
         let are_alike = layers
@@ -137,6 +141,21 @@ impl<const D: usize> After<D> {
             ..Self::default()
         }
     }
+}
+
+/// A tensor in the type in which the device keeps activations: `f16` on a graphics card that was found to
+/// compute with it, else `f32`. Sums are `f32` in any case.
+pub fn to_activations<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "gpu")]
+    if gpu::is_on(&tensor) && is_half() {
+        return tensor.cast(FloatDType::F16);
+    }
+    tensor
+}
+
+/// The reverse of [`to_activations`].
+pub fn to_f32<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    tensor.cast(FloatDType::F32)
 }
 
 /// `x Wᵀ + b`, and what comes after.

@@ -12,7 +12,7 @@ use super::error::parse_config;
 use super::layers::{Conv2d, GroupNorm, PixelConv, channels_first, channels_last};
 use super::resnet::{ResnetBlock, ResnetShape};
 use super::weights::Weights;
-use crate::kernels::{Activation, After, Sampling};
+use crate::kernels::{self, Activation, After, Sampling};
 
 const COMPONENT: &str = "vae";
 /// diffusers' constant for all normalizations of its VAEs.
@@ -35,6 +35,9 @@ pub struct AutoencoderConfig {
     pub norm_num_groups: usize,
     /// What an encoded latent is multiplied by, so that its variance is near 1.
     pub scaling_factor: f64,
+    /// Whether the weights make numbers that are too large for `f16`; diffusers takes this for granted.
+    #[serde(default = "yes")]
+    pub force_upcast: bool,
     /// Whether the middle has self-attention.
     #[serde(default = "yes")]
     pub mid_block_add_attention: bool,
@@ -393,6 +396,12 @@ impl AutoencoderKlDecoder {
     /// - output: `[batch, 3, f · height, f · width]`
     pub fn decode(&self, latent: Tensor<4>, largest_map: usize) -> Tensor<4> {
         let latent = channels_last(latent / self.config.scaling_factor);
+        // The original weights make numbers that f16 doesn't have.
+        let latent = if self.config.force_upcast {
+            latent
+        } else {
+            kernels::to_activations(latent)
+        };
         let latent = match &self.post_quant_conv {
             Some(conv) => conv.forward(latent, None),
             None => latent,
@@ -409,7 +418,7 @@ impl AutoencoderKlDecoder {
         let most = self.config.largest_tile(batch, largest_map);
         let [rows, columns] = [height, width].map(|length| tiles(length, most, OVERLAP));
         if rows.len() * columns.len() == 1 {
-            return channels_first(self.enlarge(hidden));
+            return kernels::to_f32(channels_first(self.enlarge(hidden)));
         }
         let factor = self.config.downscale_factor() as usize;
         let rows_of_pixels = rows
@@ -429,7 +438,7 @@ impl AutoencoderKlDecoder {
                         let tile = tile
                             .reshape([shape.iter().product::<usize>()])
                             .reshape(shape);
-                        self.enlarge(tile)
+                        kernels::to_f32(self.enlarge(tile))
                     })
                     .collect();
                 blend(parts, &columns, 2, factor)

@@ -8,7 +8,7 @@ use super::error::ModelError;
 use super::error::parse_config;
 use super::layers::{Conv2d, channels_first, channels_last};
 use super::weights::Weights;
-use crate::kernels::{Activation, After};
+use crate::kernels::{self, Activation, After};
 
 const COMPONENT: &str = "tiny_decoder";
 
@@ -154,6 +154,7 @@ impl TinyDecoder {
     /// - output: `[batch, 3, 8 · height, 8 · width]`, with four resolutions
     pub fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
         let clamped = channels_last((latent / 3.0).tanh() * 3.0);
+        let clamped = kernels::to_activations(clamped);
         let mut hidden = self
             .conv_in
             .forward(clamped, After::activation(Activation::Relu));
@@ -169,7 +170,7 @@ impl TinyDecoder {
                 stage.conv.forward(hidden, After::default())
             };
         }
-        channels_first(hidden) * 2.0 - 1.0
+        kernels::to_f32(channels_first(hidden)) * 2.0 - 1.0
     }
 }
 

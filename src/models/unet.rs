@@ -10,7 +10,7 @@ use super::resnet::ResnetShape;
 use super::transformer::TransformerShape;
 use super::unet_blocks::{DownBlock, MidBlock, TimestepEmbedding, UpBlock};
 use super::weights::Weights;
-use crate::kernels::{Activation, After};
+use crate::kernels::{self, Activation, After};
 
 const COMPONENT: &str = "unet";
 
@@ -473,7 +473,7 @@ impl UNet2DConditionModel {
             .sinusoidal(conditioning.time_ids.as_flattened(), size)
             .reshape([batch, 6 * size]);
         let addition = Tensor::cat(vec![conditioning.pooled.clone(), sizes], 1);
-        let context = &conditioning.context;
+        let context = &kernels::to_activations(conditioning.context.clone());
         let down = self.down_blocks.iter();
         let up = self.up_blocks.iter();
         PreparedConditioning {
@@ -509,12 +509,13 @@ impl UNet2DConditionModel {
         conditioning: &PreparedConditioning,
     ) -> Tensor<4> {
         // Every residual block takes it so.
-        let embedding = silu(self.embed(timestep, conditioning));
+        let embedding = kernels::to_activations(silu(self.embed(timestep, conditioning)));
         let keys_values = &mut conditioning.keys_values.iter();
 
-        let mut hidden = self
-            .conv_in
-            .forward(channels_last(sample), After::default());
+        let mut hidden = self.conv_in.forward(
+            kernels::to_activations(channels_last(sample)),
+            After::default(),
+        );
         let mut skips = vec![hidden.clone()];
         for block in &self.down_blocks {
             hidden = block.forward(hidden, &embedding, keys_values, &mut skips);
@@ -524,7 +525,9 @@ impl UNet2DConditionModel {
             hidden = block.forward(hidden, &embedding, keys_values, &mut skips);
         }
         let normed = self.conv_norm_out.forward(hidden, Activation::Silu);
-        channels_first(self.conv_out.forward(normed, After::default()))
+        channels_first(kernels::to_f32(
+            self.conv_out.forward(normed, After::default()),
+        ))
     }
 }
 

@@ -29,7 +29,7 @@ pub async fn select(
         ))),
         (Ok(adapter), _) => match Device::wgpu_options().init_async().await {
             Ok(device) => {
-                kernels::gpu::set_software(adapter.is_software);
+                kernels::set_software(adapter.is_software);
                 Ok((
                     device,
                     DeviceInfo {

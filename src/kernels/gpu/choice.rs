@@ -15,6 +15,19 @@ pub fn set_software(is_software: bool) {
     IS_SOFTWARE.store(is_software, Ordering::Relaxed);
 }
 
+/// Whether activations are kept as `f16`.
+static IS_HALF: AtomicBool = AtomicBool::new(false);
+
+/// Says whether activations are kept as `f16`, before the first model is used.
+pub fn set_half(is_half: bool) {
+    IS_HALF.store(is_half, Ordering::Relaxed);
+}
+
+/// Whether activations are kept as `f16`.
+pub fn is_half() -> bool {
+    IS_HALF.load(Ordering::Relaxed)
+}
+
 /// The two forms of the kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {

@@ -7,6 +7,7 @@
 
 mod attention;
 mod choice;
+mod counts;
 mod half;
 mod matmul;
 mod norm;
@@ -22,7 +23,8 @@ use super::matrix::WeightForm;
 use choice::Form;
 
 use super::{Activation, After, Heads, Layer, LowRank, Matrix, Norm, Sampling, plain};
-pub use choice::set_software;
+pub use choice::{is_half, set_half, set_software};
+pub use counts::{Counts, take_counts};
 use matmul::Rows;
 
 const F32: ElemType = ElemType::Float(FloatKind::F32);
@@ -182,6 +184,8 @@ fn small_convolution(
     );
     let element = element(&input);
     let client = input.client.clone();
+    let weight = primitive(layer.weight.expand());
+    counts::note("small convolution", [&input, &weight, &result]);
     unsafe {
         small::convolution::launch_unchecked(
             &client,
@@ -189,7 +193,7 @@ fn small_convolution(
             CubeDim::new_1d(64),
             4,
             input.into_buffer_arg(),
-            primitive(layer.weight.expand()).into_buffer_arg(),
+            weight.into_buffer_arg(),
             some(layer.bias.clone().map(primitive)),
             result.clone().into_buffer_arg(),
             sizes,
@@ -353,6 +357,23 @@ impl<'a> Product<'a> {
             matmul::words_at_once(form),
             matmul::words_at_once(up_form.unwrap_or(WeightForm::F32)),
         );
+        let optional = [
+            &self.second,
+            &self.bias,
+            &self.embedding,
+            &self.residual,
+            &low,
+            &up,
+        ];
+        counts::note(
+            match self.rows {
+                Rows::Same => "matmul",
+                Rows::Patches { .. } => "convolution",
+            },
+            [&self.input, &self.weight.words, &result]
+                .into_iter()
+                .chain(optional.into_iter().flatten()),
+        );
         match choice::form() {
             Form::Registers => unsafe {
                 registers::matmul::launch_unchecked(
@@ -471,6 +492,7 @@ pub fn attention(queries: Tensor<3>, others: Option<Tensor<3>>, heads: Heads) ->
         1,
     );
     let others = others.map(primitive);
+    counts::note("attention", [&own, &result].into_iter().chain(&others));
     match choice::form() {
         Form::Registers => unsafe {
             registers::attention::launch_unchecked(
@@ -582,6 +604,7 @@ fn softmax(
     scale: f32,
 ) -> CubeTensor {
     let result = output(scores, &[rows, columns]);
+    counts::note("softmax", [scores, &result]);
     unsafe {
         norm::softmax::launch_unchecked(
             &scores.client,
@@ -633,6 +656,15 @@ pub fn group_norm(
     let affine = output(&weight, &[batch, channels, 2]);
     let result = output(&input, &[batch, height, width, channels]);
     let threads = norm::THREADS;
+    counts::note(
+        "group norm, moments",
+        [&input, &moments].into_iter().chain(&second),
+    );
+    counts::note("group norm, fold", [&moments, &weight, &affine]);
+    counts::note(
+        "group norm, apply",
+        [&input, &affine, &result].into_iter().chain(&second),
+    );
     unsafe {
         norm::moments::launch_unchecked(
             &client,
@@ -727,6 +759,7 @@ pub fn layer_norm(input: Tensor<3>, norm: &Norm) -> Tensor<3> {
     let result = output(&input, &[batch, tokens, size]);
     let rows = batch * tokens;
     let (weight, bias) = (primitive(norm.weight.clone()), primitive(norm.bias.clone()));
+    counts::note("layer norm", [&input, &weight, &bias, &result]);
     match choice::form() {
         Form::Registers => unsafe {
             registers::layer_norm::launch_unchecked(
