@@ -39,10 +39,12 @@ const workers = await caches.open("workers");
 const worker = (await workers.keys()).length + 1;
 await workers.put("/worker-" + worker, new Response(""));
 let batch = 0;
+let isDrawing = false;
 const post = self.postMessage;
 self.postMessage = (message, ...rest) => {
   post.call(self, message, ...rest);
   batch = message?.Event?.Allowance?.batch ?? batch;
+  isDrawing ||= message?.Event?.Job?.event.CellStarted !== undefined;
   const step = message?.Event?.Job?.event.Step;
   if (step !== undefined) {
     console.debug("step: " + JSON.stringify([worker, batch, step.cell.column, step.step]));
