@@ -18,7 +18,7 @@ mod plain;
 use burn::tensor::{FloatDType, Tensor};
 
 #[cfg(feature = "gpu")]
-pub use gpu::{Counts, is_half, set_half, set_software, take_counts};
+pub use gpu::{Counts, check_half, is_half, set_half, set_software, take_counts};
 pub use matrix::{Matrix, matrix_shape};
 
 /// The function that a layer applies to its output.
@@ -104,11 +104,20 @@ impl Layer {
     }
 }
 
+/// A vector for each image of a batch, which is added to all of its pixels.
+#[derive(Clone)]
+pub struct Embedding {
+    /// `[batch, columns]`.
+    pub vectors: Tensor<2>,
+    /// The first of the columns, of which there are as many as a layer has outputs.
+    pub first: usize,
+}
+
 /// What is done with a layer's output before it is written.
 #[derive(Clone)]
 pub struct After<const D: usize> {
-    /// Added first: a vector for each image, `[batch, output]`.
-    pub embedding: Option<Tensor<2>>,
+    /// Added first.
+    pub embedding: Option<Embedding>,
     /// Applied then.
     pub activation: Activation,
     /// Added last: in the output's shape.

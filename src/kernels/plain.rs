@@ -44,7 +44,9 @@ pub fn linear(input: Tensor<3>, layer: &Layer, after: After<3>) -> Tensor<3> {
         output = output + product(change, &branch.up.expand(), None) * branch.scale;
     }
     if let Some(embedding) = after.embedding {
-        output = output + embedding.unsqueeze_dim(1);
+        let columns = output.dims()[2];
+        let vectors = embedding.vectors.narrow(1, embedding.first, columns);
+        output = output + vectors.unsqueeze_dim(1);
     }
     let output = activate(output, after.activation);
     match after.residual {

@@ -40,6 +40,12 @@ impl Linear {
         Self(self.0.gated())
     }
 
+    /// Its outputs.
+    pub fn outputs(&self) -> usize {
+        let [outputs, _] = self.0.weight.shape();
+        outputs
+    }
+
     /// Several layers of the same input as one; or all of them, where that can't be.
     pub fn join(layers: Vec<Self>) -> Result<Self, Vec<Self>> {
         Layer::join(layers.into_iter().map(|Self(layer)| layer).collect())

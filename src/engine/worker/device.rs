@@ -9,8 +9,8 @@ use crate::kernels;
 use crate::protocol::engine::{DeviceInfo, DeviceKind};
 use crate::recipe::device::DevicePreference;
 
-/// Selects a device; the limits are those of its adapter, where it has one. Without a preference that is a hardware WebGPU adapter where there is one, and
-/// else burn's CPU backend.
+/// Selects a device; the limits are those of its adapter, where it has one. Without a preference that is
+/// a hardware WebGPU adapter where there is one, and else burn's CPU backend.
 ///
 /// # Errors
 /// The preference is WebGPU, and there is no adapter or it can't be initialized.
@@ -30,15 +30,13 @@ pub async fn select(
         (Ok(adapter), _) => match Device::wgpu_options().init_async().await {
             Ok(device) => {
                 kernels::set_software(adapter.is_software);
-                Ok((
-                    device,
-                    DeviceInfo {
-                        kind: DeviceKind::WebGpu,
-                        description: adapter.description.clone(),
-                        notice: None,
-                    },
-                    Some(adapter),
-                ))
+                let notice = use_half(&adapter, &device).await;
+                let info = DeviceInfo {
+                    kind: DeviceKind::WebGpu,
+                    description: adapter.description.clone(),
+                    notice,
+                };
+                Ok((device, info, Some(adapter)))
             }
             Err(error) if preference == DevicePreference::Automatic => Ok(cpu(format!(
                 "WebGPU could not be started ({error}), so the models run on the CPU: slower, with the same pictures."
@@ -54,6 +52,24 @@ pub async fn select(
         (Err(reason), DevicePreference::Automatic) => Ok(cpu(format!(
             "This browser offers no WebGPU ({reason}), so the models run on the CPU: slower, with the same pictures."
         ))),
+    }
+}
+
+/// Keeps activations as half-precision numbers where the adapter has them and computes with them as it
+/// should. Returns what the visitor is told where it doesn't.
+async fn use_half(adapter: &AdapterLimits, device: &Device) -> Option<String> {
+    if !adapter.has_f16 {
+        return None;
+    }
+    match kernels::check_half(device).await {
+        Ok(()) => {
+            kernels::set_half(true);
+            None
+        }
+        Err(reason) => Some(format!(
+            "The adapter {} {reason}, so the models use twice the memory for what they compute.",
+            adapter.description
+        )),
     }
 }
 

@@ -6,6 +6,7 @@
 )]
 
 mod attention;
+mod canary;
 mod choice;
 mod counts;
 mod half;
@@ -23,6 +24,7 @@ use super::matrix::WeightForm;
 use choice::Form;
 
 use super::{Activation, After, Heads, Layer, LowRank, Matrix, Norm, Sampling, plain};
+pub use canary::check_half;
 pub use choice::{is_half, set_half, set_software};
 pub use counts::{Counts, take_counts};
 use matmul::Rows;
@@ -250,7 +252,8 @@ struct Product<'a> {
     /// Height and width of the output.
     output_size: [usize; 2],
     batch: usize,
-    embedding: Option<CubeTensor>,
+    /// The vectors, and their first column.
+    embedding: Option<(CubeTensor, usize)>,
     activation: Activation,
     residual: Option<CubeTensor>,
 }
@@ -275,7 +278,9 @@ impl<'a> Product<'a> {
     }
 
     fn after<const D: usize>(mut self, after: After<D>) -> Self {
-        self.embedding = after.embedding.map(primitive);
+        self.embedding = after
+            .embedding
+            .map(|embedding| (primitive(embedding.vectors), embedding.first));
         self.activation = after.activation;
         self.residual = after.residual.map(primitive);
         self
@@ -342,6 +347,16 @@ impl<'a> Product<'a> {
             form.words(columns * depth) as u32,
             rank as u32,
             scale,
+            self.embedding.as_ref().map_or(0, |(embedding, _)| {
+                embedding
+                    .meta
+                    .shape()
+                    .as_slice()
+                    .last()
+                    .copied()
+                    .unwrap_or(0)
+            }) as u32,
+            self.embedding.as_ref().map_or(0, |(_, first)| *first) as u32,
         );
         let element = element(&self.input);
         let result = output(&self.input, shape);
@@ -357,10 +372,11 @@ impl<'a> Product<'a> {
             matmul::words_at_once(form),
             matmul::words_at_once(up_form.unwrap_or(WeightForm::F32)),
         );
+        let embedding = self.embedding.map(|(embedding, _)| embedding);
         let optional = [
             &self.second,
             &self.bias,
-            &self.embedding,
+            &embedding,
             &self.residual,
             &low,
             &up,
@@ -387,7 +403,7 @@ impl<'a> Product<'a> {
                     some(self.second),
                     self.weight.words.into_buffer_arg(),
                     some(self.bias),
-                    some(self.embedding),
+                    some(embedding),
                     some(self.residual),
                     some(low),
                     some(up),
@@ -409,7 +425,7 @@ impl<'a> Product<'a> {
                     some(self.second),
                     self.weight.words.into_buffer_arg(),
                     some(self.bias),
-                    some(self.embedding),
+                    some(embedding),
                     some(self.residual),
                     some(low),
                     some(up),
