@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::attention::Program;
 use super::matmul::Tile;
-use crate::kernels::Activation;
+use crate::kernels::layer::Activation;
 
 /// Whether the adapter computes on the CPU. A worker, and each native program, has one adapter.
 static IS_SOFTWARE: AtomicBool = AtomicBool::new(false);

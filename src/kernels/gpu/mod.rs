@@ -6,7 +6,6 @@
 )]
 
 mod attention;
-mod canary;
 mod choice;
 mod counts;
 mod half;
@@ -23,8 +22,9 @@ use cubecl::prelude::*;
 use super::matrix::WeightForm;
 use choice::Form;
 
-use super::{Activation, After, Heads, Layer, LowRank, Matrix, Norm, Sampling, plain};
-pub use canary::check_half;
+use super::layer::{Activation, After, Heads, Layer, LowRank, Norm, Sampling};
+use super::matrix::Matrix;
+use super::plain;
 pub use choice::{is_half, set_half, set_software};
 pub use counts::{Counts, take_counts};
 use matmul::Rows;

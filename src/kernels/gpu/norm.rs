@@ -5,7 +5,7 @@
 use cubecl::prelude::*;
 
 use super::matmul::activate;
-use crate::kernels::Activation;
+use crate::kernels::layer::Activation;
 
 /// Threads of a workgroup.
 pub const THREADS: usize = 64;
