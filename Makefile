@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-dawn build check bench bench-load diversity
+.PHONY: help serve test test-dawn test-gpu build check bench bench-native bench-load diversity
 
 PORT ?= 8080
 # Shells that never read a profile lack the folder of rustup's cargo.
@@ -27,6 +27,8 @@ help:
 	@echo "make build   the optimized page for a static host, in dist/"
 	@echo "make check   formatting, lints and documentation"
 	@echo "make bench   step times in headless Chromium beside another engine's, and the page's long tasks"
+	@echo "make test-gpu   the kernels against the CPU's operations on this machine's graphics card"
+	@echo "make bench-native  SDXL's networks on this machine's graphics card, without a browser (BENCH=--plan counts alone)"
 	@echo "make bench-load  how fast full-size files of SDXL arrive in the page's store (needs 20 GB of disk)"
 	@echo "make diversity  how different the seeds of a prompt are, by mode"
 
@@ -45,6 +47,9 @@ test:
 	$(with_wasm) trunk build $(profile) --dist $(test_page)
 	$(with_browser) $(with_pillow) env DIST=$(test_page) node --test --test-concurrency=2 --test-reporter=spec tests/browser/*.test.mjs
 	$(test_dawn)
+
+test-gpu:
+	cargo test --locked --features gpu --test kernels -- --test-threads=1
 
 test-dawn:
 	@$(setup)/install-trunk
@@ -71,6 +76,10 @@ bench:
 	$(with_browser) env DIST=$(test_page) node benches/run.mjs
 
 # Its files have the layout that pack prints; the browser tests' files do too, where cargo test built it.
+# On a graphics card over Vulkan, Metal or DirectX 12, with the kernels of the browser.
+bench-native:
+	cargo bench --locked --features gpu --bench native -- $(BENCH)
+
 bench-load:
 	@$(setup)/install-trunk
 	@$(with_browser) true

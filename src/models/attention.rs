@@ -9,17 +9,19 @@ use crate::kernels::{self, After, Heads};
 
 /// Projections of one input: one layer where that can be, else several whose outputs are put beside
 /// each other.
-struct Projections(Vec<Linear>);
+pub struct Projections(Vec<Linear>);
 
 impl Projections {
-    fn new(layers: Vec<Linear>) -> Self {
+    /// Of layers with the same input.
+    pub fn new(layers: Vec<Linear>) -> Self {
         match Linear::join(layers) {
             Ok(joined) => Self(vec![joined]),
             Err(layers) => Self(layers),
         }
     }
 
-    fn forward(&self, input: &Tensor<3>) -> Tensor<3> {
+    /// `[batch, tokens, input]` → `[batch, tokens, …all outputs]`.
+    pub fn forward(&self, input: &Tensor<3>) -> Tensor<3> {
         let mut outputs: Vec<_> = self
             .0
             .iter()

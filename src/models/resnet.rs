@@ -5,13 +5,16 @@ use burn::tensor::Tensor;
 use super::error::ModelError;
 use super::layers::{Conv2d, GroupNorm, Linear, PixelConv};
 use super::weights::Weights;
-use crate::kernels::{Activation, After};
+use crate::kernels::{Activation, After, Embedding};
 
 /// Two normalized convolutions around a residual connection.
 pub struct ResnetBlock {
     norm1: GroupNorm,
     conv1: Conv2d,
+    /// Until the UNet [takes it](ResnetBlock::take_time_projection).
     time_emb_proj: Option<Linear>,
+    /// The first of the block's columns in what all projections give together.
+    time_column: usize,
     norm2: GroupNorm,
     conv2: Conv2d,
     conv_shortcut: Option<PixelConv>,
@@ -54,6 +57,7 @@ impl ResnetBlock {
                 )?),
                 None => None,
             },
+            time_column: 0,
             norm2: GroupNorm::load(weights, &format!("{path}.norm2"), output, groups, epsilon)?,
             conv2: Conv2d::load(weights, &format!("{path}.conv2"), output, output)?,
             conv_shortcut: if input == output {
@@ -69,27 +73,32 @@ impl ResnetBlock {
         })
     }
 
+    /// Takes the projection of the time embedding out: those of all blocks are one layer, in whose output
+    /// this block's columns begin at `first`.
+    pub fn take_time_projection(&mut self, first: usize) -> Option<Linear> {
+        self.time_column = first;
+        self.time_emb_proj.take()
+    }
+
     /// Applies the block; a time embedding is added between the convolutions.
     ///
     /// # Shapes
     /// - input: `[batch, height, width, input]`, with `second` beside it
-    /// - time_embedding: `[batch, time_embedding]`, after its SiLU
+    /// - time: `[batch, …]`, the projections of the time embedding for all blocks
     /// - output: `[batch, height, width, output]`
     pub fn forward(
         &self,
         input: Tensor<4>,
         second: Option<Tensor<4>>,
-        time_embedding: Option<&Tensor<2>>,
+        time: Option<&Tensor<2>>,
     ) -> Tensor<4> {
         let normed = self
             .norm1
             .forward_beside(input.clone(), second.clone(), Activation::Silu);
-        let embedding = match (&self.time_emb_proj, time_embedding) {
-            (Some(projection), Some(embedding)) => {
-                Some(projection.forward_vectors(embedding.clone(), Activation::Identity))
-            }
-            _ => None,
-        };
+        let embedding = time.map(|vectors| Embedding {
+            vectors: vectors.clone(),
+            first: self.time_column,
+        });
         let hidden = self.conv1.forward(
             normed,
             After {

@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData, activation::silu};
 use serde::Deserialize;
 
+use super::attention::Projections;
 use super::error::ModelError;
 use super::error::parse_config;
 use super::layers::{Conv2d, GroupNorm, channels_first, channels_last};
@@ -343,6 +344,8 @@ pub struct UNet2DConditionModel {
     conv_in: Conv2d,
     time_embedding: TimestepEmbedding,
     add_embedding: TimestepEmbedding,
+    /// Those of all residual blocks.
+    time_projections: Projections,
     down_blocks: Vec<DownBlock>,
     mid_block: MidBlock,
     up_blocks: Vec<UpBlock>,
@@ -386,7 +389,7 @@ impl UNet2DConditionModel {
             input = output;
         }
 
-        let mid_block = MidBlock::load(
+        let mut mid_block = MidBlock::load(
             weights,
             config.resnet(input, input),
             config.transformer(last),
@@ -417,8 +420,22 @@ impl UNet2DConditionModel {
             input = output;
         }
 
+        let down = down_blocks.iter_mut().flat_map(DownBlock::resnets_mut);
+        let up = up_blocks.iter_mut().flat_map(UpBlock::resnets_mut);
+        let mut projections = Vec::new();
+        let mut first = 0;
+        for resnet in down.chain(mid_block.resnets_mut()).chain(up) {
+            if let Some(projection) = resnet.take_time_projection(first) {
+                first += projection.outputs();
+                projections.push(projection);
+            }
+        }
+        let time_projections = Projections::new(projections);
+
+        let first = channels[0];
         let time = config.time_embedding_dim();
         Ok(Self {
+            time_projections,
             device: weights.device().clone(),
             conv_in: Conv2d::load(weights, "conv_in", config.in_channels, first)?,
             time_embedding: TimestepEmbedding::load(
@@ -508,8 +525,13 @@ impl UNet2DConditionModel {
         timestep: f32,
         conditioning: &PreparedConditioning,
     ) -> Tensor<4> {
-        // Every residual block takes it so.
-        let embedding = kernels::to_activations(silu(self.embed(timestep, conditioning)));
+        // Every residual block takes it so, and a projection of its own.
+        let embedding = silu(self.embed(timestep, conditioning));
+        let [batch, size] = embedding.dims();
+        let embedding = kernels::to_activations(embedding.reshape([1, batch, size]));
+        let time = self.time_projections.forward(&embedding);
+        let [_, _, columns] = time.dims();
+        let time = time.reshape([batch, columns]);
         let keys_values = &mut conditioning.keys_values.iter();
 
         let mut hidden = self.conv_in.forward(
@@ -518,11 +540,11 @@ impl UNet2DConditionModel {
         );
         let mut skips = vec![hidden.clone()];
         for block in &self.down_blocks {
-            hidden = block.forward(hidden, &embedding, keys_values, &mut skips);
+            hidden = block.forward(hidden, &time, keys_values, &mut skips);
         }
-        hidden = self.mid_block.forward(hidden, &embedding, keys_values);
+        hidden = self.mid_block.forward(hidden, &time, keys_values);
         for block in &self.up_blocks {
-            hidden = block.forward(hidden, &embedding, keys_values, &mut skips);
+            hidden = block.forward(hidden, &time, keys_values, &mut skips);
         }
         let normed = self.conv_norm_out.forward(hidden, Activation::Silu);
         channels_first(kernels::to_f32(

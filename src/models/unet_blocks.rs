@@ -96,10 +96,10 @@ impl Layer {
         &self,
         input: Tensor<4>,
         skip: Option<Tensor<4>>,
-        embedding: &Tensor<2>,
+        time: &Tensor<2>,
         keys_values: &mut Iter<'_, Tensor<3>>,
     ) -> Tensor<4> {
-        let hidden = self.resnet.forward(input, skip, Some(embedding));
+        let hidden = self.resnet.forward(input, skip, Some(time));
         match &self.attention {
             Some(attention) => attention.forward(hidden, keys_values),
             None => hidden,
@@ -156,6 +156,11 @@ impl DownBlock {
         })
     }
 
+    /// The residual blocks, in order.
+    pub fn resnets_mut(&mut self) -> impl Iterator<Item = &mut ResnetBlock> {
+        self.layers.iter_mut().map(|layer| &mut layer.resnet)
+    }
+
     /// The keys and values of a context for each of the block's transformer blocks.
     pub fn keys_values(&self, context: &Tensor<3>) -> impl Iterator<Item = Tensor<3>> {
         self.layers
@@ -168,12 +173,12 @@ impl DownBlock {
     pub fn forward(
         &self,
         mut hidden: Tensor<4>,
-        embedding: &Tensor<2>,
+        time: &Tensor<2>,
         keys_values: &mut Iter<'_, Tensor<3>>,
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         for layer in &self.layers {
-            hidden = layer.forward(hidden, None, embedding, keys_values);
+            hidden = layer.forward(hidden, None, time, keys_values);
             skips.push(hidden.clone());
         }
         if let Some(downsampler) = &self.downsampler {
@@ -205,6 +210,11 @@ impl MidBlock {
         })
     }
 
+    /// The residual blocks, in order.
+    pub fn resnets_mut(&mut self) -> impl Iterator<Item = &mut ResnetBlock> {
+        [&mut self.resnet_in, &mut self.resnet_out].into_iter()
+    }
+
     /// The keys and values of a context for each of the block's transformer blocks.
     pub fn keys_values(&self, context: &Tensor<3>) -> impl Iterator<Item = Tensor<3>> {
         self.attention.keys_values(context)
@@ -214,12 +224,12 @@ impl MidBlock {
     pub fn forward(
         &self,
         input: Tensor<4>,
-        embedding: &Tensor<2>,
+        time: &Tensor<2>,
         keys_values: &mut Iter<'_, Tensor<3>>,
     ) -> Tensor<4> {
-        let hidden = self.resnet_in.forward(input, None, Some(embedding));
+        let hidden = self.resnet_in.forward(input, None, Some(time));
         let hidden = self.attention.forward(hidden, keys_values);
-        self.resnet_out.forward(hidden, None, Some(embedding))
+        self.resnet_out.forward(hidden, None, Some(time))
     }
 }
 
@@ -244,6 +254,11 @@ impl UpBlock {
         Ok(Self { layers, upsampler })
     }
 
+    /// The residual blocks, in order.
+    pub fn resnets_mut(&mut self) -> impl Iterator<Item = &mut ResnetBlock> {
+        self.layers.iter_mut().map(|layer| &mut layer.resnet)
+    }
+
     /// The keys and values of a context for each of the block's transformer blocks.
     pub fn keys_values(&self, context: &Tensor<3>) -> impl Iterator<Item = Tensor<3>> {
         self.layers
@@ -256,12 +271,12 @@ impl UpBlock {
     pub fn forward(
         &self,
         mut hidden: Tensor<4>,
-        embedding: &Tensor<2>,
+        time: &Tensor<2>,
         keys_values: &mut Iter<'_, Tensor<3>>,
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         for layer in &self.layers {
-            hidden = layer.forward(hidden, skips.pop(), embedding, keys_values);
+            hidden = layer.forward(hidden, skips.pop(), time, keys_values);
         }
         if let (Some(upsampler), Some(skip)) = (&self.upsampler, skips.last()) {
             let [_, height, width, _] = skip.dims();

@@ -76,6 +76,7 @@ export class Engine {
    * @param {string} [options.pair] address of the pair's manifest, relative to the page
    * @param {string[]} [options.withoutFeatures] features that the adapter is to lack
    * @param {Record<string, number>} [options.limits] limits that the adapter is to have at most
+   * @param {string} [options.description] what the adapter says of itself
    * @param {string} [options.brokenShader] the first shader with this text is one that doesn't compile
    */
   static async start({
@@ -83,10 +84,12 @@ export class Engine {
     pair = `${PAIR_PATH.slice(1)}manifest.json`,
     withoutFeatures = [],
     limits = {},
+    description,
     brokenShader,
   } = {}) {
     const server = await StaticServer.start(DIST);
-    const child = fork(PROCESS, [DIST, JSON.stringify({ withoutFeatures, limits, brokenShader })], {
+    const surroundings = { withoutFeatures, limits, description, brokenShader };
+    const child = fork(PROCESS, [DIST, JSON.stringify(surroundings)], {
       serialization: "advanced",
       stdio: ["ignore", "pipe", "pipe", "ipc"],
     });

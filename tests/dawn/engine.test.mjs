@@ -11,15 +11,22 @@ import { LIMITS, assertWithin } from "./limits.mjs";
 // lavapipe takes up to a minute for each large kernel that is not in its cache.
 const TIMEOUT = 60 * 60_000;
 
-/** The adapters that a visitor may have. */
+const LEAST = {
+  withoutFeatures: ["shader-f16", "subgroups"],
+  limits: { maxComputeWorkgroupStorageSize: 16_384 },
+};
+
+/**
+ * The adapters that a visitor may have. One that says what it is computes on the CPU, and gets the kernels
+ * for that; as "a graphics card" it gets the others.
+ */
 const ADAPTERS = [
-  { name: "an adapter with half precision", options: {} },
+  { name: "the CPU's adapter, f16", options: {} },
+  { name: "the CPU's adapter, f32, the least workgroup memory", options: LEAST },
+  { name: "a graphics card, f16", options: { description: "a graphics card" } },
   {
-    name: "an adapter without half precision, with the least workgroup memory that WebGPU promises",
-    options: {
-      withoutFeatures: ["shader-f16", "subgroups"],
-      limits: { maxComputeWorkgroupStorageSize: 16_384 },
-    },
+    name: "a graphics card, f32, the least workgroup memory",
+    options: { description: "a graphics card", ...LEAST },
   },
 ];
 

@@ -16,7 +16,7 @@ import { create, globals } from "webgpu";
 import { countGpu } from "../../www/gpu_counters.mjs";
 
 const [folder, options] = process.argv.slice(2);
-const { withoutFeatures, limits, brokenShader } = JSON.parse(options);
+const { withoutFeatures, limits, brokenShader, description } = JSON.parse(options);
 
 Object.assign(globalThis, globals);
 const counters = countGpu();
@@ -65,7 +65,7 @@ const wasm = await init({ module_or_path: await readFile(join(folder, "worker_bg
 // As www/start_engine.js does.
 wasm.__wasm_call_ctors();
 
-/** Makes the adapters lack features and have lower limits, as many a machine's do. */
+/** Makes the adapters lack features and have lower limits, as many a machine's do, or another name. */
 function weaken(gpu) {
   const request = gpu.requestAdapter.bind(gpu);
   gpu.requestAdapter = async (...args) => {
@@ -78,6 +78,9 @@ function weaken(gpu) {
       Object.defineProperty(adapter, "limits", {
         value: Object.fromEntries(names.map((name) => [name, lower(name)])),
       });
+      if (description !== undefined) {
+        Object.defineProperty(adapter, "info", { value: { description } });
+      }
       const requestDevice = adapter.requestDevice.bind(adapter);
       adapter.requestDevice = async (...args) => {
         devices.push(await requestDevice(...args));

@@ -9,7 +9,9 @@
 use std::sync::{Arc, Mutex, OnceLock};
 
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
-use firststep::kernels::{self, Activation, After, Heads, Layer, LowRank, Matrix, Norm, Sampling};
+use firststep::kernels::{
+    self, Activation, After, Embedding, Heads, Layer, LowRank, Matrix, Norm, Sampling,
+};
 use firststep::sampler::TorchGenerator;
 use firststep::weights::format::encoding::Encoding;
 use firststep::weights::format::tensor::StoredTensor;
@@ -194,13 +196,16 @@ fn products_with_everything_after_them() {
         for rank in [0, 8, 36] {
             let weight = Weight::new(random, &[192, 128], Encoding::Q8, rank != 8, rank);
             let residual = Both::new(random, [2, 40, 192]);
-            let embedding = Both::new(random, [2, 192]);
+            let embedding = Both::new(random, [2, 200]);
             assert_same(&format!("{activation:?}, rank {rank}"), |device| {
                 kernels::linear(
                     x.on(device),
                     &weight.on(device),
                     After {
-                        embedding: Some(embedding.on(device)),
+                        embedding: Some(Embedding {
+                            vectors: embedding.on(device),
+                            first: 4,
+                        }),
                         activation,
                         residual: Some(residual.on(device)),
                     },
@@ -266,7 +271,7 @@ fn convolutions_of_every_sampling() {
             let weight = Weight::new(random, &[outputs, channels, 3, 3], encoding, true, rank);
             let [height, width] = sampling.output_size([9, 7]);
             let residual = Both::new(random, [2, height, width, outputs]);
-            let embedding = Both::new(random, [2, outputs]);
+            let embedding = Both::new(random, [2, outputs + 8]);
             assert_same(
                 &format!("{encoding} {channels} {outputs} {sampling:?}"),
                 |device| {
@@ -274,7 +279,10 @@ fn convolutions_of_every_sampling() {
                         After::activation(Activation::Relu)
                     } else {
                         After {
-                            embedding: Some(embedding.on(device)),
+                            embedding: Some(Embedding {
+                                vectors: embedding.on(device),
+                                first: 8,
+                            }),
                             activation: Activation::Silu,
                             residual: Some(residual.on(device)),
                         }

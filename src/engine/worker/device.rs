@@ -2,6 +2,7 @@
 
 use burn::tensor::Device;
 
+use crate::browser::adapter_limits::AdapterLimits;
 use crate::browser::globals::gpu;
 use crate::engine::error::EngineError;
 use crate::kernels;
@@ -27,15 +28,14 @@ pub async fn select(preference: DevicePreference) -> Result<(Device, DeviceInfo)
         (Ok(adapter), _) => match Device::wgpu_options().init_async().await {
             Ok(device) => {
                 kernels::set_software(adapter.is_software);
-                Ok((
-                    device,
-                    DeviceInfo {
-                        kind: DeviceKind::WebGpu,
-                        description: adapter.description.clone(),
-                        adapter: Some(adapter),
-                        notice: None,
-                    },
-                ))
+                let notice = use_half(&adapter, &device).await;
+                let info = DeviceInfo {
+                    kind: DeviceKind::WebGpu,
+                    description: adapter.description.clone(),
+                    adapter: Some(adapter),
+                    notice,
+                };
+                Ok((device, info))
             }
             Err(error) if preference == DevicePreference::Automatic => Ok(cpu(format!(
                 "WebGPU could not be started ({error}), so the models run on the CPU: slower, with the same pictures."
@@ -51,6 +51,24 @@ pub async fn select(preference: DevicePreference) -> Result<(Device, DeviceInfo)
         (Err(reason), DevicePreference::Automatic) => Ok(cpu(format!(
             "This browser offers no WebGPU ({reason}), so the models run on the CPU: slower, with the same pictures."
         ))),
+    }
+}
+
+/// Keeps activations as half-precision numbers where the adapter has them and computes with them as it
+/// should. Returns what the visitor is told where it doesn't.
+async fn use_half(adapter: &AdapterLimits, device: &Device) -> Option<String> {
+    if !adapter.has_f16 {
+        return None;
+    }
+    match kernels::check_half(device).await {
+        Ok(()) => {
+            kernels::set_half(true);
+            None
+        }
+        Err(reason) => Some(format!(
+            "The adapter {} {reason}, so the models use twice the memory for what they compute.",
+            adapter.description
+        )),
     }
 }
 

@@ -194,6 +194,18 @@ impl PairFiles for JobFiles<'_> {
         Ok(bytes)
     }
 
+    async fn stored_length(&self, id: &str) -> Result<u64, EngineError> {
+        Ok(self.files.stored_size(id).await?)
+    }
+
+    fn note_swap(&self, bytes: u64) {
+        self.host.notice(&format!(
+            "This device has no room for both models of the pair, so that one leaves it when only the \
+             other is needed: a job that needs it again reads {} MB first.",
+            bytes.div_ceil(1_000_000)
+        ));
+    }
+
     fn note_requantized(&self) {
         if !self.is_requantization_noted.replace(true) {
             self.host.notice(REQUANTIZED);

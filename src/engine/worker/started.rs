@@ -11,7 +11,7 @@ use crate::browser::globals::worker_scope::WorkerScope;
 use crate::engine::error::EngineError;
 use crate::engine::generate::{Host, Outcome, StripRequest, generate, strip};
 use crate::engine::grid_state::GridState;
-use crate::engine::pair::{Pair, describe};
+use crate::engine::pair::{Pair, describe, prompts_of};
 use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
 use crate::protocol::engine::{Event, Extent, JobEvent, LoadingFrom};
 use crate::protocol::stats::Phase;
@@ -161,7 +161,8 @@ impl StartedEngine {
         if presence == Presence::Unstorable {
             self.hold(host).await?;
         }
-        let reading = self.reading(&recipe.modes).await?;
+        let prompts = prompts_of(recipe);
+        let reading = self.reading(&recipe.modes, &prompts).await?;
         let files = JobFiles {
             files: &self.files,
             host,
@@ -178,7 +179,12 @@ impl StartedEngine {
             }
         };
         let pair = self.pair.insert(pair);
-        match pair.load_unets(&recipe.modes, &files).await {
+        // Before the UNets, as the text encoders may leave them their memory.
+        let loaded = match pair.encode_prompts(&prompts, &files).await {
+            Ok(()) => pair.load_unets(&recipe.modes, &files).await,
+            Err(error) => Err(error),
+        };
+        match loaded {
             Ok(true) => {
                 reads_weights = true;
                 host.post(JobEvent::Compiling);
@@ -242,13 +248,19 @@ impl StartedEngine {
         })
     }
 
-    /// The bytes that a job with these modes reads from the store: those of models that aren't loaded.
-    async fn reading(&self, modes: &[Mode]) -> Result<ReadingProgress, EngineError> {
+    /// The bytes that a job with these modes and prompts reads from the store: those of models that aren't
+    /// loaded.
+    async fn reading(
+        &self,
+        modes: &[Mode],
+        prompts: &[String],
+    ) -> Result<ReadingProgress, EngineError> {
+        let pair = self.pair.as_ref();
+        let reads_text_encoder =
+            |index| pair.is_none_or(|pair| pair.reads_text_encoder(index, prompts));
+        let has_base = pair.is_some_and(|pair| pair.shares_base());
         let components = &self.manifest.components;
-        let lacks = |role| {
-            let pair = self.pair.as_ref();
-            pair.is_none_or(|pair| pair.unet(role).is_err())
-        };
+        let lacks = |role| pair.is_none_or(|pair| pair.unet(role).is_err());
         let distilled =
             modes.iter().any(|mode| mode.needs_distilled()) && lacks(ModelRole::Distilled);
         let adapts = distilled && components.unet_distilled.adapter_on.is_some();
@@ -256,9 +268,11 @@ impl StartedEngine {
         let mut total = 0;
         for (name, component) in components.iter() {
             let is_read = match name {
-                "unet" => base && lacks(ModelRole::Base),
+                "unet" => base && lacks(ModelRole::Base) && !has_base,
                 "unet_distilled" => distilled,
-                _ => self.pair.is_none(),
+                "text_encoder" => reads_text_encoder(0),
+                "text_encoder_2" => reads_text_encoder(1),
+                _ => pair.is_none(),
             };
             for file in component.files.iter().filter(|_| is_read) {
                 total += self.files.stored_size(&file.id).await?;

@@ -176,12 +176,7 @@ pub fn attention<E: Float, S: Float, N: Size>(
                     Vector::<f32, N>::cast_from(keys[(column + j * thread_columns) * pitch + d]);
                 #[unroll]
                 for i in 0..4usize {
-                    let mut score = scores[comptime!(i * 4 + j)];
-                    #[unroll]
-                    for e in 0..4usize {
-                        score = fma(own[i].extract(e), key.extract(e), score);
-                    }
-                    scores[comptime!(i * 4 + j)] = score;
+                    scores[comptime!(i * 4 + j)] = scores[comptime!(i * 4 + j)] + own[i].dot(key);
                 }
             }
         }

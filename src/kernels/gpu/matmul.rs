@@ -134,6 +134,10 @@ pub struct Sizes {
     pub rank: u32,
     /// What the branch is multiplied by.
     pub scale: f32,
+    /// Values of a row of the embedding.
+    pub embedding_row: u32,
+    /// The first of them that is used.
+    pub embedding_at: u32,
 }
 
 /// x · σ(x) and the like, of four values.
@@ -187,12 +191,8 @@ fn multiply<S: Float, N: Size>(
             let weight = Vector::<f32, N>::cast_from(weights[slot * pitch + k]);
             #[unroll]
             for i in 0..comptime!(tile.thread_rows) {
-                let mut sum = sums[comptime!(i * tile.thread_columns + j)];
-                #[unroll]
-                for e in 0..4usize {
-                    sum = fma(own[i].extract(e), weight.extract(e), sum);
-                }
-                sums[comptime!(i * tile.thread_columns + j)] = sum;
+                sums[comptime!(i * tile.thread_columns + j)] =
+                    sums[comptime!(i * tile.thread_columns + j)] + own[i].dot(weight);
             }
         }
     }
@@ -205,7 +205,7 @@ fn multiply<S: Float, N: Size>(
 /// - second: `[rows, depth − channels]`
 /// - weight: `[columns, depth]`
 /// - bias: `[columns]`
-/// - embedding: `[batch, columns]`
+/// - embedding: `[batch, embedding_row]`
 /// - residual, output: `[rows, columns]`, of [`Activation::Geglu`] `[rows, columns / 2]`
 /// - low: `[rows, rank]`
 /// - up: `[columns, rank]`
@@ -443,7 +443,6 @@ pub fn matmul<E: Float, S: Float, N: Size, W: Size, U: Size>(
     }
 
     let columns4 = columns / 4;
-    let area = (sizes.output_height * sizes.output_width) as usize;
     #[unroll]
     for i in 0..comptime!(tile.thread_rows) {
         let own = first_row + row + i * thread_rows;
@@ -470,7 +469,7 @@ pub fn matmul<E: Float, S: Float, N: Size, W: Size, U: Size>(
                     if column4 < columns4 {
                         let sum = sums_of::<N>(&sums, comptime!(i * tile.thread_columns + j * 4));
                         output[own * columns4 + column4] = Vector::cast_from(finished::<E, N>(
-                            sum, &bias, &embedding, &residual, own, column4, columns4, area,
+                            sum, &bias, &embedding, &residual, own, column4, columns4, &sizes,
                             program,
                         ));
                     }
@@ -490,7 +489,7 @@ pub fn finished<E: Float, N: Size>(
     row: usize,
     column4: usize,
     columns4: usize,
-    area: usize,
+    sizes: &Sizes,
     #[comptime] program: Program,
 ) -> Vector<f32, N> {
     let mut value = sum;
@@ -500,7 +499,9 @@ pub fn finished<E: Float, N: Size>(
     }
     if comptime!(program.has_embedding) {
         let embedding = embedding.as_ref().unwrap();
-        value += Vector::cast_from(embedding[row / area * columns4 + column4]);
+        let area = (sizes.output_height * sizes.output_width) as usize;
+        let at = row / area * (sizes.embedding_row as usize / 4) + sizes.embedding_at as usize / 4;
+        value += Vector::cast_from(embedding[at + column4]);
     }
     value = activate::<N>(value, program.activation);
     if comptime!(program.has_residual) {

@@ -6,7 +6,9 @@
 )]
 
 mod attention;
+mod canary;
 mod choice;
+mod counts;
 mod half;
 mod matmul;
 mod norm;
@@ -22,7 +24,9 @@ use super::matrix::WeightForm;
 use choice::Form;
 
 use super::{Activation, After, Heads, Layer, LowRank, Matrix, Norm, Sampling, plain};
+pub use canary::check_half;
 pub use choice::{is_half, set_half, set_software};
+pub use counts::{Counts, take_counts};
 use matmul::Rows;
 
 const F32: ElemType = ElemType::Float(FloatKind::F32);
@@ -182,6 +186,8 @@ fn small_convolution(
     );
     let element = element(&input);
     let client = input.client.clone();
+    let weight = primitive(layer.weight.expand());
+    counts::note("small convolution", [&input, &weight, &result]);
     unsafe {
         small::convolution::launch_unchecked(
             &client,
@@ -189,7 +195,7 @@ fn small_convolution(
             CubeDim::new_1d(64),
             4,
             input.into_buffer_arg(),
-            primitive(layer.weight.expand()).into_buffer_arg(),
+            weight.into_buffer_arg(),
             some(layer.bias.clone().map(primitive)),
             result.clone().into_buffer_arg(),
             sizes,
@@ -246,7 +252,8 @@ struct Product<'a> {
     /// Height and width of the output.
     output_size: [usize; 2],
     batch: usize,
-    embedding: Option<CubeTensor>,
+    /// The vectors, and their first column.
+    embedding: Option<(CubeTensor, usize)>,
     activation: Activation,
     residual: Option<CubeTensor>,
 }
@@ -271,7 +278,9 @@ impl<'a> Product<'a> {
     }
 
     fn after<const D: usize>(mut self, after: After<D>) -> Self {
-        self.embedding = after.embedding.map(primitive);
+        self.embedding = after
+            .embedding
+            .map(|embedding| (primitive(embedding.vectors), embedding.first));
         self.activation = after.activation;
         self.residual = after.residual.map(primitive);
         self
@@ -338,6 +347,16 @@ impl<'a> Product<'a> {
             form.words(columns * depth) as u32,
             rank as u32,
             scale,
+            self.embedding.as_ref().map_or(0, |(embedding, _)| {
+                embedding
+                    .meta
+                    .shape()
+                    .as_slice()
+                    .last()
+                    .copied()
+                    .unwrap_or(0)
+            }) as u32,
+            self.embedding.as_ref().map_or(0, |(_, first)| *first) as u32,
         );
         let element = element(&self.input);
         let result = output(&self.input, shape);
@@ -353,6 +372,24 @@ impl<'a> Product<'a> {
             matmul::words_at_once(form),
             matmul::words_at_once(up_form.unwrap_or(WeightForm::F32)),
         );
+        let embedding = self.embedding.map(|(embedding, _)| embedding);
+        let optional = [
+            &self.second,
+            &self.bias,
+            &embedding,
+            &self.residual,
+            &low,
+            &up,
+        ];
+        counts::note(
+            match self.rows {
+                Rows::Same => "matmul",
+                Rows::Patches { .. } => "convolution",
+            },
+            [&self.input, &self.weight.words, &result]
+                .into_iter()
+                .chain(optional.into_iter().flatten()),
+        );
         match choice::form() {
             Form::Registers => unsafe {
                 registers::matmul::launch_unchecked(
@@ -366,7 +403,7 @@ impl<'a> Product<'a> {
                     some(self.second),
                     self.weight.words.into_buffer_arg(),
                     some(self.bias),
-                    some(self.embedding),
+                    some(embedding),
                     some(self.residual),
                     some(low),
                     some(up),
@@ -388,7 +425,7 @@ impl<'a> Product<'a> {
                     some(self.second),
                     self.weight.words.into_buffer_arg(),
                     some(self.bias),
-                    some(self.embedding),
+                    some(embedding),
                     some(self.residual),
                     some(low),
                     some(up),
@@ -471,6 +508,7 @@ pub fn attention(queries: Tensor<3>, others: Option<Tensor<3>>, heads: Heads) ->
         1,
     );
     let others = others.map(primitive);
+    counts::note("attention", [&own, &result].into_iter().chain(&others));
     match choice::form() {
         Form::Registers => unsafe {
             registers::attention::launch_unchecked(
@@ -582,6 +620,7 @@ fn softmax(
     scale: f32,
 ) -> CubeTensor {
     let result = output(scores, &[rows, columns]);
+    counts::note("softmax", [scores, &result]);
     unsafe {
         norm::softmax::launch_unchecked(
             &scores.client,
@@ -633,6 +672,15 @@ pub fn group_norm(
     let affine = output(&weight, &[batch, channels, 2]);
     let result = output(&input, &[batch, height, width, channels]);
     let threads = norm::THREADS;
+    counts::note(
+        "group norm, moments",
+        [&input, &moments].into_iter().chain(&second),
+    );
+    counts::note("group norm, fold", [&moments, &weight, &affine]);
+    counts::note(
+        "group norm, apply",
+        [&input, &affine, &result].into_iter().chain(&second),
+    );
     unsafe {
         norm::moments::launch_unchecked(
             &client,
@@ -727,6 +775,7 @@ pub fn layer_norm(input: Tensor<3>, norm: &Norm) -> Tensor<3> {
     let result = output(&input, &[batch, tokens, size]);
     let rows = batch * tokens;
     let (weight, bias) = (primitive(norm.weight.clone()), primitive(norm.bias.clone()));
+    counts::note("layer norm", [&input, &weight, &bias, &result]);
     match choice::form() {
         Form::Registers => unsafe {
             registers::layer_norm::launch_unchecked(

@@ -203,7 +203,6 @@ pub fn matmul<E: Float, N: Size, W: Size, U: Size>(
         );
     }
 
-    let area = (sizes.output_height * sizes.output_width) as usize;
     if column4 < columns4 {
         #[unroll]
         for i in 0..own_rows {
@@ -224,7 +223,7 @@ pub fn matmul<E: Float, N: Size, W: Size, U: Size>(
                 } else {
                     let sum = sums_of::<N>(&sums, comptime!(i * program.tile.thread_columns));
                     output[row * columns4 + column4] = Vector::cast_from(finished::<E, N>(
-                        sum, &bias, &embedding, &residual, row, column4, columns4, area, program,
+                        sum, &bias, &embedding, &residual, row, column4, columns4, &sizes, program,
                     ));
                 }
             }
@@ -334,12 +333,8 @@ fn add<E: Float, N: Size>(
         }
         #[unroll]
         for j in 0..columns {
-            let mut sum = sums[comptime!(i * program.tile.thread_columns + j)];
-            #[unroll]
-            for e in 0..4usize {
-                sum = fma(value.extract(e), weights[j].extract(e), sum);
-            }
-            sums[comptime!(i * program.tile.thread_columns + j)] = sum;
+            sums[comptime!(i * program.tile.thread_columns + j)] =
+                sums[comptime!(i * program.tile.thread_columns + j)] + value.dot(weights[j]);
         }
     }
 }
@@ -413,12 +408,8 @@ pub fn attention<E: Float, N: Size>(
                     read_other::<E, N>(queries, &others, keys_at + keys[j] + d, program.is_joined);
                 #[unroll]
                 for i in 0..QUERIES {
-                    let mut score = scores[comptime!(i * KEYS + j)];
-                    #[unroll]
-                    for e in 0..4usize {
-                        score = fma(asking[i].extract(e), key.extract(e), score);
-                    }
-                    scores[comptime!(i * KEYS + j)] = score;
+                    scores[comptime!(i * KEYS + j)] =
+                        scores[comptime!(i * KEYS + j)] + asking[i].dot(key);
                 }
             }
         }

@@ -1,0 +1,108 @@
+//! Whether an adapter that offers `f16` computes with it as it should.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+
+use crate::kernels::{
+    self, Activation, After, Heads, Layer, Matrix, Norm, Sampling, is_half, set_half,
+};
+use crate::weights::format::encoding::Encoding;
+use crate::weights::format::tensor::StoredTensor;
+
+/// The root mean square of the differences, relative to the values: several times what the steps of `f16`
+/// come to, and far less than any fault does.
+const TOLERANCE: f32 = 0.02;
+
+/// Channels of the block that is computed.
+const CHANNELS: usize = 64;
+
+/// Computes one small block in both types, and compares.
+///
+/// # Errors
+/// What is wrong, as the end of a sentence that begins with the adapter.
+pub async fn check_half(device: &Device) -> Result<(), String> {
+    if !device.supports_dtype(FloatDType::F16) {
+        return Err("has no half-precision numbers".to_owned());
+    }
+    let before = is_half();
+    let mut results = Vec::new();
+    for is_half in [false, true] {
+        set_half(is_half);
+        let block = block(device);
+        set_half(before);
+        let Some(block) = block else {
+            return Err("could not be tested".to_owned());
+        };
+        let data = kernels::to_f32(block).into_data_async().await;
+        let values = data.map_err(|error| format!("failed with half precision ({error})"))?;
+        results.push(values.try_into_vec::<f32>().unwrap_or_default());
+    }
+    let [whole, half] = results.as_slice() else {
+        return Err("could not be tested".to_owned());
+    };
+    let square: f32 = whole.iter().map(|value| value * value).sum();
+    let error: f32 = whole
+        .iter()
+        .zip(half)
+        .map(|(whole, half)| (whole - half).powi(2))
+        .sum();
+    let error = (error / square).sqrt();
+    // Not a number is no small error.
+    if whole.len() == half.len() && error <= TOLERANCE {
+        Ok(())
+    } else {
+        Err(format!(
+            "computes wrongly with half-precision numbers (by {:.0} %)",
+            error * 100.0
+        ))
+    }
+}
+
+/// A normalization, a convolution, attention and a gated layer in a row; none if a weight can't be made.
+fn block(device: &Device) -> Option<Tensor<3>> {
+    let numbers = |count: usize, scale: f32| -> Vec<f32> {
+        (0..count)
+            .map(|index| ((index * 7919 % 997) as f32 / 498.5 - 1.0) * scale)
+            .collect()
+    };
+    let layer = |shape: &[usize]| {
+        let values = numbers(shape.iter().product(), 0.15);
+        let tensor = StoredTensor::encode("canary", shape, &values, Encoding::F16, 0.0).ok()?;
+        Some(Layer {
+            weight: Matrix::held(Arc::new(tensor), device).ok()?,
+            bias: None,
+            branch: None,
+        })
+    };
+    let vector = |value: f32| Tensor::<1>::full([CHANNELS], value, device);
+    let norm = Norm {
+        weight: vector(1.0),
+        bias: vector(0.1),
+        epsilon: 1e-5,
+    };
+    let input = TensorData::new(numbers(36 * CHANNELS, 2.0), [1, 6, 6, CHANNELS]);
+    let input = kernels::to_activations(Tensor::<4>::from_data(input, device));
+    let normed = kernels::group_norm(input.clone(), None, &norm, 16, Activation::Silu);
+    let map = kernels::convolution(
+        normed,
+        &layer(&[CHANNELS, CHANNELS, 3, 3])?,
+        Sampling::Same,
+        After::residual(input),
+    );
+    let tokens = map.reshape([1, 36, CHANNELS]);
+    let normed = kernels::layer_norm(tokens.clone(), &norm);
+    let projected = kernels::linear(normed, &layer(&[3 * CHANNELS, CHANNELS])?, After::default());
+    let heads = Heads {
+        count: 1,
+        size: CHANNELS,
+        is_causal: false,
+    };
+    let attended = kernels::attention(projected, None, heads) + tokens;
+    let gated = layer(&[2 * CHANNELS, CHANNELS])?.gated();
+    Some(kernels::linear(
+        attended,
+        &gated,
+        After::activation(Activation::Geglu),
+    ))
+}
