@@ -10,6 +10,7 @@
     reason = "shapes are checked when a model is built, and a tensor has as many dimensions as its type says"
 )]
 
+mod forms;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod matrix;
@@ -17,8 +18,12 @@ mod plain;
 
 use burn::tensor::{FloatDType, Tensor};
 
+pub use forms::{AdapterClass, Budget, Choice, Form, Forms, Times};
 #[cfg(feature = "gpu")]
-pub use gpu::{Counts, check_half, is_half, set_half, set_software, take_counts};
+pub use gpu::{
+    Counts, TASKS, check_half, chosen_forms, forms, is_half, probe, set_choice, set_forms,
+    set_half, set_software, take_counts,
+};
 pub use matrix::{Matrix, matrix_shape};
 
 /// The function that a layer applies to its output.

@@ -16,7 +16,7 @@ use crate::vocabulary::Vocabulary;
 
 /// Raised with every change of the messages: a page that was loaded before a deploy must not
 /// misunderstand a worker that was loaded after it.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// The number of a job; each page counts its jobs from 1.
 pub type JobId = u32;
@@ -50,6 +50,8 @@ pub struct DeviceInfo {
     pub kind: DeviceKind,
     /// The adapter as the browser describes it, or the CPU's feature set.
     pub description: String,
+    /// The forms of the kernels on it; none on the CPU.
+    pub forms: Option<String>,
     /// Why WebGPU is not used, as a sentence for the visitor; none where it is.
     pub notice: Option<String>,
 }
