@@ -33,8 +33,8 @@ struct Conditions {
     page: String,
     measurement: u32,
     is_half: bool,
-    /// The largest buffer and the largest binding, as texts: numbers of JavaScript are not exact.
-    limits: [String; 2],
+    /// Bytes of a workgroup's shared memory, and threads.
+    workgroup: [u64; 2],
 }
 
 impl Conditions {
@@ -43,7 +43,7 @@ impl Conditions {
             page: env!("CARGO_PKG_VERSION").to_owned(),
             measurement: MEASUREMENT,
             is_half: kernels::is_half(),
-            limits: [adapter.buffer, adapter.binding].map(|limit| limit.to_string()),
+            workgroup: [adapter.workgroup_storage, adapter.workgroup_invocations],
         }
     }
 }

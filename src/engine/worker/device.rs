@@ -36,7 +36,8 @@ pub async fn select(preference: DevicePreference) -> Result<(Device, DeviceInfo)
                 }
                 let info = DeviceInfo {
                     kind: DeviceKind::WebGpu,
-                    description: adapter.description,
+                    description: adapter.description.clone(),
+                    adapter: Some(adapter),
                     forms: Some(kernels::chosen_forms()),
                     notice,
                 };
@@ -89,6 +90,7 @@ fn cpu(notice: String) -> (Device, DeviceInfo) {
         DeviceInfo {
             kind: DeviceKind::Cpu,
             description: "CPU, WebAssembly with SIMD".into(),
+            adapter: None,
             forms: None,
             notice: Some(notice),
         },
