@@ -14,19 +14,28 @@
 #[cfg(feature = "gpu")]
 mod canary;
 mod cpu;
+mod forms;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod layer;
 mod matrix;
 mod operations;
 mod plain;
+#[cfg(feature = "gpu")]
+mod probe;
 
 #[cfg(feature = "gpu")]
 pub use canary::check_half;
+pub use forms::{AdapterClass, Budget, Choice, Form, Forms, Times};
 #[cfg(feature = "gpu")]
-pub use gpu::{Counts, is_half, set_half, set_software, take_counts};
+pub use gpu::{
+    Counts, TASKS, chosen_forms, forms, is_half, set_choice, set_forms, set_half, set_software,
+    take_counts,
+};
 pub use layer::{Activation, After, Embedding, Heads, Layer, LowRank, Norm, Sampling};
 pub use matrix::{Matrix, matrix_shape};
 pub use operations::{
     attention, convolution, group_norm, layer_norm, linear, pixelwise, to_activations, to_f32,
 };
+#[cfg(feature = "gpu")]
+pub use probe::probe;

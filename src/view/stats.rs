@@ -298,6 +298,9 @@ impl Stats {
                 ),
             ));
         }
+        if let Some(forms) = about.device.as_ref().and_then(|it| it.forms.as_ref()) {
+            facts.push(("Kernels", forms.clone()));
+        }
         if let Some(BufferBytes { now, peak, largest }) = self.buffers {
             let [now, peak, largest] = [now, peak, largest].map(units::size);
             facts.push((
@@ -355,6 +358,7 @@ mod tests {
                 kind: DeviceKind::Cpu,
                 description: "CPU, WebAssembly with SIMD".into(),
                 adapter: None,
+                forms: None,
                 notice: None,
             }),
         }

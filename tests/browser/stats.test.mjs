@@ -79,6 +79,7 @@ test("on WebGPU each phase has its time and its counts", { timeout: TIMEOUT }, a
     assert.deepEqual(report.errors, []);
     const { adapter } = report.device;
     assert.ok(adapter.binding >= 128 * 2 ** 20 && adapter.workgroup_storage >= 16_384);
+    assert.match(report.device.forms, /matmul: registers/, "Chromium's adapter computes on the CPU");
 
     const phases = assertTimes(report, 2);
     t.diagnostic(JSON.stringify(phases[STEP].counts));

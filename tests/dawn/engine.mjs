@@ -77,6 +77,7 @@ export class Engine {
    * @param {string[]} [options.withoutFeatures] features that the adapter is to lack
    * @param {Record<string, number>} [options.limits] limits that the adapter is to have at most
    * @param {string} [options.description] what the adapter says of itself
+   * @param {{key: string, value: any}[]} [options.choices] what an earlier worker has stored of adapters
    * @param {string} [options.brokenShader] the first shader with this text is one that doesn't compile
    */
   static async start({
@@ -85,10 +86,11 @@ export class Engine {
     withoutFeatures = [],
     limits = {},
     description,
+    choices,
     brokenShader,
   } = {}) {
     const server = await StaticServer.start(DIST);
-    const surroundings = { withoutFeatures, limits, description, brokenShader };
+    const surroundings = { withoutFeatures, limits, description, choices, brokenShader };
     const child = fork(PROCESS, [DIST, JSON.stringify(surroundings)], {
       serialization: "advanced",
       stdio: ["ignore", "pipe", "pipe", "ipc"],
@@ -114,6 +116,19 @@ export class Engine {
       throw error;
     }
     return engine;
+  }
+
+  /**
+   * Starts the worker as one that has measured that these forms of the kernels are the faster ones.
+   *
+   * @param {object} options of `start`, of an adapter that has to be measured
+   * @param {Record<string, "Shared" | "Registers">} forms
+   */
+  static async startWithForms(options, forms) {
+    const first = await Engine.start(options);
+    const [{ key, value }] = await first.choices().finally(() => first.close());
+    Object.assign(value.choice.forms, forms);
+    return Engine.start({ ...options, choices: [{ key, value }] });
   }
 
   /**
@@ -145,6 +160,15 @@ export class Engine {
     return events;
   }
 
+  /** What the worker has stored of adapters. @returns {Promise<{key: string, value: any}[]>} */
+  async choices() {
+    let choices;
+    const answered = this.#until((name, value) => name === "choices" && ((choices = value), true));
+    this.#process.send({ readsChoices: true });
+    await answered;
+    return choices;
+  }
+
   /** Destroys the worker's device: to the worker it is lost, as when a driver starts anew. */
   loseDevice() {
     this.#process.send({ losesDevice: true });
@@ -169,7 +193,11 @@ export class Engine {
     this.#process.send({ request });
   }
 
-  #take({ message, counts, problem }) {
+  #take({ message, counts, problem, choices }) {
+    if (choices !== undefined) {
+      this.#messages.emit("message", "choices", choices);
+      return;
+    }
     if (problem !== undefined) {
       this.#note(problem);
       return;
