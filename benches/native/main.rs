@@ -2,7 +2,8 @@
 //!
 //! SDXL's networks with synthetic weights of the real layout, made in place, over Vulkan, Metal or
 //! DirectX 12. Buffers are never shared between tensors, as in the browser, so that the kernels are the
-//! browser's. With `--plan` nothing is computed: only the launches are counted.
+//! browser's. With `--plan` nothing is computed: only the launches are counted. With `--compare=FOLDER` a
+//! whole pass is compared with diffusers', see [`full_size`].
 
 #![expect(
     clippy::unwrap_used,
@@ -11,12 +12,15 @@
     reason = "a benchmark ends where something is not as it should be, and prints what it finds"
 )]
 
+mod full_size;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use cubecl::dry_run::DryRun;
-use firststep::kernels::{self, Activation, After, Heads, Layer, Matrix, Norm, Sampling};
+use firststep::kernels::{self, Activation, After, Counts, Heads, Layer, Matrix, Norm, Sampling};
 use firststep::models::{
     AutoencoderConfig, AutoencoderKlDecoder, AutoencoderKlEncoder, Conditioning,
     UNet2DConditionConfig, UNet2DConditionModel, Weights, layout_of,
@@ -46,14 +50,17 @@ fn main() {
         println!("no f16 on this adapter");
         &[false]
     };
-    let size = |name: &str| {
-        let value = arguments
+    let value = |name: &str| {
+        arguments
             .iter()
-            .find_map(|argument| argument.strip_prefix(name));
-        value.map(|value| value.parse::<usize>().unwrap())
+            .find_map(|argument| argument.strip_prefix(name))
     };
-    let sizes = match size("--size=") {
-        Some(size) => vec![size],
+    if let Some(folder) = value("--compare=") {
+        full_size::compare(&device, Path::new(folder), halves);
+        return;
+    }
+    let sizes = match value("--size=") {
+        Some(size) => vec![size.parse().unwrap()],
         None => vec![512, 1024],
     };
     if !is_plan && !has("--models") {
@@ -174,8 +181,7 @@ fn median(mut run: impl FnMut()) -> f64 {
     times[RUNS / 2]
 }
 
-fn counted(label: &str, seconds: Option<f64>) {
-    let counts = kernels::take_counts();
+fn counted(label: &str, counts: &Counts, seconds: Option<f64>) {
     let launches: u64 = counts.launches.values().sum();
     let time = seconds.map_or_else(
         || "not run".to_owned(),
@@ -186,7 +192,7 @@ fn counted(label: &str, seconds: Option<f64>) {
         counts.bytes_bound as f64 / 1e9,
         counts.largest_binding as f64 / f64::from(1u32 << 20)
     );
-    for (kernel, count) in counts.launches {
+    for (kernel, count) in &counts.launches {
         println!("    {kernel}: {count}");
     }
 }
@@ -215,14 +221,15 @@ fn unet(device: &Device, sizes: &[usize], is_half: bool, is_plan: bool) {
             kernels::take_counts();
             if is_plan {
                 drop(unet.forward(sample, 999.0, &conditioning));
-                counted(&label, None);
+                counted(&label, &kernels::take_counts(), None);
             } else {
                 let first = wait(unet.forward(sample.clone(), 999.0, &conditioning));
                 assert!(first.iter().all(|value| value.is_finite()));
                 kernels::take_counts();
                 let start = Instant::now();
                 wait(unet.forward(sample, 999.0, &conditioning));
-                counted(&label, Some(start.elapsed().as_secs_f64()));
+                let seconds = start.elapsed().as_secs_f64();
+                counted(&label, &kernels::take_counts(), Some(seconds));
             }
         }
     }
@@ -247,6 +254,7 @@ fn decoder(device: &Device, sizes: &[usize], is_half: bool, is_plan: bool) {
         let seconds = (!is_plan).then(|| start.elapsed().as_secs_f64());
         counted(
             &format!("VAE decode, {size} × {size}, {}", type_name(is_half)),
+            &kernels::take_counts(),
             seconds,
         );
     }
