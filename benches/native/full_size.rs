@@ -29,11 +29,12 @@ const HALF_LIMIT: f64 = 2e-2;
 
 const GB: f64 = 1e9;
 
-/// Compares with what is in a folder, in both forms of the kernels.
+/// Compares with what is in a folder, in some forms of the kernels: whether it is that for adapters that
+/// compute on the CPU.
 ///
 /// # Panics
 /// An output is too far from diffusers', or a plan counted something else than the run.
-pub fn compare(device: &Device, folder: &Path, halves: &[bool]) {
+pub fn compare(device: &Device, folder: &Path, halves: &[bool], forms: &[bool]) {
     let manifest = Manifest::parse(&std::fs::read_to_string(MANIFEST).unwrap()).unwrap();
     let config = UNet2DConditionConfig::from_json(&manifest.components.unet.config).unwrap();
     let path = folder.join("pass.safetensors");
@@ -55,7 +56,7 @@ pub fn compare(device: &Device, folder: &Path, halves: &[bool]) {
 
     let mut is_near = true;
     for &is_half in halves {
-        for is_software in [false, true] {
+        for &is_software in forms {
             kernels::set_half(is_half);
             kernels::set_software(is_software);
             let conditioning = unet.prepare(&Conditioning {

@@ -44,19 +44,26 @@ fn main() {
     if has("--software") {
         kernels::set_software(true);
     }
-    let halves: &[bool] = if device.supports_dtype(FloatDType::F16) {
-        &[false, true]
-    } else {
+    let mut halves = vec![false, true];
+    if !device.supports_dtype(FloatDType::F16) {
         println!("no f16 on this adapter");
-        &[false]
-    };
+        halves.pop();
+    }
+    // One precision alone.
+    let is_asked = |is_half: bool| has(&format!("--{}", type_name(is_half)));
+    halves.retain(|&is_half| is_asked(is_half) || !is_asked(!is_half));
     let value = |name: &str| {
         arguments
             .iter()
             .find_map(|argument| argument.strip_prefix(name))
     };
     if let Some(folder) = value("--compare=") {
-        full_size::compare(&device, Path::new(folder), halves);
+        let forms: &[bool] = match (has("--software"), has("--shared")) {
+            (true, false) => &[true],
+            (false, true) => &[false],
+            _ => &[true, false],
+        };
+        full_size::compare(&device, Path::new(folder), &halves, forms);
         return;
     }
     let sizes = match value("--size=") {
@@ -64,13 +71,13 @@ fn main() {
         None => vec![512, 1024],
     };
     if !is_plan && !has("--models") {
-        for &is_half in halves {
+        for &is_half in &halves {
             kernels::set_half(is_half);
             single_kernels(&device, is_half);
         }
     }
     if !has("--kernels") {
-        for &is_half in halves {
+        for &is_half in &halves {
             kernels::set_half(is_half);
             unet(&device, &sizes, is_half, is_plan);
             decoder(&device, &sizes, is_half, is_plan);
