@@ -18,6 +18,7 @@ use super::pair::{Pair, plan_for};
 use crate::models::{Conditioning, PreparedConditioning, guidance_embedding};
 use crate::picture::image::Image;
 use crate::protocol::engine::{Extent, JobEvent, StripView, TaskEvent, TaskId};
+use crate::protocol::stats::Phase;
 use crate::recipe::digest::StepDigest;
 use crate::recipe::{CellAddress, Mode, Recipe, Row};
 use crate::sampler::{ModelCall, ModelRole, Sampling, combine, is_guided};
@@ -36,6 +37,12 @@ pub trait Host {
     fn milliseconds(&self) -> f64;
     /// Takes the next strip to decode. The job loop decodes it between two steps, outside their time.
     fn take_strip(&mut self) -> Option<StripRequest>;
+    /// Whether phases are measured. Each then ends only when the device is done with it.
+    fn measures(&self) -> bool {
+        false
+    }
+    /// Takes the time of a phase that has just ended.
+    fn took(&mut self, _phase: Phase, _milliseconds: f64) {}
 }
 
 /// A strip to decode: [`Task::Strip`](crate::protocol::engine::Task::Strip).
@@ -83,7 +90,12 @@ pub async fn generate(
         .chain(rows.iter().map(|row| row.hybrid_base_guidance))
         .any(is_guided);
     let negative = if is_any_guided {
-        Some(pair.encode_negative_prompt(&recipe.negative_prompt)?)
+        Some(
+            encode(pair, host, |pair| {
+                pair.encode_negative_prompt(&recipe.negative_prompt)
+            })
+            .await?,
+        )
     } else {
         None
     };
@@ -94,7 +106,9 @@ pub async fn generate(
         let row = &rows[cell.row as usize];
         let prompt = match prompts.entry(row.prompt.as_str()) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(pair.encode_prompt(&row.prompt)?),
+            Entry::Vacant(entry) => {
+                entry.insert(encode(pair, host, |pair| pair.encode_prompt(&row.prompt)).await?)
+            }
         };
         let plan = Arc::new(plan_for(row, recipe, pair.manifest())?);
         grid.discard_finished(cell);
@@ -121,13 +135,19 @@ pub async fn generate(
             };
             let start = host.milliseconds();
             prepared.switch_to(&row.prompt);
-            let prediction = predict(pair, &call, &mut prepared, prompt, negative.as_ref()).await?;
+            let (prediction, batch) =
+                predict(pair, &call, &mut prepared, prompt, negative.as_ref()).await?;
             let outcome = state.sampling.advance(&prediction);
-            state.milliseconds += host.milliseconds() - start;
+            let milliseconds = host.milliseconds() - start;
+            state.milliseconds += milliseconds;
+            let model = outcome.model;
+            host.took(Phase::UnetPass { model, batch }, milliseconds);
             grid.record_step(cell, call, &outcome);
             let digest = StepDigest::of(&outcome.predicted_original);
             let target = latent(pair, outcome.predicted_original);
+            let start = host.milliseconds();
             let preview = frame(pair.decode_preview(target)).await?;
+            host.took(Phase::Preview, host.milliseconds() - start);
             host.emit(JobEvent::Step {
                 cell,
                 step: outcome.step as u32,
@@ -145,8 +165,10 @@ pub async fn generate(
         }
         let start = host.milliseconds();
         let image = frame(pair.decode(latent(pair, state.sampling.latent().to_vec()))).await?;
-        state.milliseconds += host.milliseconds() - start;
+        let decoding = host.milliseconds() - start;
+        state.milliseconds += decoding;
         let milliseconds = state.milliseconds;
+        host.took(Phase::ImageDecode, decoding);
         let diversity = grid.add_image(cell, &image)?;
         host.emit(JobEvent::Image {
             cell,
@@ -185,8 +207,10 @@ pub async fn strip(
     let wants_distances = is_finished && request.view == StripView::Target && request.skip == 0;
     let mut measured = Vec::new();
     for (step, number) in trace.iter().zip(1u32..).skip(request.skip as usize) {
+        let start = host.milliseconds();
         let latent = latent(pair, step.latent(request.view).to_vec());
         let frame = frame(pair.decode_preview(latent)).await?;
+        host.took(Phase::StripFrame, host.milliseconds() - start);
         if wants_distances {
             measured.push(reduced_to_measure(&frame));
         }
@@ -259,16 +283,32 @@ impl PreparedPrompt {
     }
 }
 
+/// Encodes a prompt as `encoding` does.
+async fn encode(
+    pair: &Pair,
+    host: &mut impl Host,
+    encoding: impl FnOnce(&Pair) -> Result<Conditioning, EngineError>,
+) -> Result<Conditioning, EngineError> {
+    let start = host.milliseconds();
+    let conditioning = encoding(pair)?;
+    if host.measures() {
+        // The device works through what it is given in order: what is read is the last of it.
+        read(conditioning.pooled.clone()).await?;
+        host.took(Phase::TextEncoding, host.milliseconds() - start);
+    }
+    Ok(conditioning)
+}
+
 /// The model's prediction for one step, after guidance: from two passes in one batch where the step is
 /// guided, and from one conditional pass where it is not. `negative` is none where no step of the
-/// recipe is guided.
+/// recipe is guided. Returns the size of the batch too.
 async fn predict(
     pair: &Pair,
     call: &ModelCall,
     prepared: &mut PreparedPrompt,
     positive: &Conditioning,
     negative: Option<&Conditioning>,
-) -> Result<Vec<f32>, EngineError> {
+) -> Result<(Vec<f32>, u32), EngineError> {
     let unet = pair.unet(call.model)?;
     let embedded = unet.config().time_cond_proj_dim;
     let negative = negative.filter(|_| embedded.is_none() && is_guided(call.guidance_scale));
@@ -290,12 +330,14 @@ async fn predict(
         });
     let sample = latent(pair, call.sample.clone());
     if negative.is_none() {
-        return read(unet.forward(sample, call.timestep, conditioning)).await;
+        let prediction = read(unet.forward(sample, call.timestep, conditioning)).await?;
+        return Ok((prediction, 1));
     }
     let samples = Tensor::cat(vec![sample.clone(), sample], 0);
     let both = read(unet.forward(samples, call.timestep, conditioning)).await?;
     let (unconditional, conditional) = both.split_at(both.len() / 2);
-    Ok(combine(unconditional, conditional, call.guidance_scale))
+    let prediction = combine(unconditional, conditional, call.guidance_scale);
+    Ok((prediction, 2))
 }
 
 fn latent(pair: &Pair, values: Vec<f32>) -> Tensor<4> {

@@ -15,4 +15,4 @@ pub mod worker;
 pub use error::EngineError;
 pub use generate::{Host, Outcome, StripRequest, generate, strip};
 pub use grid_state::GridState;
-pub use pair::{Pair, PairFiles, describe, plan_for};
+pub use pair::{Pair, PairFiles, describe, plan_for, prompts_of};

@@ -4,10 +4,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::browser::adapter_limits::AdapterLimits;
 use crate::history;
 use crate::metrics::Diversity;
 use crate::picture::file::FileRequest;
 use crate::picture::image::Image;
+use crate::protocol::stats::Measurement;
 use crate::recipe::device::DevicePreference;
 use crate::recipe::digest::StepDigest;
 use crate::recipe::{CellAddress, Recipe};
@@ -16,7 +18,7 @@ use crate::vocabulary::Vocabulary;
 
 /// Raised with every change of the messages: a page that was loaded before a deploy must not
 /// misunderstand a worker that was loaded after it.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// The number of a job; each page counts its jobs from 1.
 pub type JobId = u32;
@@ -50,6 +52,8 @@ pub struct DeviceInfo {
     pub kind: DeviceKind,
     /// The adapter as the browser describes it, or the CPU's feature set.
     pub description: String,
+    /// Features and limits of the adapter; none where WebGPU is not used.
+    pub adapter: Option<AdapterLimits>,
     /// Why WebGPU is not used, as a sentence for the visitor; none where it is.
     pub notice: Option<String>,
 }
@@ -166,6 +170,8 @@ pub enum Request {
         manifest_url: String,
         /// The same address relative to the page, for the history.
         pair_address: String,
+        /// Whether the phases of the work are measured: [`Event::Measured`].
+        measures: bool,
     },
     /// Draw a grid, or a part of it. A job that comes while another runs waits for it.
     Generate {
@@ -213,6 +219,8 @@ pub enum Event {
     },
     /// The history after a change, or because the page has asked for it.
     History(Box<history::Listing>),
+    /// A phase of a job or a task has ended, where [`Request::Start`] asks to measure them.
+    Measured(Box<Measurement>),
     /// An event of a job.
     Job {
         /// The number from [`Request::Generate`].

@@ -3,3 +3,4 @@
 
 pub mod engine;
 pub mod loader;
+pub mod stats;

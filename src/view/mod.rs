@@ -9,6 +9,7 @@ pub mod loading;
 pub mod progress;
 pub mod requested_loads;
 pub mod rows;
+pub mod stats;
 pub mod stretches;
 pub mod strip;
 pub mod units;

@@ -98,7 +98,13 @@ export class Engine {
       await engine.#until((name) => name === "Ready");
       const missing = engine.#until((name) => name === "Missing");
       engine.#send({
-        Start: { device, manifest_url: new URL(pair, server.url).href, pair_address: pair },
+        Start: {
+          device,
+          manifest_url: new URL(pair, server.url).href,
+          pair_address: pair,
+          // The process around the worker counts.
+          measures: false,
+        },
       });
       await missing;
       // The worker reads the bundled pair from its host itself: no loader is needed.

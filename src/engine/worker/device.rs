@@ -31,7 +31,8 @@ pub async fn select(preference: DevicePreference) -> Result<(Device, DeviceInfo)
                 let notice = use_half(&adapter, &device).await;
                 let info = DeviceInfo {
                     kind: DeviceKind::WebGpu,
-                    description: adapter.description,
+                    description: adapter.description.clone(),
+                    adapter: Some(adapter),
                     notice,
                 };
                 Ok((device, info))
@@ -77,6 +78,7 @@ fn cpu(notice: String) -> (Device, DeviceInfo) {
         DeviceInfo {
             kind: DeviceKind::Cpu,
             description: "CPU, WebAssembly with SIMD".into(),
+            adapter: None,
             notice: Some(notice),
         },
     )

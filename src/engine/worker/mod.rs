@@ -2,6 +2,7 @@
 
 mod device;
 mod host;
+mod meter;
 mod started;
 mod tasks;
 
@@ -17,6 +18,7 @@ use crate::protocol::engine::{
 };
 use crate::recipe::Recipe;
 use host::{Shared, WorkerHost};
+use meter::Meter;
 use started::{JobOutcome, PairAddress, StartedEngine};
 use tasks::HistoryState;
 
@@ -95,16 +97,20 @@ impl Worker {
                     device,
                     manifest_url,
                     pair_address,
+                    measures,
                 }) => {
                     let address = PairAddress {
                         manifest_url,
                         on_page: pair_address,
                     };
                     let started = match self.engine.take() {
-                        Some(running) if running.preference() == device => {
+                        Some(running)
+                            if running.preference() == device
+                                && running.meter().is_some() == measures =>
+                        {
                             running.change_pair(&self.scope, address).await
                         }
-                        _ => StartedEngine::start(&self.scope, device, address).await,
+                        _ => StartedEngine::start(&self.scope, device, address, measures).await,
                     };
                     match started {
                         Ok(started) => self.engine = Some(started),
@@ -128,7 +134,7 @@ impl Worker {
     }
 
     async fn generate(&mut self, job: JobId, recipe: &Recipe, extent: &Extent) {
-        let mut host = WorkerHost::new(&self.scope, &self.shared, job);
+        let mut host = WorkerHost::new(&self.scope, &self.shared, job, self.meter());
         let outcome = match &mut self.engine {
             Some(engine) => engine.run(recipe, extent, &mut host).await,
             None => Err(EngineError::NotStarted),
@@ -155,9 +161,13 @@ impl Worker {
         }
     }
 
+    fn meter(&self) -> Option<Rc<Meter>> {
+        self.engine.as_ref()?.meter()
+    }
+
     /// Decodes the requested strips between two jobs.
     async fn decode_strips(&self) {
-        let mut host = WorkerHost::without_job(&self.scope, &self.shared);
+        let mut host = WorkerHost::without_job(&self.scope, &self.shared, self.meter());
         while let Some(request) = host.next_strip() {
             let outcome = match &self.engine {
                 Some(engine) => engine.decode_strip(&request, &mut host).await,

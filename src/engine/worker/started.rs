@@ -2,16 +2,19 @@
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
+use std::rc::Rc;
 
 use super::device;
 use super::host::{JobFiles, ReadingProgress, WorkerHost};
+use super::meter::Meter;
 use crate::browser::globals::worker_scope::WorkerScope;
 use crate::engine::error::EngineError;
 use crate::engine::generate::{Host, Outcome, StripRequest, generate, strip};
 use crate::engine::grid_state::GridState;
-use crate::engine::pair::{Pair, describe};
+use crate::engine::pair::{Pair, describe, prompts_of};
 use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
 use crate::protocol::engine::{Event, Extent, JobEvent, LoadingFrom};
+use crate::protocol::stats::Phase;
 use crate::recipe::device::DevicePreference;
 use crate::recipe::saved_recipe::SavedRecipe;
 use crate::recipe::{Mode, Recipe};
@@ -48,6 +51,8 @@ pub(super) struct StartedEngine {
     /// Boxed: moved by value, the models would take a third of a megabyte of the stack each time.
     pair: Option<Box<Pair>>,
     grid: GridState,
+    /// None where nothing is measured.
+    meter: Option<Rc<Meter>>,
 }
 
 impl StartedEngine {
@@ -55,8 +60,10 @@ impl StartedEngine {
         scope: &WorkerScope<Event>,
         preference: DevicePreference,
         address: PairAddress,
+        measures: bool,
     ) -> Result<Self, EngineError> {
         let (device, info) = device::select(preference).await?;
+        let meter = measures.then(|| Rc::new(Meter::of(info.kind)));
         scope.post(Event::Device(info));
         let files = Files::open().await;
         if let Some(message) = files.renewal() {
@@ -77,11 +84,16 @@ impl StartedEngine {
             address,
             pair: None,
             grid: GridState::default(),
+            meter,
         })
     }
 
     pub fn preference(&self) -> DevicePreference {
         self.preference
+    }
+
+    pub fn meter(&self) -> Option<Rc<Meter>> {
+        self.meter.clone()
     }
 
     /// Whether the visitor has been told that this browser stores nothing.
@@ -149,13 +161,16 @@ impl StartedEngine {
         if presence == Presence::Unstorable {
             self.hold(host).await?;
         }
-        let reading = self.reading(&recipe.modes).await?;
+        let prompts = prompts_of(recipe);
+        let reading = self.reading(&recipe.modes, &prompts).await?;
         let files = JobFiles {
             files: &self.files,
             host,
             reading: &reading,
             is_requantization_noted: Cell::new(false),
         };
+        let start = host.milliseconds();
+        let mut reads_weights = self.pair.is_none();
         let pair = match self.pair.take() {
             Some(pair) => pair,
             None => {
@@ -164,14 +179,25 @@ impl StartedEngine {
             }
         };
         let pair = self.pair.insert(pair);
-        match pair.load_unets(&recipe.modes, &files).await {
-            Ok(true) => host.post(JobEvent::Compiling),
+        // Before the UNets, as the text encoders may leave them their memory.
+        let loaded = match pair.encode_prompts(&prompts, &files).await {
+            Ok(()) => pair.load_unets(&recipe.modes, &files).await,
+            Err(error) => Err(error),
+        };
+        match loaded {
+            Ok(true) => {
+                reads_weights = true;
+                host.post(JobEvent::Compiling);
+            }
             Ok(false) => {}
             Err(error) => {
                 // A damaged record has been discarded, so the next job has to check for all files again.
                 self.pair = None;
                 return Err(error);
             }
+        }
+        if reads_weights {
+            host.took(Phase::ReadingWeights, host.milliseconds() - start);
         }
         generate(pair, recipe, extent, &mut self.grid, host).await
     }
@@ -222,13 +248,19 @@ impl StartedEngine {
         })
     }
 
-    /// The bytes that a job with these modes reads from the store: those of models that aren't loaded.
-    async fn reading(&self, modes: &[Mode]) -> Result<ReadingProgress, EngineError> {
+    /// The bytes that a job with these modes and prompts reads from the store: those of models that aren't
+    /// loaded.
+    async fn reading(
+        &self,
+        modes: &[Mode],
+        prompts: &[String],
+    ) -> Result<ReadingProgress, EngineError> {
+        let pair = self.pair.as_ref();
+        let reads_text_encoder =
+            |index| pair.is_none_or(|pair| pair.reads_text_encoder(index, prompts));
+        let has_base = pair.is_some_and(|pair| pair.shares_base());
         let components = &self.manifest.components;
-        let lacks = |role| {
-            let pair = self.pair.as_ref();
-            pair.is_none_or(|pair| pair.unet(role).is_err())
-        };
+        let lacks = |role| pair.is_none_or(|pair| pair.unet(role).is_err());
         let distilled =
             modes.iter().any(|mode| mode.needs_distilled()) && lacks(ModelRole::Distilled);
         let adapts = distilled && components.unet_distilled.adapter_on.is_some();
@@ -236,9 +268,11 @@ impl StartedEngine {
         let mut total = 0;
         for (name, component) in components.iter() {
             let is_read = match name {
-                "unet" => base && lacks(ModelRole::Base),
+                "unet" => base && lacks(ModelRole::Base) && !has_base,
                 "unet_distilled" => distilled,
-                _ => self.pair.is_none(),
+                "text_encoder" => reads_text_encoder(0),
+                "text_encoder_2" => reads_text_encoder(1),
+                _ => pair.is_none(),
             };
             for file in component.files.iter().filter(|_| is_read) {
                 total += self.files.stored_size(&file.id).await?;

@@ -20,14 +20,22 @@ use crate::protocol::engine::{
 };
 use crate::recipe::device::DevicePreference;
 use crate::recipe::{CellAddress, Recipe};
-use crate::view::address::OWN_PAIR_ADDRESS;
+use crate::view::address::{EngineTarget, OWN_PAIR_ADDRESS};
 use crate::view::jobs::{Activity, Cancelling, Jobs, MissingWeights, Order, Ordered};
 use crate::view::progress::{JobProgress, StepClock};
+use crate::view::stats::Stats;
 
 const ENGINE: Program = Program {
     script: "./start_engine.js",
+    worker_name: "",
     name: "engine",
     version: PROTOCOL_VERSION,
+};
+
+/// The same with the counters of what it asks of WebGPU.
+const MEASURED_ENGINE: Program = Program {
+    worker_name: "stats",
+    ..ENGINE
 };
 
 /// A problem for the visitor, with a button to go on.
@@ -62,6 +70,8 @@ pub struct EngineClient {
     pub notice: RwSignal<Option<String>>,
     /// The history of runs; none until it has been asked for.
     pub history: RwSignal<Option<Listing>>,
+    /// What was measured on the current device and pair; none where nothing is.
+    pub stats: RwSignal<Option<Stats>>,
     loader: LoaderClient,
     link: WorkerLink<Request, Event>,
     inner: StoredValue<Inner, LocalStorage>,
@@ -70,6 +80,7 @@ pub struct EngineClient {
 /// The client's state that no component reads.
 struct Inner {
     device: DevicePreference,
+    measures: bool,
     jobs: Jobs<Arc<Grid>>,
     /// Times the steps of the running job.
     clock: StepClock,
@@ -100,10 +111,12 @@ impl EngineClient {
             problem: RwSignal::new(None),
             notice: RwSignal::new(None),
             history: RwSignal::new(None),
+            stats: RwSignal::new(None),
             loader,
             link: WorkerLink::new(ENGINE),
             inner: StoredValue::new_local(Inner {
                 device: DevicePreference::Automatic,
+                measures: false,
                 jobs: Jobs::default(),
                 clock: StepClock::start(),
                 next_task: 1,
@@ -124,12 +137,17 @@ impl EngineClient {
         client
     }
 
-    /// Changes to this device and pair. An idle worker on that device changes its pair; any other
-    /// worker is replaced.
-    pub fn connect(&self, device: DevicePreference, pair: String) {
-        let changes_pair = self
-            .inner
-            .with_value(|inner| inner.jobs.is_idle() && inner.device == device);
+    /// Changes to this device and pair. An idle worker on that device changes its pair, unless it would
+    /// have to measure and doesn't, or the other way round; any other worker is replaced.
+    pub fn connect(&self, target: EngineTarget) {
+        let EngineTarget {
+            device,
+            pair,
+            shows_stats: measures,
+        } = target;
+        let changes_pair = self.inner.with_value(|inner| {
+            inner.jobs.is_idle() && inner.device == device && inner.measures == measures
+        });
         if !changes_pair {
             self.link.end();
             self.abandon(CellState::Cancelled);
@@ -139,8 +157,12 @@ impl EngineClient {
             // A new link never draws by itself, even where the visitor wanted the last one drawn.
             inner.when_ready = None;
             inner.device = device;
+            inner.measures = measures;
             inner.jobs.forget_undone();
         });
+        self.link
+            .change_program(if measures { MEASURED_ENGINE } else { ENGINE });
+        self.stats.set(measures.then(Stats::default));
         self.pair_address.set(pair);
         self.pair.set(None);
         self.missing.set(0);
@@ -294,10 +316,14 @@ impl EngineClient {
             }
         }
         self.change_jobs(Jobs::starting);
+        let (device, measures) = self
+            .inner
+            .with_value(|inner| (inner.device, inner.measures));
         self.link.send(Request::Start {
-            device: self.inner.with_value(|inner| inner.device),
+            device,
             manifest_url,
             pair_address,
+            measures,
         });
     }
 
@@ -351,6 +377,11 @@ impl EngineClient {
             Event::Missing { bytes } => self.missing.set(bytes),
             Event::Notice { message } => self.notice.set(Some(message)),
             Event::History(listing) => self.history.set(Some(*listing)),
+            Event::Measured(measurement) => self.stats.update(|stats| {
+                if let Some(stats) = stats {
+                    stats.take(*measurement);
+                }
+            }),
             Event::Job { job, event } => self.take_job_event(job, event),
             Event::Task { id, event } => self.reply(id, event),
         }
