@@ -10,9 +10,7 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 use std::time::Instant;
 
-use burn::backend::wgpu::Wgpu;
 use burn::tensor::{Device, Tensor, TensorData};
-use cubecl::MemoryScope;
 use cubecl::dry_run::DryRun;
 use firststep::kernels;
 use firststep::models::{Conditioning, UNet2DConditionConfig, UNet2DConditionModel, Weights};
@@ -20,14 +18,12 @@ use firststep::weights::format::safetensors::{self, Header};
 use firststep::weights::format::tensor::StoredTensor;
 use firststep::weights::manifest::Manifest;
 
-use super::{MANIFEST, counted, type_name};
+use super::{MANIFEST, counted, memory, type_name};
 
 /// The largest relative error, by the root mean square, in single precision.
 const LIMIT: f64 = 1e-3;
 /// The same where activations are `f16`, which have eleven bits, over the UNet's hundreds of layers.
 const HALF_LIMIT: f64 = 2e-2;
-
-const GB: f64 = 1e9;
 
 /// Compares with what is in a folder, in some forms of the kernels: whether it is that for adapters that
 /// compute on the CPU.
@@ -50,6 +46,8 @@ pub fn compare(device: &Device, folder: &Path, halves: &[bool], forms: &[bool]) 
     let start = Instant::now();
     let weights = weights(&folder.join("unet.safetensors"), device);
     let unet = UNet2DConditionModel::load(config, weights).unwrap();
+    // What the loading held beside the weights.
+    device.memory_cleanup();
     device.sync().unwrap();
     println!("loaded: {:.1} s", start.elapsed().as_secs_f64());
     memory("with the weights alone", device);
@@ -133,19 +131,6 @@ fn weights(path: &Path, device: &Device) -> Weights {
 fn tensor<const D: usize>(stored: &StoredTensor, device: &Device) -> Tensor<D> {
     let shape: [usize; D] = stored.shape.as_slice().try_into().unwrap();
     Tensor::from_data(TensorData::new(stored.to_f32().unwrap(), shape), device)
-}
-
-/// Prints the device's memory: what tensors take, and what is kept for them. The latter only grows during
-/// a pass, so that it is the pass's peak.
-fn memory(when: &str, device: &Device) {
-    let one = Tensor::<1>::zeros([1], device);
-    let client = one.try_into_primitive::<Wgpu>().unwrap().client;
-    let usage = client.memory_report(MemoryScope::Device).usage();
-    println!(
-        "    memory {when}: {:.3} GB in use, {:.3} GB held",
-        usage.bytes_in_use as f64 / GB,
-        usage.bytes_reserved as f64 / GB
-    );
 }
 
 /// How far values are from those that they should be.

@@ -18,7 +18,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use burn::backend::wgpu::Wgpu;
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use cubecl::MemoryScope;
 use cubecl::dry_run::DryRun;
 use firststep::kernels::{self, Activation, After, Counts, Heads, Layer, Matrix, Norm, Sampling};
 use firststep::models::{
@@ -204,6 +206,19 @@ fn counted(label: &str, counts: &Counts, seconds: Option<f64>) {
     }
 }
 
+/// Prints the device's memory: what tensors take, and what is held for them. The latter only grows during
+/// a pass, so that it is the pass's peak. A plan holds what the pass would, without taking it.
+fn memory(when: &str, device: &Device) {
+    let one = Tensor::<1>::zeros([1], device);
+    let client = one.try_into_primitive::<Wgpu>().unwrap().client;
+    let usage = client.memory_report(MemoryScope::Device).usage();
+    println!(
+        "    memory {when}: {:.3} GB in use, {:.3} GB held",
+        usage.bytes_in_use as f64 / 1e9,
+        usage.bytes_reserved as f64 / 1e9
+    );
+}
+
 fn unet(device: &Device, sizes: &[usize], is_half: bool, is_plan: bool) {
     let manifest = Manifest::parse(&std::fs::read_to_string(MANIFEST).unwrap()).unwrap();
     let config = &manifest.components.unet.config;
@@ -212,6 +227,7 @@ fn unet(device: &Device, sizes: &[usize], is_half: bool, is_plan: bool) {
     let unet = UNet2DConditionModel::load(parsed, weights).unwrap();
     for &size in sizes {
         for batch in [1, 2, 4] {
+            device.memory_cleanup();
             let _plan = is_plan.then(DryRun::new);
             let conditioning = Conditioning {
                 context: tensor([batch, 77, 2048], device),
@@ -238,6 +254,7 @@ fn unet(device: &Device, sizes: &[usize], is_half: bool, is_plan: bool) {
                 let seconds = start.elapsed().as_secs_f64();
                 counted(&label, &kernels::take_counts(), Some(seconds));
             }
+            memory("after it", device);
         }
     }
     device.memory_cleanup();
