@@ -12,12 +12,12 @@ use crate::models::{
     ClipTokenizer, Conditioning, TextEncoding, TinyDecoder, TinyDecoderConfig, TokenizerConfig,
     UNet2DConditionConfig, UNet2DConditionModel, Weights, is_of_gated_layer,
 };
+use crate::protocol::allowance::{Allowance, LARGEST_MAP};
 use crate::protocol::engine::{PairChoice, PairInfo};
 use crate::recipe::{Mode, Recipe, Row};
 use crate::sampler::{
     ModelRole, Plan, Scheduler, SchedulerClass, SchedulerConfig, Timesteps, is_guided,
 };
-use crate::weights::footprint::LARGEST_MAP;
 use crate::weights::format::tensor::StoredTensor;
 use crate::weights::manifest::{AdapterBase, Component, Manifest};
 
@@ -60,6 +60,7 @@ pub struct Pair {
     swaps: bool,
     vae: AutoencoderKlDecoder,
     tiny_decoder: Option<TinyDecoder>,
+    allowance: Allowance,
 }
 
 /// A text encoder, which is on the device or can be read again.
@@ -203,6 +204,10 @@ impl Pair {
             swaps: false,
             vae,
             tiny_decoder,
+            allowance: Allowance {
+                batch: 1,
+                largest_map: LARGEST_MAP,
+            },
         };
         pair.check()?;
         Ok(pair)
@@ -487,6 +492,16 @@ impl Pair {
         &self.device
     }
 
+    /// How much of the device is used at once: what any device has, unless [`Pair::allow`] was called.
+    pub fn allowance(&self) -> Allowance {
+        self.allowance
+    }
+
+    /// Sets how much of the device is used at once.
+    pub fn allow(&mut self, allowance: Allowance) {
+        self.allowance = allowance;
+    }
+
     /// The UNet of a role.
     ///
     /// # Errors
@@ -564,7 +579,7 @@ impl Pair {
     /// # Shapes
     /// `[1, channels, height, width]` → `[1, 3, f · height, f · width]`.
     pub fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
-        self.vae.decode(latent, LARGEST_MAP as usize)
+        self.vae.decode(latent, self.allowance.largest_map as usize)
     }
 
     /// As [`Pair::decode`], but faster and less exact where the pair has a tiny decoder.

@@ -7,6 +7,7 @@ pub mod jobs;
 pub mod label;
 pub mod loading;
 pub mod progress;
+pub mod recovery;
 pub mod requested_loads;
 pub mod rows;
 pub mod stats;

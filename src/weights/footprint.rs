@@ -89,6 +89,31 @@ impl Activations {
     }
 }
 
+/// The most samples that go through a UNet together: more would hardly be faster even where a picture is
+/// small, and the visitor would wait for all of them.
+pub const MOST_SAMPLES: usize = 8;
+
+/// The samples that go through a UNet together on an adapter: 1, 2, 4 or 8. `activations` has those of so
+/// many samples.
+///
+/// Browsers don't tell how much memory a graphics card has. The largest buffer that an adapter allows
+/// grows with it, from a quarter of a gigabyte to four; a quarter of that is for the activations, beside
+/// weights and all else. No buffer may be larger than the adapter allows.
+pub fn most_samples(
+    activations: impl Fn(usize) -> Activations,
+    buffer: u64,
+    binding: u64,
+) -> usize {
+    let fits = |samples: &usize| {
+        let Activations {
+            largest_buffer,
+            peak,
+        } = activations(*samples);
+        largest_buffer <= buffer.min(binding) && peak <= buffer / 4
+    };
+    [MOST_SAMPLES, 4, 2].into_iter().find(fits).unwrap_or(1)
+}
+
 /// Bytes of an activation: `f16` where the adapter computes with it, else `f32`.
 pub fn activation_length(has_f16: bool) -> u64 {
     if has_f16 { 2 } else { F32 }
@@ -559,5 +584,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_card_that_allows_little_gets_one_sample() {
+        let samples = |side: usize, buffer: u64| {
+            let of = |batch| Activations::of(&unet_maps(&sdxl(), [side, side], batch, 4));
+            most_samples(of, buffer, buffer)
+        };
+        assert_eq!(samples(128, 128 * MIB), 1);
+        assert_eq!(samples(128, 4096 * MIB), 2);
+        assert_eq!(samples(32, 2048 * MIB), 8);
     }
 }

@@ -9,8 +9,8 @@ use crate::kernels;
 use crate::protocol::engine::{DeviceInfo, DeviceKind};
 use crate::recipe::device::DevicePreference;
 
-/// Selects a device. Without a preference that is a hardware WebGPU adapter where there is one, and
-/// else burn's CPU backend.
+/// Selects a device. Without a preference that is a hardware WebGPU adapter where there is one, and else
+/// burn's CPU backend.
 ///
 /// # Errors
 /// The preference is WebGPU, and there is no adapter or it can't be initialized.

@@ -7,13 +7,16 @@ use std::rc::Rc;
 use super::device;
 use super::host::{JobFiles, ReadingProgress, WorkerHost};
 use super::meter::Meter;
+use crate::browser::adapter_limits::AdapterLimits;
 use crate::browser::globals::worker_scope::WorkerScope;
+use crate::engine::allowance::allowance;
 use crate::engine::error::EngineError;
-use crate::engine::generate::{Host, Outcome, StripRequest, generate, strip};
+use crate::engine::generate::{Host, Outcome, StripRequest, generate, restore, strip};
 use crate::engine::grid_state::GridState;
 use crate::engine::pair::{Pair, describe, prompts_of};
 use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
-use crate::protocol::engine::{Event, Extent, JobEvent, LoadingFrom};
+use crate::protocol::allowance::Allowance;
+use crate::protocol::engine::{Event, Extent, JobEvent, LoadingFrom, Snapshot};
 use crate::protocol::stats::Phase;
 use crate::recipe::device::DevicePreference;
 use crate::recipe::saved_recipe::SavedRecipe;
@@ -44,6 +47,10 @@ pub(super) enum JobOutcome {
 pub(super) struct StartedEngine {
     preference: DevicePreference,
     device: burn::tensor::Device,
+    /// The limits of the device's adapter; none on the CPU.
+    adapter: Option<AdapterLimits>,
+    /// The most that the page allows to use of the device.
+    at_most: Option<Allowance>,
     files: Files,
     manifest: Manifest,
     manifest_text: String,
@@ -61,8 +68,10 @@ impl StartedEngine {
         preference: DevicePreference,
         address: PairAddress,
         measures: bool,
+        at_most: Option<Allowance>,
     ) -> Result<Self, EngineError> {
         let (device, info) = device::select(preference).await?;
+        let adapter = info.adapter.clone();
         let meter = measures.then(|| Rc::new(Meter::of(info.kind)));
         scope.post(Event::Device(info));
         let files = Files::open().await;
@@ -75,9 +84,11 @@ impl StartedEngine {
         scope.post(Event::Pair(Box::new(describe(&manifest)?)));
         let bytes = files.missing_bytes(&manifest).await?;
         scope.post(Event::Missing { bytes });
-        Ok(Self {
+        let started = Self {
             preference,
             device,
+            adapter,
+            at_most,
             files,
             manifest,
             manifest_text,
@@ -85,6 +96,17 @@ impl StartedEngine {
             pair: None,
             grid: GridState::default(),
             meter,
+        };
+        scope.post(Event::Allowance(started.allowance()?));
+        Ok(started)
+    }
+
+    /// What the pair may use of the device.
+    fn allowance(&self) -> Result<Allowance, EngineError> {
+        let planned = allowance(&self.manifest, self.adapter.as_ref())?;
+        Ok(match self.at_most {
+            Some(most) => planned.at_most(most),
+            None => planned,
         })
     }
 
@@ -110,14 +132,17 @@ impl StartedEngine {
         mut self,
         scope: &WorkerScope<Event>,
         address: PairAddress,
+        at_most: Option<Allowance>,
     ) -> Result<Self, EngineError> {
         self.pair = None;
+        self.at_most = at_most;
         self.grid.clear();
         (self.manifest, self.manifest_text) = self.files.manifest(&address.manifest_url).await?;
         self.address = address;
         scope.post(Event::Pair(Box::new(describe(&self.manifest)?)));
         let bytes = self.files.missing_bytes(&self.manifest).await?;
         scope.post(Event::Missing { bytes });
+        scope.post(Event::Allowance(self.allowance()?));
         Ok(self)
     }
 
@@ -125,6 +150,7 @@ impl StartedEngine {
         &mut self,
         recipe: &Recipe,
         extent: &Extent,
+        snapshots: &[Snapshot],
         host: &mut WorkerHost<'_>,
     ) -> Result<JobOutcome, EngineError> {
         if host.is_cancelled() {
@@ -141,7 +167,7 @@ impl StartedEngine {
             return Ok(JobOutcome::LacksWeights { manifest });
         }
         host.post(JobEvent::Started);
-        let drawn = self.draw(recipe, extent, presence, host).await;
+        let drawn = self.draw(recipe, extent, snapshots, presence, host).await;
         match drawn {
             // A job that is cancelled while files are read or loaded has not failed.
             Err(EngineError::Files(error)) if error.is_cancelled() => {
@@ -155,6 +181,7 @@ impl StartedEngine {
         &mut self,
         recipe: &Recipe,
         extent: &Extent,
+        snapshots: &[Snapshot],
         presence: Presence,
         host: &mut WorkerHost<'_>,
     ) -> Result<Outcome, EngineError> {
@@ -178,7 +205,9 @@ impl StartedEngine {
                 Box::new(Pair::load(self.manifest.clone(), self.device.clone(), &files).await?)
             }
         };
+        let allowance = self.allowance()?;
         let pair = self.pair.insert(pair);
+        pair.allow(allowance);
         // Before the UNets, as the text encoders may leave them their memory.
         let loaded = match pair.encode_prompts(&prompts, &files).await {
             Ok(()) => pair.load_unets(&recipe.modes, &files).await,
@@ -198,6 +227,9 @@ impl StartedEngine {
         }
         if reads_weights {
             host.took(Phase::ReadingWeights, host.milliseconds() - start);
+        }
+        if extent.resumes {
+            restore(pair, recipe, snapshots, &mut self.grid)?;
         }
         generate(pair, recipe, extent, &mut self.grid, host).await
     }
