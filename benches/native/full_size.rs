@@ -23,7 +23,7 @@ use super::{MANIFEST, counted, memory, type_name};
 /// The largest relative error, by the root mean square, in single precision.
 const LIMIT: f64 = 1e-3;
 /// The same where activations are `f16`, which have eleven bits, over the UNet's hundreds of layers.
-const HALF_LIMIT: f64 = 2e-2;
+const HALF_LIMIT: f64 = 5e-3;
 
 /// Compares with what is in a folder, in some forms of the kernels: whether it is that for adapters that
 /// compute on the CPU.
