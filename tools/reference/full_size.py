@@ -1,4 +1,4 @@
-"""Writes a UNet of SDXL's size with random weights, packed as the page stores them, and one pass of it by diffusers.
+"""Writes a UNet of SDXL's size with random weights, packed as the page stores them, and a pass of diffusers.
 
 Usage: python tools/reference/full_size.py FOLDER, then
        cargo bench --features gpu --bench native -- --compare=FOLDER
