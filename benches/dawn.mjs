@@ -13,6 +13,7 @@
 import { cpus, loadavg } from "node:os";
 
 import { Engine } from "../tests/dawn/engine.mjs";
+import { median } from "./median.mjs";
 import { exportUnet, installPackages } from "./prepare.mjs";
 
 const ROUNDS = Number(process.argv[2] ?? 5);
@@ -20,12 +21,6 @@ const STEPS = { few: 1, many: 4 };
 /** Passes of the peer per round: as many as lie between the engine's two images. */
 const PASSES = STEPS.many - STEPS.few;
 const PRECISIONS = process.argv.length > 3 ? process.argv.slice(3) : ["f32", "f16"];
-
-function median(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
 
 /** Milliseconds of the worker's image with so many steps. */
 async function image(engine, steps) {
@@ -48,17 +43,20 @@ async function step(engine) {
 }
 
 async function compare(precision) {
+  const model = exportUnet(precision);
   const withoutFeatures = precision === "f32" ? ["shader-f16"] : [];
   const engine = await Engine.start({
     withoutFeatures,
     companion: new URL("dawn_peer.mjs", import.meta.url).href,
   });
   try {
-    const difference = await engine.ask({ load: exportUnet(precision) });
-    console.error(`${precision}: onnxruntime-web is ready, ${difference.toExponential(1)} from torch`);
+    // First, since it reads its files from a server: compiling keeps the process busy for minutes, in
+    // which a connection breaks.
     await step(engine);
     const { description, notice } = engine.device;
     console.error(`${precision}: the engine is ready: ${[description, notice].filter(Boolean).join("; ")}`);
+    const difference = await engine.ask({ load: model });
+    console.error(`${precision}: onnxruntime-web is ready, ${difference.toExponential(1)} from torch`);
     const times = { engine: [], peer: [] };
     for (let round = 1; round <= ROUNDS; round += 1) {
       // Each is first in turn.
@@ -105,5 +103,5 @@ for (const precision of PRECISIONS) {
   console.log(row([precision, result.engine.toFixed(1), result.peer.toFixed(1), ratio]));
 }
 console.log(
-  `adapter: ${device}; ${cpus().length} cores, load of the last minutes ${loadavg().map((load) => load.toFixed(1)).join(", ")}`,
+  `adapter: ${device}; ${cpus().length} cores, load in the last 1, 5 and 15 minutes ${loadavg().map((load) => load.toFixed(1)).join(", ")}`,
 );

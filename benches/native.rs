@@ -2,7 +2,9 @@
 //!
 //! SDXL's networks with synthetic weights of the real layout, made in place, over Vulkan, Metal or
 //! DirectX 12. Buffers are never shared between tensors, as in the browser, so that the kernels are the
-//! browser's. With `--plan` nothing is computed: only the launches are counted.
+//! browser's. With `--plan` nothing is computed: only the launches are counted. With `--against-burn`
+//! the kernels take turns with burn's own operations; with `--block=…` one block of SDXL's takes turns
+//! with another program. `--software` has the kernels for adapters that compute on the CPU.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,6 +12,11 @@
     clippy::indexing_slicing,
     reason = "a benchmark ends where something is not as it should be, and prints what it finds"
 )]
+
+#[path = "native/against_burn.rs"]
+mod against_burn;
+#[path = "native/blocks.rs"]
+mod blocks;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -39,6 +46,21 @@ fn main() {
     println!("device: {device:?}");
     if has("--software") {
         kernels::set_software(true);
+    }
+    if has("--against-burn") {
+        against_burn::compare(&device);
+        return;
+    }
+    if let Some(block) = arguments
+        .iter()
+        .find_map(|argument| argument.strip_prefix("--block="))
+    {
+        let [block, weights, activations] = block.split(',').collect::<Vec<_>>()[..] else {
+            panic!("a block is named as in --block=transformer,q4,f16");
+        };
+        kernels::set_half(activations == "f16");
+        blocks::serve(&device, block, weights);
+        return;
     }
     let halves: &[bool] = if device.supports_dtype(FloatDType::F16) {
         &[false, true]

@@ -44,7 +44,7 @@ export class PeerSession {
     const peer = new PeerSession(session, feeds, output.name);
     const actual = await peer.#pass();
     const { values } = output;
-    const largest = Math.max(...values.map(Math.abs));
+    const largest = values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
     let difference = 0;
     values.forEach((value, index) => {
       const own = output.type === "float16" ? fromHalf(actual[index]) : actual[index];
