@@ -61,7 +61,7 @@ test-dawn:
 build:
 	@$(setup)/install-trunk
 	@$(setup)/install-wasm-opt
-	$(with_wasm) trunk build --release $(profile) --dist dist
+	$(with_wasm) env FIRSTSTEP_COMMIT="$$(git describe --always --dirty 2>/dev/null)" trunk build --release $(profile) --dist dist
 	@echo "Firststep is in dist/: any static host can serve it, below any path."
 
 check:

@@ -7,7 +7,8 @@
 // difference of two runs that differ in the number of steps alone, so that text encoders and the
 // decoding of the image drop out.
 //
-// Then how long the page's own thread is busy at a stretch meanwhile.
+// Then what one step asks of the GPU: numbers that don't depend on the machine's speed. And how long the
+// page's own thread is busy at a stretch meanwhile.
 
 import { Browser } from "../tests/browser/browser.mjs";
 import { cellNames, DIST, FirststepPage } from "../tests/browser/page.mjs";
@@ -27,10 +28,12 @@ const TIMEOUT = 20 * 60_000;
 /** This project's name of the device, and the peer's. */
 const DEVICES = { webgpu: "webgpu", cpu: "wasm" };
 
-/** Notes the time of every image that the worker reports, before the page's own code sees it. */
-function recordImageTimes() {
+/** Notes the time of every image and all measurements that the worker reports, before the page does. */
+function recordReports() {
   const times = [];
+  const measurements = [];
   globalThis.imageMilliseconds = times;
+  globalThis.measurements = measurements;
   const OriginalWorker = globalThis.Worker;
   globalThis.Worker = class extends OriginalWorker {
     constructor(...options) {
@@ -39,6 +42,9 @@ function recordImageTimes() {
         const image = data?.Event?.Job?.event.Image;
         if (image !== undefined) {
           times.push(image.milliseconds);
+        }
+        if (data?.Event?.Measured !== undefined) {
+          measurements.push(data.Event.Measured);
         }
       });
     }
@@ -77,6 +83,42 @@ async function pageRound(page, device) {
   return (many - few) / (STEPS.many - STEPS.few);
 }
 
+/** What the second pass and the second preview of an image ask of WebGPU; the first ones compile. */
+async function countStep(browser, server) {
+  const page = new FirststepPage(await browser.newPage(), server.url);
+  await page.page.addInitScript(recordReports);
+  await page.open({
+    prompt: "image of a dog face",
+    seed: 1,
+    "seed-count": 1,
+    modes: "base",
+    "base-steps": 2,
+    guidance: 1,
+    device: "webgpu",
+    stats: "",
+  });
+  await page.pressGenerate();
+  await page.waitForDone(cellNames(["base"], 1), TIMEOUT);
+  const measurements = await page.page.evaluate(() => globalThis.measurements);
+  await page.page.close();
+  const last = (isOfPhase) => measurements.findLast(({ phase }) => isOfPhase(phase)).gpu;
+  return {
+    "UNet pass": last((phase) => phase.UnetPass !== undefined),
+    preview: last((phase) => phase === "Preview"),
+    "image decode": last((phase) => phase === "ImageDecode"),
+  };
+}
+
+/** Columns of the counts, by heading. */
+const COUNTS = {
+  launches: ({ launches }) => launches.total,
+  submits: ({ submits }) => submits,
+  pipelines: ({ pipelines }) => pipelines.launched,
+  "MB bound": ({ bindings }) => (bindings.bytes / 1e6).toFixed(1),
+  "largest, MB": ({ bindings }) => (bindings.largestBytes / 1e6).toFixed(1),
+  "peak, MB": ({ buffers }) => (buffers.peakBytes / 1e6).toFixed(1),
+};
+
 async function describeAdapter(page) {
   return page.evaluate(async () => {
     const adapter = await navigator.gpu?.requestAdapter();
@@ -87,7 +129,7 @@ async function describeAdapter(page) {
 
 async function compare(browser, device, pageServer, peerServer) {
   const page = new FirststepPage(await browser.newPage(), pageServer.url);
-  await page.page.addInitScript(recordImageTimes);
+  await page.page.addInitScript(recordReports);
   const peer = await browser.newPage();
   await peer.goto(peerServer.url);
   await peer.waitForFunction(() => globalThis.peer !== undefined);
@@ -128,6 +170,12 @@ try {
     if (device === "webgpu") {
       console.log(`        adapter: ${result.adapter}`);
     }
+  }
+  const columns = Object.keys(COUNTS).map((name) => name.padStart(13));
+  console.log(`\n${"a step on webgpu".padEnd(18)}${columns.join("")}`);
+  for (const [name, counts] of Object.entries(await countStep(browser, pageServer))) {
+    const cells = Object.values(COUNTS).map((count) => String(count(counts)).padStart(13));
+    console.log(name.padEnd(18) + cells.join(""));
   }
   const heading = ["tasks over 50 ms".padStart(18), "longest, ms".padStart(14)];
   console.log(`\n${"the page's thread".padEnd(30)}${heading.join("")}`);

@@ -6,8 +6,9 @@
 )]
 
 use firststep::browser::adapter_limits::AdapterLimits;
-use firststep::loader::preflight::preflight;
+use firststep::loader::preflight::{device_memory, preflight};
 use firststep::protocol::loader::{Preflight, Storage, Verdict};
+use firststep::weights::footprint::LARGEST_MAP;
 use firststep::weights::manifest::Manifest;
 
 const GIB: u64 = 1 << 30;
@@ -24,6 +25,9 @@ fn gpu() -> AdapterLimits {
         has_f16: true,
         buffer: 4 * GIB,
         binding: 4 * GIB - 4,
+        workgroup_storage: 32 << 10,
+        workgroup_invocations: 1024,
+        subgroups: Some([32, 32]),
     }
 }
 
@@ -52,9 +56,9 @@ fn sdxl_fits_a_good_graphics_card() {
     assert_eq!(found.download, 12_250_803_948);
     // Each of the two UNets, in 4 and 8 bits, takes 1.64 GB in the store.
     assert!((4_300_000_000..4_400_000_000).contains(&found.disk_needed));
-    assert!((4_300_000_000..6_000_000_000).contains(&found.gpu_weights));
-    // The decoder's widest map at 1024 × 1024 pixels.
-    assert_eq!(found.largest_buffer, GIB);
+    // Beside the UNets, the VAE's decoder: the text encoders leave.
+    assert!((3_370_000_000..3_400_000_000).contains(&found.gpu_weights));
+    assert!(found.largest_buffer <= LARGEST_MAP);
     assert!(found.licences.iter().any(|it| it.name.contains("CC BY-NC")));
     assert!(found.unproven.is_empty());
 }
@@ -63,8 +67,25 @@ fn sdxl_fits_a_good_graphics_card() {
 fn an_adapter_beside_the_base_needs_one_unet_less() {
     let whole = check("sdxl-dmd2", Some(gpu()), 100 * GIB);
     let adapter = check("sdxl-dmd2-lora", Some(gpu()), 100 * GIB);
-    assert!(adapter.gpu_weights + GIB < whole.gpu_weights + GIB / 4);
+    assert!(adapter.gpu_weights + GIB < whole.gpu_weights);
     assert!(adapter.disk_needed + GIB < whole.disk_needed);
+}
+
+/// All SDXL pairs draw 1024 × 1024 pixels, but Turbo.
+#[test]
+fn sdxl_fits_a_common_graphics_card() {
+    for pair in ["dmd2", "lightning", "lcm"] {
+        for (ending, most) in [("-lora", 3_000_000_000), ("", 4_600_000_000)] {
+            let name = format!("sdxl-{pair}{ending}");
+            let memory = device_memory(&manifest(&name), true);
+            println!("{name}, f16: {} bytes of {memory:?}", memory.peak());
+            assert!(memory.peak() <= most, "{name}: {memory:?}");
+            assert!(memory.largest_buffer <= LARGEST_MAP, "{name}: {memory:?}");
+            let memory = device_memory(&manifest(&name), false);
+            println!("{name}, f32: {} bytes of {memory:?}", memory.peak());
+            assert!(memory.largest_buffer <= LARGEST_MAP, "{name}: {memory:?}");
+        }
+    }
 }
 
 #[test]
@@ -79,15 +100,14 @@ fn what_is_missing_is_named() {
     let none = check("sdxl-dmd2", None, 100 * GIB);
     assert!(reasons(&none).contains("no WebGPU"));
 
-    let small = AdapterLimits {
-        binding: 128 << 20,
-        ..gpu()
+    // Everything runs with the smallest binding, and not below it.
+    let bound = |binding| {
+        let adapter = AdapterLimits { binding, ..gpu() };
+        check("sdxl-dmd2", Some(adapter), 100 * GIB)
     };
-    let found = reasons(&check("sdxl-dmd2", Some(small), 100 * GIB));
-    assert!(
-        found.contains("1074 MB") && found.contains("135 MB"),
-        "{found}"
-    );
+    assert_eq!(bound(128 << 20).verdict, Verdict::Fits);
+    let found = reasons(&bound(16 << 20));
+    assert!(found.contains("17 MB"), "{found}");
 
     let software = AdapterLimits {
         is_software: true,

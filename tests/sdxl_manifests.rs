@@ -14,12 +14,14 @@ use std::path::PathBuf;
 
 use firststep::adapters::kohya_layout;
 use firststep::engine::{describe, plan_for};
+use firststep::loader::preflight::device_memory;
 use firststep::models::{
     AutoencoderConfig, ClipTextConfig, TinyDecoderConfig, TokenizerConfig, UNet2DConditionConfig,
     layout_of,
 };
 use firststep::recipe::Mode;
 use firststep::sampler::ModelRole;
+use firststep::weights::footprint::is_table;
 use firststep::weights::format::encoding::Encoding;
 use firststep::weights::format::layout::Layout;
 use firststep::weights::format::rules::target_encoding;
@@ -375,6 +377,46 @@ fn the_sizes_are_those_of_the_layouts() {
     }
     // The base's UNet and five parts beside it, and six distilled models.
     assert_eq!(compared.len(), 11);
+}
+
+/// Bytes that a component's tensors take on a graphics card, one by one.
+fn counted(component: &Component, wanted: impl Fn(&str) -> bool) -> u64 {
+    let layout = layout_of(&component.config).expect("a layout");
+    let tensors = layout
+        .iter()
+        .filter(|(name, _)| wanted(name) && !is_table(name));
+    tensors
+        .map(|(name, shape)| {
+            let (stored, _) = target_encoding(&component.encodings, name, shape, Encoding::F16);
+            // Vectors are there as `f32`; a matrix of few values as it is stored, like any other.
+            let encoding = if shape.len() < 2 {
+                Encoding::F32
+            } else {
+                stored
+            };
+            encoding.byte_length(shape).expect(name) as u64
+        })
+        .sum()
+}
+
+#[test]
+fn the_pre_flight_counts_the_weights_of_the_layouts() {
+    let manifest = manifest("sdxl-dmd2.json");
+    let components = &manifest.components;
+    let encoder = |name: &str| name.starts_with("encoder.") || name.starts_with("quant_conv.");
+    let tiny = components.tiny_decoder.as_ref().expect("it has one");
+    let exact = [
+        counted(&components.unet, |_| true),
+        counted(&components.unet_distilled, |_| true),
+        counted(&components.vae, |name| !encoder(name)),
+        counted(tiny, |name| name.starts_with("decoder.")),
+    ];
+    let memory = device_memory(&manifest, true);
+    let close = |found: u64, exact: u64| (found as f64 / exact as f64 - 1.0).abs() < 0.005;
+    let sum = exact.iter().sum();
+    assert!(close(memory.weights, sum), "{memory:?}, {sum} of {exact:?}");
+    let exact = counted(&components.text_encoder_2, |_| true);
+    assert!(close(memory.text_encoder, exact), "{memory:?}, {exact}");
 }
 
 /// Bytes of a bundled file in the store, which holds it unpacked.

@@ -15,4 +15,11 @@ pub struct AdapterLimits {
     pub buffer: u64,
     /// `maxStorageBufferBindingSize` in bytes.
     pub binding: u64,
+    /// `maxComputeWorkgroupStorageSize` in bytes.
+    pub workgroup_storage: u64,
+    /// `maxComputeInvocationsPerWorkgroup`.
+    pub workgroup_invocations: u64,
+    /// The smallest and the largest subgroup, as the adapter reports them; none where shaders can't use
+    /// subgroups.
+    pub subgroups: Option<[u64; 2]>,
 }

@@ -17,7 +17,8 @@ use super::grid_state::{GridState, distance, reduced_to_measure};
 use super::pair::{Pair, plan_for};
 use crate::models::{Conditioning, PreparedConditioning, guidance_embedding};
 use crate::picture::image::Image;
-use crate::protocol::engine::{Extent, JobEvent, StripView, TaskEvent, TaskId};
+use crate::protocol::engine::{Extent, JobEvent, Latent, Snapshot, StripView, TaskEvent, TaskId};
+use crate::protocol::stats::Phase;
 use crate::recipe::digest::StepDigest;
 use crate::recipe::{CellAddress, Mode, Recipe, Row};
 use crate::sampler::{ModelCall, ModelRole, Sampling, combine, is_guided};
@@ -36,6 +37,12 @@ pub trait Host {
     fn milliseconds(&self) -> f64;
     /// Takes the next strip to decode. The job loop decodes it between two steps, outside their time.
     fn take_strip(&mut self) -> Option<StripRequest>;
+    /// Whether phases are measured. Each then ends only when the device is done with it.
+    fn measures(&self) -> bool {
+        false
+    }
+    /// Takes the time of a phase that has just ended.
+    fn took(&mut self, _phase: Phase, _milliseconds: f64) {}
 }
 
 /// A strip to decode: [`Task::Strip`](crate::protocol::engine::Task::Strip).
@@ -83,27 +90,40 @@ pub async fn generate(
         .chain(rows.iter().map(|row| row.hybrid_base_guidance))
         .any(is_guided);
     let negative = if is_any_guided {
-        Some(pair.encode_negative_prompt(&recipe.negative_prompt)?)
+        Some(
+            encode(pair, host, |pair| {
+                pair.encode_negative_prompt(&recipe.negative_prompt)
+            })
+            .await?,
+        )
     } else {
         None
     };
     let mut prompts = HashMap::new();
     let mut prepared = PreparedPrompt::default();
     let depth = extent.depth.map_or(usize::MAX, |depth| depth as usize);
-    for cell in cells(recipe, &rows, extent) {
-        let row = &rows[cell.row as usize];
-        let prompt = match prompts.entry(row.prompt.as_str()) {
+    let samples = pair.allowance().batch as usize;
+    for mut left in batches(recipe, &rows, extent, samples) {
+        let Some(first) = left.first() else { continue };
+        let row = &rows[first.row as usize];
+        let positive = match prompts.entry(row.prompt.as_str()) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(pair.encode_prompt(&row.prompt)?),
+            Entry::Vacant(entry) => {
+                entry.insert(encode(pair, host, |pair| pair.encode_prompt(&row.prompt)).await?)
+            }
         };
         let plan = Arc::new(plan_for(row, recipe, pair.manifest())?);
-        grid.discard_finished(cell);
-        grid.start_unless_begun(cell, || {
-            let latent_length = pair.latent_shape().iter().product();
-            Sampling::new(plan, latent_length, u64::from(recipe.seed_of(cell.column)))
-        });
-        host.emit(JobEvent::CellStarted { cell });
-        loop {
+        prepared.switch_to(&row.prompt);
+        for &cell in &left {
+            grid.discard_finished(cell);
+            grid.start_unless_begun(cell, || {
+                let latent_length = pair.latent_shape().iter().product();
+                let seed = u64::from(recipe.seed_of(cell.column));
+                Sampling::new(plan.clone(), latent_length, seed)
+            });
+            host.emit(JobEvent::CellStarted { cell });
+        }
+        while !left.is_empty() {
             host.pause().await;
             while let Some(request) = host.take_strip() {
                 strip(pair, grid, &request, host).await?;
@@ -111,56 +131,130 @@ pub async fn generate(
             if host.is_cancelled() {
                 return Ok(Outcome::Cancelled);
             }
-            let state = grid.cell(cell)?;
-            let Some(call) = state
-                .sampling
-                .next()
-                .filter(|_| state.sampling.position() < depth)
-            else {
-                break;
+            // Whoever has taken its steps doesn't wait for the others.
+            let mut at_its_end = None;
+            for (place, &cell) in left.iter().enumerate() {
+                let sampling = &grid.cell(cell)?.sampling;
+                if sampling.is_done() || sampling.position() >= depth {
+                    at_its_end = Some(place);
+                    break;
+                }
+            }
+            if let Some(place) = at_its_end {
+                end(pair, left.remove(place), grid, host).await?;
+                continue;
+            }
+            let mut together = grid.furthest_behind(&left)?;
+            let prompt = Prompt {
+                positive,
+                negative: negative.as_ref(),
             };
+            let calls = next_calls(pair, &mut together, samples, &prompt, grid)?;
             let start = host.milliseconds();
-            prepared.switch_to(&row.prompt);
-            let prediction = predict(pair, &call, &mut prepared, prompt, negative.as_ref()).await?;
-            let outcome = state.sampling.advance(&prediction);
-            state.milliseconds += host.milliseconds() - start;
-            grid.record_step(cell, call, &outcome);
-            let digest = StepDigest::of(&outcome.predicted_original);
-            let target = latent(pair, outcome.predicted_original);
-            let preview = frame(pair.decode_preview(target)).await?;
-            host.emit(JobEvent::Step {
-                cell,
-                step: outcome.step as u32,
-                steps: outcome.steps as u32,
-                timestep: outcome.timestep,
-                model: outcome.model,
-                preview,
-                digest,
-            });
-        }
-        let state = grid.cell(cell)?;
-        if state.sampling.next().is_some() {
-            host.emit(JobEvent::CellRests { cell });
-            continue;
-        }
-        let start = host.milliseconds();
-        let image = frame(pair.decode(latent(pair, state.sampling.latent().to_vec()))).await?;
-        state.milliseconds += host.milliseconds() - start;
-        let milliseconds = state.milliseconds;
-        let diversity = grid.add_image(cell, &image)?;
-        host.emit(JobEvent::Image {
-            cell,
-            image,
-            milliseconds,
-        });
-        if let Some(diversity) = diversity {
-            host.emit(JobEvent::Diversity {
-                row: cell.row,
-                diversity,
-            });
+            let (predictions, batch) = predict(pair, &calls, &mut prepared, &prompt).await?;
+            let milliseconds = host.milliseconds() - start;
+            if let Some(call) = calls.first() {
+                let model = call.model;
+                host.took(Phase::UnetPass { model, batch }, milliseconds);
+            }
+            let each = milliseconds / calls.len().max(1) as f64;
+            for ((cell, call), prediction) in together.into_iter().zip(calls).zip(predictions) {
+                let state = grid.cell(cell)?;
+                let outcome = state.sampling.advance(&prediction);
+                state.milliseconds += each;
+                let milliseconds = state.milliseconds;
+                let reached = Latent::of(state.sampling.latent());
+                grid.record_step(cell, call, &outcome);
+                let digest = StepDigest::of(&outcome.predicted_original);
+                let target = latents(pair, outcome.predicted_original);
+                let start = host.milliseconds();
+                let preview = frame(pair.decode_preview(target)).await?;
+                host.took(Phase::Preview, host.milliseconds() - start);
+                host.emit(JobEvent::Step {
+                    cell,
+                    step: outcome.step as u32,
+                    steps: outcome.steps as u32,
+                    timestep: outcome.timestep,
+                    model: outcome.model,
+                    preview,
+                    digest,
+                    milliseconds,
+                    latent: reached,
+                });
+            }
         }
     }
     Ok(Outcome::Done)
+}
+
+/// Ends a cell that takes no step in this job any more: decodes its image, unless it rests.
+async fn end(
+    pair: &Pair,
+    cell: CellAddress,
+    grid: &mut GridState,
+    host: &mut impl Host,
+) -> Result<(), EngineError> {
+    let state = grid.cell(cell)?;
+    if !state.sampling.is_done() {
+        host.emit(JobEvent::CellRests { cell });
+        return Ok(());
+    }
+    let start = host.milliseconds();
+    let image = frame(pair.decode(latents(pair, state.sampling.latent().to_vec()))).await?;
+    let decoding = host.milliseconds() - start;
+    state.milliseconds += decoding;
+    let milliseconds = state.milliseconds;
+    host.took(Phase::ImageDecode, decoding);
+    let diversity = grid.add_image(cell, &image)?;
+    host.emit(JobEvent::Image {
+        cell,
+        image,
+        milliseconds,
+    });
+    if let Some(diversity) = diversity {
+        host.emit(JobEvent::Diversity {
+            row: cell.row,
+            diversity,
+        });
+    }
+    Ok(())
+}
+
+/// Begins cells where another engine left them, for a job that resumes them. What doesn't fit the recipe
+/// is left out: such a cell starts from its seed.
+///
+/// # Errors
+/// The recipe doesn't fit the pair.
+pub fn restore(
+    pair: &Pair,
+    recipe: &Recipe,
+    snapshots: &[Snapshot],
+    grid: &mut GridState,
+) -> Result<(), EngineError> {
+    recipe.validate()?;
+    grid.switch_to(recipe, true);
+    let rows = recipe.rows();
+    let latent_length = pair.latent_shape().iter().product();
+    for snapshot in snapshots {
+        let cell = snapshot.cell;
+        let Some(row) = rows
+            .get(cell.row as usize)
+            .filter(|_| cell.column < recipe.seed_count)
+        else {
+            continue;
+        };
+        let sampling = Sampling::resume(
+            Arc::new(plan_for(row, recipe, pair.manifest())?),
+            latent_length,
+            u64::from(recipe.seed_of(cell.column)),
+            snapshot.step as usize,
+            snapshot.latent.values(),
+        );
+        if let Some(sampling) = sampling {
+            grid.restore(cell, sampling, snapshot.milliseconds);
+        }
+    }
+    Ok(())
 }
 
 /// Decodes the steps that a cell has taken, with the tiny decoder where the pair has one.
@@ -180,13 +274,15 @@ pub async fn strip(
         host.emit_task(id, TaskEvent::Failed { message });
         return Ok(());
     };
-    let is_finished = cell.sampling.next().is_none();
+    let is_finished = cell.sampling.is_done();
     let steps = cell.sampling.steps();
     let wants_distances = is_finished && request.view == StripView::Target && request.skip == 0;
     let mut measured = Vec::new();
     for (step, number) in trace.iter().zip(1u32..).skip(request.skip as usize) {
-        let latent = latent(pair, step.latent(request.view).to_vec());
+        let start = host.milliseconds();
+        let latent = latents(pair, step.latent(request.view).to_vec());
         let frame = frame(pair.decode_preview(latent)).await?;
+        host.took(Phase::StripFrame, host.milliseconds() - start);
         if wants_distances {
             measured.push(reduced_to_measure(&frame));
         }
@@ -204,7 +300,7 @@ pub async fn strip(
     }
     if wants_distances {
         // The steps' own decoder decodes it, so that only the latents differ.
-        let last = latent(pair, cell.sampling.latent().to_vec());
+        let last = latents(pair, cell.sampling.latent().to_vec());
         let last = frame(pair.decode_preview(last)).await?;
         let last = reduced_to_measure(&last);
         let distances = measured
@@ -217,37 +313,124 @@ pub async fn strip(
     Ok(())
 }
 
-/// The grid's cells in the order in which they are drawn: seed by seed over the fast rows, so that the
-/// same seed can be compared early, and then the base model's rows, which take as long as all others.
-fn cells(recipe: &Recipe, rows: &[Row], extent: &Extent) -> Vec<CellAddress> {
+/// The grid's cells in the order in which they are drawn, those together that are drawn at the same time:
+/// so many seeds as go through a UNet together, over all of the fast rows, so that the same seeds can be
+/// compared early, and then the next seeds; and at last the base model's rows, which take as long as all
+/// others. The cells of a batch are of one row, as they share the prompt and the models, and all of them
+/// show their steps as these are taken.
+fn batches(
+    recipe: &Recipe,
+    rows: &[Row],
+    extent: &Extent,
+    samples: usize,
+) -> Vec<Vec<CellAddress>> {
     let chosen = |base: bool| {
         rows.iter()
             .zip(0u32..)
             .filter(move |(row, _)| (row.mode == Mode::Base) == base)
             .map(|(_, row)| row)
     };
-    let columns = 0..recipe.seed_count;
-    let fast = columns
-        .clone()
-        .flat_map(|column| chosen(false).map(move |row| CellAddress { row, column }));
-    let base = chosen(true).flat_map(|row| {
+    let of = |row: u32, columns: &[u32]| -> Vec<CellAddress> {
         columns
-            .clone()
-            .map(move |column| CellAddress { row, column })
+            .iter()
+            .map(|&column| CellAddress { row, column })
+            .filter(|cell| extent.includes(*cell))
+            .collect()
+    };
+    let columns: Vec<u32> = (0..recipe.seed_count).collect();
+    let fast_columns: Vec<u32> = columns
+        .iter()
+        .copied()
+        .filter(|&column| chosen(false).any(|row| extent.includes(CellAddress { row, column })))
+        .collect();
+    let fast = fast_columns
+        .chunks(samples.max(1))
+        .flat_map(|columns| chosen(false).map(|row| of(row, columns)));
+    // Every step of these rows is guided, or none.
+    let passes = if is_guided(recipe.base_guidance) {
+        2
+    } else {
+        1
+    };
+    let base = chosen(true).flat_map(|row| {
+        let cells = of(row, &columns);
+        cells
+            .chunks((samples / passes).max(1))
+            .map(<[CellAddress]>::to_vec)
+            .collect::<Vec<_>>()
     });
-    fast.chain(base)
-        .filter(|cell| extent.includes(*cell))
-        .collect()
+    fast.chain(base).filter(|cells| !cells.is_empty()).collect()
 }
 
-/// What the models have made of the prompt of the cell that is drawn. Those of other prompts are dropped:
-/// the keys and values of SDXL's cross-attentions take 55 MB.
+/// The model passes that cells wait for which have taken equally many steps. Leaves as many of them in
+/// `together` as may take the step at once: a power of two, so that the shapes that the kernels meet,
+/// and the pipelines for them, stay few.
+fn next_calls(
+    pair: &Pair,
+    together: &mut Vec<CellAddress>,
+    samples: usize,
+    prompt: &Prompt<'_>,
+    grid: &mut GridState,
+) -> Result<Vec<ModelCall>, EngineError> {
+    let mut calls = Vec::with_capacity(together.len());
+    for &cell in &*together {
+        calls.extend(grid.cell(cell)?.sampling.next());
+    }
+    let Some(first) = calls.first() else {
+        return Ok(calls);
+    };
+    let passes = if prompt.unconditional(pair, first)?.is_some() {
+        2
+    } else {
+        1
+    };
+    let most = (samples / passes).clamp(1, calls.len());
+    let count = 1 << most.ilog2();
+    calls.truncate(count);
+    together.truncate(count);
+    Ok(calls)
+}
+
+/// What both passes of guidance are told.
+struct Prompt<'a> {
+    positive: &'a Conditioning,
+    /// None where no step of the recipe is guided.
+    negative: Option<&'a Conditioning>,
+}
+
+impl Prompt<'_> {
+    /// The conditioning of the second pass; none where the step takes one pass.
+    fn unconditional(
+        &self,
+        pair: &Pair,
+        call: &ModelCall,
+    ) -> Result<Option<&Conditioning>, EngineError> {
+        // A full LCM model takes the guidance as an input instead of a second pass.
+        let is_embedded = pair.unet(call.model)?.config().time_cond_proj_dim.is_some();
+        Ok(self
+            .negative
+            .filter(|_| !is_embedded && is_guided(call.guidance_scale)))
+    }
+}
+
+/// What the models have made of the prompt of the cells that are drawn. Those of other prompts are
+/// dropped: the keys and values of SDXL's cross-attentions take 55 MB.
 #[derive(Default)]
 struct PreparedPrompt {
     prompt: String,
-    /// By the model, whether it is for both passes of guidance, and the guidance scale of a model that takes
-    /// it as an input.
-    conditionings: HashMap<(ModelRole, bool, u32), PreparedConditioning>,
+    conditionings: HashMap<PreparedFor, PreparedConditioning>,
+}
+
+/// What a prompt was prepared for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct PreparedFor {
+    model: ModelRole,
+    /// Whether it is for both passes of guidance.
+    is_guided: bool,
+    /// The bits of the guidance scale of a model that takes it as an input.
+    embedded_scale: u32,
+    /// The cells that are drawn together.
+    cells: usize,
 }
 
 impl PreparedPrompt {
@@ -257,49 +440,104 @@ impl PreparedPrompt {
             self.conditionings.clear();
         }
     }
+
+    /// The conditioning of a batch; `prepare` makes that of one cell.
+    fn of(
+        &mut self,
+        wanted: PreparedFor,
+        prepare: impl FnOnce() -> PreparedConditioning,
+    ) -> &PreparedConditioning {
+        if !self.conditionings.contains_key(&wanted) {
+            let single = PreparedFor { cells: 1, ..wanted };
+            // Those for batches of another size take memory, and this size comes first.
+            self.conditionings.retain(|known, _| {
+                known.cells == 1 || PreparedFor { cells: 1, ..*known } != single
+            });
+            let one = self.conditionings.entry(single).or_insert_with(prepare);
+            if wanted != single {
+                let repeated = one.repeat(wanted.cells);
+                self.conditionings.insert(wanted, repeated);
+            }
+        }
+        &self.conditionings[&wanted]
+    }
 }
 
-/// The model's prediction for one step, after guidance: from two passes in one batch where the step is
-/// guided, and from one conditional pass where it is not. `negative` is none where no step of the
-/// recipe is guided.
+/// Encodes a prompt as `encoding` does.
+async fn encode(
+    pair: &Pair,
+    host: &mut impl Host,
+    encoding: impl FnOnce(&Pair) -> Result<Conditioning, EngineError>,
+) -> Result<Conditioning, EngineError> {
+    let start = host.milliseconds();
+    let conditioning = encoding(pair)?;
+    if host.measures() {
+        // The device works through what it is given in order: what is read is the last of it.
+        read(conditioning.pooled.clone()).await?;
+        host.took(Phase::TextEncoding, host.milliseconds() - start);
+    }
+    Ok(conditioning)
+}
+
+/// The model's predictions for the next step of several cells, after guidance: from two passes for each
+/// cell where the step is guided, and from one conditional pass where it is not, all in one batch. The
+/// calls are of the same step. Returns the size of the batch too.
 async fn predict(
     pair: &Pair,
-    call: &ModelCall,
+    calls: &[ModelCall],
     prepared: &mut PreparedPrompt,
-    positive: &Conditioning,
-    negative: Option<&Conditioning>,
-) -> Result<Vec<f32>, EngineError> {
+    prompt: &Prompt<'_>,
+) -> Result<(Vec<Vec<f32>>, u32), EngineError> {
+    let Some(call) = calls.first() else {
+        return Ok((Vec::new(), 0));
+    };
     let unet = pair.unet(call.model)?;
+    let negative = prompt.unconditional(pair, call)?;
     let embedded = unet.config().time_cond_proj_dim;
-    let negative = negative.filter(|_| embedded.is_none() && is_guided(call.guidance_scale));
-    let embedded_scale = embedded.map_or(0, |_| call.guidance_scale.to_bits());
-    let conditioning = prepared
-        .conditionings
-        .entry((call.model, negative.is_some(), embedded_scale))
-        .or_insert_with(|| {
-            let mut conditioning = match negative {
-                Some(negative) => negative.clone().concatenate(positive.clone()),
-                None => positive.clone(),
-            };
-            // A full LCM model takes the guidance as an input instead of a second pass.
-            conditioning.guidance = embedded.map(|size| {
-                let embedding = guidance_embedding(call.guidance_scale, size);
-                Tensor::from_data(TensorData::new(embedding, [1, size]), pair.device())
-            });
-            unet.prepare(&conditioning)
+    let wanted = PreparedFor {
+        model: call.model,
+        is_guided: negative.is_some(),
+        embedded_scale: embedded.map_or(0, |_| call.guidance_scale.to_bits()),
+        cells: calls.len(),
+    };
+    let conditioning = prepared.of(wanted, || {
+        let mut conditioning = match negative {
+            Some(negative) => negative.clone().concatenate(prompt.positive.clone()),
+            None => prompt.positive.clone(),
+        };
+        conditioning.guidance = embedded.map(|size| {
+            let embedding = guidance_embedding(call.guidance_scale, size);
+            Tensor::from_data(TensorData::new(embedding, [1, size]), pair.device())
         });
-    let sample = latent(pair, call.sample.clone());
-    if negative.is_none() {
-        return read(unet.forward(sample, call.timestep, conditioning)).await;
-    }
-    let samples = Tensor::cat(vec![sample.clone(), sample], 0);
-    let both = read(unet.forward(samples, call.timestep, conditioning)).await?;
-    let (unconditional, conditional) = both.split_at(both.len() / 2);
-    Ok(combine(unconditional, conditional, call.guidance_scale))
+        unet.prepare(&conditioning)
+    });
+    let passes = if negative.is_some() { 2 } else { 1 };
+    let samples = calls
+        .iter()
+        .flat_map(|call| std::iter::repeat_n(call.sample.as_slice(), passes))
+        .flatten()
+        .copied()
+        .collect();
+    let predictions =
+        read(unet.forward(latents(pair, samples), call.timestep, conditioning)).await?;
+    let length = (predictions.len() / calls.len()).max(1);
+    let predictions = predictions.chunks_exact(length).map(|prediction| {
+        match prediction.split_at(length / passes) {
+            (unconditional, conditional) if passes == 2 => {
+                combine(unconditional, conditional, call.guidance_scale)
+            }
+            (only, _) => only.to_vec(),
+        }
+    });
+    Ok((predictions.collect(), (calls.len() * passes) as u32))
 }
 
-fn latent(pair: &Pair, values: Vec<f32>) -> Tensor<4> {
-    Tensor::from_data(TensorData::new(values, pair.latent_shape()), pair.device())
+/// Latents, one behind the other, on the device: `[batch, channels, height, width]`.
+fn latents(pair: &Pair, values: Vec<f32>) -> Tensor<4> {
+    let [_, channels, height, width] = pair.latent_shape();
+    let batch = values.len() / (channels * height * width);
+    let data = TensorData::new(values, [batch, channels, height, width]);
+    Tensor::from_data(data, pair.device())
 }
 
 async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, EngineError> {

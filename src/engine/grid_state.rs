@@ -119,17 +119,56 @@ impl GridState {
             .ok_or(EngineError::StepsDiscarded)
     }
 
-    /// Discards a cell if it is finished. A job that names it again draws it from its seed, perhaps
+    /// Begins a cell where another engine left it, unless it was begun here. Its trace is not known.
+    pub(super) fn restore(&mut self, address: CellAddress, sampling: Sampling, milliseconds: f64) {
+        self.cells.entry(address).or_insert(CellState {
+            sampling,
+            milliseconds,
+            trace: Vec::new(),
+            is_traced: false,
+        });
+    }
+
+    /// Discards a cell if its image is finished. A job that names it again draws it from its seed, perhaps
     /// because its trace was discarded.
     pub(super) fn discard_finished(&mut self, address: CellAddress) {
-        let is_finished = self
-            .cells
-            .get(&address)
-            .is_some_and(|cell| cell.sampling.next().is_none());
+        // The image of a cell that has taken its last step may not have been decoded.
+        let has_image = self
+            .rows
+            .get(&address.row)
+            .is_some_and(|row| row.columns.contains(&address.column));
+        let is_finished = has_image
+            && self
+                .cells
+                .get(&address)
+                .is_some_and(|cell| cell.sampling.is_done());
         if is_finished && let Some(cell) = self.cells.remove(&address) {
             self.trace_bytes -= cell.trace.iter().map(TraceStep::bytes).sum::<usize>();
             self.traced.retain(|traced| *traced != address);
         }
+    }
+
+    /// The cells of these that have taken the fewest steps.
+    ///
+    /// # Errors
+    /// As [`GridState::cell`].
+    pub(super) fn furthest_behind(
+        &mut self,
+        addresses: &[CellAddress],
+    ) -> Result<Vec<CellAddress>, EngineError> {
+        let mut behind = Vec::new();
+        let mut fewest = usize::MAX;
+        for &address in addresses {
+            let position = self.cell(address)?.sampling.position();
+            if position < fewest {
+                fewest = position;
+                behind.clear();
+            }
+            if position == fewest {
+                behind.push(address);
+            }
+        }
+        Ok(behind)
     }
 
     /// The state of a cell of a recipe; none where the state is of another recipe.

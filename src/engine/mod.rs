@@ -5,6 +5,7 @@
 //! neither the browser nor burn's choice of device, so native tests run the very code of the worker.
 //! Only `worker` needs the browser.
 
+mod allowance;
 mod error;
 mod generate;
 mod grid_state;
@@ -12,7 +13,8 @@ mod pair;
 #[cfg(target_family = "wasm")]
 pub mod worker;
 
+pub use allowance::allowance;
 pub use error::EngineError;
-pub use generate::{Host, Outcome, StripRequest, generate, strip};
+pub use generate::{Host, Outcome, StripRequest, generate, restore, strip};
 pub use grid_state::GridState;
-pub use pair::{Pair, PairFiles, describe, plan_for};
+pub use pair::{Pair, PairFiles, describe, plan_for, prompts_of};

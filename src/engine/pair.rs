@@ -10,11 +10,14 @@ use crate::adapters::Adapter;
 use crate::models::{
     AutoencoderConfig, AutoencoderKlDecoder, AutoencoderKlEncoder, ClipTextConfig, ClipTextModel,
     ClipTokenizer, Conditioning, TextEncoding, TinyDecoder, TinyDecoderConfig, TokenizerConfig,
-    UNet2DConditionConfig, UNet2DConditionModel, Weights,
+    UNet2DConditionConfig, UNet2DConditionModel, Weights, is_of_gated_layer,
 };
+use crate::protocol::allowance::{Allowance, LARGEST_MAP};
 use crate::protocol::engine::{PairChoice, PairInfo};
 use crate::recipe::{Mode, Recipe, Row};
-use crate::sampler::{ModelRole, Plan, Scheduler, SchedulerClass, SchedulerConfig, Timesteps};
+use crate::sampler::{
+    ModelRole, Plan, Scheduler, SchedulerClass, SchedulerConfig, Timesteps, is_guided,
+};
 use crate::weights::format::tensor::StoredTensor;
 use crate::weights::manifest::{AdapterBase, Component, Manifest};
 
@@ -29,11 +32,16 @@ pub trait PairFiles {
         id: &str,
         name: &str,
     ) -> impl Future<Output = Result<StoredTensor, EngineError>>;
+    /// Bytes of a file as it is stored.
+    fn stored_length(&self, id: &str) -> impl Future<Output = Result<u64, EngineError>>;
     /// The bytes of a file that holds no tensors, such as a tokenizer's vocabulary.
     fn blob(&self, id: &str) -> impl Future<Output = Result<Vec<u8>, EngineError>>;
     /// Called for each component whose tensors are stored in the order of earlier versions, and had to be
     /// quantized anew.
     fn note_requantized(&self) {}
+    /// Called when the device had no room for both UNets, and one of them was given up that the job doesn't
+    /// need: so many bytes are read again when it is needed next.
+    fn note_swap(&self, _bytes: u64) {}
 }
 
 /// The models of a pair. The UNets are loaded when the first job needs them.
@@ -41,14 +49,109 @@ pub struct Pair {
     manifest: Manifest,
     device: Device,
     tokenizers: [ClipTokenizer; 2],
-    text_encoders: [ClipTextModel; 2],
+    text_encoders: [TextEncoder; 2],
+    encoded: EncodedPrompts,
     base: Option<UNet2DConditionModel>,
     /// The base's weights where they are held and the distilled model is an adapter on them, so that
     /// both models share them; else none.
     held_base: Option<Weights>,
     distilled: Option<UNet2DConditionModel>,
+    /// Whether the device had no room for both UNets: then one leaves before the other comes.
+    swaps: bool,
     vae: AutoencoderKlDecoder,
     tiny_decoder: Option<TinyDecoder>,
+    allowance: Allowance,
+}
+
+/// A text encoder, which is on the device or can be read again.
+struct TextEncoder {
+    config: ClipTextConfig,
+    model: Option<ClipTextModel>,
+    /// Whether it is large, so that it leaves the device after it has encoded.
+    is_held: bool,
+}
+
+impl TextEncoder {
+    async fn load(
+        index: usize,
+        manifest: &Manifest,
+        device: &Device,
+        files: &impl PairFiles,
+    ) -> Result<Self, EngineError> {
+        let components = &manifest.components;
+        let (name, component) = match index {
+            0 => ("text_encoder", &components.text_encoder),
+            _ => ("text_encoder_2", &components.text_encoder_2),
+        };
+        let config = ClipTextConfig::from_json(&component.config)?;
+        let limit = manifest.expanded_limit();
+        let weights = load_weights(name, component, device, limit, files, |_| true).await?;
+        let is_held = weights.is_held();
+        Ok(Self {
+            model: Some(ClipTextModel::load(config.clone(), weights)?),
+            config,
+            is_held,
+        })
+    }
+}
+
+/// Prompts whose encodings are kept at least: one of SDXL's takes 0.6 MB.
+const KEPT_PROMPTS: usize = 32;
+
+/// What the text encoders have made of prompts, those that were used last at the end.
+#[derive(Default)]
+struct EncodedPrompts(Vec<(String, EncodedPrompt)>);
+
+/// What the UNets are told of a prompt.
+#[derive(Clone)]
+struct EncodedPrompt {
+    /// `[1, tokens, widths of both encoders]`.
+    context: Tensor<3>,
+    /// `[1, pooled]`.
+    pooled: Tensor<2>,
+}
+
+impl EncodedPrompt {
+    fn of([first, second]: [TextEncoding; 2]) -> Self {
+        Self {
+            context: Tensor::cat(vec![first.penultimate, second.penultimate], 2),
+            pooled: second.pooled,
+        }
+    }
+}
+
+impl EncodedPrompts {
+    fn get(&self, prompt: &str) -> Option<&EncodedPrompt> {
+        let mut all = self.0.iter();
+        all.find(|(own, _)| own == prompt)
+            .map(|(_, encoded)| encoded)
+    }
+
+    /// Adds prompts, and moves those that are `used` to the end. Others are dropped beyond
+    /// [`KEPT_PROMPTS`], the oldest first.
+    fn add(&mut self, added: Vec<(String, EncodedPrompt)>, used: &[String]) {
+        self.0.extend(added);
+        self.0.sort_by_key(|(prompt, _)| used.contains(prompt));
+        let kept = KEPT_PROMPTS.max(used.len());
+        self.0.drain(..self.0.len().saturating_sub(kept));
+    }
+}
+
+/// The texts that a recipe's grid needs: its rows' prompts, and the negative one where any step is guided.
+pub fn prompts_of(recipe: &Recipe) -> Vec<String> {
+    let rows = recipe.rows();
+    let is_any_guided = [recipe.base_guidance, recipe.distilled_guidance]
+        .into_iter()
+        .chain(rows.iter().map(|row| row.hybrid_base_guidance))
+        .any(is_guided);
+    let negative = is_any_guided.then(|| recipe.negative_prompt.clone());
+    let mut prompts = Vec::new();
+    for prompt in rows.into_iter().map(|row| row.prompt).chain(negative) {
+        if !prompts.contains(&prompt) {
+            prompts.push(prompt);
+        }
+    }
+    prompts
 }
 
 impl Pair {
@@ -70,22 +173,8 @@ impl Pair {
             load_tokenizer(&components.tokenizer_2, files).await?,
         ];
         let text_encoders = [
-            load_text_encoder(
-                "text_encoder",
-                &components.text_encoder,
-                &device,
-                limit,
-                files,
-            )
-            .await?,
-            load_text_encoder(
-                "text_encoder_2",
-                &components.text_encoder_2,
-                &device,
-                limit,
-                files,
-            )
-            .await?,
+            TextEncoder::load(0, &manifest, &device, files).await?,
+            TextEncoder::load(1, &manifest, &device, files).await?,
         ];
         let component = &manifest.components.vae;
         let config = AutoencoderConfig::from_json(&component.config)?;
@@ -108,11 +197,17 @@ impl Pair {
             device,
             tokenizers,
             text_encoders,
+            encoded: EncodedPrompts::default(),
             base: None,
             held_base: None,
             distilled: None,
+            swaps: false,
             vae,
             tiny_decoder,
+            allowance: Allowance {
+                batch: 1,
+                largest_map: LARGEST_MAP,
+            },
         };
         pair.check()?;
         Ok(pair)
@@ -131,7 +226,7 @@ impl Pair {
             return mismatch("its tokenizers pad to different lengths");
         }
         for (tokenizer, encoder) in self.tokenizers.iter().zip(&self.text_encoders) {
-            let config = encoder.config();
+            let config = &encoder.config;
             if tokenizer.length() > config.max_position_embeddings
                 || tokenizer.vocabulary_size() > config.vocab_size
             {
@@ -156,7 +251,7 @@ impl Pair {
 
     /// Checks that a UNet fits the text encoders and the VAE.
     fn check_unet(&self, unet: &UNet2DConditionConfig) -> Result<(), EngineError> {
-        let [first, second] = self.text_encoders.each_ref().map(ClipTextModel::config);
+        let [first, second] = self.text_encoders.each_ref().map(|it| &it.config);
         let channels = self.vae.config().latent_channels;
         if unet.cross_attention_dim != first.hidden_size + second.hidden_size
             || unet.pooled_dim() != Some(second.pooled_size())
@@ -171,32 +266,179 @@ impl Pair {
     }
 
     /// Loads the UNets that the modes need and that are not loaded yet. Returns whether there were any.
+    /// Both stay on the device, unless it fails while one is loaded that would do without the other: then
+    /// that one leaves, and is read again when it is needed.
     ///
     /// # Errors
-    /// A component is missing or its files are not what its config says.
+    /// A component is missing or its files are not what its config says, or the device fails.
     pub async fn load_unets(
         &mut self,
         modes: &[Mode],
         files: &impl PairFiles,
     ) -> Result<bool, EngineError> {
+        let needs = |role: ModelRole| match role {
+            ModelRole::Base => modes.iter().any(|mode| mode.needs_base()),
+            ModelRole::Distilled => modes.iter().any(|mode| mode.needs_distilled()),
+        };
         let mut loaded = false;
-        if self.base.is_none() && modes.iter().any(|mode| mode.needs_base()) {
-            let config = &self.manifest.components.unet.config;
-            let config = UNet2DConditionConfig::from_json(config)?;
-            self.check_unet(&config)?;
-            let weights = self.load_base_weights(files).await?;
-            self.base = Some(UNet2DConditionModel::load(config, weights)?);
-            loaded = true;
-        }
-        if self.distilled.is_none() && modes.iter().any(|mode| mode.needs_distilled()) {
-            let config = &self.manifest.components.unet_distilled.config;
-            let config = UNet2DConditionConfig::from_json(config)?;
-            self.check_unet(&config)?;
-            let weights = self.load_distilled_weights(files).await?;
-            self.distilled = Some(UNet2DConditionModel::load(config, weights)?);
+        for (role, other) in [
+            (ModelRole::Base, ModelRole::Distilled),
+            (ModelRole::Distilled, ModelRole::Base),
+        ] {
+            if !needs(role) || self.unet(role).is_ok() {
+                continue;
+            }
+            // Models that share the base's weights would free little.
+            let can_swap = !needs(other) && self.held_base.is_none();
+            if can_swap && self.swaps {
+                self.drop_unet(other);
+            }
+            let outcome = self.load_unet(role, files).await;
+            match outcome {
+                Err(EngineError::Device { .. }) if can_swap && self.unet(other).is_ok() => {
+                    self.drop_unet(other);
+                    self.swaps = true;
+                    let component = self.component_of(other).clone();
+                    files.note_swap(stored_length(&component, files).await?);
+                    self.load_unet(role, files).await?;
+                }
+                outcome => outcome?,
+            }
             loaded = true;
         }
         Ok(loaded)
+    }
+
+    fn component_of(&self, role: ModelRole) -> &Component {
+        match role {
+            ModelRole::Base => &self.manifest.components.unet,
+            ModelRole::Distilled => &self.manifest.components.unet_distilled,
+        }
+    }
+
+    async fn load_unet(
+        &mut self,
+        role: ModelRole,
+        files: &impl PairFiles,
+    ) -> Result<(), EngineError> {
+        let config = UNet2DConditionConfig::from_json(&self.component_of(role).config)?;
+        self.check_unet(&config)?;
+        let weights = match role {
+            ModelRole::Base => self.load_base_weights(files).await?,
+            ModelRole::Distilled => self.load_distilled_weights(files).await?,
+        };
+        let unet = Some(UNet2DConditionModel::load(config, weights)?);
+        match role {
+            ModelRole::Base => self.base = unet,
+            ModelRole::Distilled => self.distilled = unet,
+        }
+        // What the model has put in another order is not needed any more as it came.
+        self.device.memory_cleanup();
+        // A device that has failed says so when something is read of it.
+        let one = Tensor::<1>::zeros([1], &self.device)
+            .into_data_async()
+            .await;
+        if let Err(error) = one {
+            self.drop_unet(role);
+            return Err(EngineError::Device {
+                reason: error.to_string(),
+            });
+        }
+        Ok(())
+    }
+
+    fn drop_unet(&mut self, role: ModelRole) {
+        match role {
+            ModelRole::Base => self.base = None,
+            ModelRole::Distilled => self.distilled = None,
+        }
+        self.device.memory_cleanup();
+    }
+
+    /// Whether the base's weights are on the device, of which both models are made.
+    pub fn shares_base(&self) -> bool {
+        self.held_base.is_some()
+    }
+
+    /// Encodes prompts that [`Pair::encode_prompt`] will be asked for, with text encoders that don't stay on
+    /// the device: they are read where they are not there, one after the other, and leave again. Encodings
+    /// are kept, so that prompts that come again need no text encoder; those of a pair whose text encoders
+    /// are small stay with it, and nothing is done here.
+    ///
+    /// # Errors
+    /// A prompt can't be cut into tokens, or the files are not what the config says.
+    pub async fn encode_prompts(
+        &mut self,
+        prompts: &[String],
+        files: &impl PairFiles,
+    ) -> Result<(), EngineError> {
+        if !self.text_encoders.iter().any(|encoder| encoder.is_held) {
+            return Ok(());
+        }
+        let lacking: Vec<String> = self.lacking(prompts).cloned().collect();
+        let mut encodings = Vec::new();
+        for index in 0..self.text_encoders.len() {
+            encodings.push(self.encode_with(index, &lacking, files).await?);
+        }
+        let mut encodings = encodings.into_iter();
+        let (first, second) = (encodings.next(), encodings.next());
+        let both = first
+            .into_iter()
+            .flatten()
+            .zip(second.into_iter().flatten());
+        let added = lacking
+            .into_iter()
+            .zip(both.map(|(first, second)| EncodedPrompt::of([first, second])))
+            .collect();
+        self.encoded.add(added, prompts);
+        Ok(())
+    }
+
+    /// Of prompts, those that are not encoded yet.
+    fn lacking<'a>(&self, prompts: &'a [String]) -> impl Iterator<Item = &'a String> {
+        prompts
+            .iter()
+            .filter(|prompt| self.encoded.get(prompt).is_none())
+    }
+
+    /// Whether [`Pair::encode_prompts`] reads a text encoder for these prompts, counted from 0.
+    pub fn reads_text_encoder(&self, index: usize, prompts: &[String]) -> bool {
+        let encoder = self.text_encoders.get(index);
+        encoder.is_some_and(|encoder| encoder.model.is_none())
+            && self.lacking(prompts).next().is_some()
+    }
+
+    async fn encode_with(
+        &mut self,
+        index: usize,
+        prompts: &[String],
+        files: &impl PairFiles,
+    ) -> Result<Vec<TextEncoding>, EngineError> {
+        if self.reads_text_encoder(index, prompts) {
+            // Its copies of the shared weights are made again without reading anything.
+            if self.held_base.is_some() {
+                self.drop_unet(ModelRole::Base);
+            }
+            let encoder = TextEncoder::load(index, &self.manifest, &self.device, files).await?;
+            if let Some(place) = self.text_encoders.get_mut(index) {
+                *place = encoder;
+            }
+        }
+        let (Some(tokenizer), Some(encoder)) = (
+            self.tokenizers.get(index),
+            self.text_encoders.get_mut(index),
+        ) else {
+            return Err(EngineError::NotLoaded);
+        };
+        let mut encodings = Vec::new();
+        for prompt in prompts {
+            let model = encoder.model.as_ref().ok_or(EngineError::NotLoaded)?;
+            encodings.push(model.encode(&tokenizer.encode(prompt)?));
+        }
+        if encoder.is_held && encoder.model.take().is_some() {
+            self.device.memory_cleanup();
+        }
+        Ok(encodings)
     }
 
     async fn load_base_weights(&mut self, files: &impl PairFiles) -> Result<Weights, EngineError> {
@@ -205,10 +447,17 @@ impl Pair {
         }
         let component = &self.manifest.components.unet;
         let limit = self.manifest.expanded_limit();
-        let weights = load_weights("unet", component, &self.device, limit, files, |_| true).await?;
+        let mut weights =
+            load_weights("unet", component, &self.device, limit, files, |_| true).await?;
         let is_shared =
             self.manifest.components.unet_distilled.adapter_on == Some(AdapterBase::Unet);
         if is_shared && weights.is_held() {
+            let adapter = &self.manifest.components.unet_distilled;
+            let adapter = tensors_of(adapter, files).await?;
+            // An adapter that brings such a tensor itself brings it in the order of the files.
+            if !adapter.iter().any(|(_, name)| is_of_gated_layer(name)) {
+                weights.arrange_gated_layers();
+            }
             self.held_base = Some(weights.clone());
         }
         Ok(weights)
@@ -243,6 +492,16 @@ impl Pair {
         &self.device
     }
 
+    /// How much of the device is used at once: what any device has, unless [`Pair::allow`] was called.
+    pub fn allowance(&self) -> Allowance {
+        self.allowance
+    }
+
+    /// Sets how much of the device is used at once.
+    pub fn allow(&mut self, allowance: Allowance) {
+        self.allowance = allowance;
+    }
+
     /// The UNet of a role.
     ///
     /// # Errors
@@ -271,16 +530,20 @@ impl Pair {
         ]
     }
 
-    /// Encodes a prompt with both text encoders.
+    /// What both text encoders make of a prompt. Where they don't stay on the device, that is what
+    /// [`Pair::encode_prompts`] has kept.
     ///
     /// # Errors
-    /// The prompt can't be cut into tokens, or the encoders don't fit together.
+    /// The prompt can't be cut into tokens, or the text encoders have left and didn't encode it.
     pub fn encode_prompt(&self, prompt: &str) -> Result<Conditioning, EngineError> {
-        let [first, second] = self.encode_with_both(prompt)?;
+        let EncodedPrompt { context, pooled } = match self.encoded.get(prompt) {
+            Some(encoded) => encoded.clone(),
+            None => EncodedPrompt::of(self.encode_with_both(prompt)?),
+        };
         let [width, height] = self.manifest.image_size.map(|size| size as f32);
         Ok(Conditioning {
-            context: Tensor::cat(vec![first.penultimate, second.penultimate], 2),
-            pooled: second.pooled,
+            context,
+            pooled,
             time_ids: vec![[height, width, 0.0, 0.0, height, width]],
             guidance: None,
         })
@@ -303,8 +566,12 @@ impl Pair {
     fn encode_with_both(&self, prompt: &str) -> Result<[TextEncoding; 2], EngineError> {
         let [first, second] = &self.tokenizers;
         let [first, second] = [first.encode(prompt)?, second.encode(prompt)?];
-        let [encoder, encoder_2] = &self.text_encoders;
-        Ok([encoder.encode(&first), encoder_2.encode(&second)])
+        match self.text_encoders.each_ref().map(|it| &it.model) {
+            [Some(encoder), Some(encoder_2)] => {
+                Ok([encoder.encode(&first), encoder_2.encode(&second)])
+            }
+            _ => Err(EngineError::NotLoaded),
+        }
     }
 
     /// Decodes a latent with the VAE, to a picture in about −1…1.
@@ -312,24 +579,30 @@ impl Pair {
     /// # Shapes
     /// `[1, channels, height, width]` → `[1, 3, f · height, f · width]`.
     pub fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
-        self.vae.decode(latent, LARGEST_MAP)
+        self.vae.decode(latent, self.allowance.largest_map as usize)
     }
 
     /// As [`Pair::decode`], but faster and less exact where the pair has a tiny decoder.
     pub fn decode_preview(&self, latent: Tensor<4>) -> Tensor<4> {
         match &self.tiny_decoder {
-            Some(decoder) => decoder.decode(latent),
+            Some(decoder) => decoder.decode(latent, LARGEST_MAP as usize),
             None => self.decode(latent),
         }
     }
 }
 
-/// Bytes of the largest map that the VAE makes: the smallest binding that WebGPU promises.
-const LARGEST_MAP: usize = 128 * 1024 * 1024;
-
 /// Tensors that are read at once, ahead of the one that goes to the device: a store answers several
 /// requests faster together than one after the other.
 const READ_AHEAD: usize = 4;
+
+/// Bytes of a component's tensors as they are stored.
+async fn stored_length(component: &Component, files: &impl PairFiles) -> Result<u64, EngineError> {
+    let mut length = 0;
+    for file in &component.files {
+        length += files.stored_length(&file.id).await?;
+    }
+    Ok(length)
+}
 
 /// Reads a component's tensors to the device one after the other, so that the host's memory never has
 /// more than a few of them at once.
@@ -423,18 +696,6 @@ async fn tensors_of<'a>(
         tensors.extend(own.map(|name| (file.id.as_str(), name)));
     }
     Ok(tensors)
-}
-
-async fn load_text_encoder(
-    name: &str,
-    component: &Component,
-    device: &Device,
-    expanded_limit: u64,
-    files: &impl PairFiles,
-) -> Result<ClipTextModel, EngineError> {
-    let config = ClipTextConfig::from_json(&component.config)?;
-    let weights = load_weights(name, component, device, expanded_limit, files, |_| true).await?;
-    Ok(ClipTextModel::load(config, weights)?)
 }
 
 async fn load_tokenizer(
@@ -555,4 +816,34 @@ pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
             })
             .collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encodings_are_kept_for_a_job_and_some_time_after() {
+        let encoded = |prompt: usize| {
+            let encoded = EncodedPrompt {
+                context: Tensor::zeros([1, 1, 1], &Device::flex()),
+                pooled: Tensor::zeros([1, 1], &Device::flex()),
+            };
+            (prompt.to_string(), encoded)
+        };
+        let mut kept = EncodedPrompts::default();
+        for prompt in 0..KEPT_PROMPTS {
+            kept.add(vec![encoded(prompt)], &[prompt.to_string()]);
+        }
+        // The first one is used again, so that the second is the oldest.
+        kept.add(Vec::new(), &["0".into()]);
+        kept.add(vec![encoded(100)], &["100".into()]);
+        assert_eq!(kept.0.len(), KEPT_PROMPTS);
+        assert!(kept.get("0").is_some() && kept.get("1").is_none());
+        // A job's own are all kept, however many.
+        let many: Vec<_> = (200..300).map(encoded).collect();
+        let used: Vec<_> = many.iter().map(|(prompt, _)| prompt.clone()).collect();
+        kept.add(many, &used);
+        assert!(used.iter().all(|prompt| kept.get(prompt).is_some()));
+    }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use super::HAS_OWN;
+use super::cpu::Weight;
 use crate::weights::format::encoding::{BLOCK, Encoding};
 use crate::weights::format::order::Kernel;
 use crate::weights::format::tensor::{StoredTensor, TensorError};
@@ -54,7 +56,9 @@ pub struct Matrix {
 /// moved by value.
 #[derive(Clone)]
 enum Values {
-    /// As `f32`: on the CPU, and small or odd weights elsewhere.
+    /// As `f32` in the order of the CPU's own product.
+    Packed(Arc<Weight>),
+    /// As `f32`: natively on the CPU, and small or odd weights on a graphics card.
     Expanded(Box<Tensor<2>>),
     /// In the host's memory, as it is stored: expanded at each use, which only the CPU does.
     Stored(Arc<StoredTensor>),
@@ -73,6 +77,14 @@ impl Matrix {
     pub fn expanded(tensor: &StoredTensor, device: &Device) -> Result<Self, TensorError> {
         let [rows, columns] = matrix_shape(&tensor.shape);
         let values = in_kernel_order(&tensor.shape, tensor.to_f32()?);
+        if HAS_OWN && *device == Device::flex() {
+            return Ok(Self {
+                rows,
+                columns,
+                values: Values::Packed(Arc::new(Weight::new(&values, rows, columns))),
+                is_interleaved: false,
+            });
+        }
         let values = Tensor::from_data(TensorData::new(values, [rows, columns]), device);
         Ok(Self::of(values))
     }
@@ -154,24 +166,55 @@ impl Matrix {
     pub fn words(&self) -> Option<(&Tensor<1, Int>, WeightForm)> {
         match &self.values {
             Values::Words { words, form } => Some((words, *form)),
-            Values::Expanded(_) | Values::Stored(_) => None,
+            Values::Packed(_) | Values::Expanded(_) | Values::Stored(_) => None,
         }
     }
 
     /// The values as `f32` of a weight that has no words. A stored one is expanded anew: drop it
     /// after its use.
     pub fn expand(&self) -> Tensor<2> {
-        let shape = [self.rows, self.columns];
         match &self.values {
             Values::Expanded(values) => (**values).clone(),
-            Values::Stored(tensor) => match tensor.to_f32() {
-                Ok(values) => {
-                    let values = in_kernel_order(&tensor.shape, values);
-                    Tensor::from_data(TensorData::new(values, shape), &Device::flex())
-                }
-                Err(_) => unreachable!("its length was checked when it was inserted"),
-            },
+            Values::Packed(_) | Values::Stored(_) => {
+                let data = TensorData::new(self.to_values(), [self.rows, self.columns]);
+                Tensor::from_data(data, &Device::flex())
+            }
             Values::Words { .. } => unreachable!("the kernels read words as they are"),
+        }
+    }
+
+    /// The weight in the order of the CPU's product. One that is stored is packed anew: drop it after its
+    /// use.
+    pub fn packed(&self) -> Arc<Weight> {
+        match &self.values {
+            Values::Packed(weight) => weight.clone(),
+            _ => Arc::new(Weight::new(&self.to_values(), self.rows, self.columns)),
+        }
+    }
+
+    /// The values in the host's memory.
+    ///
+    /// # Shapes
+    /// `[rows, columns]`
+    fn to_values(&self) -> Vec<f32> {
+        let values = match &self.values {
+            Values::Packed(weight) => Some(weight.values()),
+            Values::Stored(tensor) => tensor
+                .to_f32()
+                .ok()
+                .map(|values| in_kernel_order(&tensor.shape, values)),
+            Values::Expanded(values) => (**values)
+                .clone()
+                .try_into_data()
+                .ok()
+                .and_then(|data| data.try_into_vec().ok()),
+            Values::Words { .. } => None,
+        };
+        match values {
+            Some(values) => values,
+            None => unreachable!(
+                "a stored length was checked when it was inserted, and words are never on the CPU"
+            ),
         }
     }
 
@@ -188,6 +231,16 @@ impl Matrix {
         }
         let values = match &first.values {
             Values::Stored(_) => return None,
+            Values::Packed(_) => {
+                let mut values = Vec::with_capacity(rows * columns);
+                for weight in weights {
+                    match &weight.values {
+                        Values::Packed(weight) => values.append(&mut weight.values()),
+                        _ => return None,
+                    }
+                }
+                Values::Packed(Arc::new(Weight::new(&values, rows, columns)))
+            }
             Values::Expanded(_) => {
                 let parts = weights
                     .iter()

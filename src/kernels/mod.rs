@@ -1,15 +1,17 @@
 //! What the models compute with: each operation of a layer as one call, with everything that follows
 //! it in the same call, so that a graphics card reads and writes memory as rarely as it can.
 //!
-//! On a graphics card an operation is a kernel of our own; on the CPU it is burn's plain operations. A
-//! model knows neither. Feature maps have their channels last, `[batch, height, width, channels]`, from
-//! the first layer to the last: the pixels of a map are the rows of a matrix, and a transformer's tokens.
+//! On a graphics card an operation is a kernel of our own, and so it is on the CPU in the browser;
+//! natively the CPU's are burn's plain operations. A model knows neither. Feature maps have their
+//! channels last, `[batch, height, width, channels]`, from the first layer to the last: the pixels of a
+//! map are the rows of a matrix, and a transformer's tokens.
 
 #![expect(
     clippy::indexing_slicing,
     reason = "shapes are checked when a model is built, and a tensor has as many dimensions as its type says"
 )]
 
+mod cpu;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod matrix;
@@ -20,6 +22,10 @@ use burn::tensor::{FloatDType, Tensor};
 #[cfg(feature = "gpu")]
 pub use gpu::{Counts, check_half, is_half, set_half, set_software, take_counts};
 pub use matrix::{Matrix, matrix_shape};
+
+/// Whether the CPU's operations are our own, which are for one thread and vectors of four values: the
+/// browser's. Natively burn's use all cores, and whatever vectors there are.
+const HAS_OWN: bool = cfg!(target_family = "wasm");
 
 /// The function that a layer applies to its output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -177,7 +183,11 @@ pub fn linear(input: Tensor<3>, layer: &Layer, after: After<3>) -> Tensor<3> {
     if gpu::is_on(&input) {
         return gpu::linear(input, layer, after);
     }
-    plain::linear(input, layer, after)
+    if HAS_OWN {
+        cpu::linear(input, layer, after)
+    } else {
+        plain::linear(input, layer, after)
+    }
 }
 
 /// A convolution of single pixels over one map, or over two beside each other.
@@ -195,7 +205,11 @@ pub fn pixelwise(
     if gpu::is_on(&input) {
         return gpu::pixelwise(input, second, layer, after);
     }
-    plain::pixelwise(input, second, layer, after)
+    if HAS_OWN {
+        cpu::pixelwise(input, second, layer, after)
+    } else {
+        plain::pixelwise(input, second, layer, after)
+    }
 }
 
 /// How a convolution of 3 × 3 pixels goes over its input.
@@ -238,7 +252,11 @@ pub fn convolution(
     if gpu::is_on(&input) {
         return gpu::convolution(input, layer, sampling, after);
     }
-    plain::convolution(input, layer, sampling, after)
+    if HAS_OWN {
+        cpu::convolution(input, layer, sampling, after)
+    } else {
+        plain::convolution(input, layer, sampling, after)
+    }
 }
 
 /// softmax(Q Kᵀ / √d) V. Queries, keys and values are beside each other in one tensor; or the queries in
@@ -253,7 +271,11 @@ pub fn attention(queries: Tensor<3>, others: Option<Tensor<3>>, heads: Heads) ->
     if gpu::is_on(&queries) {
         return gpu::attention(queries, others, heads);
     }
-    plain::attention(queries, others, heads)
+    if HAS_OWN {
+        cpu::attention(queries, others, heads)
+    } else {
+        plain::attention(queries, others, heads)
+    }
 }
 
 /// How attention shares the columns.
@@ -294,7 +316,11 @@ pub fn group_norm(
     if gpu::is_on(&input) {
         return gpu::group_norm(input, second, norm, groups, activation);
     }
-    plain::group_norm(input, second, norm, groups, activation)
+    if HAS_OWN {
+        cpu::group_norm(input, second, norm, groups, activation)
+    } else {
+        plain::group_norm(input, second, norm, groups, activation)
+    }
 }
 
 /// Layer normalization over the last dimension.
@@ -306,5 +332,9 @@ pub fn layer_norm(input: Tensor<3>, norm: &Norm) -> Tensor<3> {
     if gpu::is_on(&input) {
         return gpu::layer_norm(input, norm);
     }
-    plain::layer_norm(input, norm)
+    if HAS_OWN {
+        cpu::layer_norm(input, norm)
+    } else {
+        plain::layer_norm(input, norm)
+    }
 }

@@ -1,4 +1,4 @@
-//! The operations in burn's own, for the CPU.
+//! The operations in burn's own, on any device.
 
 use burn::tensor::{
     Slice, Tensor,
@@ -113,6 +113,11 @@ pub fn convolution(
         PadMode::Constant(0.0),
     );
     let rows_at_once = (MAXIMUM_PATCHES / (batch * output_width * 9 * channels)).max(1);
+    let After {
+        embedding,
+        activation,
+        residual,
+    } = after;
     let mut parts = Vec::new();
     let mut first = 0;
     while first < output_height {
@@ -137,10 +142,9 @@ pub fn convolution(
             .collect();
         let patches: Tensor<4> = Tensor::cat(taps, 3);
         let after = After {
-            embedding: after.embedding.clone(),
-            activation: after.activation,
-            residual: after
-                .residual
+            embedding: embedding.clone(),
+            activation,
+            residual: residual
                 .as_ref()
                 .map(|residual| residual.clone().narrow(1, first, count)),
         };
@@ -169,18 +173,17 @@ fn doubled(input: Tensor<4>, [output_height, output_width]: [usize; 2]) -> Tenso
 
 pub fn attention(queries: Tensor<3>, others: Option<Tensor<3>>, heads: Heads) -> Tensor<3> {
     let columns = heads.count * heads.size;
-    let split = |tensor: &Tensor<3>, part: usize| {
+    let split = |tensor: Tensor<3>, part: usize| {
         let [batch, tokens, _] = tensor.dims();
         tensor
-            .clone()
             .narrow(2, part * columns, columns)
             .reshape([batch, tokens, heads.count, heads.size])
             .swap_dims(1, 2)
     };
-    let query = split(&queries, 0);
-    let (key, value) = match &others {
-        Some(others) => (split(others, 0), split(others, 1)),
-        None => (split(&queries, 1), split(&queries, 2)),
+    let query = split(queries.clone(), 0);
+    let (key, value) = match others {
+        Some(others) => (split(others.clone(), 0), split(others, 1)),
+        None => (split(queries.clone(), 1), split(queries, 2)),
     };
     let [batch, _, queries, _] = query.dims();
     let keys = key.dims()[2];

@@ -1,24 +1,25 @@
 //! The pre-flight: the download, disk and GPU memory that a pair needs, and whether this browser has
 //! them, before the first byte of a load.
 //!
-//! The numbers of GPU memory are estimates from stored sizes and the models' configs, by the rules of
+//! The numbers of GPU memory are computed from stored sizes and the models' configs, by the rules of
 //! [`footprint`](crate::weights::footprint) that the engine applies too. Browsers don't tell how much
 //! memory a GPU has, so the verdict rests on the adapter's limits.
 
 use crate::browser::adapter_limits::AdapterLimits;
 use crate::protocol::loader::{Licence, Preflight, Storage, Verdict};
-use crate::weights::footprint::{Activations, decoder_activations, unet_activations};
+use crate::weights::footprint::{
+    Activations, DecoderShape, LARGEST_MAP, UNetShape, activation_length, decoder_maps, numbers,
+    texts_length, tiny_decoder_maps, unet_maps,
+};
+use crate::weights::format::encoding::Encoding;
+use crate::weights::format::rules::target_encoding;
 use crate::weights::manifest::{Component, Manifest, ManifestFile};
 
 /// Stored bytes per downloaded byte of a file that is encoded on arrival and whose stored size is
 /// unknown: most of its 16-bit values become 4 or 8 bits.
 const STORED_SHARE: f64 = 0.4;
-/// Bytes on the device per stored byte of a held weight: the scales of its blocks are twice as wide.
-const HELD_SHARE: f64 = 1.11;
-/// Bytes on the device per stored byte of a weight that is expanded from 8 bits.
+/// Bytes of a weight as `f32` per stored byte, where most are stored in 8 bits or fewer.
 const EXPANDED_SHARE: u64 = 4;
-/// Bytes on the device per stored byte of an adapter, which is expanded from 16 bits.
-const ADAPTER_SHARE: u64 = 2;
 /// The most bytes of weights on the device with which a pair also runs on the CPU at a bearable speed.
 const CPU_LIMIT: u64 = 512 * 1024 * 1024;
 
@@ -44,12 +45,8 @@ pub fn preflight(
         (Some(quota), Some(usage)) => Some((quota - usage).max(0.0) as u64),
         _ => None,
     };
-    let gpu_weights = manifest
-        .components
-        .iter()
-        .map(|(_, component)| weights_on_device(manifest, component))
-        .sum();
-    let activations = activations(manifest);
+    let has_f16 = adapter.as_ref().is_some_and(|adapter| adapter.has_f16);
+    let memory = device_memory(manifest, has_f16);
     let mut reasons = Vec::new();
     if let Some(free) = disk_free.filter(|free| *free < disk_needed) {
         reasons.push(format!(
@@ -59,13 +56,12 @@ pub fn preflight(
             megabytes(free)
         ));
     }
-    if gpu_weights > CPU_LIMIT {
-        reasons.extend(device_reasons(adapter.as_ref(), activations.largest_buffer));
+    if memory.weights > CPU_LIMIT {
+        reasons.extend(device_reasons(adapter.as_ref(), memory.largest_buffer));
     }
-    let has_f16 = adapter.as_ref().is_some_and(|adapter| adapter.has_f16);
     let verdict = match reasons.is_empty() {
         false => Verdict::WontFit(reasons),
-        true if has_f16 || gpu_weights <= CPU_LIMIT => Verdict::Fits,
+        true if has_f16 || memory.weights <= CPU_LIMIT => Verdict::Fits,
         true => Verdict::FitsWithoutF16,
     };
     let licences = if is_accepted {
@@ -86,9 +82,9 @@ pub fn preflight(
         present: size.saturating_sub(missing),
         disk_needed,
         disk_free,
-        gpu_weights,
-        gpu_activations: activations.peak,
-        largest_buffer: activations.largest_buffer,
+        gpu_weights: memory.weights,
+        gpu_activations: memory.peak() - memory.weights,
+        largest_buffer: memory.largest_buffer,
         adapter,
         verdict,
         licences,
@@ -139,55 +135,120 @@ fn stored(manifest: &Manifest, file: &ManifestFile) -> u64 {
     })
 }
 
-fn weights_on_device(manifest: &Manifest, component: &Component) -> u64 {
-    let weights = component.files.iter().filter(|file| file.holds_tensors());
-    let stored: u64 = weights.map(|file| stored(manifest, file)).sum();
-    if component.adapter_on.is_some() {
-        stored * ADAPTER_SHARE
-    } else if stored * EXPANDED_SHARE > manifest.expanded_limit() {
-        (stored as f64 * HELD_SHARE) as u64
-    } else {
-        stored * EXPANDED_SHARE
+/// The memory of the device that a pair takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceMemory {
+    /// Bytes of the weights that stay as long as the pair.
+    pub weights: u64,
+    /// Bytes of the larger of the text encoders, where they leave the device after they have encoded a
+    /// prompt: they come one after the other, and nothing is drawn meanwhile.
+    pub text_encoder: u64,
+    /// Bytes of weights that the base model has twice where its own are shared: those that it launches as
+    /// one lie beside each other in its copy. They make room for the text encoders.
+    pub joined: u64,
+    /// The most bytes of activations that are live at once.
+    pub activations: u64,
+    /// Bytes of the largest map.
+    pub largest_buffer: u64,
+}
+
+impl DeviceMemory {
+    /// The most bytes that are there at once.
+    pub fn peak(&self) -> u64 {
+        self.weights + self.text_encoder.max(self.joined + self.activations)
     }
 }
 
-/// The larger of the UNet's and the VAE decoder's activations: the two run one after the other.
+/// The memory that a pair takes of a graphics card which computes with `f16` or doesn't. Weights are there
+/// in the form in which they are stored.
+pub fn device_memory(manifest: &Manifest, has_f16: bool) -> DeviceMemory {
+    let components = &manifest.components;
+    let stored = |component: &Component| -> u64 {
+        let weights = component.files.iter().filter(|file| file.holds_tensors());
+        weights.map(|file| stored(manifest, file)).sum()
+    };
+    let is_held = |stored: u64| stored * EXPANDED_SHARE > manifest.expanded_limit();
+    let base = stored(&components.unet);
+    let mut joined = 0;
+    let distilled = match components.unet_distilled.adapter_on {
+        None => stored(&components.unet_distilled),
+        // Beside a held base, the adapter's own weights.
+        Some(_) if is_held(base) => {
+            joined =
+                UNetShape::of(&components.unet.config).joined_weights(&components.unet.encodings);
+            stored(&components.unet_distilled)
+        }
+        // A small base is copied with the adapter merged into it, as `f32`.
+        Some(_) => base * EXPANDED_SHARE,
+    };
+    let vae =
+        (stored(&components.vae) as f64 * DecoderShape::of(&components.vae.config).share()) as u64;
+    // TAESDXL's halves are alike.
+    let tiny_decoder = components
+        .tiny_decoder
+        .as_ref()
+        .map_or(0, |it| stored(it) / 2);
+    let mut weights = base + distilled + vae + tiny_decoder;
+    let mut text_encoder = 0;
+    for component in [&components.text_encoder, &components.text_encoder_2] {
+        let stored = stored(component);
+        let own = stored.saturating_sub(token_table(component));
+        if is_held(stored) {
+            text_encoder = text_encoder.max(own);
+        } else {
+            weights += own;
+        }
+    }
+    let activations = activations(manifest, has_f16);
+    DeviceMemory {
+        weights,
+        text_encoder,
+        joined,
+        activations: activations.peak,
+        largest_buffer: activations.largest_buffer,
+    }
+}
+
+/// Stored bytes of a text encoder's table of tokens, which stays in the host's memory.
 #[expect(
     clippy::indexing_slicing,
     reason = "to read what a Value lacks gives null"
 )]
-fn activations(manifest: &Manifest) -> Activations {
+fn token_table(component: &Component) -> u64 {
+    let name = "text_model.embeddings.token_embedding.weight";
+    let [rows, width] = ["vocab_size", "hidden_size"]
+        .map(|field| component.config[field].as_u64().unwrap_or(0) as usize);
+    let shape = [rows, width];
+    let (encoding, _) = target_encoding(&component.encodings, name, &shape, Encoding::F16);
+    encoding.byte_length(&shape).unwrap_or(0) as u64
+}
+
+/// The largest of the UNet's and the decoders' activations: one of them computes at a time.
+fn activations(manifest: &Manifest, has_f16: bool) -> Activations {
+    let components = &manifest.components;
     let [width, height] = manifest.image_size.map(|size| size as usize);
-    let channels = |component: &Component| numbers(&component.config["block_out_channels"]);
-    let (unet, vae) = (&manifest.components.unet, &manifest.components.vae);
-    let vae_channels = channels(vae);
-    let factor = 1 << vae_channels.len().saturating_sub(1);
-    let attends: Vec<bool> = unet.config["down_block_types"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|kind| kind.as_str().is_some_and(|kind| kind.contains("CrossAttn")))
-        .collect();
-    let layers = unet.config["layers_per_block"].as_u64().unwrap_or(2) as usize;
+    let length = activation_length(has_f16);
+    let vae = DecoderShape::of(&components.vae.config);
+    let factor = 1 << vae.channels.len().saturating_sub(1);
+    let latent = [height / factor, width / factor];
     let batch = if manifest.defaults.base_guidance > 1.0 {
         2
     } else {
         1
     };
-    let latent = [height / factor, width / factor];
-    let unet = unet_activations(&channels(unet), &attends, layers, latent, batch);
-    let decoder = decoder_activations(&vae_channels, [height, width]);
-    Activations {
-        largest_buffer: unet.largest_buffer.max(decoder.largest_buffer),
-        peak: unet.peak.max(decoder.peak),
+    let mut parts = decoder_maps(&vae, latent, LARGEST_MAP, length);
+    if let Some(decoder) = &components.tiny_decoder {
+        let channels = numbers(decoder.config.get("decoder_block_out_channels"));
+        parts.extend(tiny_decoder_maps(&channels, latent, LARGEST_MAP, length));
     }
-}
-
-fn numbers(list: &serde_json::Value) -> Vec<usize> {
-    let numbers = list.as_array().into_iter().flatten();
-    numbers
-        .filter_map(|number| Some(number.as_u64()? as usize))
-        .collect()
+    // The keys and values of the text stay while a picture is decoded.
+    let unet = UNetShape::of(&components.unet.config);
+    let texts = texts_length(&unet, batch, length);
+    for part in &mut parts {
+        part.bytes += texts;
+    }
+    parts.extend(unet_maps(&unet, latent, batch, length));
+    Activations::of(&parts)
 }
 
 fn megabytes(bytes: u64) -> String {

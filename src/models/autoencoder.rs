@@ -1,9 +1,7 @@
 //! diffusers' `AutoencoderKL`: pixels ↔ latents. Its halves are models of their own: a pair only
 //! decodes, and has no encoder on its device.
 
-use std::ops::Range;
-
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use serde::Deserialize;
 
 use super::attention::SelfAttention;
@@ -11,8 +9,10 @@ use super::error::ModelError;
 use super::error::parse_config;
 use super::layers::{Conv2d, GroupNorm, PixelConv, channels_first, channels_last};
 use super::resnet::{ResnetBlock, ResnetShape};
+use super::tiling::in_tiles;
 use super::weights::Weights;
 use crate::kernels::{self, Activation, After, Sampling};
+use crate::weights::footprint::{self, TILE_OVERLAP, tiles};
 
 const COMPONENT: &str = "vae";
 /// diffusers' constant for all normalizations of its VAEs.
@@ -116,9 +116,9 @@ impl AutoencoderConfig {
     /// than so many bytes as `f32`: the first map of full resolution, with the channels of the one
     /// below.
     fn largest_tile(&self, batch: usize, largest_map: usize) -> usize {
-        let channels = self.block_out_channels.iter().take(2).max();
-        let pixels = largest_map / 4 / batch / channels.copied().unwrap_or(1).max(1);
-        (pixels.isqrt() / self.downscale_factor() as usize).max(2 * OVERLAP)
+        let channels = self.block_out_channels.iter().take(2).copied().max();
+        let factor = self.downscale_factor() as usize;
+        footprint::largest_tile(channels.unwrap_or(1), factor, batch, largest_map as u64)
     }
 
     fn resnet(&self, input: usize, output: usize) -> ResnetShape {
@@ -414,37 +414,13 @@ impl AutoencoderKlDecoder {
                 hidden = resnet.forward(hidden, None, None);
             }
         }
-        let [batch, height, width, channels] = hidden.dims();
+        let [batch, height, width, _] = hidden.dims();
         let most = self.config.largest_tile(batch, largest_map);
-        let [rows, columns] = [height, width].map(|length| tiles(length, most, OVERLAP));
-        if rows.len() * columns.len() == 1 {
-            return kernels::to_f32(channels_first(self.enlarge(hidden)));
-        }
+        let [rows, columns] = [height, width].map(|length| tiles(length, most, TILE_OVERLAP));
         let factor = self.config.downscale_factor() as usize;
-        let rows_of_pixels = rows
-            .iter()
-            .map(|row| {
-                let parts = columns
-                    .iter()
-                    .map(|column| {
-                        let tile = hidden.clone().slice([
-                            0..batch,
-                            row.clone(),
-                            column.clone(),
-                            0..channels,
-                        ]);
-                        // A tile is no view: the kernels read what is contiguous.
-                        let shape = tile.dims();
-                        let tile = tile
-                            .reshape([shape.iter().product::<usize>()])
-                            .reshape(shape);
-                        kernels::to_f32(self.enlarge(tile))
-                    })
-                    .collect();
-                blend(parts, &columns, 2, factor)
-            })
-            .collect();
-        channels_first(blend(rows_of_pixels, &rows, 1, factor))
+        channels_first(in_tiles(hidden, [&rows, &columns], factor, |tile| {
+            kernels::to_f32(self.enlarge(tile))
+        }))
     }
 
     /// What comes after the latent's own resolution.
@@ -462,77 +438,5 @@ impl AutoencoderKlDecoder {
         }
         let normed = self.conv_norm_out.forward(hidden, Activation::Silu);
         self.conv_out.forward(normed, After::default())
-    }
-}
-
-/// Latent pixels that two tiles have in common: each is blended with the other over all of them.
-const OVERLAP: usize = 8;
-
-/// Ranges of about the same length, `most` at most, that cover `length` and overlap.
-pub fn tiles(length: usize, most: usize, overlap: usize) -> Vec<Range<usize>> {
-    if length <= most {
-        return std::iter::once(0..length).collect();
-    }
-    let count = (length - overlap).div_ceil(most.saturating_sub(overlap).max(1));
-    let size = (length + (count - 1) * overlap).div_ceil(count);
-    (0..count)
-        .map(|index| {
-            let start = index * (length - size) / (count - 1);
-            start..start + size
-        })
-        .collect()
-}
-
-/// Puts tiles beside each other along an axis; where two overlap, one fades into the other. `ranges` are
-/// in latent pixels, of which each covers `factor` pixels.
-fn blend(parts: Vec<Tensor<4>>, ranges: &[Range<usize>], axis: usize, factor: usize) -> Tensor<4> {
-    let mut pieces = Vec::new();
-    // What of the last part is not placed yet, and where it begins.
-    let mut rest: Option<(Tensor<4>, usize)> = None;
-    for (part, range) in parts.into_iter().zip(ranges) {
-        let begin = range.start * factor;
-        let end = range.end * factor;
-        let (part, own_begin) = match rest.take() {
-            None => (part, begin),
-            Some((last, last_begin)) => {
-                let length = last.dims()[axis];
-                let alone = begin - last_begin;
-                let common = length - alone;
-                pieces.push(last.clone().narrow(axis, 0, alone));
-                let ramp: Vec<f32> = (0..common)
-                    .map(|index| (index as f32 + 0.5) / common as f32)
-                    .collect();
-                let mut shape = [1; 4];
-                shape[axis] = common;
-                let ramp = Tensor::<4>::from_data(TensorData::new(ramp, shape), &part.device());
-                let before = last.narrow(axis, alone, common);
-                let after = part.clone().narrow(axis, 0, common);
-                pieces.push(before.clone() + (after - before) * ramp);
-                let placed = begin + common;
-                (part.narrow(axis, common, end - placed), placed)
-            }
-        };
-        rest = Some((part, own_begin));
-    }
-    pieces.extend(rest.map(|(part, _)| part));
-    Tensor::cat(pieces, axis)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tiles_cover_all_and_overlap() {
-        for (length, most) in [(128, 45), (128, 64), (96, 45), (160, 45), (46, 45)] {
-            let tiles = tiles(length, most, OVERLAP);
-            assert_eq!(tiles.first().map(|tile| tile.start), Some(0));
-            assert_eq!(tiles.last().map(|tile| tile.end), Some(length));
-            for pair in tiles.windows(2) {
-                assert!(pair[0].end >= pair[1].start + OVERLAP, "{tiles:?}");
-            }
-            assert!(tiles.iter().all(|tile| tile.len() <= most), "{tiles:?}");
-        }
-        assert_eq!(tiles(128, 45, OVERLAP).len(), 4);
     }
 }

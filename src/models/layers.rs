@@ -36,8 +36,15 @@ impl Linear {
     }
 
     /// The layer in front of [`Activation::Geglu`].
-    pub fn gated(self) -> Self {
-        Self(self.0.gated())
+    pub fn gated(mut self) -> Self {
+        if !self.0.weight.is_interleaved() {
+            return Self(self.0.gated());
+        }
+        // Its weights are shared and were arranged before, but for what is this layer's alone.
+        if let Some(branch) = &mut self.0.branch {
+            branch.up = branch.up.clone().interleaved();
+        }
+        self
     }
 
     /// Its outputs.

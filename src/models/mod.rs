@@ -18,6 +18,7 @@ mod error;
 mod layers;
 mod layout;
 mod resnet;
+mod tiling;
 mod tiny_decoder;
 mod tokenizer;
 mod transformer;
@@ -31,6 +32,7 @@ pub use error::ModelError;
 pub use layout::layout_of;
 pub use tiny_decoder::{TinyDecoder, TinyDecoderConfig};
 pub use tokenizer::{ClipTokenizer, TokenizerConfig};
+pub use transformer::is_of_gated_layer;
 pub use unet::{
     Conditioning, PreparedConditioning, UNet2DConditionConfig, UNet2DConditionModel,
     guidance_embedding,

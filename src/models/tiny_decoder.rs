@@ -7,8 +7,10 @@ use serde::Deserialize;
 use super::error::ModelError;
 use super::error::parse_config;
 use super::layers::{Conv2d, channels_first, channels_last};
+use super::tiling::in_tiles;
 use super::weights::Weights;
 use crate::kernels::{self, Activation, After};
+use crate::weights::footprint::{TILE_OVERLAP, largest_tile, tiles};
 
 const COMPONENT: &str = "tiny_decoder";
 
@@ -91,6 +93,8 @@ struct Stage {
 pub struct TinyDecoder {
     conv_in: Conv2d,
     stages: Vec<Stage>,
+    /// The most channels of a map.
+    widest: usize,
 }
 
 impl TinyDecoder {
@@ -144,17 +148,34 @@ impl TinyDecoder {
             };
             stages.push(Stage { blocks, conv });
         }
-        Ok(Self { conv_in, stages })
+        Ok(Self {
+            conv_in,
+            stages,
+            widest: channels.iter().copied().max().unwrap_or(1),
+        })
     }
 
-    /// Pictures in about −1…1 of latents as the sampler has them.
+    /// Pictures in about −1…1 of latents as the sampler has them. Where the largest map would take more
+    /// than `largest_map` bytes as `f32`, they are decoded in overlapping tiles, and differ near a tile's
+    /// edge in what a pixel sees of those far from it.
     ///
     /// # Shapes
     /// - latent: `[batch, latent_channels, height, width]`
     /// - output: `[batch, 3, 8 · height, 8 · width]`, with four resolutions
-    pub fn decode(&self, latent: Tensor<4>) -> Tensor<4> {
+    pub fn decode(&self, latent: Tensor<4>, largest_map: usize) -> Tensor<4> {
         let clamped = channels_last((latent / 3.0).tanh() * 3.0);
         let clamped = kernels::to_activations(clamped);
+        let [batch, height, width, _] = clamped.dims();
+        let factor = 1 << (self.stages.len() - 1);
+        let most = largest_tile(self.widest, factor, batch, largest_map as u64);
+        let [rows, columns] = [height, width].map(|length| tiles(length, most, TILE_OVERLAP));
+        let decoded = in_tiles(clamped, [&rows, &columns], factor, |tile| {
+            kernels::to_f32(self.enlarge(tile))
+        });
+        channels_first(decoded) * 2.0 - 1.0
+    }
+
+    fn enlarge(&self, clamped: Tensor<4>) -> Tensor<4> {
         let mut hidden = self
             .conv_in
             .forward(clamped, After::activation(Activation::Relu));
@@ -170,7 +191,7 @@ impl TinyDecoder {
                 stage.conv.forward(hidden, After::default())
             };
         }
-        kernels::to_f32(channels_first(hidden)) * 2.0 - 1.0
+        hidden
     }
 }
 

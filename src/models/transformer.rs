@@ -15,6 +15,17 @@ const GROUP_NORM_EPSILON: f64 = 1e-6;
 /// diffusers' constant for the normalizations of a transformer block.
 const LAYER_NORM_EPSILON: f64 = 1e-5;
 
+/// The layer of a transformer block in front of [`Activation::Geglu`].
+const GATED_LAYER: &str = "ff.net.0.proj";
+
+/// Whether a tensor is a weight or a bias of a layer in front of GEGLU, by its name in a UNet.
+pub fn is_of_gated_layer(name: &str) -> bool {
+    let layer = ["weight", "bias"]
+        .into_iter()
+        .find_map(|kind| name.strip_suffix(kind)?.strip_suffix('.'));
+    layer.is_some_and(|layer| layer.ends_with(GATED_LAYER))
+}
+
 /// Self-attention, cross-attention and a gated feed-forward network, each with a residual.
 struct BasicTransformerBlock {
     norm1: LayerNorm,
@@ -58,7 +69,7 @@ impl BasicTransformerBlock {
             norm3: norm(weights, "norm3")?,
             feed_forward_in: Linear::load(
                 weights,
-                &format!("{path}.ff.net.0.proj"),
+                &format!("{path}.{GATED_LAYER}"),
                 channels,
                 inner * 2,
             )?

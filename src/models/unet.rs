@@ -562,3 +562,25 @@ pub struct PreparedConditioning {
     /// The text's keys and values for each cross-attention, in the order in which they come.
     keys_values: Vec<Tensor<3>>,
 }
+
+impl PreparedConditioning {
+    /// The conditioning of a batch in which this one's comes so many times.
+    ///
+    /// # Shapes
+    /// `[batch, …]` → `[times · batch, …]`, the whole batch again and again.
+    #[must_use]
+    pub fn repeat(&self, times: usize) -> Self {
+        Self {
+            addition: self.addition.clone().repeat_dim(0, times),
+            guidance: self
+                .guidance
+                .as_ref()
+                .map(|guidance| guidance.clone().repeat_dim(0, times)),
+            keys_values: self
+                .keys_values
+                .iter()
+                .map(|keys_values| keys_values.clone().repeat_dim(0, times))
+                .collect(),
+        }
+    }
+}

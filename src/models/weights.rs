@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::error::ModelError;
+use super::transformer::is_of_gated_layer;
 use crate::kernels::{Layer, LowRank, Matrix, matrix_shape};
 use crate::weights::footprint::{self, Form};
 use crate::weights::format::encoding::Encoding;
@@ -207,6 +208,44 @@ impl Weights {
     pub fn of_component(mut self, component: impl Into<String>) -> Self {
         self.component = component.into();
         self
+    }
+
+    /// Puts the tensors of held layers in front of GEGLU in the order in which the kernels read them. A model
+    /// does so with its own; models of clones then have one copy together.
+    pub fn arrange_gated_layers(&mut self) {
+        let weights: Vec<String> = self
+            .parameters
+            .keys()
+            .filter(|name| is_of_gated_layer(name))
+            .cloned()
+            .collect();
+        for name in weights {
+            let Some(bias_name) = name
+                .strip_suffix("weight")
+                .map(|path| format!("{path}bias"))
+            else {
+                continue;
+            };
+            let values = |name: &str| self.parameters.get(name).map(|it| it.values.clone());
+            let (Some(Values::Matrix(weight)), Some(Values::Vector(bias))) =
+                (values(&name), values(&bias_name))
+            else {
+                continue;
+            };
+            let layer = Layer {
+                weight,
+                bias: Some(*bias),
+                branch: None,
+            };
+            let layer = layer.gated();
+            if let Some(parameter) = self.parameters.get_mut(&name) {
+                parameter.values = Values::Matrix(layer.weight);
+            }
+            if let (Some(parameter), Some(bias)) = (self.parameters.get_mut(&bias_name), layer.bias)
+            {
+                parameter.values = Values::Vector(Box::new(bias));
+            }
+        }
     }
 
     /// The device that the tensors live on.

@@ -39,6 +39,7 @@ use library::{LibraryDialog, LoadStatus, ModelsButton, Panel};
 use shell::footer::PageFooter;
 use shell::header::PageHeader;
 use shell::results::Results;
+use shell::stats_panel::StatsPanel;
 use shell::status::Status;
 use shell::update_offer::UpdateOffer;
 use workers::engine::EngineClient;
@@ -367,6 +368,7 @@ pub fn App() -> impl IntoView {
                     on_example=example
                     on_problem=show_problem
                 />
+                <StatsPanel engine=engine />
             </section>
         </main>
         <PageFooter pair=engine.pair />

@@ -4,10 +4,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::allowance::Allowance;
+use crate::browser::adapter_limits::AdapterLimits;
 use crate::history;
 use crate::metrics::Diversity;
 use crate::picture::file::FileRequest;
 use crate::picture::image::Image;
+use crate::protocol::stats::Measurement;
 use crate::recipe::device::DevicePreference;
 use crate::recipe::digest::StepDigest;
 use crate::recipe::{CellAddress, Recipe};
@@ -16,7 +19,7 @@ use crate::vocabulary::Vocabulary;
 
 /// Raised with every change of the messages: a page that was loaded before a deploy must not
 /// misunderstand a worker that was loaded after it.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// The number of a job; each page counts its jobs from 1.
 pub type JobId = u32;
@@ -50,6 +53,8 @@ pub struct DeviceInfo {
     pub kind: DeviceKind,
     /// The adapter as the browser describes it, or the CPU's feature set.
     pub description: String,
+    /// Features and limits of the adapter; none where WebGPU is not used.
+    pub adapter: Option<AdapterLimits>,
     /// Why WebGPU is not used, as a sentence for the visitor; none where it is.
     pub notice: Option<String>,
 }
@@ -124,6 +129,50 @@ impl Extent {
     }
 }
 
+/// The numbers of a latent on their way between the page and the engine.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Latent {
+    /// Each an `f32`, the least byte first. One array of bytes on the way, not an element per number.
+    #[serde(with = "serde_bytes")]
+    bytes: Vec<u8>,
+}
+
+impl Latent {
+    /// Takes the numbers.
+    pub fn of(values: &[f32]) -> Self {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+        Latent {
+            bytes: bytes.collect(),
+        }
+    }
+
+    /// The numbers.
+    pub fn values(&self) -> Vec<f32> {
+        let (values, _) = self.bytes.as_chunks();
+        values.iter().copied().map(f32::from_le_bytes).collect()
+    }
+}
+
+impl std::fmt::Debug for Latent {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Latent({} bytes)", self.bytes.len())
+    }
+}
+
+/// What it takes to go on with a cell after a step: the noise that the cell has drawn follows from its
+/// seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The cell.
+    pub cell: CellAddress,
+    /// The number of its last step, from 1.
+    pub step: u32,
+    /// Time of its steps.
+    pub milliseconds: f64,
+    /// The latent after the step.
+    pub latent: Latent,
+}
+
 /// The latent of a step that a strip's frame shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum StripView {
@@ -166,15 +215,22 @@ pub enum Request {
         manifest_url: String,
         /// The same address relative to the page, for the history.
         pair_address: String,
+        /// Whether the phases of the work are measured: [`Event::Measured`].
+        measures: bool,
+        /// The most that the engine may use of its device, where that has failed before.
+        at_most: Option<Allowance>,
     },
     /// Draw a grid, or a part of it. A job that comes while another runs waits for it.
     Generate {
         /// The next number, which the page chooses.
         job: JobId,
         /// The recipe of the grid.
-        recipe: Recipe,
+        recipe: Box<Recipe>,
         /// The part of the grid to draw.
         extent: Extent,
+        /// Where cells of the extent had got to, for an engine that doesn't know: it was started after
+        /// another one has failed.
+        snapshots: Vec<Snapshot>,
     },
     /// Hold missing weights in memory for as long as this worker lives, as the store has no room for
     /// them.
@@ -200,6 +256,14 @@ pub enum Event {
     Device(DeviceInfo),
     /// The pair's manifest has been read.
     Pair(Box<PairInfo>),
+    /// How much the engine uses of its device for this pair, not more than [`Request::Start`] allows.
+    Allowance(Allowance),
+    /// The device has failed, and fails for good: no event of this worker follows, and the page starts
+    /// another one.
+    DeviceFailed {
+        /// The device's own words.
+        reason: String,
+    },
     /// How much of the pair is not here when its manifest has been read.
     Missing {
         /// Bytes over the network.
@@ -213,6 +277,8 @@ pub enum Event {
     },
     /// The history after a change, or because the page has asked for it.
     History(Box<history::Listing>),
+    /// A phase of a job or a task has ended, where [`Request::Start`] asks to measure them.
+    Measured(Box<Measurement>),
     /// An event of a job.
     Job {
         /// The number from [`Request::Generate`].
@@ -274,6 +340,10 @@ pub enum JobEvent {
         preview: Image,
         /// A digest of the predicted original, to compare the step with another machine's.
         digest: StepDigest,
+        /// Time of the cell's steps so far. Cells that are drawn together share that of a step.
+        milliseconds: f64,
+        /// The latent after the step, for a [`Snapshot`].
+        latent: Latent,
     },
     /// A cell has taken as many steps as the job's extent allows, and rests; the engine has its latent.
     CellRests {

@@ -12,7 +12,7 @@ use crate::browser::adapter_limits::AdapterLimits;
 
 /// Raised with every change of the messages, as the engine's
 /// [`PROTOCOL_VERSION`](crate::protocol::engine::PROTOCOL_VERSION).
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// A licence that has to be accepted before a download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,11 +126,11 @@ pub struct Preflight {
     pub disk_needed: u64,
     /// Bytes that the store may still take; none where the browser doesn't say.
     pub disk_free: Option<u64>,
-    /// Bytes of GPU memory for the weights of all models of the pair.
+    /// Bytes of GPU memory for the weights that stay as long as the pair.
     pub gpu_weights: u64,
-    /// An estimate of the GPU memory for activations, in bytes.
+    /// The most bytes of GPU memory beside them: for activations, or for a text encoder before.
     pub gpu_activations: u64,
-    /// The largest single buffer, in bytes.
+    /// The largest map of a picture of the pair's size, in bytes.
     pub largest_buffer: u64,
     /// The adapter; none where there is no WebGPU.
     pub adapter: Option<AdapterLimits>,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::scheduler::{LatentScale, Scheduler};
 
 /// The two models of a pair.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ModelRole {
     /// The model that the other one was distilled from: diverse, and slow.
     Base,

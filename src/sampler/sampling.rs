@@ -68,6 +68,37 @@ impl Sampling {
         }
     }
 
+    /// An image after its first `position` steps, of which only the latent was kept: the generator draws
+    /// again what those steps have drawn. `len` and `seed` are those of [`Sampling::new`]. None where the
+    /// plan has fewer steps or the latent another length.
+    pub fn resume(
+        plan: Arc<Plan>,
+        len: usize,
+        seed: u64,
+        position: usize,
+        latent: Vec<f32>,
+    ) -> Option<Sampling> {
+        let done = plan.steps().get(..position)?;
+        if latent.len() != len {
+            return None;
+        }
+        let noisy = done
+            .iter()
+            .filter(|step| plan.scheduler(step).needs_noise(step.index))
+            .count();
+        let mut generator = TorchGenerator::new(seed);
+        // The noise that the image started from, and each step's.
+        for _ in 0..=noisy {
+            generator.randn(len);
+        }
+        Some(Sampling {
+            plan,
+            position,
+            latent,
+            generator,
+        })
+    }
+
     /// The model pass that the next step needs; none once the image is done.
     pub fn next(&self) -> Option<ModelCall> {
         let step = self.plan.steps().get(self.position)?;
@@ -104,6 +135,11 @@ impl Sampling {
             step: self.position,
             steps: self.plan.steps().len(),
         }
+    }
+
+    /// Whether no step is left.
+    pub fn is_done(&self) -> bool {
+        self.position >= self.plan.steps().len()
     }
 
     /// The latent as the next step's scheduler keeps it; the result once the image is done.

@@ -22,13 +22,15 @@ pub struct SharedRun {
     pub digests: Vec<StepDigest>,
 }
 
-/// The device and the pair that the engine has to use.
+/// The device and the pair that the engine has to use, and whether it measures what it does.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EngineTarget {
     /// The device that the link asks for; automatic where it names none.
     pub device: DevicePreference,
     /// Address of the pair's manifest, relative to the page.
     pub pair: String,
+    /// Whether the page shows what the engine measures.
+    pub shows_stats: bool,
 }
 
 /// The visitor's values in the controls that stay when another pair is chosen.
@@ -95,6 +97,7 @@ impl Address {
                 .pair
                 .clone()
                 .unwrap_or_else(|| OWN_PAIR_ADDRESS.to_owned()),
+            shows_stats: self.link.shows_stats,
         }
     }
 
@@ -140,6 +143,7 @@ impl Address {
         self.link = Link {
             pair: on_page(pair),
             device: self.link.device,
+            shows_stats: self.link.shows_stats,
             ..Link::default()
         };
         for (place, _) in carries_over
@@ -165,7 +169,10 @@ impl Address {
         let pair = on_page(saved.pair.clone());
         let device = self.link.device.unwrap_or_default();
         // The link names every parameter, so that no default of the pair can change the recipe.
-        self.link = Link::complete(&saved.recipe, device, pair.as_deref(), &[]);
+        self.link = Link {
+            shows_stats: self.link.shows_stats,
+            ..Link::complete(&saved.recipe, device, pair.as_deref(), &[])
+        };
         self.is_chosen = true;
         moved.then(|| (self.engine_target(), self.link.to_string()))
     }
@@ -206,7 +213,11 @@ impl Address {
     /// The hash of a recipe in the controls: its differences from the pair's defaults.
     pub fn spell(&self, recipe: &Recipe, defaults: &Recipe) -> String {
         let device = self.link.device.unwrap_or_default();
-        Link::of(recipe, defaults, device, self.link.pair.as_deref()).to_string()
+        let link = Link {
+            shows_stats: self.link.shows_stats,
+            ..Link::of(recipe, defaults, device, self.link.pair.as_deref())
+        };
+        link.to_string()
     }
 
     /// Whether the hash of the controls has to be written into the address.
@@ -275,7 +286,8 @@ mod tests {
             address.engine_target(),
             EngineTarget {
                 device: DevicePreference::Cpu,
-                pair: OTHER.into()
+                pair: OTHER.into(),
+                shows_stats: false,
             }
         );
         assert_eq!(address.prompts(), ["blue bus", ""]);
@@ -385,6 +397,25 @@ mod tests {
         let (target, hash) = address.choose_pair(OWN_PAIR_ADDRESS.into(), VisitorInput::default());
         assert_eq!(target.pair, OWN_PAIR_ADDRESS);
         assert!(!hash.contains("pair="), "{hash}");
+    }
+
+    #[test]
+    fn measurements_stay_asked_for_and_are_no_part_of_a_recipe() {
+        let mut address = open("seed=7&stats&device=cpu");
+        assert!(address.engine_target().shows_stats);
+        let mut recipe = fill(&mut address);
+        recipe.seed = 8;
+        let spelled = address.spell(&recipe, &defaults());
+        assert_eq!(spelled, "seed=8&device=cpu&stats");
+        let (target, hash) = address.choose_pair(OTHER.into(), VisitorInput::default());
+        assert!(target.shows_stats && hash.ends_with("&stats"), "{hash}");
+        let saved = SavedRecipe::new(OWN_PAIR_ADDRESS, "Emoji", recipe, None);
+        let (target, hash) = address.open_recipe(&saved, OTHER).expect("another pair");
+        assert!(target.shows_stats && hash.ends_with("&stats"), "{hash}");
+        assert!(open(&hash).engine_target().shows_stats);
+        // Without them the engine has to be another one.
+        let (target, _) = address.follow("seed=8&device=cpu");
+        assert_eq!(target.map(|target| target.shows_stats), Some(false));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::mem;
 
-use crate::protocol::engine::{Extent, JobId, LoadingFrom, Request};
+use crate::protocol::engine::{Extent, JobId, LoadingFrom, Request, Snapshot};
 use crate::protocol::loader::LoadProgress;
 use crate::recipe::Recipe;
 
@@ -64,6 +64,8 @@ pub struct Order<Grid> {
     pub extent: Extent,
     /// The grid that the job goes on with; none: a new one.
     pub grid: Option<Grid>,
+    /// Where that grid's cells have got to.
+    pub snapshots: Vec<Snapshot>,
 }
 
 /// What the page does after an order.
@@ -209,18 +211,25 @@ impl<Grid> Jobs<Grid> {
     }
 
     /// Orders a new job. Undone jobs are forgotten.
-    pub fn order(&mut self, recipe: Recipe, extent: Extent, grid: Option<Grid>) -> Ordered {
+    pub fn order(
+        &mut self,
+        recipe: Recipe,
+        extent: Extent,
+        grid: Option<Grid>,
+        snapshots: Vec<Snapshot>,
+    ) -> Ordered {
         self.undone.clear();
-        self.append(recipe, extent, grid)
-    }
-
-    fn append(&mut self, recipe: Recipe, extent: Extent, grid: Option<Grid>) -> Ordered {
-        let order = Order {
-            id: self.next,
+        self.append(Order {
+            id: 0,
             recipe,
             extent,
             grid,
-        };
+            snapshots,
+        })
+    }
+
+    fn append(&mut self, mut order: Order<Grid>) -> Ordered {
+        order.id = self.next;
         self.next += 1;
         let request = order.request();
         self.waiting.push_back(order);
@@ -244,7 +253,7 @@ impl<Grid> Jobs<Grid> {
     pub fn go_on(&mut self) -> Vec<Ordered> {
         mem::take(&mut self.undone)
             .into_iter()
-            .map(|order| self.append(order.recipe, order.extent, order.grid))
+            .map(|order| self.append(order))
             .collect()
     }
 
@@ -422,8 +431,9 @@ impl<Grid> Order<Grid> {
     fn request(&self) -> Request {
         Request::Generate {
             job: self.id,
-            recipe: self.recipe.clone(),
+            recipe: Box::new(self.recipe.clone()),
             extent: self.extent.clone(),
+            snapshots: self.snapshots.clone(),
         }
     }
 }
@@ -431,7 +441,9 @@ impl<Grid> Order<Grid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::engine::Latent;
     use crate::protocol::loader::Phase;
+    use crate::recipe::CellAddress;
     use crate::recipe::random::Random;
 
     type TestJobs = Jobs<&'static str>;
@@ -444,14 +456,24 @@ mod tests {
     }
 
     fn order(jobs: &mut TestJobs, seed: u32) -> Ordered {
-        jobs.order(recipe(seed), Extent::default(), None)
+        jobs.order(recipe(seed), Extent::default(), None, Vec::new())
     }
 
     fn request(job: JobId, seed: u32) -> Request {
         Request::Generate {
             job,
-            recipe: recipe(seed),
+            recipe: Box::new(recipe(seed)),
             extent: Extent::default(),
+            snapshots: Vec::new(),
+        }
+    }
+
+    fn snapshot() -> Snapshot {
+        Snapshot {
+            cell: CellAddress::default(),
+            step: 2,
+            milliseconds: 5.0,
+            latent: Latent::of(&[0.5, -1.5]),
         }
     }
 
@@ -475,6 +497,7 @@ mod tests {
                 ..Extent::default()
             },
             grid: Some("grid"),
+            snapshots: vec![snapshot()],
         })
     }
 
@@ -613,12 +636,21 @@ mod tests {
                     job,
                     recipe,
                     extent,
-                }) => (job, recipe.seed, extent.resumes),
+                    snapshots,
+                }) => (job, recipe.seed, extent.resumes, snapshots),
                 other => panic!("{other:?}"),
             })
             .collect();
-        // The rest of the grid resumes its latents; the numbers are new.
-        assert_eq!(requests, [(4, 1, true), (5, 2, false), (6, 3, false)]);
+        // The rest of the grid resumes its latents, which the new worker is told; the numbers are new.
+        let none = Vec::new;
+        assert_eq!(
+            requests,
+            [
+                (4, 1, true, vec![snapshot()]),
+                (5, 2, false, none()),
+                (6, 3, false, none())
+            ]
+        );
         assert_eq!(jobs.started(4).and_then(|order| order.grid), Some("grid"));
         // Once.
         assert_eq!(jobs.go_on(), []);

@@ -33,16 +33,20 @@ pub struct StepCount {
 pub struct StepClock {
     started: Instant,
     last_step: Option<Instant>,
+    /// The next steps that are not timed.
+    untimed: u32,
     /// By row, the sum and the number of the timed steps.
     timed: HashMap<u32, (Duration, u32)>,
 }
 
 impl StepClock {
-    /// A clock that starts now, at the beginning of a job.
-    pub fn start() -> Self {
+    /// A clock that starts now, at the beginning of a job, of which the steps of `batch` cells come
+    /// together.
+    pub fn start(batch: u32) -> Self {
         StepClock {
             started: Instant::now(),
             last_step: None,
+            untimed: batch,
             timed: HashMap::new(),
         }
     }
@@ -52,10 +56,14 @@ impl StepClock {
         self.started.elapsed()
     }
 
-    /// A step is done. The first one is not timed: it includes loading and compiling.
+    /// A step is done. The first one is not timed, as it includes loading and compiling, nor those that
+    /// come with it: nearly all of their time was before the first.
     pub fn step(&mut self, row: u32) {
         let now = Instant::now();
-        if let Some(last) = self.last_step.replace(now) {
+        let last = self.last_step.replace(now);
+        if self.untimed > 0 {
+            self.untimed -= 1;
+        } else if let Some(last) = last {
             let (sum, number) = self.timed.entry(row).or_default();
             *sum += now.duration_since(last);
             *number += 1;
@@ -87,5 +95,26 @@ impl StepClock {
             total: done + counts.iter().map(|count| count.left).sum::<u32>(),
             seconds_left,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_step_of_the_first_batch_tells_how_long_the_others_take() {
+        let counts = [StepCount {
+            row: 0,
+            passes: 1,
+            done: 2,
+            left: 6,
+        }];
+        let mut clock = StepClock::start(2);
+        clock.step(0);
+        clock.step(0);
+        assert_eq!(clock.progress(&counts).seconds_left, None);
+        clock.step(0);
+        assert!(clock.progress(&counts).seconds_left.is_some());
     }
 }

@@ -20,7 +20,7 @@ async function seriousViolations(page) {
 }
 
 test("axe-core finds nothing serious", { timeout: TIMEOUT }, async () => {
-  const parameters = { ...QUICK, modes: "distilled,hybrid", "seed-count": 2 };
+  const parameters = { ...QUICK, modes: "distilled,hybrid", "seed-count": 2, stats: "" };
   await withPage({ parameters }, async ({ page }) => {
     await page.page.locator('[data-testid="seed-count"]:enabled').waitFor({ timeout: 60_000 });
     await page.page.addScriptTag({ path: AXE });
@@ -63,7 +63,7 @@ test("axe-core finds nothing serious", { timeout: TIMEOUT }, async () => {
 });
 
 test("every control is reached by the tab key and has a name", { timeout: TIMEOUT }, async () => {
-  const parameters = { ...QUICK, modes: "distilled,hybrid", "seed-count": 2 };
+  const parameters = { ...QUICK, modes: "distilled,hybrid", "seed-count": 2, stats: "" };
   await withPage({ parameters }, async ({ page }) => {
     await page.pressGenerate();
     await page.waitForDone(cellNames(["distilled", "hybrid"], 2), TIMEOUT);

@@ -101,7 +101,13 @@ export class Engine {
       await engine.#until((name) => name === "Ready");
       const missing = engine.#until((name) => name === "Missing");
       engine.#send({
-        Start: { device, manifest_url: new URL(pair, server.url).href, pair_address: pair },
+        Start: {
+          device,
+          manifest_url: new URL(pair, server.url).href,
+          pair_address: pair,
+          // The process around the worker counts.
+          measures: false,
+        },
       });
       await missing;
       // The worker reads the bundled pair from its host itself: no loader is needed.
@@ -135,7 +141,7 @@ export class Engine {
       listen(event);
       return ["Done", "Cancelled", "Failed", "LacksWeights"].includes(event.name);
     });
-    this.#send({ Generate: { job, recipe, extent: { resumes: false } } });
+    this.#send({ Generate: { job, recipe, extent: { resumes: false }, snapshots: [] } });
     await ended;
     const { name, value } = events.at(-1);
     assert.equal(name, "Done", `the job ended with ${name}: ${value?.message}`);

@@ -6,10 +6,14 @@ use std::collections::BTreeMap;
 use burn::tensor::Device;
 use firststep::engine::EngineError;
 use firststep::engine::GridState;
-use firststep::engine::{Outcome, StripRequest, generate, strip};
+use firststep::engine::{Outcome, StripRequest, generate, restore, strip};
 use firststep::engine::{Pair, describe};
 use firststep::picture::image::Image;
-use firststep::protocol::engine::{Extent, JobEvent, StripView, TaskEvent, TaskId};
+use firststep::protocol::allowance::Allowance;
+use firststep::protocol::engine::{
+    Extent, JobEvent, Latent, Snapshot, StripView, TaskEvent, TaskId,
+};
+use firststep::recipe::digest::{self, Agreement, StepDigest};
 use firststep::recipe::{Axis, CellAddress, Mode, Recipe};
 use firststep::sampler::ModelRole;
 
@@ -137,6 +141,195 @@ fn cells_that_rested_and_cells_that_were_cancelled_end_as_a_full_run_does() {
         .iter()
         .any(|event| matches!(event, JobEvent::Diversity { .. }));
     assert!(!row, "one image of a row has nothing to differ from");
+}
+
+/// The cells in the order of the events that `of` picks.
+fn order(recorder: &Recorder, of: fn(&JobEvent) -> Option<CellAddress>) -> Vec<(u32, u32)> {
+    let cells = recorder.events.iter().filter_map(of);
+    cells.map(|cell| (cell.row, cell.column)).collect()
+}
+
+fn started(event: &JobEvent) -> Option<CellAddress> {
+    match event {
+        JobEvent::CellStarted { cell } => Some(*cell),
+        _ => None,
+    }
+}
+
+fn stepped(event: &JobEvent) -> Option<CellAddress> {
+    match event {
+        JobEvent::Step { cell, .. } => Some(*cell),
+        _ => None,
+    }
+}
+
+/// The digests of a recorder's steps, by cell.
+fn digests(recorder: &Recorder) -> BTreeMap<CellAddress, Vec<StepDigest>> {
+    let mut found = BTreeMap::<_, Vec<_>>::new();
+    for event in &recorder.events {
+        if let JobEvent::Step { cell, digest, .. } = event {
+            found.entry(*cell).or_default().push(*digest);
+        }
+    }
+    found
+}
+
+/// Asserts that the pictures of both are the same, up to what batches differ by: sums in another order.
+fn assert_same_pictures(found: &Recorder, expected: &Recorder) {
+    let (found, expected) = (found.images(), expected.images());
+    assert!(found.keys().eq(expected.keys()));
+    for (cell, image) in found {
+        assert_same_picture(cell, image, expected[&cell]);
+    }
+}
+
+fn assert_same_picture(cell: CellAddress, found: &Image, expected: &Image) {
+    let bytes = found.rgba.iter().zip(&expected.rgba);
+    let most = bytes.map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(most <= Some(1), "{cell:?} differs by {most:?}");
+}
+
+#[test]
+fn a_batch_gives_the_pictures_of_single_cells() {
+    let (mut pair, mut recipe) = load();
+    // Guided steps of the base model's, whose two passes are of the same batch.
+    recipe.modes = vec![Mode::Distilled, Mode::Hybrid, Mode::Base];
+    recipe.hybrid_base_guidance = 4.0;
+    recipe.base_guidance = 3.0;
+    recipe.base_steps = 3;
+    recipe.seed_count = 3;
+    let all = Extent::default();
+    let mut single = Recorder::default();
+    run(&pair, &recipe, &all, &mut GridState::default(), &mut single);
+    // Row by row: base, distilled, hybrid.
+    let fast = |column| [(1, column), (2, column)];
+    let base = [(0, 0), (0, 1), (0, 2)];
+    let one_by_one = [&fast(0)[..], &fast(1), &fast(2), &base].concat();
+    assert_eq!(order(&single, started), one_by_one);
+
+    pair.allow(Allowance {
+        batch: 4,
+        ..pair.allowance()
+    });
+    let mut batched = Recorder::default();
+    run(
+        &pair,
+        &recipe,
+        &all,
+        &mut GridState::default(),
+        &mut batched,
+    );
+    assert_same_pictures(&batched, &single);
+    let (found, expected) = (digests(&batched), digests(&single));
+    for (cell, digests) in &expected {
+        let agreement = digest::compare(&found[cell], digests);
+        assert_eq!(agreement, Agreement::Agrees(digests.len()), "{cell:?}");
+    }
+    // Two guided cells are a batch of four.
+    let distilled = [(1, 0), (1, 1), (1, 2)];
+    let hybrid = [(2, 0), (2, 1), (2, 2)];
+    let together = [distilled, hybrid, base].concat();
+    assert_eq!(order(&batched, started), together);
+    // Three cells take a step as two and one: none is more than a step ahead.
+    let steps = order(&batched, stepped);
+    assert_eq!(steps[..6], [distilled, distilled].concat());
+
+    // Cells of a row that have got to different steps end together.
+    let mut grid = GridState::default();
+    let cell = |column| CellAddress { row: 1, column };
+    let part = |columns: &[u32], depth| Extent {
+        resumes: true,
+        cells: Some(columns.iter().copied().map(cell).collect()),
+        depth,
+    };
+    let mut first = Recorder::default();
+    run(&pair, &recipe, &part(&[1], Some(2)), &mut grid, &mut first);
+    let mut cancelled = Recorder {
+        // The starts of two cells, and the step of the first pass.
+        cancel_after: Some(3),
+        ..Recorder::default()
+    };
+    let ended = run(
+        &pair,
+        &recipe,
+        &part(&[0, 1], None),
+        &mut grid,
+        &mut cancelled,
+    );
+    assert_eq!(ended, Outcome::Cancelled);
+    let mut rest = Recorder::default();
+    run(&pair, &recipe, &part(&[0, 1], None), &mut grid, &mut rest);
+    let steps = order(&rest, stepped);
+    assert_eq!(steps, [(1, 0), (1, 0), (1, 1), (1, 0), (1, 1)]);
+    for (cell, image) in rest.images() {
+        assert_same_picture(cell, image, single.images()[&cell]);
+    }
+}
+
+#[test]
+fn an_engine_goes_on_where_another_one_failed() {
+    let (pair, recipe) = load();
+    let all = Extent::default();
+    let mut whole = Recorder::default();
+    run(&pair, &recipe, &all, &mut GridState::default(), &mut whole);
+
+    // Four cells of four steps: what the page knows after the last step of the second.
+    let mut failed = Recorder {
+        cancel_after: Some(1 + 4 + 1 + 1 + 4),
+        ..Recorder::default()
+    };
+    run(&pair, &recipe, &all, &mut GridState::default(), &mut failed);
+    let mut snapshots = BTreeMap::new();
+    for event in &failed.events {
+        match event {
+            JobEvent::Step {
+                cell,
+                step,
+                milliseconds,
+                latent,
+                ..
+            } => {
+                let snapshot = Snapshot {
+                    cell: *cell,
+                    step: *step,
+                    milliseconds: *milliseconds,
+                    latent: latent.clone(),
+                };
+                snapshots.insert((*cell, *step), snapshot);
+            }
+            _ => {}
+        }
+    }
+    let [first, second] = [(0, 0), (1, 0)].map(|(row, column)| CellAddress { row, column });
+    assert_eq!(snapshots.len(), 8);
+    // The first cell has got to each of its steps in turn, the second one only lacks its image.
+    for step in 1..=4 {
+        let mut known = vec![
+            snapshots[&(first, step)].clone(),
+            snapshots[&(second, 4)].clone(),
+        ];
+        // What doesn't fit is of no use, and does no harm.
+        known.push(Snapshot {
+            cell: CellAddress { row: 0, column: 1 },
+            latent: Latent::of(&[1.0]),
+            ..known[0].clone()
+        });
+        known.push(Snapshot {
+            cell: CellAddress { row: 9, column: 0 },
+            ..known[0].clone()
+        });
+        let mut grid = GridState::default();
+        restore(&pair, &recipe, &known, &mut grid).expect("the recipe fits");
+        let resumed = Extent {
+            resumes: true,
+            ..Extent::default()
+        };
+        let mut rest = Recorder::default();
+        run(&pair, &recipe, &resumed, &mut grid, &mut rest);
+        assert_eq!(rest.images(), whole.images(), "from step {step}");
+        let taken = [first, second].map(|cell| rest.previews(cell).len());
+        assert_eq!(taken, [4 - step as usize, 0]);
+    }
 }
 
 #[test]

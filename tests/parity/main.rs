@@ -12,6 +12,7 @@
 
 mod adapter;
 mod jobs;
+mod memory;
 mod metrics;
 mod models;
 mod pictures;

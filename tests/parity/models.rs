@@ -153,7 +153,7 @@ fn the_tiny_decoder_decodes_like_diffusers() {
     let decoder = TinyDecoder::load(&config.expect("a config"), weights.weights("tiny_decoder"))
         .expect("the tensors fit");
     let values = Reference::read("models/tiny/vae_tiny/values.safetensors");
-    let decoded = to_vec(decoder.decode(values.tensor("latent")));
+    let decoded = to_vec(decoder.decode(values.tensor("latent"), usize::MAX));
     assert_close("decoded", &decoded, &values.floats("decoded"), TOLERANCE);
 }
 
@@ -218,6 +218,25 @@ fn the_bundled_pair_computes_what_diffusers_does() {
 fn zeros(name: &str, shape: &[usize]) -> StoredTensor {
     let values = vec![0.0; shape.iter().product()];
     StoredTensor::encode(name, shape, &values, Encoding::F32, 0.0).expect(name)
+}
+
+#[test]
+fn a_preview_in_tiles_is_the_preview_in_one_piece() {
+    let config = TinyDecoderConfig::from_json(&json("models/tiny/vae_tiny/config.json"));
+    let weights = Reference::read("models/tiny/vae_tiny/diffusion_pytorch_model.safetensors");
+    let decoder = TinyDecoder::load(&config.expect("a config"), weights.weights("tiny_decoder"))
+        .expect("the tensors fit");
+    let values: Vec<f32> = (0..4 * 70 * 40)
+        .map(|index| (index as f32 * 0.37).sin())
+        .collect();
+    let data = burn::tensor::TensorData::new(values, [1, 4, 70, 40]);
+    let latent = Tensor::<4>::from_data(data, &burn::tensor::Device::flex());
+    let [whole, tiled] = [usize::MAX, 0].map(|map| to_vec(decoder.decode(latent.clone(), map)));
+    let differences = whole.iter().zip(&tiled).map(|(a, b)| (a - b).abs());
+    let mean = differences.sum::<f32>() / whole.len() as f32;
+    println!("differ by {mean} on average");
+    // A picture's values are from −1 to 1.
+    assert!(mean > 0.0 && mean < 2.0 / 255.0, "{mean}");
 }
 
 /// The bundled pair whose components stay as they are stored above that many bytes of `f32`.

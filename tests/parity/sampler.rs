@@ -483,7 +483,8 @@ fn a_snapshot_goes_on_with_the_same_noise() {
         ),
         4,
     );
-    let mut sampling = Sampling::new(Arc::new(Plan::distilled(scheduler, 0.0)), 5, 9);
+    let plan = Arc::new(Plan::distilled(scheduler, 0.0));
+    let mut sampling = Sampling::new(plan.clone(), 5, 9);
     let call = sampling.next().expect("there is a first step");
     sampling.advance(&model(&call.sample, call.timestep, 0.0));
     let snapshot = sampling.clone();
@@ -491,6 +492,13 @@ fn a_snapshot_goes_on_with_the_same_noise() {
     let whole = finish(sampling);
     assert_eq!(finish(snapshot.clone()), whole);
     assert_ne!(snapshot.latent(), whole);
+    // The latent alone tells as much: the noise before it is drawn again.
+    let resume =
+        |position, latent: &[f32]| Sampling::resume(plan.clone(), 5, 9, position, latent.to_vec());
+    let resumed = resume(1, snapshot.latent()).expect("there is such a step");
+    assert_eq!(finish(resumed), whole);
+    assert!(resume(5, snapshot.latent()).is_none(), "of four steps");
+    assert!(resume(1, &[0.0; 4]).is_none(), "of five numbers");
 }
 
 #[test]

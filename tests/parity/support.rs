@@ -222,6 +222,12 @@ impl PairFiles for BundledPair {
         Ok(found.unwrap_or_else(|| panic!("no {name}")).clone())
     }
 
+    async fn stored_length(&self, id: &str) -> Result<u64, EngineError> {
+        let tensors = self.tensors.get(id).into_iter().flatten();
+        let blob = self.blobs.get(id).map_or(0, Vec::len);
+        Ok((tensors.map(|x| x.bytes.len()).sum::<usize>() + blob) as u64)
+    }
+
     async fn blob(&self, id: &str) -> Result<Vec<u8>, EngineError> {
         Ok(self.blobs[id].clone())
     }

@@ -56,19 +56,26 @@ pub async fn request_adapter() -> Result<AdapterLimits, String> {
     let is_fallback = [&adapter, &info].into_iter().any(|object| {
         js::get(object, "isFallbackAdapter").is_some_and(|value| value.as_bool() == Some(true))
     });
-    let has_f16 = js::get(&adapter, "features")
-        .and_then(|features| js::call(&features, "has", &["shader-f16".into()]).ok())
-        .is_some_and(|has| has.is_truthy());
-    let limits = js::get(&adapter, "limits").unwrap_or_default();
-    let limit = |name: &str| {
-        let limit = js::get(&limits, name).and_then(|limit| limit.as_f64());
-        limit.unwrap_or(0.0) as u64
+    let has_feature = |name: &str| {
+        js::get(&adapter, "features")
+            .and_then(|features| js::call(&features, "has", &[name.into()]).ok())
+            .is_some_and(|has| has.is_truthy())
     };
+    let number = |object: &JsValue, name: &str| {
+        let number = js::get(object, name).and_then(|number| number.as_f64());
+        number.unwrap_or(0.0) as u64
+    };
+    let limits = js::get(&adapter, "limits").unwrap_or_default();
+    let limit = |name: &str| number(&limits, name);
     Ok(AdapterLimits {
         is_software: is_fallback || is_software(&description),
-        has_f16,
+        has_f16: has_feature("shader-f16"),
         buffer: limit("maxBufferSize"),
         binding: limit("maxStorageBufferBindingSize"),
+        workgroup_storage: limit("maxComputeWorkgroupStorageSize"),
+        workgroup_invocations: limit("maxComputeInvocationsPerWorkgroup"),
+        subgroups: has_feature("subgroups")
+            .then(|| ["subgroupMinSize", "subgroupMaxSize"].map(|name| number(&info, name))),
         description,
     })
 }

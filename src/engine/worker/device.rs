@@ -9,8 +9,8 @@ use crate::kernels;
 use crate::protocol::engine::{DeviceInfo, DeviceKind};
 use crate::recipe::device::DevicePreference;
 
-/// Selects a device. Without a preference that is a hardware WebGPU adapter where there is one, and
-/// else burn's CPU backend.
+/// Selects a device. Without a preference that is a hardware WebGPU adapter where there is one, and else
+/// burn's CPU backend.
 ///
 /// # Errors
 /// The preference is WebGPU, and there is no adapter or it can't be initialized.
@@ -31,7 +31,8 @@ pub async fn select(preference: DevicePreference) -> Result<(Device, DeviceInfo)
                 let notice = use_half(&adapter, &device).await;
                 let info = DeviceInfo {
                     kind: DeviceKind::WebGpu,
-                    description: adapter.description,
+                    description: adapter.description.clone(),
+                    adapter: Some(adapter),
                     notice,
                 };
                 Ok((device, info))
@@ -77,6 +78,7 @@ fn cpu(notice: String) -> (Device, DeviceInfo) {
         DeviceInfo {
             kind: DeviceKind::Cpu,
             description: "CPU, WebAssembly with SIMD".into(),
+            adapter: None,
             notice: Some(notice),
         },
     )

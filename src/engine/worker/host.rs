@@ -3,14 +3,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
 
 use gloo_timers::future::TimeoutFuture;
 
+use super::meter::Meter;
 use crate::browser::globals::worker_scope::WorkerScope;
 use crate::engine::error::EngineError;
 use crate::engine::generate::{Host, StripRequest};
 use crate::engine::pair::PairFiles;
 use crate::protocol::engine::{Event, JobEvent, JobId, LoadingFrom, TaskEvent, TaskId};
+use crate::protocol::stats::Phase;
 use crate::weights::download::network::source::SourceError;
 use crate::weights::format::tensor::StoredTensor;
 use crate::weights::stored::files::{Files, FilesError};
@@ -41,15 +44,31 @@ pub(super) struct WorkerHost<'a> {
     shared: &'a Shared,
     /// The running job; [`NO_JOB`] between two jobs.
     job: JobId,
+    /// None where nothing is measured.
+    meter: Option<Rc<Meter>>,
 }
 
 impl<'a> WorkerHost<'a> {
-    pub fn new(scope: &'a WorkerScope<Event>, shared: &'a Shared, job: JobId) -> Self {
-        WorkerHost { scope, shared, job }
+    pub fn new(
+        scope: &'a WorkerScope<Event>,
+        shared: &'a Shared,
+        job: JobId,
+        meter: Option<Rc<Meter>>,
+    ) -> Self {
+        WorkerHost {
+            scope,
+            shared,
+            job,
+            meter,
+        }
     }
 
-    pub fn without_job(scope: &'a WorkerScope<Event>, shared: &'a Shared) -> Self {
-        WorkerHost::new(scope, shared, NO_JOB)
+    pub fn without_job(
+        scope: &'a WorkerScope<Event>,
+        shared: &'a Shared,
+        meter: Option<Rc<Meter>>,
+    ) -> Self {
+        WorkerHost::new(scope, shared, NO_JOB, meter)
     }
 
     pub fn next_strip(&self) -> Option<StripRequest> {
@@ -92,6 +111,17 @@ impl Host for WorkerHost<'_> {
 
     fn take_strip(&mut self) -> Option<StripRequest> {
         self.next_strip()
+    }
+
+    fn measures(&self) -> bool {
+        self.meter.is_some()
+    }
+
+    fn took(&mut self, phase: Phase, milliseconds: f64) {
+        if let Some(meter) = &self.meter {
+            let measurement = meter.measure(phase, milliseconds);
+            self.scope.post(Event::Measured(Box::new(measurement)));
+        }
     }
 }
 
@@ -162,6 +192,18 @@ impl PairFiles for JobFiles<'_> {
         let bytes = self.files.read_blob(id).await?;
         self.add(bytes.len());
         Ok(bytes)
+    }
+
+    async fn stored_length(&self, id: &str) -> Result<u64, EngineError> {
+        Ok(self.files.stored_size(id).await?)
+    }
+
+    fn note_swap(&self, bytes: u64) {
+        self.host.notice(&format!(
+            "This device has no room for both models of the pair, so that one leaves it when only the \
+             other is needed: a job that needs it again reads {} MB first.",
+            bytes.div_ceil(1_000_000)
+        ));
     }
 
     fn note_requantized(&self) {

@@ -2,6 +2,7 @@
 
 mod device;
 mod host;
+mod meter;
 mod started;
 mod tasks;
 
@@ -13,10 +14,11 @@ use super::error::EngineError;
 use super::generate::{Outcome, StripRequest};
 use crate::browser::globals::worker_scope::WorkerScope;
 use crate::protocol::engine::{
-    Event, Extent, JobEvent, JobId, PROTOCOL_VERSION, Request, Task, TaskEvent,
+    Event, Extent, JobEvent, JobId, PROTOCOL_VERSION, Request, Snapshot, Task, TaskEvent,
 };
 use crate::recipe::Recipe;
 use host::{Shared, WorkerHost};
+use meter::Meter;
 use started::{JobOutcome, PairAddress, StartedEngine};
 use tasks::HistoryState;
 
@@ -95,16 +97,24 @@ impl Worker {
                     device,
                     manifest_url,
                     pair_address,
+                    measures,
+                    at_most,
                 }) => {
                     let address = PairAddress {
                         manifest_url,
                         on_page: pair_address,
                     };
                     let started = match self.engine.take() {
-                        Some(running) if running.preference() == device => {
-                            running.change_pair(&self.scope, address).await
+                        Some(running)
+                            if running.preference() == device
+                                && running.meter().is_some() == measures =>
+                        {
+                            running.change_pair(&self.scope, address, at_most).await
                         }
-                        _ => StartedEngine::start(&self.scope, device, address).await,
+                        _ => {
+                            StartedEngine::start(&self.scope, device, address, measures, at_most)
+                                .await
+                        }
                     };
                     match started {
                         Ok(started) => self.engine = Some(started),
@@ -120,17 +130,24 @@ impl Worker {
                     job,
                     recipe,
                     extent,
-                }) => self.generate(job, &recipe, &extent).await,
+                    snapshots,
+                }) => self.generate(job, &recipe, &extent, &snapshots).await,
                 // These never enter the queue.
                 Incoming::Request(Request::Cancel { .. } | Request::Task { .. }) => {}
             }
         }
     }
 
-    async fn generate(&mut self, job: JobId, recipe: &Recipe, extent: &Extent) {
-        let mut host = WorkerHost::new(&self.scope, &self.shared, job);
+    async fn generate(
+        &mut self,
+        job: JobId,
+        recipe: &Recipe,
+        extent: &Extent,
+        snapshots: &[Snapshot],
+    ) {
+        let mut host = WorkerHost::new(&self.scope, &self.shared, job, self.meter());
         let outcome = match &mut self.engine {
-            Some(engine) => engine.run(recipe, extent, &mut host).await,
+            Some(engine) => engine.run(recipe, extent, snapshots, &mut host).await,
             None => Err(EngineError::NotStarted),
         };
         self.shared.cancelled.borrow_mut().remove(&job);
@@ -138,8 +155,7 @@ impl Worker {
             Ok(JobOutcome::LacksWeights { manifest }) => JobEvent::LacksWeights { manifest },
             Ok(JobOutcome::Ended(Outcome::Done)) => JobEvent::Done,
             Ok(JobOutcome::Ended(Outcome::Cancelled)) => JobEvent::Cancelled,
-            // A device that has failed once fails for good: the page starts a new worker.
-            Err(error @ EngineError::Device { .. }) => return self.scope.stop(error.to_string()),
+            Err(EngineError::Device { reason }) => return self.device_failed(reason),
             Err(error) => JobEvent::Failed {
                 message: error.to_string(),
             },
@@ -155,9 +171,23 @@ impl Worker {
         }
     }
 
+    fn meter(&self) -> Option<Rc<Meter>> {
+        self.engine.as_ref()?.meter()
+    }
+
+    /// A device that has failed once fails for good: the page starts a new worker, of which it needs no
+    /// more than the reason.
+    fn device_failed(&self, reason: String) {
+        let sentence = EngineError::Device {
+            reason: reason.clone(),
+        };
+        self.scope.post(Event::DeviceFailed { reason });
+        self.scope.stop(sentence.to_string());
+    }
+
     /// Decodes the requested strips between two jobs.
     async fn decode_strips(&self) {
-        let mut host = WorkerHost::without_job(&self.scope, &self.shared);
+        let mut host = WorkerHost::without_job(&self.scope, &self.shared, self.meter());
         while let Some(request) = host.next_strip() {
             let outcome = match &self.engine {
                 Some(engine) => engine.decode_strip(&request, &mut host).await,
@@ -165,7 +195,7 @@ impl Worker {
             };
             match outcome {
                 Ok(()) => {}
-                Err(error @ EngineError::Device { .. }) => self.scope.stop(error.to_string()),
+                Err(EngineError::Device { reason }) => self.device_failed(reason),
                 Err(error) => self.scope.post(Event::Task {
                     id: request.task,
                     event: TaskEvent::Failed {

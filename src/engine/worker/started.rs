@@ -2,16 +2,22 @@
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
+use std::rc::Rc;
 
 use super::device;
 use super::host::{JobFiles, ReadingProgress, WorkerHost};
+use super::meter::Meter;
+use crate::browser::adapter_limits::AdapterLimits;
 use crate::browser::globals::worker_scope::WorkerScope;
+use crate::engine::allowance::allowance;
 use crate::engine::error::EngineError;
-use crate::engine::generate::{Host, Outcome, StripRequest, generate, strip};
+use crate::engine::generate::{Host, Outcome, StripRequest, generate, restore, strip};
 use crate::engine::grid_state::GridState;
-use crate::engine::pair::{Pair, describe};
+use crate::engine::pair::{Pair, describe, prompts_of};
 use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
-use crate::protocol::engine::{Event, Extent, JobEvent, LoadingFrom};
+use crate::protocol::allowance::Allowance;
+use crate::protocol::engine::{Event, Extent, JobEvent, LoadingFrom, Snapshot};
+use crate::protocol::stats::Phase;
 use crate::recipe::device::DevicePreference;
 use crate::recipe::saved_recipe::SavedRecipe;
 use crate::recipe::{Mode, Recipe};
@@ -41,6 +47,10 @@ pub(super) enum JobOutcome {
 pub(super) struct StartedEngine {
     preference: DevicePreference,
     device: burn::tensor::Device,
+    /// The limits of the device's adapter; none on the CPU.
+    adapter: Option<AdapterLimits>,
+    /// The most that the page allows to use of the device.
+    at_most: Option<Allowance>,
     files: Files,
     manifest: Manifest,
     manifest_text: String,
@@ -48,6 +58,8 @@ pub(super) struct StartedEngine {
     /// Boxed: moved by value, the models would take a third of a megabyte of the stack each time.
     pair: Option<Box<Pair>>,
     grid: GridState,
+    /// None where nothing is measured.
+    meter: Option<Rc<Meter>>,
 }
 
 impl StartedEngine {
@@ -55,8 +67,12 @@ impl StartedEngine {
         scope: &WorkerScope<Event>,
         preference: DevicePreference,
         address: PairAddress,
+        measures: bool,
+        at_most: Option<Allowance>,
     ) -> Result<Self, EngineError> {
         let (device, info) = device::select(preference).await?;
+        let adapter = info.adapter.clone();
+        let meter = measures.then(|| Rc::new(Meter::of(info.kind)));
         scope.post(Event::Device(info));
         let files = Files::open().await;
         if let Some(message) = files.renewal() {
@@ -68,20 +84,38 @@ impl StartedEngine {
         scope.post(Event::Pair(Box::new(describe(&manifest)?)));
         let bytes = files.missing_bytes(&manifest).await?;
         scope.post(Event::Missing { bytes });
-        Ok(Self {
+        let started = Self {
             preference,
             device,
+            adapter,
+            at_most,
             files,
             manifest,
             manifest_text,
             address,
             pair: None,
             grid: GridState::default(),
+            meter,
+        };
+        scope.post(Event::Allowance(started.allowance()?));
+        Ok(started)
+    }
+
+    /// What the pair may use of the device.
+    fn allowance(&self) -> Result<Allowance, EngineError> {
+        let planned = allowance(&self.manifest, self.adapter.as_ref())?;
+        Ok(match self.at_most {
+            Some(most) => planned.at_most(most),
+            None => planned,
         })
     }
 
     pub fn preference(&self) -> DevicePreference {
         self.preference
+    }
+
+    pub fn meter(&self) -> Option<Rc<Meter>> {
+        self.meter.clone()
     }
 
     /// Whether the visitor has been told that this browser stores nothing.
@@ -98,14 +132,17 @@ impl StartedEngine {
         mut self,
         scope: &WorkerScope<Event>,
         address: PairAddress,
+        at_most: Option<Allowance>,
     ) -> Result<Self, EngineError> {
         self.pair = None;
+        self.at_most = at_most;
         self.grid.clear();
         (self.manifest, self.manifest_text) = self.files.manifest(&address.manifest_url).await?;
         self.address = address;
         scope.post(Event::Pair(Box::new(describe(&self.manifest)?)));
         let bytes = self.files.missing_bytes(&self.manifest).await?;
         scope.post(Event::Missing { bytes });
+        scope.post(Event::Allowance(self.allowance()?));
         Ok(self)
     }
 
@@ -113,6 +150,7 @@ impl StartedEngine {
         &mut self,
         recipe: &Recipe,
         extent: &Extent,
+        snapshots: &[Snapshot],
         host: &mut WorkerHost<'_>,
     ) -> Result<JobOutcome, EngineError> {
         if host.is_cancelled() {
@@ -129,7 +167,7 @@ impl StartedEngine {
             return Ok(JobOutcome::LacksWeights { manifest });
         }
         host.post(JobEvent::Started);
-        let drawn = self.draw(recipe, extent, presence, host).await;
+        let drawn = self.draw(recipe, extent, snapshots, presence, host).await;
         match drawn {
             // A job that is cancelled while files are read or loaded has not failed.
             Err(EngineError::Files(error)) if error.is_cancelled() => {
@@ -143,19 +181,23 @@ impl StartedEngine {
         &mut self,
         recipe: &Recipe,
         extent: &Extent,
+        snapshots: &[Snapshot],
         presence: Presence,
         host: &mut WorkerHost<'_>,
     ) -> Result<Outcome, EngineError> {
         if presence == Presence::Unstorable {
             self.hold(host).await?;
         }
-        let reading = self.reading(&recipe.modes).await?;
+        let prompts = prompts_of(recipe);
+        let reading = self.reading(&recipe.modes, &prompts).await?;
         let files = JobFiles {
             files: &self.files,
             host,
             reading: &reading,
             is_requantization_noted: Cell::new(false),
         };
+        let start = host.milliseconds();
+        let mut reads_weights = self.pair.is_none();
         let pair = match self.pair.take() {
             Some(pair) => pair,
             None => {
@@ -163,15 +205,31 @@ impl StartedEngine {
                 Box::new(Pair::load(self.manifest.clone(), self.device.clone(), &files).await?)
             }
         };
+        let allowance = self.allowance()?;
         let pair = self.pair.insert(pair);
-        match pair.load_unets(&recipe.modes, &files).await {
-            Ok(true) => host.post(JobEvent::Compiling),
+        pair.allow(allowance);
+        // Before the UNets, as the text encoders may leave them their memory.
+        let loaded = match pair.encode_prompts(&prompts, &files).await {
+            Ok(()) => pair.load_unets(&recipe.modes, &files).await,
+            Err(error) => Err(error),
+        };
+        match loaded {
+            Ok(true) => {
+                reads_weights = true;
+                host.post(JobEvent::Compiling);
+            }
             Ok(false) => {}
             Err(error) => {
                 // A damaged record has been discarded, so the next job has to check for all files again.
                 self.pair = None;
                 return Err(error);
             }
+        }
+        if reads_weights {
+            host.took(Phase::ReadingWeights, host.milliseconds() - start);
+        }
+        if extent.resumes {
+            restore(pair, recipe, snapshots, &mut self.grid)?;
         }
         generate(pair, recipe, extent, &mut self.grid, host).await
     }
@@ -222,13 +280,19 @@ impl StartedEngine {
         })
     }
 
-    /// The bytes that a job with these modes reads from the store: those of models that aren't loaded.
-    async fn reading(&self, modes: &[Mode]) -> Result<ReadingProgress, EngineError> {
+    /// The bytes that a job with these modes and prompts reads from the store: those of models that aren't
+    /// loaded.
+    async fn reading(
+        &self,
+        modes: &[Mode],
+        prompts: &[String],
+    ) -> Result<ReadingProgress, EngineError> {
+        let pair = self.pair.as_ref();
+        let reads_text_encoder =
+            |index| pair.is_none_or(|pair| pair.reads_text_encoder(index, prompts));
+        let has_base = pair.is_some_and(|pair| pair.shares_base());
         let components = &self.manifest.components;
-        let lacks = |role| {
-            let pair = self.pair.as_ref();
-            pair.is_none_or(|pair| pair.unet(role).is_err())
-        };
+        let lacks = |role| pair.is_none_or(|pair| pair.unet(role).is_err());
         let distilled =
             modes.iter().any(|mode| mode.needs_distilled()) && lacks(ModelRole::Distilled);
         let adapts = distilled && components.unet_distilled.adapter_on.is_some();
@@ -236,9 +300,11 @@ impl StartedEngine {
         let mut total = 0;
         for (name, component) in components.iter() {
             let is_read = match name {
-                "unet" => base && lacks(ModelRole::Base),
+                "unet" => base && lacks(ModelRole::Base) && !has_base,
                 "unet_distilled" => distilled,
-                _ => self.pair.is_none(),
+                "text_encoder" => reads_text_encoder(0),
+                "text_encoder_2" => reads_text_encoder(1),
+                _ => pair.is_none(),
             };
             for file in component.files.iter().filter(|_| is_read) {
                 total += self.files.stored_size(&file.id).await?;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use leptos::prelude::*;
-use wasm_bindgen_futures::JsFuture;
 
+use crate::page::shell::clipboard;
 use crate::page::workers::grid::Grid;
 use crate::recipe::CellAddress;
 use crate::recipe::device::DevicePreference;
@@ -41,14 +41,7 @@ pub fn copy(grid: Arc<Grid>, status: WriteSignal<Option<String>>) {
         return;
     };
     leptos::task::spawn_local(async move {
-        let clipboard = window().navigator().clipboard();
-        // Absent where the page doesn't come over a secure connection.
-        let copied = if clipboard.is_undefined() {
-            false
-        } else {
-            JsFuture::from(clipboard.write_text(&link)).await.is_ok()
-        };
-        status.set(Some(if copied {
+        status.set(Some(if clipboard::copy(&link).await {
             format!("Link copied ({} characters).", link.chars().count())
         } else {
             format!("This browser doesn't let the page copy. The link is: {link}")

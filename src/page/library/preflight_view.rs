@@ -206,7 +206,7 @@ fn needs(preflight: &Preflight) -> Vec<(&'static str, String)> {
         .gpu_weights
         .saturating_add(preflight.gpu_activations);
     let memory = format!(
-        "about {}: {} of weights and {} while drawing; browsers don't say how much a GPU has",
+        "about {}: {} of weights, and up to {} beside them; browsers don't say how much a GPU has",
         units::size(memory),
         units::size(preflight.gpu_weights),
         units::size(preflight.gpu_activations)

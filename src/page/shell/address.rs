@@ -141,7 +141,7 @@ pub fn keep_in_sync(
 }
 
 fn connect(engine: EngineClient, target: &EngineTarget) {
-    engine.connect(target.device, target.pair.clone());
+    engine.connect(target.clone());
 }
 
 /// Replaces the hash without a new entry in the browser's history.

@@ -35,7 +35,7 @@ pub fn FigureTable(curves: Memo<[Option<Curve>; 2]>) -> impl IntoView {
     };
     view! {
         // Scrolls by itself, so the keyboard has to reach it.
-        <div class="figure-5-table" tabindex="0" role="region" aria-label="Distance of each step">
+        <div class="numbers" tabindex="0" role="region" aria-label="Distance of each step">
             <table data-testid="figure-5-table">
                 <thead>
                     <tr>

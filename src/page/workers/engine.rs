@@ -15,19 +15,28 @@ use super::load_state::AwaitedLoad;
 use super::loader::LoaderClient;
 use crate::history::Listing;
 use crate::protocol::engine::{
-    DeviceInfo, Event, Extent, JobEvent, JobId, PROTOCOL_VERSION, PairInfo, Request, Task,
-    TaskEvent, TaskId,
+    DeviceInfo, Event, Extent, JobEvent, JobId, PROTOCOL_VERSION, PairInfo, Request, Snapshot,
+    Task, TaskEvent, TaskId,
 };
 use crate::recipe::device::DevicePreference;
 use crate::recipe::{CellAddress, Recipe};
-use crate::view::address::OWN_PAIR_ADDRESS;
+use crate::view::address::{EngineTarget, OWN_PAIR_ADDRESS};
 use crate::view::jobs::{Activity, Cancelling, Jobs, MissingWeights, Order, Ordered};
 use crate::view::progress::{JobProgress, StepClock};
+use crate::view::recovery::{AfterFailure, Recovery, device_failure};
+use crate::view::stats::Stats;
 
 const ENGINE: Program = Program {
     script: "./start_engine.js",
+    worker_name: "",
     name: "engine",
     version: PROTOCOL_VERSION,
+};
+
+/// The same with the counters of what it asks of WebGPU.
+const MEASURED_ENGINE: Program = Program {
+    worker_name: "stats",
+    ..ENGINE
 };
 
 /// A problem for the visitor, with a button to go on.
@@ -62,6 +71,8 @@ pub struct EngineClient {
     pub notice: RwSignal<Option<String>>,
     /// The history of runs; none until it has been asked for.
     pub history: RwSignal<Option<Listing>>,
+    /// What was measured on the current device and pair; none where nothing is.
+    pub stats: RwSignal<Option<Stats>>,
     loader: LoaderClient,
     link: WorkerLink<Request, Event>,
     inner: StoredValue<Inner, LocalStorage>,
@@ -70,7 +81,9 @@ pub struct EngineClient {
 /// The client's state that no component reads.
 struct Inner {
     device: DevicePreference,
+    measures: bool,
     jobs: Jobs<Arc<Grid>>,
+    recovery: Recovery,
     /// Times the steps of the running job.
     clock: StepClock,
     next_task: TaskId,
@@ -100,12 +113,15 @@ impl EngineClient {
             problem: RwSignal::new(None),
             notice: RwSignal::new(None),
             history: RwSignal::new(None),
+            stats: RwSignal::new(None),
             loader,
             link: WorkerLink::new(ENGINE),
             inner: StoredValue::new_local(Inner {
                 device: DevicePreference::Automatic,
+                measures: false,
                 jobs: Jobs::default(),
-                clock: StepClock::start(),
+                recovery: Recovery::default(),
+                clock: StepClock::start(1),
                 next_task: 1,
                 replies: HashMap::new(),
                 when_ready: None,
@@ -114,22 +130,30 @@ impl EngineClient {
         client.link.listen(move |from_link| match from_link {
             FromLink::Event(event) => client.take(event),
             FromLink::Stopped(sentence) => client.stopped(sentence),
-            FromLink::Panicked(words) => client.stopped(format!(
-                "The engine stopped by a mistake of its own or of the graphics driver ({words}). \
-                 What is stored stays; try again, or add device=cpu to the address to do without \
-                 the graphics processor."
-            )),
+            FromLink::Panicked(words) => match device_failure(&words) {
+                Some(reason) => client.device_failed(reason),
+                None => client.stopped(format!(
+                    "The engine stopped by a mistake of its own or of the graphics driver \
+                     ({words}). What is stored stays; try again, or add device=cpu to the address \
+                     to do without the graphics processor."
+                )),
+            },
             FromLink::Died(reason) => client.died(&reason),
         });
         client
     }
 
-    /// Changes to this device and pair. An idle worker on that device changes its pair; any other
-    /// worker is replaced.
-    pub fn connect(&self, device: DevicePreference, pair: String) {
-        let changes_pair = self
-            .inner
-            .with_value(|inner| inner.jobs.is_idle() && inner.device == device);
+    /// Changes to this device and pair. An idle worker on that device changes its pair, unless it would
+    /// have to measure and doesn't, or the other way round; any other worker is replaced.
+    pub fn connect(&self, target: EngineTarget) {
+        let EngineTarget {
+            device,
+            pair,
+            shows_stats: measures,
+        } = target;
+        let changes_pair = self.inner.with_value(|inner| {
+            inner.jobs.is_idle() && inner.device == device && inner.measures == measures
+        });
         if !changes_pair {
             self.link.end();
             self.abandon(CellState::Cancelled);
@@ -139,8 +163,13 @@ impl EngineClient {
             // A new link never draws by itself, even where the visitor wanted the last one drawn.
             inner.when_ready = None;
             inner.device = device;
+            inner.measures = measures;
+            inner.recovery = Recovery::default();
             inner.jobs.forget_undone();
         });
+        self.link
+            .change_program(if measures { MEASURED_ENGINE } else { ENGINE });
+        self.stats.set(measures.then(Stats::default));
         self.pair_address.set(pair);
         self.pair.set(None);
         self.missing.set(0);
@@ -150,7 +179,7 @@ impl EngineClient {
 
     /// Draws a new grid, as far as the extent says; it waits while another job runs.
     pub fn generate(&self, recipe: Recipe, extent: Extent) {
-        self.order(recipe, extent, None);
+        self.order(recipe, extent, None, Vec::new());
     }
 
     /// Resumes cells of the grid that the page shows, to their end or until `depth` of their steps are
@@ -164,13 +193,20 @@ impl EngineClient {
                 cells: Some(cells),
                 depth,
             };
-            self.order(grid.recipe.clone(), extent, Some(grid));
+            let snapshots = grid.snapshots(&extent);
+            self.order(grid.recipe.clone(), extent, Some(grid), snapshots);
         }
     }
 
-    fn order(&self, recipe: Recipe, extent: Extent, grid: Option<Arc<Grid>>) {
+    fn order(
+        &self,
+        recipe: Recipe,
+        extent: Extent,
+        grid: Option<Arc<Grid>>,
+        snapshots: Vec<Snapshot>,
+    ) {
         self.problem.set(None);
-        let ordered = self.change_jobs(|jobs| jobs.order(recipe, extent, grid));
+        let ordered = self.change_jobs(|jobs| jobs.order(recipe, extent, grid, snapshots));
         self.carry_out(ordered);
     }
 
@@ -239,6 +275,11 @@ impl EngineClient {
     /// Orders the jobs again that a dead worker or a failure left undone.
     pub fn go_on(&self) {
         self.problem.set(None);
+        self.with(|inner| inner.recovery.is_well());
+        self.go_on_with_undone();
+    }
+
+    fn go_on_with_undone(&self) {
         let ordered = self.change_jobs(Jobs::go_on);
         if ordered.is_empty() {
             self.start_pair_if_stopped();
@@ -294,21 +335,27 @@ impl EngineClient {
             }
         }
         self.change_jobs(Jobs::starting);
+        let (device, measures) = self
+            .inner
+            .with_value(|inner| (inner.device, inner.measures));
         self.link.send(Request::Start {
-            device: self.inner.with_value(|inner| inner.device),
+            device,
             manifest_url,
             pair_address,
+            measures,
+            at_most: self.inner.with_value(|inner| inner.recovery.at_most()),
         });
     }
 
     /// The worker is gone: its jobs become undone, its tasks fail, and unfinished cells get the state
-    /// `unfinished`.
-    fn abandon(&self, unfinished: CellState) {
+    /// `unfinished`. Returns the grid that it drew; none where no job ran.
+    fn abandon(&self, unfinished: CellState) -> Option<Arc<Grid>> {
         self.loader.stop_awaited();
         let grid = self.grid.get_untracked();
         let was_running =
             self.change_jobs(|jobs| jobs.stopped(|| grid.as_ref().map(unfinished_part)));
-        if was_running && let Some(grid) = &grid {
+        let grid = grid.filter(|_| was_running);
+        if let Some(grid) = &grid {
             grid.end_unfinished(unfinished);
         }
         for reply in self
@@ -319,6 +366,7 @@ impl EngineClient {
                 message: "The engine was started anew before this was done: try again.".to_owned(),
             });
         }
+        grid
     }
 
     /// The worker has ended, and no other one is started before the visitor asks for it.
@@ -340,6 +388,30 @@ impl EngineClient {
         );
     }
 
+    /// The device failed, and its worker with it. The next worker uses less of the device and goes on by
+    /// itself, unless that has been of no use before.
+    fn device_failed(&self, reason: &str) {
+        self.link.end();
+        let after = self.with(|inner| {
+            let is_loading = matches!(
+                inner.jobs.activity(),
+                Activity::Loading { .. } | Activity::Compiling
+            );
+            inner.recovery.failed(reason, is_loading)
+        });
+        match after {
+            AfterFailure::GoOn(sentence) => {
+                if let Some(grid) = self.abandon(CellState::Cancelled) {
+                    grid.wait_again();
+                }
+                self.start_pair();
+                self.go_on_with_undone();
+                self.notice.set(Some(sentence));
+            }
+            AfterFailure::GiveUp(sentence) => self.stopped(sentence),
+        }
+    }
+
     fn show_problem(&self, sentence: String, remedy: &'static str) {
         self.problem.set(Some(Problem { sentence, remedy }));
     }
@@ -349,8 +421,15 @@ impl EngineClient {
             Event::Device(device) => self.device.set(Some(device)),
             Event::Pair(pair) => self.pair_read(*pair),
             Event::Missing { bytes } => self.missing.set(bytes),
+            Event::Allowance(allowance) => self.with(|inner| inner.recovery.uses(allowance)),
+            Event::DeviceFailed { reason } => self.device_failed(&reason),
             Event::Notice { message } => self.notice.set(Some(message)),
             Event::History(listing) => self.history.set(Some(*listing)),
+            Event::Measured(measurement) => self.stats.update(|stats| {
+                if let Some(stats) = stats {
+                    stats.take(*measurement);
+                }
+            }),
             Event::Job { job, event } => self.take_job_event(job, event),
             Event::Task { id, event } => self.reply(id, event),
         }
@@ -437,7 +516,7 @@ impl EngineClient {
     fn job_started(&self, id: JobId) {
         let order = self.change_jobs(|jobs| jobs.started(id));
         let Some(order) = order else { return };
-        self.with(|inner| inner.clock = StepClock::start());
+        self.with(|inner| inner.clock = StepClock::start(inner.recovery.batch()));
         let pair_address = self.pair_address.get_untracked();
         let grid = order.grid.or_else(|| {
             self.pair.with_untracked(|pair| {
@@ -469,7 +548,9 @@ impl EngineClient {
                 .len()
         });
         let seconds = self.with(|inner| inner.clock.elapsed().as_secs_f64());
-        self.change_jobs(|jobs| jobs.done(id, images, seconds));
+        if self.change_jobs(|jobs| jobs.done(id, images, seconds)) {
+            self.with(|inner| inner.recovery.is_well());
+        }
     }
 
     fn job_failed(&self, id: JobId, sentence: String) {
@@ -564,6 +645,7 @@ fn unfinished_part(grid: &Arc<Grid>) -> Order<Arc<Grid>> {
     Order {
         id: 0,
         recipe: grid.recipe.clone(),
+        snapshots: grid.snapshots(&extent),
         extent,
         grid: Some(grid.clone()),
     }

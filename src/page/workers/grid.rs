@@ -6,7 +6,7 @@ use leptos::prelude::*;
 
 use crate::metrics::Diversity;
 use crate::picture::image::Image;
-use crate::protocol::engine::{Extent, JobEvent, JobId, PairInfo};
+use crate::protocol::engine::{Extent, JobEvent, JobId, PairInfo, Snapshot};
 use crate::recipe::digest::StepDigest;
 use crate::recipe::{CellAddress, Mode, Recipe, Row};
 use crate::sampler::{ModelRole, SchedulerClass, is_guided};
@@ -87,6 +87,8 @@ pub struct CellView {
     pub milliseconds: Option<f64>,
     /// A digest of each step so far.
     pub digests: Vec<StepDigest>,
+    /// From which another worker can go on; none before the first step, and once the image is done.
+    pub snapshot: Option<Arc<Snapshot>>,
 }
 
 /// The state of a cell.
@@ -214,6 +216,15 @@ impl Grid {
             .collect()
     }
 
+    /// Where the cells of an extent have got to.
+    pub fn snapshots(&self, extent: &Extent) -> Vec<Snapshot> {
+        self.cells()
+            .filter(|cell| extent.includes(cell.address))
+            .filter_map(|cell| cell.view.with_untracked(|view| view.snapshot.clone()))
+            .map(|snapshot| Snapshot::clone(&snapshot))
+            .collect()
+    }
+
     /// Gives every cell that waits, runs or was cancelled the state in which the job ended.
     pub fn end_unfinished(&self, state: CellState) {
         for cell in self.cells() {
@@ -225,6 +236,16 @@ impl Grid {
             });
             if unfinished {
                 cell.view.update(|view| view.state = state);
+            }
+        }
+    }
+
+    /// The job goes on by itself: the cells that it left unfinished wait.
+    pub fn wait_again(&self) {
+        let extent = self.extent();
+        for cell in self.cells().filter(|cell| extent.includes(cell.address)) {
+            if cell.view.with_untracked(|view| view.state) == CellState::Cancelled {
+                cell.view.update(|view| view.state = CellState::Waiting);
             }
         }
     }
@@ -243,6 +264,8 @@ impl Grid {
                 model,
                 preview,
                 digest,
+                milliseconds,
+                latent,
             } => self.change(cell, |view| {
                 // A cell that starts over takes its steps again.
                 let before = usize::try_from(step.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -256,6 +279,12 @@ impl Grid {
                     model,
                 });
                 view.frame = Some(Arc::new(preview));
+                view.snapshot = Some(Arc::new(Snapshot {
+                    cell,
+                    step,
+                    milliseconds,
+                    latent,
+                }));
             }),
             JobEvent::CellRests { cell } => {
                 self.change(cell, |view| view.state = CellState::Resting);
@@ -268,6 +297,7 @@ impl Grid {
                 view.state = CellState::Done;
                 view.frame = Some(Arc::new(image));
                 view.milliseconds = Some(milliseconds);
+                view.snapshot = None;
             }),
             JobEvent::Diversity { row, diversity } => {
                 let row = usize::try_from(row).ok();

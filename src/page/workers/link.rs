@@ -17,6 +17,9 @@ use crate::view::worker_link::{Death, Sending, WorkerLinkState, in_brackets};
 pub struct Program {
     /// The script that starts its module, relative to the page.
     pub script: &'static str,
+    /// The `name` of its worker, by which the script knows what the page wants of it: a part of the
+    /// script's address would be lost where a service worker answers.
+    pub worker_name: &'static str,
     /// Its name in sentences, without the article.
     pub name: &'static str,
     /// The page's version of its messages.
@@ -95,6 +98,11 @@ impl<Request: Serialize, Event: DeserializeOwned> WorkerLink<Request, Event> {
         self.with(|inner| inner.owner = Some(Rc::new(owner)));
     }
 
+    /// Changes what the next worker runs.
+    pub fn change_program(&self, program: Program) {
+        self.with(|inner| inner.program = program);
+    }
+
     /// Whether there is a worker, even one that still loads.
     pub fn has_worker(&self) -> bool {
         self.inner.with_value(|inner| inner.state.has_worker())
@@ -111,8 +119,14 @@ impl<Request: Serialize, Event: DeserializeOwned> WorkerLink<Request, Event> {
         if self.has_worker() {
             return true;
         }
-        let Program { script, name, .. } = self.program();
+        let Program {
+            script,
+            worker_name,
+            name,
+            ..
+        } = self.program();
         let options = WorkerOptions::new();
+        options.set_name(worker_name);
         options.set_type(WorkerType::Module);
         let Ok(worker) = Worker::new_with_options(script, &options) else {
             self.stop(format!(

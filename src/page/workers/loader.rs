@@ -22,6 +22,7 @@ use crate::view::worker_link::{Silence, Watchdog};
 
 const LOADER: Program = Program {
     script: "./start_loader.js",
+    worker_name: "",
     name: "loader",
     version: PROTOCOL_VERSION,
 };

@@ -4,12 +4,17 @@ use std::fmt::Write;
 
 /// Appends `name=value` to a hash.
 pub fn push_parameter(hash: &mut String, name: &str, value: &str) {
+    push_name(hash, name);
+    hash.push('=');
+    percent_encode(value, hash);
+}
+
+/// Appends a name without a value to a hash.
+pub fn push_name(hash: &mut String, name: &str) {
     if !hash.is_empty() {
         hash.push('&');
     }
     percent_encode(name, hash);
-    hash.push('=');
-    percent_encode(value, hash);
 }
 
 /// FNV-1a of Fowler, Noll and Vo in 32 bits. Each byte permutes the state, so texts that differ in

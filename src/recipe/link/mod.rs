@@ -23,6 +23,9 @@
 //! | `device` | `automatic`, `webgpu` or `cpu` |
 //! | `digest` | the first cell's steps, to compare by: [`to_text`](super::digest::to_text) |
 //! | `sum` | checksum of all before it, at the end of complete links |
+//! | `stats` | no value: the page shows what the engine measures |
+//!
+//! `stats` is no part of what is shared: it may be put on any link, behind its checksum too.
 //!
 //! A complete link leaves out an optional parameter ([`is_optional`](super::parameters::Parameter::is_optional)) that is as in
 //! [`Recipe::default`]: one that names neither an axis nor the values of one means that rows differ
@@ -64,6 +67,8 @@ pub struct Link {
     pub pair: Option<String>,
     /// The digests of the first cell's steps, from the first; empty where the link has none.
     pub digests: Vec<StepDigest>,
+    /// Whether the page shows what the engine measures.
+    pub shows_stats: bool,
     /// Whether the link says its version, as those to share do; it is written with a checksum then.
     pub is_versioned: bool,
 }
@@ -83,6 +88,7 @@ impl Link {
             device: (device != DevicePreference::Automatic).then_some(device),
             pair: pair.map(str::to_owned),
             digests: Vec::new(),
+            shows_stats: false,
             is_versioned: false,
         }
     }

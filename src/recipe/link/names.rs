@@ -19,6 +19,9 @@ pub const DIGEST: &str = "digest";
 /// The checksum of all before it.
 pub const SUM: &str = "sum";
 
+/// Whether the page shows what the engine measures: a name without a value.
+pub const STATS: &str = "stats";
+
 /// The name of the further prompt of a number.
 pub fn further_prompt(number: usize) -> String {
     format!("{FURTHER_PROMPT}{number}")

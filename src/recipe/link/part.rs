@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::encoding::percent_decode;
 use super::error::LinkError;
+use super::names;
 use crate::recipe::bounds::{Bounds, GUIDANCE_SCALE, MAXIMUM_ROWS, STEPS};
 use crate::recipe::device::DevicePreference;
 use crate::recipe::digest::{self, StepDigest};
@@ -25,9 +26,15 @@ pub struct Part {
 impl Part {
     /// Decodes a part of a hash.
     pub fn decode(part: &str) -> Result<Part, LinkError> {
-        let (name, value) = part.split_once('=').ok_or_else(|| LinkError::NoValue {
-            part: excerpt(part),
-        })?;
+        let (name, value) = match part.split_once('=') {
+            Some(both) => both,
+            None if part == names::STATS => (part, ""),
+            None => {
+                return Err(LinkError::NoValue {
+                    part: excerpt(part),
+                });
+            }
+        };
         let decode = |text: &str| {
             percent_decode(text).ok_or_else(|| LinkError::Encoding {
                 part: excerpt(part),
@@ -134,6 +141,14 @@ impl Part {
         Ok(self.value.clone())
     }
 
+    /// That the page shows what the engine measures, which takes no value.
+    pub fn stats(&self) -> Result<bool, LinkError> {
+        if !self.value.is_empty() {
+            return Err(self.bad_value(values_of_stats()));
+        }
+        Ok(true)
+    }
+
     /// The digests of the first cell's steps.
     pub fn digests(&self) -> Result<Vec<StepDigest>, LinkError> {
         digest::from_text(&self.value).ok_or_else(|| self.bad_value(values_of_digest()))
@@ -189,6 +204,11 @@ pub fn values_of_device() -> String {
 /// Which addresses of pairs are read, in words that follow "it has to be".
 pub fn values_of_pair() -> String {
     "the address of a manifest relative to this page, such as pairs/emoji/manifest.json".to_owned()
+}
+
+/// How the wish for measurements is read, in words that follow "it has to be".
+pub fn values_of_stats() -> String {
+    "without a value".to_owned()
 }
 
 /// Which digests are read, in words that follow "it has to be".

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use super::encoding::{checksum, push_parameter};
+use super::encoding::{checksum, push_name, push_parameter};
 use super::{LINK_VERSION, Link, names};
 use crate::recipe::device::DevicePreference;
 use crate::recipe::parameters::{PARAMETERS, place, without_negative_zero};
@@ -55,6 +55,9 @@ impl Display for Link {
         if self.is_versioned {
             let sum = checksum(&hash);
             push_parameter(&mut hash, names::SUM, &sum);
+        }
+        if self.shows_stats {
+            push_name(&mut hash, names::STATS);
         }
         formatter.write_str(&hash)
     }

@@ -202,3 +202,26 @@ fn nothing_of_a_damaged_or_newer_link_counts() {
     let (read, errors) = Link::parse("v=one&seed=2");
     assert_eq!((read, errors.len()), (Link::default(), 1));
 }
+
+#[test]
+fn asking_for_measurements_is_no_damage() {
+    let text = shared().to_string();
+    let asking = Link {
+        shows_stats: true,
+        ..shared()
+    };
+    for changed in [
+        format!("{text}&stats"),
+        format!("stats&{text}"),
+        format!("{text}&stats=&stats"),
+    ] {
+        assert_eq!(Link::parse(&changed), (asking.clone(), vec![]), "{changed}");
+    }
+    assert_eq!(asking.to_string(), format!("{text}&stats"));
+    let (read, errors) = Link::parse(&format!("{text}&stats=yes"));
+    assert_eq!(read, shared());
+    assert_eq!(
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["The link's stats is “yes”, but it has to be without a value, so it was left out."]
+    );
+}

@@ -31,6 +31,7 @@ fn listed() -> Vec<[String; 2]> {
     listed.push(row(names::DEVICE, part::values_of_device()));
     listed.push(row(names::DIGEST, part::values_of_digest()));
     listed.push(row(names::SUM, "eight hexadecimal digits".to_owned()));
+    listed.push(row(names::STATS, part::values_of_stats()));
     listed
 }
 
