@@ -29,6 +29,7 @@ help:
 	@echo "make bench   step times in headless Chromium beside another engine's, and the page's long tasks"
 	@echo "make test-gpu   the kernels against the CPU's operations on this machine's graphics card"
 	@echo "make bench-native  SDXL's networks on this machine's graphics card, without a browser (BENCH=--plan counts alone)"
+	@echo "make bench-dawn  kernels, blocks and a whole network on Dawn's adapter, beside burn's and another engine's"
 	@echo "make bench-load  how fast full-size files of SDXL arrive in the page's store (needs 20 GB of disk)"
 	@echo "make diversity  how different the seeds of a prompt are, by mode"
 
@@ -74,6 +75,16 @@ bench:
 	@$(with_browser) true
 	$(with_wasm) trunk build $(profile) --dist $(test_page)
 	$(with_browser) env DIST=$(test_page) node benches/run.mjs
+
+bench-dawn:
+	@$(setup)/install-trunk
+	@$(with_dawn) true
+	cargo bench --locked --features gpu --bench native --no-run
+	$(with_wasm) trunk build $(profile) --dist $(test_page)
+	$(with_dawn) env DIST=$(test_page) node benches/dawn.mjs
+	$(with_dawn) node benches/blocks.mjs
+	$(with_dawn) cargo bench --locked --features gpu --bench native -- --against-burn
+	$(with_dawn) cargo bench --locked --features gpu --bench native -- --against-burn --software
 
 # Its files have the layout that pack prints; the browser tests' files do too, where cargo test built it.
 # On a graphics card over Vulkan, Metal or DirectX 12, with the kernels of the browser.

@@ -18,7 +18,7 @@ function run(command, args, folder) {
 }
 
 /** A Python with the packages of the reference scripts; PYTHON names one that has them. */
-function python() {
+export function python() {
   if (process.env.PYTHON !== undefined) {
     return process.env.PYTHON;
   }
@@ -33,10 +33,40 @@ function python() {
   return interpreter;
 }
 
-/** Whether the model is still that of the pair as it is packed now. */
-function isCurrent(model) {
-  const manifest = join(ROOT, "public", "pairs", "emoji", "manifest.json");
-  return existsSync(model) && statSync(model).mtimeMs >= statSync(manifest).mtimeMs;
+/** Whether a model is newer than what it is made from. */
+function isCurrent(model, ...sources) {
+  const newest = Math.max(...sources.map((source) => statSync(join(ROOT, source)).mtimeMs));
+  return existsSync(model) && statSync(model).mtimeMs >= newest;
+}
+
+/**
+ * The base UNet of the emoji pair as an ONNX model, with weights and activations in f32 or in f16.
+ *
+ * @param {"f32" | "f16"} precision
+ * @returns {{model: string, described: string}} paths of the model, and of its inputs and output
+ */
+export function exportUnet(precision) {
+  const name = precision === "f16" ? "unet_f16" : "unet";
+  const model = join(OUTPUT, `${name}.onnx`);
+  const script = "tools/reference/onnx_export.py";
+  if (!isCurrent(model, "public/pairs/emoji/manifest.json", script)) {
+    run(python(), [script, model, ...(precision === "f16" ? ["--half"] : [])], ROOT);
+  }
+  return { model, described: join(OUTPUT, `${name}.json`) };
+}
+
+/**
+ * Blocks of SDXL's UNet with synthetic weights as ONNX models.
+ *
+ * @returns {string} the folder with `{block}_{weights}_{activations}.onnx` and the same with `.json`
+ */
+export function exportBlocks() {
+  const folder = join(OUTPUT, "blocks");
+  const script = "tools/reference/onnx_blocks.py";
+  if (!isCurrent(join(folder, "complete"), script)) {
+    run(python(), [script, folder], ROOT);
+  }
+  return folder;
 }
 
 /** Installs the packages that this project is compared with, unless they are there. */
@@ -54,16 +84,14 @@ export async function preparePeer() {
   await mkdir(site, { recursive: true });
   installPackages();
   const runtime = join(BENCHES, "node_modules", "onnxruntime-web", "dist");
-  const model = join(OUTPUT, "unet.onnx");
-  if (!isCurrent(model)) {
-    run(python(), ["tools/reference/onnx_export.py", model], ROOT);
-  }
+  const { model, described } = exportUnet("f32");
   const links = {
     "index.html": join(BENCHES, "peer.html"),
     "peer.mjs": join(BENCHES, "peer.mjs"),
+    "session.mjs": join(BENCHES, "session.mjs"),
     onnxruntime: runtime,
     "unet.onnx": model,
-    "unet.json": join(OUTPUT, "unet.json"),
+    "unet.json": described,
   };
   for (const [name, target] of Object.entries(links)) {
     await rm(join(site, name), { force: true });

@@ -14,6 +14,7 @@ import { Browser } from "../tests/browser/browser.mjs";
 import { cellNames, DIST, FirststepPage } from "../tests/browser/page.mjs";
 import { StaticServer } from "../tests/browser/server.mjs";
 import { measureLongTasks } from "./long_tasks.mjs";
+import { median } from "./median.mjs";
 import { preparePeer } from "./prepare.mjs";
 
 const ROUNDS = Number(process.argv[2] ?? 2);
@@ -26,12 +27,6 @@ const PASSES = { webgpu: 3, cpu: 10 };
 const TIMEOUT = 20 * 60_000;
 /** This project's name of the device, and the peer's. */
 const DEVICES = { webgpu: "webgpu", cpu: "wasm" };
-
-function median(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
 
 /** Notes the time of every image and all measurements that the worker reports, before the page does. */
 function recordReports() {

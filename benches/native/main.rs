@@ -3,15 +3,20 @@
 //! SDXL's networks with synthetic weights of the real layout, made in place, over Vulkan, Metal or
 //! DirectX 12. Buffers are never shared between tensors, as in the browser, so that the kernels are the
 //! browser's. With `--plan` nothing is computed: only the launches are counted. With `--compare=FOLDER` a
-//! whole pass is compared with diffusers', see [`full_size`].
+//! whole pass is compared with diffusers', see [`full_size`]. With `--against-burn` the kernels take turns
+//! with burn's own operations; with `--block=…` one block of SDXL's takes turns with another program.
+//! `--software` has the kernels for adapters that compute on the CPU.
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::print_stdout,
     clippy::indexing_slicing,
     reason = "a benchmark ends where something is not as it should be, and prints what it finds"
 )]
 
+mod against_burn;
+mod blocks;
 mod full_size;
 
 use std::path::Path;
@@ -45,6 +50,21 @@ fn main() {
     println!("device: {device:?}");
     if has("--software") {
         kernels::set_software(true);
+    }
+    if has("--against-burn") {
+        against_burn::compare(&device);
+        return;
+    }
+    if let Some(block) = arguments
+        .iter()
+        .find_map(|argument| argument.strip_prefix("--block="))
+    {
+        let [block, weights, activations] = block.split(',').collect::<Vec<_>>()[..] else {
+            panic!("a block is named as in --block=transformer,q4,f16");
+        };
+        kernels::set_half(activations == "f16");
+        blocks::serve(&device, block, weights);
+        return;
     }
     let mut halves = vec![false, true];
     if !device.supports_dtype(FloatDType::F16) {

@@ -79,6 +79,8 @@ export class Engine {
    * @param {string} [options.description] what the adapter says of itself
    * @param {{key: string, value: any}[]} [options.choices] what an earlier worker has stored of adapters
    * @param {string} [options.brokenShader] the first shader with this text is one that doesn't compile
+   * @param {string} [options.companion] address of a module that runs beside the worker, in its process
+   *   and on its WebGPU; `ask` calls its `answer`
    */
   static async start({
     device = "web-gpu",
@@ -88,9 +90,17 @@ export class Engine {
     description,
     choices,
     brokenShader,
+    companion,
   } = {}) {
     const server = await StaticServer.start(DIST);
-    const surroundings = { withoutFeatures, limits, description, choices, brokenShader };
+    const surroundings = {
+      withoutFeatures,
+      limits,
+      description,
+      choices,
+      brokenShader,
+      companion,
+    };
     const child = fork(PROCESS, [DIST, JSON.stringify(surroundings)], {
       serialization: "advanced",
       stdio: ["ignore", "pipe", "pipe", "ipc"],
@@ -169,14 +179,34 @@ export class Engine {
     return choices;
   }
 
+  /** What the companion answers to a question, once the worker has nothing to do. */
+  ask(question) {
+    return new Promise((resolve, reject) => {
+      const stop = (settle, value) => {
+        this.#messages.off("answer", take).off("end", fail);
+        settle(value);
+      };
+      const fail = (error) => stop(reject, error);
+      const take = ({ answer, refusal }) =>
+        refusal === undefined ? stop(resolve, answer) : fail(new Error(refusal));
+      this.#messages.on("answer", take).on("end", fail);
+      this.#process.send({ question });
+    });
+  }
+
   /** Destroys the worker's device: to the worker it is lost, as when a driver starts anew. */
   loseDevice() {
     this.#process.send({ losesDevice: true });
   }
 
-  /** Fails on whatever the GPU or the worker complained of. */
-  assertNoProblems() {
-    assert.deepEqual(this.#problems, [], "the GPU and the worker have to be free of errors");
+  /**
+   * Fails on whatever the GPU or the worker complained of.
+   *
+   * @param {RegExp} [expected] but for complaints of this kind
+   */
+  assertNoProblems(expected) {
+    const problems = this.#problems.filter((problem) => !expected?.test(problem));
+    assert.deepEqual(problems, [], "the GPU and the worker have to be free of errors");
   }
 
   async close() {
@@ -193,9 +223,11 @@ export class Engine {
     this.#process.send({ request });
   }
 
-  #take({ message, counts, problem, choices }) {
+  #take({ message, counts, problem, choices, ...reply }) {
     if (choices !== undefined) {
       this.#messages.emit("message", "choices", choices);
+    } else if ("answer" in reply || "refusal" in reply) {
+      this.#messages.emit("answer", reply);
       return;
     }
     if (problem !== undefined) {

@@ -1,10 +1,11 @@
 // The engine's worker of a built page, unchanged, in a process of its own: the process is to the worker
 // what a dedicated Web Worker is in a browser, with Dawn as its WebGPU. `engine.mjs` starts it.
 //
-// It takes `{request}`, which the worker gets, `{losesDevice}`, and `{readsChoices}`, which it answers with
-// `{choices}`. It sends `{message, counts}`: what the
+// It takes `{request}`, which the worker gets, `{losesDevice}`, `{readsChoices}`, which it answers with
+// `{choices}`, and `{question}`, which goes to the module `companion` of the options: another engine on the
+// same WebGPU. It sends `{message, counts}`: what the
 // worker posts, and what the GPU was asked for since the message before. `{problem}` is a complaint on the
-// console.
+// console, and `{answer}` or `{refusal}` what the companion says.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -17,7 +18,8 @@ import { create, globals } from "webgpu";
 import { countGpu } from "../../www/gpu_counters.mjs";
 
 const [folder, options] = process.argv.slice(2);
-const { withoutFeatures, limits, brokenShader, description, choices } = JSON.parse(options);
+const { withoutFeatures, limits, brokenShader, description, choices, companion } =
+  JSON.parse(options);
 
 Object.assign(globalThis, globals);
 const counters = countGpu();
@@ -35,6 +37,7 @@ Object.defineProperty(globalThis, "navigator", {
   value: { gpu, userAgent: `Node.js ${process.version}`, hardwareConcurrency: 1 },
 });
 globalThis.self = globalThis;
+const { answer } = companion === undefined ? {} : await import(companion);
 // Programs ask for the class of their global object to tell a worker from a page.
 class WorkerGlobalScope {
   static [Symbol.hasInstance](object) {
@@ -52,11 +55,16 @@ globalThis.postMessage = (message) => {
   process.send({ message, counts: counters.snapshot() });
   counters.reset();
 };
-process.on("message", async ({ request, losesDevice, readsChoices }) => {
+process.on("message", async ({ request, losesDevice, readsChoices, question }) => {
   if (losesDevice) {
     devices.forEach((device) => device.destroy());
   } else if (readsChoices) {
     process.send({ choices: await storedChoices() });
+  } else if (question !== undefined) {
+    answer(question).then(
+      (answer) => process.send({ answer }),
+      (error) => process.send({ refusal: error.stack ?? String(error) }),
+    );
   } else {
     globalThis.onmessage({ data: request });
   }
