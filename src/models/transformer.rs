@@ -7,24 +7,13 @@ use burn::tensor::Tensor;
 use super::attention::{CrossAttention, SelfAttention};
 use super::error::ModelError;
 use super::layers::{GroupNorm, LayerNorm, Linear};
-use super::weights::Weights;
+use super::weights::{GATED_LAYER, Weights};
 use crate::kernels::{Activation, After};
 
 /// diffusers' constant for the normalization in front of the transformer.
 const GROUP_NORM_EPSILON: f64 = 1e-6;
 /// diffusers' constant for the normalizations of a transformer block.
 const LAYER_NORM_EPSILON: f64 = 1e-5;
-
-/// The layer of a transformer block in front of [`Activation::Geglu`].
-const GATED_LAYER: &str = "ff.net.0.proj";
-
-/// Whether a tensor is a weight or a bias of a layer in front of GEGLU, by its name in a UNet.
-pub fn is_of_gated_layer(name: &str) -> bool {
-    let layer = ["weight", "bias"]
-        .into_iter()
-        .find_map(|kind| name.strip_suffix(kind)?.strip_suffix('.'));
-    layer.is_some_and(|layer| layer.ends_with(GATED_LAYER))
-}
 
 /// Self-attention, cross-attention and a gated feed-forward network, each with a residual.
 struct BasicTransformerBlock {

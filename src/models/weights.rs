@@ -10,13 +10,23 @@ use std::{collections::BTreeMap, sync::Arc};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::error::ModelError;
-use super::transformer::is_of_gated_layer;
 use crate::kernels::{Layer, LowRank, Matrix, matrix_shape};
 use crate::weights::footprint::{self, Form};
 use crate::weights::format::encoding::Encoding;
 use crate::weights::format::layout::Layout;
 use crate::weights::format::order::Order;
 use crate::weights::format::tensor::{StoredTensor, TensorError};
+
+/// The layer of a transformer block in front of [`Activation::Geglu`].
+pub const GATED_LAYER: &str = "ff.net.0.proj";
+
+/// Whether a tensor is a weight or a bias of a layer in front of GEGLU, by its name in a UNet.
+fn is_of_gated_layer(name: &str) -> bool {
+    let layer = ["weight", "bias"]
+        .into_iter()
+        .find_map(|kind| name.strip_suffix(kind)?.strip_suffix('.'));
+    layer.is_some_and(|layer| layer.ends_with(GATED_LAYER))
+}
 
 /// Where a tensor's values are.
 #[derive(Clone)]
