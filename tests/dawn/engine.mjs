@@ -228,7 +228,9 @@ export class Engine {
   #take({ message, counts, problem, choices, ...reply }) {
     if (choices !== undefined) {
       this.#messages.emit("message", "choices", choices);
-    } else if ("answer" in reply || "refusal" in reply) {
+      return;
+    }
+    if ("answer" in reply || "refusal" in reply) {
       this.#messages.emit("answer", reply);
       return;
     }
