@@ -4,6 +4,11 @@
     unsafe_code,
     reason = "launches without checks of each access: the kernels make their own where a tile reaches beyond a tensor"
 )]
+#![expect(
+    clippy::assign_op_pattern,
+    clippy::needless_pass_by_value,
+    reason = "a kernel's parameters are what its launch takes, and arrays in registers have no operator that assigns"
+)]
 
 mod attention;
 mod choice;
@@ -667,7 +672,7 @@ pub fn group_norm(
 ) -> Tensor<4> {
     let [batch, height, width, first] = input.dims();
     let others = second.as_ref().map_or(0, |second| second.dims()[3]);
-    if first % 4 != 0 || others % 4 != 0 {
+    if !first.is_multiple_of(4) || !others.is_multiple_of(4) {
         return plain::group_norm(input, second, norm, groups, activation);
     }
     let channels = first + others;
@@ -780,7 +785,7 @@ fn in_rows(threads: usize, per_group: usize) -> CubeCount {
 
 pub fn layer_norm(input: Tensor<3>, norm: &Norm) -> Tensor<3> {
     let [batch, tokens, size] = input.dims();
-    if size % 4 != 0 {
+    if !size.is_multiple_of(4) {
         return plain::layer_norm(input, norm);
     }
     let input = primitive(input);
