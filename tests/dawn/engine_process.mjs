@@ -3,9 +3,9 @@
 //
 // It takes `{request}`, which the worker gets, `{losesDevice}`, `{readsChoices}`, which it answers with
 // `{choices}`, and `{question}`, which goes to the module `companion` of the options: another engine on the
-// same WebGPU. It sends `{message, counts}`: what the
-// worker posts, and what the GPU was asked for since the message before. `{problem}` is a complaint on the
-// console, and `{answer}` or `{refusal}` what the companion says.
+// same WebGPU. It sends `{message, counts}`: what the worker posts, and what the GPU was asked for since the
+// message before. `{problem}` is a complaint on the console, and `{answer}` or `{refusal}` what the companion
+// says.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
