@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::HAS_OWN;
-use super::cpu::Weight;
+use super::cpu::weight::Weight;
 use crate::weights::format::encoding::{BLOCK, Encoding};
 use crate::weights::format::order::Kernel;
 use crate::weights::format::tensor::{StoredTensor, TensorError};
+
+/// Whether the CPU's operations are our own, which are for one thread and vectors of four values: the
+/// browser's. Natively burn's use all cores, and whatever vectors there are.
+pub const HAS_OWN: bool = cfg!(target_family = "wasm");
 
 /// Values and the gates behind them lie in turns of so many rows, see [`Matrix::interleaved`].
 pub const INTERLEAVED_ROWS: usize = 32;

@@ -7,7 +7,7 @@ use burn::tensor::{
     ops::{AttentionModuleOptions, PadMode},
 };
 
-use super::{Activation, After, Heads, Layer, Norm, Sampling};
+use super::layer::{Activation, After, Heads, Layer, Norm, Sampling};
 
 /// Values of the patches that are gathered at once: 16 MiB of `f32`.
 const MAXIMUM_PATCHES: usize = 4 * 1024 * 1024;

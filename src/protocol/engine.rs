@@ -19,7 +19,7 @@ use crate::vocabulary::Vocabulary;
 
 /// Raised with every change of the messages: a page that was loaded before a deploy must not
 /// misunderstand a worker that was loaded after it.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 
 /// The number of a job; each page counts its jobs from 1.
 pub type JobId = u32;
@@ -55,6 +55,8 @@ pub struct DeviceInfo {
     pub description: String,
     /// Features and limits of the adapter; none where WebGPU is not used.
     pub adapter: Option<AdapterLimits>,
+    /// The forms of the kernels on it, as a text; none where WebGPU is not used.
+    pub forms: Option<String>,
     /// Why WebGPU is not used, as a sentence for the visitor; none where it is.
     pub notice: Option<String>,
 }

@@ -77,6 +77,7 @@ export class Engine {
    * @param {string[]} [options.withoutFeatures] features that the adapter is to lack
    * @param {Record<string, number>} [options.limits] limits that the adapter is to have at most
    * @param {string} [options.description] what the adapter says of itself
+   * @param {{key: string, value: any}[]} [options.choices] what an earlier worker has stored of adapters
    * @param {string} [options.brokenShader] the first shader with this text is one that doesn't compile
    * @param {string} [options.companion] address of a module that runs beside the worker, in its process
    *   and on its WebGPU; `ask` calls its `answer`
@@ -87,11 +88,19 @@ export class Engine {
     withoutFeatures = [],
     limits = {},
     description,
+    choices,
     brokenShader,
     companion,
   } = {}) {
     const server = await StaticServer.start(DIST);
-    const surroundings = { withoutFeatures, limits, description, brokenShader, companion };
+    const surroundings = {
+      withoutFeatures,
+      limits,
+      description,
+      choices,
+      brokenShader,
+      companion,
+    };
     const child = fork(PROCESS, [DIST, JSON.stringify(surroundings)], {
       serialization: "advanced",
       stdio: ["ignore", "pipe", "pipe", "ipc"],
@@ -117,6 +126,19 @@ export class Engine {
       throw error;
     }
     return engine;
+  }
+
+  /**
+   * Starts the worker as one that has measured that these forms of the kernels are the faster ones.
+   *
+   * @param {object} options of `start`, of an adapter that has to be measured
+   * @param {Record<string, "Shared" | "Registers">} forms
+   */
+  static async startWithForms(options, forms) {
+    const first = await Engine.start(options);
+    const [{ key, value }] = await first.choices().finally(() => first.close());
+    Object.assign(value.choice.forms, forms);
+    return Engine.start({ ...options, choices: [{ key, value }] });
   }
 
   /**
@@ -146,6 +168,15 @@ export class Engine {
     const { name, value } = events.at(-1);
     assert.equal(name, "Done", `the job ended with ${name}: ${value?.message}`);
     return events;
+  }
+
+  /** What the worker has stored of adapters. @returns {Promise<{key: string, value: any}[]>} */
+  async choices() {
+    let choices;
+    const answered = this.#until((name, value) => name === "choices" && ((choices = value), true));
+    this.#process.send({ readsChoices: true });
+    await answered;
+    return choices;
   }
 
   /** What the companion answers to a question, once the worker has nothing to do. */
@@ -192,8 +223,10 @@ export class Engine {
     this.#process.send({ request });
   }
 
-  #take({ message, counts, problem, ...reply }) {
-    if ("answer" in reply || "refusal" in reply) {
+  #take({ message, counts, problem, choices, ...reply }) {
+    if (choices !== undefined) {
+      this.#messages.emit("message", "choices", choices);
+    } else if ("answer" in reply || "refusal" in reply) {
       this.#messages.emit("answer", reply);
       return;
     }

@@ -1,8 +1,9 @@
 // The engine's worker of a built page, unchanged, in a process of its own: the process is to the worker
 // what a dedicated Web Worker is in a browser, with Dawn as its WebGPU. `engine.mjs` starts it.
 //
-// It takes `{request}`, which the worker gets, `{losesDevice}`, and `{question}`, which goes to the module
-// `companion` of the options: another engine on the same WebGPU. It sends `{message, counts}`: what the
+// It takes `{request}`, which the worker gets, `{losesDevice}`, `{readsChoices}`, which it answers with
+// `{choices}`, and `{question}`, which goes to the module `companion` of the options: another engine on the
+// same WebGPU. It sends `{message, counts}`: what the
 // worker posts, and what the GPU was asked for since the message before. `{problem}` is a complaint on the
 // console, and `{answer}` or `{refusal}` what the companion says.
 
@@ -17,7 +18,8 @@ import { create, globals } from "webgpu";
 import { countGpu } from "../../www/gpu_counters.mjs";
 
 const [folder, options] = process.argv.slice(2);
-const { withoutFeatures, limits, brokenShader, description, companion } = JSON.parse(options);
+const { withoutFeatures, limits, brokenShader, description, choices, companion } =
+  JSON.parse(options);
 
 Object.assign(globalThis, globals);
 const counters = countGpu();
@@ -53,9 +55,11 @@ globalThis.postMessage = (message) => {
   process.send({ message, counts: counters.snapshot() });
   counters.reset();
 };
-process.on("message", ({ request, losesDevice, question }) => {
+process.on("message", async ({ request, losesDevice, readsChoices, question }) => {
   if (losesDevice) {
     devices.forEach((device) => device.destroy());
+  } else if (readsChoices) {
+    process.send({ choices: await storedChoices() });
   } else if (question !== undefined) {
     answer(question).then(
       (answer) => process.send({ answer }),
@@ -67,6 +71,9 @@ process.on("message", ({ request, losesDevice, question }) => {
 });
 process.on("disconnect", () => process.exit());
 
+if (choices !== undefined) {
+  await storeChoices(choices);
+}
 const { default: init } = await import(pathToFileURL(join(folder, "worker.js")));
 const wasm = await init({ module_or_path: await readFile(join(folder, "worker_bg.wasm")) });
 // As www/start_engine.js does.
@@ -96,6 +103,37 @@ function weaken(gpu) {
     }
     return adapter;
   };
+}
+
+/** What the worker has stored of adapters, each with its key. */
+async function storedChoices() {
+  const database = await adaptersDatabase();
+  const store = database.transaction("choices").objectStore("choices");
+  const [keys, values] = await Promise.all([done(store.getAllKeys()), done(store.getAll())]);
+  database.close();
+  return keys.map((key, index) => ({ key, value: values[index] }));
+}
+
+/** Stores what an earlier worker has stored of adapters. */
+async function storeChoices(choices) {
+  const database = await adaptersDatabase();
+  const store = database.transaction("choices", "readwrite").objectStore("choices");
+  await Promise.all(choices.map(({ key, value }) => done(store.put(value, key))));
+  database.close();
+}
+
+function adaptersDatabase() {
+  const request = indexedDB.open("firststep-adapters", 1);
+  request.onupgradeneeded = () => request.result.createObjectStore("choices");
+  return done(request);
+}
+
+/** The result of a request of IndexedDB. */
+function done(request) {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
 }
 
 function limitNames(limits) {

@@ -1,5 +1,6 @@
 //! IndexedDB for the stores: opens databases, and runs transactions to their end. Only
-//! `weights::stored::store` and `history::store` use this module, and nothing else knows IndexedDB.
+//! `weights::stored::store`, `history::store` and `engine::worker::choices` use this module, and nothing
+//! else knows IndexedDB.
 
 use std::{cell::Cell, ops::RangeInclusive, rc::Rc};
 

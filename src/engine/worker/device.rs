@@ -2,10 +2,11 @@
 
 use burn::tensor::Device;
 
+use super::choices;
 use crate::browser::adapter_limits::AdapterLimits;
 use crate::browser::globals::gpu;
 use crate::engine::error::EngineError;
-use crate::kernels;
+use crate::kernels::{self, AdapterClass};
 use crate::protocol::engine::{DeviceInfo, DeviceKind};
 use crate::recipe::device::DevicePreference;
 
@@ -25,14 +26,19 @@ pub async fn select(preference: DevicePreference) -> Result<(Device, DeviceInfo)
             "This browser has no hardware WebGPU adapter ({}), so the models run on the CPU: slower, with the same pictures.",
             adapter.description
         ))),
-        (Ok(adapter), _) => match Device::wgpu_options().init_async().await {
+        (Ok(adapter), _) => match wgpu_device().await {
             Ok(device) => {
-                kernels::set_software(adapter.is_software);
+                let class = AdapterClass::of(&adapter.description, adapter.is_software);
+                kernels::set_choice(class.choice());
                 let notice = use_half(&adapter, &device).await;
+                if !class.is_measured() {
+                    choices::choose(&adapter, &device, class.choice()).await;
+                }
                 let info = DeviceInfo {
                     kind: DeviceKind::WebGpu,
                     description: adapter.description.clone(),
                     adapter: Some(adapter),
+                    forms: Some(kernels::chosen_forms()),
                     notice,
                 };
                 Ok((device, info))
@@ -40,9 +46,7 @@ pub async fn select(preference: DevicePreference) -> Result<(Device, DeviceInfo)
             Err(error) if preference == DevicePreference::Automatic => Ok(cpu(format!(
                 "WebGPU could not be started ({error}), so the models run on the CPU: slower, with the same pictures."
             ))),
-            Err(error) => Err(EngineError::NoWebGpu {
-                reason: error.to_string(),
-            }),
+            Err(reason) => Err(EngineError::NoWebGpu { reason }),
         },
         (Err(reason), DevicePreference::WebGpu) => Err(EngineError::NoWebGpu { reason }),
         (Err(_), DevicePreference::Cpu) => Ok(cpu(
@@ -52,6 +56,14 @@ pub async fn select(preference: DevicePreference) -> Result<(Device, DeviceInfo)
             "This browser offers no WebGPU ({reason}), so the models run on the CPU: slower, with the same pictures."
         ))),
     }
+}
+
+async fn wgpu_device() -> Result<Device, String> {
+    let options = Device::wgpu_options().tasks_max(kernels::TASKS);
+    options
+        .init_async()
+        .await
+        .map_err(|error| error.to_string())
 }
 
 /// Keeps activations as half-precision numbers where the adapter has them and computes with them as it
@@ -79,6 +91,7 @@ fn cpu(notice: String) -> (Device, DeviceInfo) {
             kind: DeviceKind::Cpu,
             description: "CPU, WebAssembly with SIMD".into(),
             adapter: None,
+            forms: None,
             notice: Some(notice),
         },
     )

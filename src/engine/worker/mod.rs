@@ -1,5 +1,6 @@
 //! The engine in a dedicated Web Worker: it takes requests, runs one job at a time and posts events.
 
+mod choices;
 mod device;
 mod host;
 mod meter;

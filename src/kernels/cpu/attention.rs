@@ -3,7 +3,7 @@
 use super::functions::exponential;
 use super::norm::sum;
 use super::product::{Packed, Piece, multiply};
-use crate::kernels::Heads;
+use crate::kernels::layer::Heads;
 
 /// Queries whose scores are computed at once.
 const QUERIES: usize = 32;

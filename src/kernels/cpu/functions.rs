@@ -3,7 +3,7 @@
 
 use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
 
-use crate::kernels::Activation;
+use crate::kernels::layer::Activation;
 
 /// 3 · 2²²: what is added to it is rounded to an integer, which lies in the sum's lowest bits.
 const ROUNDING: f32 = 12_582_912.0;

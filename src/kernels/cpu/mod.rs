@@ -7,53 +7,18 @@ mod norm;
 mod product;
 #[cfg(test)]
 mod tests;
+pub mod weight;
 mod winograd;
 
 use std::ops::Deref;
-use std::sync::OnceLock;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{Activation, After, Heads, Layer, Norm, Sampling};
+use super::layer::{Activation, After, Heads, Layer, Norm, Sampling};
 use attention::Columns;
 use functions::{activate, add};
-use product::{Packed, Piece, multiply};
-use winograd::{Maps, Transformed};
-
-/// A weight as the product reads it.
-pub struct Weight {
-    packed: Packed,
-    /// For convolutions of large maps, made when the first one comes.
-    transformed: OnceLock<Transformed>,
-}
-
-impl Weight {
-    /// # Shapes
-    /// - values: `[outputs, inputs]`
-    pub fn new(values: &[f32], outputs: usize, inputs: usize) -> Self {
-        Self {
-            packed: Packed::new(values, outputs, inputs),
-            transformed: OnceLock::new(),
-        }
-    }
-
-    /// The values as they were before.
-    ///
-    /// # Shapes
-    /// `[outputs, inputs]`
-    pub fn values(&self) -> Vec<f32> {
-        self.packed.unpacked()
-    }
-
-    fn outputs(&self) -> usize {
-        self.packed.outputs()
-    }
-
-    fn transformed(&self, channels: usize) -> &Transformed {
-        self.transformed
-            .get_or_init(|| Transformed::new(&self.values(), self.outputs(), channels))
-    }
-}
+use product::{Piece, multiply};
+use winograd::Maps;
 
 /// The values of a tensor, which are copied only if it has another owner.
 struct Values(TensorData);

@@ -2,7 +2,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::super::{Embedding, LowRank, Matrix, plain};
+use super::super::layer::{Embedding, LowRank};
+use super::super::{matrix::Matrix, plain};
 use super::*;
 
 /// Values between -1 and 1 that are different for each use.

@@ -1,18 +1,42 @@
-//! Which form of a kernel is launched, by shape and by what the adapter has: a table, and no measuring
-//! while a picture is drawn.
+//! What the kernels are launched with: the forms that were chosen for the adapter, the precision, and tiles
+//! by what the adapter has of shared memory. Nothing is measured while a picture is drawn.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::attention::Program;
 use super::matmul::Tile;
-use crate::kernels::Activation;
+use super::submits;
+use crate::kernels::forms::{AdapterClass, Choice, Form, Forms};
+use crate::kernels::layer::Activation;
 
-/// Whether the adapter computes on the CPU. A worker, and each native program, has one adapter.
-static IS_SOFTWARE: AtomicBool = AtomicBool::new(false);
+/// The forms of the adapter. A worker, and each native program, has one adapter.
+static FORMS: Mutex<Forms> = Mutex::new(Forms::all(Form::Shared));
 
-/// Says which kind of adapter the kernels run on, before the first of them does.
+/// Says what is known of the adapter that the kernels run on, before the first of them does.
+pub fn set_choice(choice: Choice) {
+    set_forms(choice.forms);
+    submits::set_speed(choice.speed);
+}
+
+/// Sets the forms of the kernels.
+pub fn set_forms(forms: Forms) {
+    *FORMS.lock().unwrap_or_else(PoisonError::into_inner) = forms;
+}
+
+/// The forms of the kernels.
+pub fn forms() -> Forms {
+    *FORMS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The forms of the kernels as a text.
+pub fn chosen_forms() -> String {
+    forms().to_string()
+}
+
+/// Sets the table's forms for an adapter that computes on the CPU, or for a graphics card.
 pub fn set_software(is_software: bool) {
-    IS_SOFTWARE.store(is_software, Ordering::Relaxed);
+    set_choice(AdapterClass::of("", is_software).choice());
 }
 
 /// Whether activations are kept as `f16`.
@@ -28,27 +52,9 @@ pub fn is_half() -> bool {
     IS_HALF.load(Ordering::Relaxed)
 }
 
-/// The two forms of the kernels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// Tiles in shared memory: graphics cards.
-    Shared,
-    /// Everything in registers, without barriers: adapters that compute on the CPU.
-    Registers,
-}
-
-/// The form for this adapter.
-pub fn form() -> Form {
-    if IS_SOFTWARE.load(Ordering::Relaxed) {
-        Form::Registers
-    } else {
-        Form::Shared
-    }
-}
-
-/// The tile of a matrix product or a convolution, by the bytes of shared memory that there are.
-pub fn tile(shared: usize, activation: Activation) -> Tile {
-    match form() {
+/// The tile of a matrix product or a convolution in this form, by the bytes of shared memory that there are.
+pub fn tile(form: Form, shared: usize, activation: Activation) -> Tile {
+    match form {
         Form::Registers => {
             let is_gated = activation == Activation::Geglu;
             let (rows, columns) = if is_gated { (4, 8) } else { (8, 4) };
@@ -78,9 +84,9 @@ pub fn tile(shared: usize, activation: Activation) -> Tile {
     }
 }
 
-/// Queries and keys of a workgroup of attention; none where the heads are too large for a thread's
+/// Queries and keys of a workgroup of attention in this form; none where the heads are too large for a thread's
 /// registers or the adapter's shared memory.
-pub fn attention(shared: usize, head_size: usize) -> Option<Program> {
+pub fn attention(form: Form, shared: usize, head_size: usize) -> Option<Program> {
     if head_size > 128 || !head_size.is_multiple_of(4) {
         return None;
     }
@@ -91,7 +97,7 @@ pub fn attention(shared: usize, head_size: usize) -> Option<Program> {
         is_joined: false,
         is_causal: false,
     };
-    match form() {
+    match form {
         Form::Registers => Some(program(super::registers::GROUP_QUERIES)),
         Form::Shared => [64, 32, 16]
             .into_iter()

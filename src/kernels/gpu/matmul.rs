@@ -8,7 +8,7 @@
 use cubecl::prelude::*;
 
 use super::half::half_to_f32;
-use crate::kernels::Activation;
+use crate::kernels::layer::Activation;
 use crate::kernels::matrix::WeightForm;
 
 /// The part of the output that a workgroup computes, and how its threads share it.

@@ -4,9 +4,13 @@
     unsafe_code,
     reason = "launches without checks of each access: the kernels make their own where a tile reaches beyond a tensor"
 )]
+#![expect(
+    clippy::assign_op_pattern,
+    clippy::needless_pass_by_value,
+    reason = "a kernel's parameters are what its launch takes, and arrays in registers have no operator that assigns"
+)]
 
 mod attention;
-mod canary;
 mod choice;
 mod counts;
 mod half;
@@ -14,20 +18,23 @@ mod matmul;
 mod norm;
 mod registers;
 mod small;
+mod submits;
 
 use burn::backend::wgpu::{CubeTensor, Wgpu};
 use burn::tensor::{DType, Tensor, ops::PadMode};
 use cubecl::ir::{ElemType, FloatKind};
 use cubecl::prelude::*;
 
+use super::forms::Form;
 use super::matrix::WeightForm;
-use choice::Form;
 
-use super::{Activation, After, Heads, Layer, LowRank, Matrix, Norm, Sampling, plain};
-pub use canary::check_half;
-pub use choice::{is_half, set_half, set_software};
+use super::layer::{Activation, After, Heads, Layer, LowRank, Norm, Sampling};
+use super::matrix::Matrix;
+use super::plain;
+pub use choice::{chosen_forms, forms, is_half, set_choice, set_forms, set_half, set_software};
 pub use counts::{Counts, take_counts};
 use matmul::Rows;
+pub use submits::TASKS;
 
 const F32: ElemType = ElemType::Float(FloatKind::F32);
 const F16: ElemType = ElemType::Float(FloatKind::F16);
@@ -188,6 +195,7 @@ fn small_convolution(
     let client = input.client.clone();
     let weight = primitive(layer.weight.expand());
     counts::note("small convolution", [&input, &weight, &result]);
+    submits::before(&client, 18.0 * (pixels * outputs * channels) as f64);
     unsafe {
         small::convolution::launch_unchecked(
             &client,
@@ -313,7 +321,11 @@ impl<'a> Product<'a> {
         };
         let client = self.input.client.clone();
         let shared = client.properties().hardware.max_shared_memory_size;
-        let tile = choice::tile(shared, self.activation);
+        let kernel_form = match self.rows {
+            Rows::Same => choice::forms().matmul,
+            Rows::Patches { .. } => choice::forms().convolution,
+        };
+        let tile = choice::tile(kernel_form, shared, self.activation);
         let branch = self.branch.and_then(|branch| self.low(branch));
         let (low, up, up_form, scale) = match branch {
             Some((low, up, scale)) => (Some(low), Some(up.words), Some(up.form), scale),
@@ -390,7 +402,8 @@ impl<'a> Product<'a> {
                 .into_iter()
                 .chain(optional.into_iter().flatten()),
         );
-        match choice::form() {
+        submits::before(&client, 2.0 * (rows * columns) as f64 * depth as f64);
+        match kernel_form {
             Form::Registers => unsafe {
                 registers::matmul::launch_unchecked(
                     &client,
@@ -470,7 +483,8 @@ pub fn attention(queries: Tensor<3>, others: Option<Tensor<3>>, heads: Heads) ->
     let [batch, tokens, query_row] = queries.dims();
     let own = primitive(queries.clone());
     let shared = own.client.properties().hardware.max_shared_memory_size;
-    let choice = choice::attention(shared, heads.size);
+    let form = choice::forms().attention;
+    let choice = choice::attention(form, shared, heads.size);
     let Some(program) = choice else {
         return if heads.count == 1 && !heads.is_causal && heads.size.is_multiple_of(4) {
             attention_by_scores(queries, others, heads.size)
@@ -509,7 +523,9 @@ pub fn attention(queries: Tensor<3>, others: Option<Tensor<3>>, heads: Heads) ->
     );
     let others = others.map(primitive);
     counts::note("attention", [&own, &result].into_iter().chain(&others));
-    match choice::form() {
+    let scores = (batch * heads.count * tokens * keys) as f64;
+    submits::before(&client, 4.0 * scores * heads.size as f64);
+    match form {
         Form::Registers => unsafe {
             registers::attention::launch_unchecked(
                 &client,
@@ -621,6 +637,7 @@ fn softmax(
 ) -> CubeTensor {
     let result = output(scores, &[rows, columns]);
     counts::note("softmax", [scores, &result]);
+    submits::before_moving(&scores.client, rows * columns);
     unsafe {
         norm::softmax::launch_unchecked(
             &scores.client,
@@ -655,7 +672,7 @@ pub fn group_norm(
 ) -> Tensor<4> {
     let [batch, height, width, first] = input.dims();
     let others = second.as_ref().map_or(0, |second| second.dims()[3]);
-    if first % 4 != 0 || others % 4 != 0 {
+    if !first.is_multiple_of(4) || !others.is_multiple_of(4) {
         return plain::group_norm(input, second, norm, groups, activation);
     }
     let channels = first + others;
@@ -681,6 +698,7 @@ pub fn group_norm(
         "group norm, apply",
         [&input, &affine, &result].into_iter().chain(&second),
     );
+    submits::before_moving(&client, batch * pixels * channels);
     unsafe {
         norm::moments::launch_unchecked(
             &client,
@@ -702,7 +720,7 @@ pub fn group_norm(
             element,
         );
         let bias = primitive(norm.bias.clone());
-        match choice::form() {
+        match choice::forms().norm {
             Form::Registers => registers::fold::launch_unchecked(
                 &client,
                 CubeCount::Static((groups * batch).div_ceil(threads) as u32, 1, 1),
@@ -767,7 +785,7 @@ fn in_rows(threads: usize, per_group: usize) -> CubeCount {
 
 pub fn layer_norm(input: Tensor<3>, norm: &Norm) -> Tensor<3> {
     let [batch, tokens, size] = input.dims();
-    if size % 4 != 0 {
+    if !size.is_multiple_of(4) {
         return plain::layer_norm(input, norm);
     }
     let input = primitive(input);
@@ -776,7 +794,8 @@ pub fn layer_norm(input: Tensor<3>, norm: &Norm) -> Tensor<3> {
     let rows = batch * tokens;
     let (weight, bias) = (primitive(norm.weight.clone()), primitive(norm.bias.clone()));
     counts::note("layer norm", [&input, &weight, &bias, &result]);
-    match choice::form() {
+    submits::before_moving(&client, rows * size);
+    match choice::forms().norm {
         Form::Registers => unsafe {
             registers::layer_norm::launch_unchecked(
                 &client,

@@ -5,7 +5,7 @@
 use cubecl::prelude::*;
 
 use super::matmul::activate;
-use crate::kernels::Activation;
+use crate::kernels::layer::Activation;
 
 /// Threads of a workgroup.
 pub const THREADS: usize = 64;
@@ -200,7 +200,7 @@ pub fn apply<E: Float, N: Size>(
     #[comptime] activation: Activation,
     #[define(E)] _type: cubecl::ir::ElemType,
 ) {
-    let index = ABSOLUTE_POS as usize;
+    let index = ABSOLUTE_POS;
     if index < length as usize {
         let channels4 = channels as usize / 4;
         let pixel = index / channels4;

@@ -2,9 +2,10 @@
 //!
 //! SDXL's networks with synthetic weights of the real layout, made in place, over Vulkan, Metal or
 //! DirectX 12. Buffers are never shared between tensors, as in the browser, so that the kernels are the
-//! browser's. With `--plan` nothing is computed: only the launches are counted. With `--against-burn`
-//! the kernels take turns with burn's own operations; with `--block=…` one block of SDXL's takes turns
-//! with another program. `--software` has the kernels for adapters that compute on the CPU.
+//! browser's. With `--plan` nothing is computed: only the launches are counted. With `--compare=FOLDER` a
+//! whole pass is compared with diffusers', see [`full_size`]. With `--against-burn` the kernels take turns
+//! with burn's own operations; with `--block=…` one block of SDXL's takes turns with another program.
+//! `--software` has the kernels for adapters that compute on the CPU.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,17 +15,19 @@
     reason = "a benchmark ends where something is not as it should be, and prints what it finds"
 )]
 
-#[path = "native/against_burn.rs"]
 mod against_burn;
-#[path = "native/blocks.rs"]
 mod blocks;
+mod full_size;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use burn::backend::wgpu::Wgpu;
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use cubecl::MemoryScope;
 use cubecl::dry_run::DryRun;
-use firststep::kernels::{self, Activation, After, Heads, Layer, Matrix, Norm, Sampling};
+use firststep::kernels::{self, Activation, After, Counts, Heads, Layer, Matrix, Norm, Sampling};
 use firststep::models::{
     AutoencoderConfig, AutoencoderKlDecoder, AutoencoderKlEncoder, Conditioning,
     UNet2DConditionConfig, UNet2DConditionModel, Weights, layout_of,
@@ -63,30 +66,40 @@ fn main() {
         blocks::serve(&device, block, weights);
         return;
     }
-    let halves: &[bool] = if device.supports_dtype(FloatDType::F16) {
-        &[false, true]
-    } else {
+    let mut halves = vec![false, true];
+    if !device.supports_dtype(FloatDType::F16) {
         println!("no f16 on this adapter");
-        &[false]
-    };
-    let size = |name: &str| {
-        let value = arguments
+        halves.pop();
+    }
+    // One precision alone.
+    let is_asked = |is_half: bool| has(&format!("--{}", type_name(is_half)));
+    halves.retain(|&is_half| is_asked(is_half) || !is_asked(!is_half));
+    let value = |name: &str| {
+        arguments
             .iter()
-            .find_map(|argument| argument.strip_prefix(name));
-        value.map(|value| value.parse::<usize>().unwrap())
+            .find_map(|argument| argument.strip_prefix(name))
     };
-    let sizes = match size("--size=") {
-        Some(size) => vec![size],
+    if let Some(folder) = value("--compare=") {
+        let forms: &[bool] = match (has("--software"), has("--shared")) {
+            (true, false) => &[true],
+            (false, true) => &[false],
+            _ => &[true, false],
+        };
+        full_size::compare(&device, Path::new(folder), &halves, forms);
+        return;
+    }
+    let sizes = match value("--size=") {
+        Some(size) => vec![size.parse().unwrap()],
         None => vec![512, 1024],
     };
     if !is_plan && !has("--models") {
-        for &is_half in halves {
+        for &is_half in &halves {
             kernels::set_half(is_half);
             single_kernels(&device, is_half);
         }
     }
     if !has("--kernels") {
-        for &is_half in halves {
+        for &is_half in &halves {
             kernels::set_half(is_half);
             unet(&device, &sizes, is_half, is_plan);
             decoder(&device, &sizes, is_half, is_plan);
@@ -197,8 +210,7 @@ fn median(mut run: impl FnMut()) -> f64 {
     times[RUNS / 2]
 }
 
-fn counted(label: &str, seconds: Option<f64>) {
-    let counts = kernels::take_counts();
+fn counted(label: &str, counts: &Counts, seconds: Option<f64>) {
     let launches: u64 = counts.launches.values().sum();
     let time = seconds.map_or_else(
         || "not run".to_owned(),
@@ -209,9 +221,22 @@ fn counted(label: &str, seconds: Option<f64>) {
         counts.bytes_bound as f64 / 1e9,
         counts.largest_binding as f64 / f64::from(1u32 << 20)
     );
-    for (kernel, count) in counts.launches {
+    for (kernel, count) in &counts.launches {
         println!("    {kernel}: {count}");
     }
+}
+
+/// Prints the device's memory: what tensors take, and what is held for them. The latter only grows during
+/// a pass, so that it is the pass's peak. A plan holds what the pass would, without taking it.
+fn memory(when: &str, device: &Device) {
+    let one = Tensor::<1>::zeros([1], device);
+    let client = one.try_into_primitive::<Wgpu>().unwrap().client;
+    let usage = client.memory_report(MemoryScope::Device).usage();
+    println!(
+        "    memory {when}: {:.3} GB in use, {:.3} GB held",
+        usage.bytes_in_use as f64 / 1e9,
+        usage.bytes_reserved as f64 / 1e9
+    );
 }
 
 fn unet(device: &Device, sizes: &[usize], is_half: bool, is_plan: bool) {
@@ -222,6 +247,7 @@ fn unet(device: &Device, sizes: &[usize], is_half: bool, is_plan: bool) {
     let unet = UNet2DConditionModel::load(parsed, weights).unwrap();
     for &size in sizes {
         for batch in [1, 2, 4] {
+            device.memory_cleanup();
             let _plan = is_plan.then(DryRun::new);
             let conditioning = Conditioning {
                 context: tensor([batch, 77, 2048], device),
@@ -238,15 +264,17 @@ fn unet(device: &Device, sizes: &[usize], is_half: bool, is_plan: bool) {
             kernels::take_counts();
             if is_plan {
                 drop(unet.forward(sample, 999.0, &conditioning));
-                counted(&label, None);
+                counted(&label, &kernels::take_counts(), None);
             } else {
                 let first = wait(unet.forward(sample.clone(), 999.0, &conditioning));
                 assert!(first.iter().all(|value| value.is_finite()));
                 kernels::take_counts();
                 let start = Instant::now();
                 wait(unet.forward(sample, 999.0, &conditioning));
-                counted(&label, Some(start.elapsed().as_secs_f64()));
+                let seconds = start.elapsed().as_secs_f64();
+                counted(&label, &kernels::take_counts(), Some(seconds));
             }
+            memory("after it", device);
         }
     }
     device.memory_cleanup();
@@ -270,6 +298,7 @@ fn decoder(device: &Device, sizes: &[usize], is_half: bool, is_plan: bool) {
         let seconds = (!is_plan).then(|| start.elapsed().as_secs_f64());
         counted(
             &format!("VAE decode, {size} × {size}, {}", type_name(is_half)),
+            &kernels::take_counts(),
             seconds,
         );
     }

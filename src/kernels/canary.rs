@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
-use crate::kernels::{
-    self, Activation, After, Heads, Layer, Matrix, Norm, Sampling, is_half, set_half,
-};
+use super::gpu::{is_half, set_half};
+use super::layer::{Activation, After, Heads, Layer, Norm, Sampling};
+use super::matrix::Matrix;
+use super::operations;
 use crate::weights::format::encoding::Encoding;
 use crate::weights::format::tensor::StoredTensor;
 
@@ -34,7 +35,7 @@ pub async fn check_half(device: &Device) -> Result<(), String> {
         let Some(block) = block else {
             return Err("could not be tested".to_owned());
         };
-        let data = kernels::to_f32(block).into_data_async().await;
+        let data = operations::to_f32(block).into_data_async().await;
         let values = data.map_err(|error| format!("failed with half precision ({error})"))?;
         results.push(values.try_into_vec::<f32>().unwrap_or_default());
     }
@@ -82,25 +83,26 @@ fn block(device: &Device) -> Option<Tensor<3>> {
         epsilon: 1e-5,
     };
     let input = TensorData::new(numbers(36 * CHANNELS, 2.0), [1, 6, 6, CHANNELS]);
-    let input = kernels::to_activations(Tensor::<4>::from_data(input, device));
-    let normed = kernels::group_norm(input.clone(), None, &norm, 16, Activation::Silu);
-    let map = kernels::convolution(
+    let input = operations::to_activations(Tensor::<4>::from_data(input, device));
+    let normed = operations::group_norm(input.clone(), None, &norm, 16, Activation::Silu);
+    let map = operations::convolution(
         normed,
         &layer(&[CHANNELS, CHANNELS, 3, 3])?,
         Sampling::Same,
         After::residual(input),
     );
     let tokens = map.reshape([1, 36, CHANNELS]);
-    let normed = kernels::layer_norm(tokens.clone(), &norm);
-    let projected = kernels::linear(normed, &layer(&[3 * CHANNELS, CHANNELS])?, After::default());
+    let normed = operations::layer_norm(tokens.clone(), &norm);
+    let projected =
+        operations::linear(normed, &layer(&[3 * CHANNELS, CHANNELS])?, After::default());
     let heads = Heads {
         count: 1,
         size: CHANNELS,
         is_causal: false,
     };
-    let attended = kernels::attention(projected, None, heads) + tokens;
+    let attended = operations::attention(projected, None, heads) + tokens;
     let gated = layer(&[2 * CHANNELS, CHANNELS])?.gated();
-    Some(kernels::linear(
+    Some(operations::linear(
         attended,
         &gated,
         After::activation(Activation::Geglu),

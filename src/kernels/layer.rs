@@ -1,0 +1,184 @@
+//! What the operations work with: layers, what is done after them, and how convolutions and attention
+//! go over their inputs.
+
+use burn::tensor::Tensor;
+
+use super::matrix::{self, Matrix};
+
+/// The function that a layer applies to its output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// None.
+    #[default]
+    Identity,
+    /// max(x, 0).
+    Relu,
+    /// x · σ(x).
+    Silu,
+    /// x · Φ(x), the exact GELU.
+    Gelu,
+    /// x · σ(1.702 x).
+    QuickGelu,
+    /// The first half of the outputs times the GELU of the second half. Its layer is made by
+    /// [`Layer::gated`].
+    Geglu,
+}
+
+/// An affine layer, and what a branch beside it adds.
+#[derive(Clone)]
+pub struct Layer {
+    /// `[output, input]`, of a convolution `[output, kernel · kernel · input]`.
+    pub weight: Matrix,
+    /// `[output]`.
+    pub bias: Option<Tensor<1>>,
+    /// A change beside the weight.
+    pub branch: Option<Box<LowRank>>,
+}
+
+/// A change of a layer beside its weight: `scale · up · down`.
+#[derive(Clone)]
+pub struct LowRank {
+    /// As the layer's weight, with the rank in place of the outputs.
+    pub down: Matrix,
+    /// `[output, rank]`.
+    pub up: Matrix,
+    /// What the branch's output is multiplied by.
+    pub scale: f32,
+}
+
+impl Layer {
+    /// Several layers of the same input as one, their outputs one after the other.
+    ///
+    /// # Errors
+    /// Gives the layers back if their weights have different forms, or one of them has a branch.
+    pub fn join(layers: Vec<Layer>) -> Result<Layer, Vec<Layer>> {
+        let has_bias = layers.first().is_some_and(|layer| layer.bias.is_some());
+        let are_alike = layers
+            .iter()
+            .all(|layer| layer.branch.is_none() && layer.bias.is_some() == has_bias);
+        let weights: Vec<&Matrix> = layers.iter().map(|layer| &layer.weight).collect();
+        let joined = are_alike.then(|| Matrix::join(&weights)).flatten();
+        match joined {
+            Some(weight) => {
+                let biases: Vec<_> = layers
+                    .iter()
+                    .filter_map(|layer| layer.bias.clone())
+                    .collect();
+                Ok(Layer {
+                    weight,
+                    bias: has_bias.then(|| Tensor::cat(biases, 0)),
+                    branch: None,
+                })
+            }
+            None => Err(layers),
+        }
+    }
+
+    /// The layer in front of [`Activation::Geglu`]: on a graphics card, values and their gates are put
+    /// where one thread computes both.
+    pub fn gated(mut self) -> Layer {
+        self.weight = self.weight.interleaved();
+        if self.weight.is_interleaved() {
+            self.bias = self.bias.map(matrix::interleave_halves);
+            if let Some(branch) = &mut self.branch {
+                branch.up = branch.up.clone().interleaved();
+            }
+        }
+        self
+    }
+}
+
+/// A vector for each image of a batch, which is added to all of its pixels.
+#[derive(Clone)]
+pub struct Embedding {
+    /// `[batch, columns]`.
+    pub vectors: Tensor<2>,
+    /// The first of the columns, of which there are as many as a layer has outputs.
+    pub first: usize,
+}
+
+/// What is done with a layer's output before it is written.
+#[derive(Clone)]
+pub struct After<const D: usize> {
+    /// Added first.
+    pub embedding: Option<Embedding>,
+    /// Applied then.
+    pub activation: Activation,
+    /// Added last: in the output's shape.
+    pub residual: Option<Tensor<D>>,
+}
+
+impl<const D: usize> Default for After<D> {
+    fn default() -> Self {
+        Self {
+            embedding: None,
+            activation: Activation::Identity,
+            residual: None,
+        }
+    }
+}
+
+impl<const D: usize> After<D> {
+    /// An activation alone.
+    pub fn activation(activation: Activation) -> Self {
+        Self {
+            activation,
+            ..Self::default()
+        }
+    }
+
+    /// A residual alone.
+    pub fn residual(residual: Tensor<D>) -> Self {
+        Self {
+            residual: Some(residual),
+            ..Self::default()
+        }
+    }
+}
+
+/// How a convolution of 3 × 3 pixels goes over its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampling {
+    /// Every pixel, with one pixel of zeros on all sides: the size stays.
+    Same,
+    /// Every second pixel, with one pixel of zeros on all sides.
+    Halved,
+    /// Every second pixel, with a row of zeros below and a column to the right: the VAE encoder's.
+    HalvedAtEnd,
+    /// Every pixel of the map doubled by repeating its pixels, and cut to a height and width.
+    Doubled([usize; 2]),
+}
+
+impl Sampling {
+    /// Height and width of the output.
+    pub fn output_size(self, [height, width]: [usize; 2]) -> [usize; 2] {
+        match self {
+            Sampling::Same => [height, width],
+            Sampling::Halved => [height.div_ceil(2), width.div_ceil(2)],
+            Sampling::HalvedAtEnd => [height / 2, width / 2],
+            Sampling::Doubled(size) => size,
+        }
+    }
+}
+
+/// How attention shares the columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// Their number.
+    pub count: usize,
+    /// Columns of each.
+    pub size: usize,
+    /// Whether a token sees only itself and what is before it.
+    pub is_causal: bool,
+}
+
+/// The values of a normalization.
+#[derive(Clone)]
+pub struct Norm {
+    /// `[channels]`.
+    pub weight: Tensor<1>,
+    /// `[channels]`.
+    pub bias: Tensor<1>,
+    /// What is added to the variance.
+    pub epsilon: f64,
+}
