@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-dawn test-gpu build check bench bench-native bench-load diversity
+.PHONY: help serve test test-dawn test-gpu build check bench bench-native bench-dawn bench-load diversity
 
 PORT ?= 8080
 # Shells that never read a profile lack the folder of rustup's cargo.

@@ -3,7 +3,7 @@
 //
 // Usage: tools/setup/with-dawn node benches/blocks.mjs [rounds [pattern]]
 //
-// The kernels run natively (`benches/native.rs`): over Vulkan on Linux, with shaders by naga, where
+// The kernels run natively (`benches/native`): over Vulkan on Linux, with shaders by naga, where
 // onnxruntime-web has WebGPU on Dawn, with shaders by Tint, in this process. NATIVE_BENCH names the
 // benchmark's executable; else cargo builds it. Values come from the kernels' tests, not from here:
 // onnxruntime-web's are checked against torch.
@@ -67,7 +67,7 @@ class NativeBlock {
   async #next() {
     const { value, done } = await this.#lines.next();
     if (done) {
-      throw new Error("benches/native.rs ended early: see what it said above.");
+      throw new Error("benches/native ended early: see what it said above.");
     }
     return value;
   }

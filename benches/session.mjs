@@ -29,10 +29,11 @@ export class PeerSession {
    *
    * @param {any} ort the package
    * @param {string | Uint8Array} model its address or its bytes
-   * @param {{inputs: Record<string, DescribedTensor>, output: DescribedTensor & {name: string}}} described
+   * @param {{inputs: Record<string, DescribedTensor>, output: DescribedTensor & {name: string},
+   *   tolerance?: number}} described with a tolerance where it isn't that of the type
    * @param {string} provider "webgpu" or "wasm"
    */
-  static async open(ort, model, { inputs, output }, provider) {
+  static async open(ort, model, { inputs, output, tolerance }, provider) {
     const session = await ort.InferenceSession.create(model, { executionProviders: [provider] });
     const feeds = Object.fromEntries(
       Object.entries(inputs).map(([name, { type, shape, values }]) => {
@@ -52,7 +53,7 @@ export class PeerSession {
       difference = Math.abs(value - own) <= difference ? difference : Math.abs(value - own);
     });
     peer.difference = difference / largest;
-    if (!(peer.difference <= TOLERANCES[output.type])) {
+    if (!(peer.difference <= (tolerance ?? TOLERANCES[output.type]))) {
       throw new Error(`onnxruntime-web is ${peer.difference} away from torch`);
     }
     return peer;

@@ -5,7 +5,7 @@ Usage: python tools/reference/onnx_blocks.py folder
 Writes `{block}_{weights}_{activations}.onnx` and beside each a .json with inputs and the output that
 torch computes for them in f32. A transformer block is 1,280 wide with 20 heads, over 1,024 tokens
 and a text of 77 x 2,048; its matrices are f32, f16 or q4: `MatMulNBits` with blocks of 32 and
-accuracy level 0, which adds up in the activations' type or better. A resnet block has 320 channels
+accuracy level 0. A resnet block has 320 channels
 at 64 x 64 and a time embedding of 1,280; the peer has no quantized convolution.
 """
 
@@ -25,6 +25,9 @@ from onnx_export import described
 WIDTH, HEADS, TOKENS, TEXT, TEXT_WIDTH = 1280, 20, 1024, 77, 2048
 CHANNELS, SIDE, TIME = 320, 64, 1280
 BLOCK = 32
+# Relative to the largest output. With four bits in f32, onnxruntime on the CPU was 4e-7 away from torch
+# and on WebGPU (Dawn, lavapipe) 1.9e-3; which of its operators is that far off is not known.
+QUANTIZED_TOLERANCE = 5e-3
 DTYPES = {"f32": torch.float32, "f16": torch.float16}
 
 
@@ -166,6 +169,8 @@ def resnet(folder: Path) -> None:
 def describe(path: Path, inputs: dict, expected: torch.Tensor, dtype: torch.dtype) -> None:
     inputs = {name: tensor.to(dtype) for name, tensor in inputs.items()}
     values = described(inputs, "output", expected.numpy(), dtype)
+    if "_q4_" in path.name and dtype == torch.float32:
+        values["tolerance"] = QUANTIZED_TOLERANCE
     path.with_suffix(".json").write_text(json.dumps(values))
     print(f"{path}: {path.stat().st_size} bytes")
 
