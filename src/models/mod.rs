@@ -32,9 +32,9 @@ pub use error::ModelError;
 pub use layout::layout_of;
 pub use tiny_decoder::{TinyDecoder, TinyDecoderConfig};
 pub use tokenizer::{ClipTokenizer, TokenizerConfig};
-pub use transformer::is_of_gated_layer;
 pub use unet::{
     Conditioning, PreparedConditioning, UNet2DConditionConfig, UNet2DConditionModel,
     guidance_embedding,
 };
 pub use weights::Weights;
+pub use weights::is_of_gated_layer;

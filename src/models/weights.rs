@@ -21,7 +21,7 @@ use crate::weights::format::tensor::{StoredTensor, TensorError};
 pub const GATED_LAYER: &str = "ff.net.0.proj";
 
 /// Whether a tensor is a weight or a bias of a layer in front of GEGLU, by its name in a UNet.
-fn is_of_gated_layer(name: &str) -> bool {
+pub fn is_of_gated_layer(name: &str) -> bool {
     let layer = ["weight", "bias"]
         .into_iter()
         .find_map(|kind| name.strip_suffix(kind)?.strip_suffix('.'));

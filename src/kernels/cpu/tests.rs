@@ -4,6 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::super::layer::{Embedding, LowRank};
 use super::super::{matrix::Matrix, plain};
+use super::product::Packed;
 use super::*;
 
 /// Values between -1 and 1 that are different for each use.
