@@ -281,23 +281,21 @@ fn an_engine_goes_on_where_another_one_failed() {
     run(&pair, &recipe, &all, &mut GridState::default(), &mut failed);
     let mut snapshots = BTreeMap::new();
     for event in &failed.events {
-        match event {
-            JobEvent::Step {
-                cell,
-                step,
-                milliseconds,
-                latent,
-                ..
-            } => {
-                let snapshot = Snapshot {
-                    cell: *cell,
-                    step: *step,
-                    milliseconds: *milliseconds,
-                    latent: latent.clone(),
-                };
-                snapshots.insert((*cell, *step), snapshot);
-            }
-            _ => {}
+        if let JobEvent::Step {
+            cell,
+            step,
+            milliseconds,
+            latent,
+            ..
+        } = event
+        {
+            let snapshot = Snapshot {
+                cell: *cell,
+                step: *step,
+                milliseconds: *milliseconds,
+                latent: latent.clone(),
+            };
+            snapshots.insert((*cell, *step), snapshot);
         }
     }
     let [first, second] = [(0, 0), (1, 0)].map(|(row, column)| CellAddress { row, column });
