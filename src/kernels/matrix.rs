@@ -294,7 +294,7 @@ impl Matrix {
     }
 
     /// The rows of a weight on a graphics card in another order: of each half of them
-    /// [`INTERLEAVED_ROWS`] in turns. A weight that the kernels don't read stays as it is.
+    /// 32 in turns. A weight that the kernels don't read stays as it is.
     pub fn interleaved(self) -> Matrix {
         let Values::Words { words, form } = &self.values else {
             return self;
