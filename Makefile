@@ -86,11 +86,11 @@ bench-dawn:
 	$(with_dawn) cargo bench --locked --features gpu --bench native -- --against-burn
 	$(with_dawn) cargo bench --locked --features gpu --bench native -- --against-burn --software
 
-# Its files have the layout that pack prints; the browser tests' files do too, where cargo test built it.
 # On a graphics card over Vulkan, Metal or DirectX 12, with the kernels of the browser.
 bench-native:
 	cargo bench --locked --features gpu --bench native -- $(BENCH)
 
+# Its files have the layout that pack prints; the browser tests' files do too, where cargo test built it.
 bench-load:
 	@$(setup)/install-trunk
 	@$(with_browser) true
