@@ -16,9 +16,8 @@ use firststep::kernels;
 use firststep::models::{Conditioning, UNet2DConditionConfig, UNet2DConditionModel, Weights};
 use firststep::weights::format::safetensors::{self, Header};
 use firststep::weights::format::tensor::StoredTensor;
-use firststep::weights::manifest::Manifest;
 
-use super::{MANIFEST, counted, memory, type_name};
+use super::{counted, manifest, memory, type_name};
 
 /// The largest relative error, by the root mean square, in single precision.
 const LIMIT: f64 = 1e-3;
@@ -31,7 +30,7 @@ const HALF_LIMIT: f64 = 5e-3;
 /// # Panics
 /// An output is too far from diffusers', or a plan counted something else than the run.
 pub fn compare(device: &Device, folder: &Path, halves: &[bool], forms: &[bool]) {
-    let manifest = Manifest::parse(&std::fs::read_to_string(MANIFEST).unwrap()).unwrap();
+    let manifest = manifest();
     let config = UNet2DConditionConfig::from_json(&manifest.components.unet.config).unwrap();
     let path = folder.join("pass.safetensors");
     let bytes = std::fs::read(&path).unwrap();

@@ -239,8 +239,13 @@ fn memory(when: &str, device: &Device) {
     );
 }
 
+/// The pair whose networks are measured.
+fn manifest() -> Manifest {
+    Manifest::parse(&std::fs::read_to_string(MANIFEST).unwrap()).unwrap()
+}
+
 fn unet(device: &Device, sizes: &[usize], is_half: bool, is_plan: bool) {
-    let manifest = Manifest::parse(&std::fs::read_to_string(MANIFEST).unwrap()).unwrap();
+    let manifest = manifest();
     let config = &manifest.components.unet.config;
     let weights = weights("unet", config, device, true);
     let parsed = UNet2DConditionConfig::from_json(config).unwrap();
@@ -281,7 +286,7 @@ fn unet(device: &Device, sizes: &[usize], is_half: bool, is_plan: bool) {
 }
 
 fn decoder(device: &Device, sizes: &[usize], is_half: bool, is_plan: bool) {
-    let manifest = Manifest::parse(&std::fs::read_to_string(MANIFEST).unwrap()).unwrap();
+    let manifest = manifest();
     let config = &manifest.components.vae.config;
     let weights = weights("vae", config, device, false);
     let config = AutoencoderConfig::from_json(config).unwrap();

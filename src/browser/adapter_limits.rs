@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Bytes of a storage binding that WebGPU promises on every adapter.
+pub const SMALLEST_BINDING: u32 = 128 << 20;
+
 /// The features and limits of a WebGPU adapter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdapterLimits {

@@ -14,7 +14,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::error::EngineError;
 use super::grid_state::{GridState, distance, reduced_to_measure};
-use super::pair::{Pair, plan_for};
+use super::pair::{Pair, is_any_guided, plan_for};
 use crate::models::{Conditioning, PreparedConditioning, guidance_embedding};
 use crate::picture::image::Image;
 use crate::protocol::engine::{Extent, JobEvent, Latent, Snapshot, StripView, TaskEvent, TaskId};
@@ -85,11 +85,7 @@ pub async fn generate(
     recipe.validate()?;
     grid.switch_to(recipe, extent.resumes);
     let rows = recipe.rows();
-    let is_any_guided = [recipe.base_guidance, recipe.distilled_guidance]
-        .into_iter()
-        .chain(rows.iter().map(|row| row.hybrid_base_guidance))
-        .any(is_guided);
-    let negative = if is_any_guided {
+    let negative = if is_any_guided(recipe, &rows) {
         Some(
             encode(pair, host, |pair| {
                 pair.encode_negative_prompt(&recipe.negative_prompt)

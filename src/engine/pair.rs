@@ -137,14 +137,18 @@ impl EncodedPrompts {
     }
 }
 
+/// Whether any step of a recipe's grid takes a second pass, without the prompt.
+pub fn is_any_guided(recipe: &Recipe, rows: &[Row]) -> bool {
+    [recipe.base_guidance, recipe.distilled_guidance]
+        .into_iter()
+        .chain(rows.iter().map(|row| row.hybrid_base_guidance))
+        .any(is_guided)
+}
+
 /// The texts that a recipe's grid needs: its rows' prompts, and the negative one where any step is guided.
 pub fn prompts_of(recipe: &Recipe) -> Vec<String> {
     let rows = recipe.rows();
-    let is_any_guided = [recipe.base_guidance, recipe.distilled_guidance]
-        .into_iter()
-        .chain(rows.iter().map(|row| row.hybrid_base_guidance))
-        .any(is_guided);
-    let negative = is_any_guided.then(|| recipe.negative_prompt.clone());
+    let negative = is_any_guided(recipe, &rows).then(|| recipe.negative_prompt.clone());
     let mut prompts = Vec::new();
     for prompt in rows.into_iter().map(|row| row.prompt).chain(negative) {
         if !prompts.contains(&prompt) {

@@ -1,15 +1,13 @@
 //! Whether an adapter that offers `f16` computes with it as it should.
 
-use std::sync::Arc;
-
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
 use super::gpu::{is_half, set_half};
-use super::layer::{Activation, After, Heads, Layer, Norm, Sampling};
-use super::matrix::Matrix;
+use super::layer::{Activation, After, Heads, Norm, Sampling};
 use super::operations;
+use super::plain;
+use super::trial;
 use crate::weights::format::encoding::Encoding;
-use crate::weights::format::tensor::StoredTensor;
 
 /// The root mean square of the differences, relative to the values: several times what the steps of `f16`
 /// come to, and far less than any fault does.
@@ -35,7 +33,7 @@ pub async fn check_half(device: &Device) -> Result<(), String> {
         let Some(block) = block else {
             return Err("could not be tested".to_owned());
         };
-        let data = operations::to_f32(block).into_data_async().await;
+        let data = plain::to_f32(block).into_data_async().await;
         let values = data.map_err(|error| format!("failed with half precision ({error})"))?;
         results.push(values.try_into_vec::<f32>().unwrap_or_default());
     }
@@ -62,27 +60,14 @@ pub async fn check_half(device: &Device) -> Result<(), String> {
 
 /// A normalization, a convolution, attention and a gated layer in a row; none if a weight can't be made.
 fn block(device: &Device) -> Option<Tensor<3>> {
-    let numbers = |count: usize, scale: f32| -> Vec<f32> {
-        (0..count)
-            .map(|index| ((index * 7919 % 997) as f32 / 498.5 - 1.0) * scale)
-            .collect()
-    };
-    let layer = |shape: &[usize]| {
-        let values = numbers(shape.iter().product(), 0.15);
-        let tensor = StoredTensor::encode("canary", shape, &values, Encoding::F16, 0.0).ok()?;
-        Some(Layer {
-            weight: Matrix::held(Arc::new(tensor), device).ok()?,
-            bias: None,
-            branch: None,
-        })
-    };
+    let layer = |shape: &[usize]| trial::layer(shape, Encoding::F16, 0.15, device).ok();
     let vector = |value: f32| Tensor::<1>::full([CHANNELS], value, device);
     let norm = Norm {
         weight: vector(1.0),
         bias: vector(0.1),
         epsilon: 1e-5,
     };
-    let input = TensorData::new(numbers(36 * CHANNELS, 2.0), [1, 6, 6, CHANNELS]);
+    let input = TensorData::new(trial::numbers(36 * CHANNELS, 2.0), [1, 6, 6, CHANNELS]);
     let input = operations::to_activations(Tensor::<4>::from_data(input, device));
     let normed = operations::group_norm(input.clone(), None, &norm, 16, Activation::Silu);
     let map = operations::convolution(

@@ -75,11 +75,15 @@ impl Layer {
     }
 
     /// The layer in front of [`Activation::Geglu`]: on a graphics card, values and their gates are put
-    /// where one thread computes both.
+    /// where one thread computes both. What is so already stays: a shared weight may have been arranged
+    /// before, and has its bias with it.
     pub fn gated(mut self) -> Layer {
+        let was_arranged = self.weight.is_interleaved();
         self.weight = self.weight.interleaved();
         if self.weight.is_interleaved() {
-            self.bias = self.bias.map(matrix::interleave_halves);
+            if !was_arranged {
+                self.bias = self.bias.map(matrix::interleave_halves);
+            }
             if let Some(branch) = &mut self.branch {
                 branch.up = branch.up.clone().interleaved();
             }

@@ -40,6 +40,11 @@ impl WeightForm {
         }
     }
 
+    /// Values of a row that are read together.
+    pub fn unit(self) -> usize {
+        if self.has_scales() { BLOCK } else { 4 }
+    }
+
     fn has_scales(self) -> bool {
         matches!(self, WeightForm::Q8 | WeightForm::Q4)
     }
@@ -294,12 +299,12 @@ impl Matrix {
     }
 
     /// The rows of a weight on a graphics card in another order: of each half of them
-    /// 32 in turns. A weight that the kernels don't read stays as it is.
+    /// 32 in turns. A weight that has that order already, or that the kernels don't read, stays as it is.
     pub fn interleaved(self) -> Matrix {
         let Values::Words { words, form } = &self.values else {
             return self;
         };
-        if !self.rows.is_multiple_of(2 * INTERLEAVED_ROWS) {
+        if self.is_interleaved || !self.rows.is_multiple_of(2 * INTERLEAVED_ROWS) {
             return self;
         }
         let [length] = words.dims();

@@ -23,6 +23,8 @@ mod operations;
 mod plain;
 #[cfg(feature = "gpu")]
 mod probe;
+#[cfg(feature = "gpu")]
+mod trial;
 
 #[cfg(feature = "gpu")]
 pub use canary::check_half;
@@ -35,7 +37,8 @@ pub use gpu::{
 pub use layer::{Activation, After, Embedding, Heads, Layer, LowRank, Norm, Sampling};
 pub use matrix::{Matrix, matrix_shape};
 pub use operations::{
-    attention, convolution, group_norm, layer_norm, linear, pixelwise, to_activations, to_f32,
+    attention, convolution, group_norm, layer_norm, linear, pixelwise, to_activations,
 };
+pub use plain::{contiguous, to_f32};
 #[cfg(feature = "gpu")]
 pub use probe::probe;

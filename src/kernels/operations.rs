@@ -18,11 +18,6 @@ pub fn to_activations<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     tensor
 }
 
-/// The reverse of [`to_activations`].
-pub fn to_f32<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
-    tensor.cast(FloatDType::F32)
-}
-
 /// `x Wᵀ + b`, and what comes after.
 ///
 /// # Shapes

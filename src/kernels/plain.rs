@@ -1,7 +1,7 @@
 //! The operations in burn's own, on any device.
 
 use burn::tensor::{
-    Slice, Tensor,
+    FloatDType, Slice, Tensor,
     activation::{gelu, relu, sigmoid, silu},
     module,
     ops::{AttentionModuleOptions, PadMode},
@@ -43,6 +43,11 @@ pub fn linear(input: Tensor<3>, layer: &Layer, after: After<3>) -> Tensor<3> {
         let change = product(input, &branch.down.expand(), None);
         output = output + product(change, &branch.up.expand(), None) * branch.scale;
     }
+    finish(output, after)
+}
+
+/// What comes after a product.
+pub fn finish(mut output: Tensor<3>, after: After<3>) -> Tensor<3> {
     if let Some(embedding) = after.embedding {
         let columns = output.dims()[2];
         let vectors = embedding.vectors.narrow(1, embedding.first, columns);
@@ -245,4 +250,18 @@ pub fn layer_norm(input: Tensor<3>, norm: &Norm) -> Tensor<3> {
         Some(norm.bias.clone()),
         norm.epsilon,
     )
+}
+
+/// A permuted or cut tensor, copied: the kernels read what lies together, and a vector of all values is no
+/// view of another order.
+pub fn contiguous<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    let shape = tensor.dims();
+    tensor
+        .reshape([shape.iter().product::<usize>()])
+        .reshape(shape)
+}
+
+/// A tensor of `f16` or `f32` as `f32`.
+pub fn to_f32<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    tensor.cast(FloatDType::F32)
 }

@@ -1,7 +1,6 @@
 //! Which of the two forms is the faster one on this adapter, measured once: the table can't know every
 //! card.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -10,10 +9,9 @@ use web_time::Instant;
 use super::forms::{Budget, Choice, Form, Forms, Times};
 use super::gpu::{forms, set_forms};
 use super::layer::{After, Heads, Layer};
-use super::matrix::Matrix;
 use super::operations;
+use super::trial;
 use crate::weights::format::encoding::Encoding;
-use crate::weights::format::tensor::StoredTensor;
 
 /// The time of the measurements of a case.
 const MEASURING: Duration = Duration::from_millis(250);
@@ -48,16 +46,8 @@ enum Case {
 
 impl Case {
     fn matmul(device: &Device) -> Result<Case, String> {
-        let values = numbers(CHANNELS * CHANNELS);
-        let shape = [CHANNELS, CHANNELS];
-        let weight = StoredTensor::encode("probe", &shape, &values, Encoding::Q4, 0.0)
-            .and_then(|weight| Matrix::held(Arc::new(weight), device))
+        let layer = trial::layer(&[CHANNELS, CHANNELS], Encoding::Q4, 1.0, device)
             .map_err(|error| error.to_string())?;
-        let layer = Layer {
-            weight,
-            bias: None,
-            branch: None,
-        };
         Ok(Case::Matmul(rows(CHANNELS, device), Box::new(layer)))
     }
 
@@ -182,18 +172,11 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// Numbers in −1…1.
-fn numbers(count: usize) -> Vec<f32> {
-    (0..count)
-        .map(|index| (index * 7919 % 997) as f32 / 498.5 - 1.0)
-        .collect()
-}
-
 /// Activations.
 ///
 /// # Shapes
 /// `[1, TOKENS, columns]`
 fn rows(columns: usize, device: &Device) -> Tensor<3> {
-    let values = TensorData::new(numbers(TOKENS * columns), [1, TOKENS, columns]);
+    let values = TensorData::new(trial::numbers(TOKENS * columns, 1.0), [1, TOKENS, columns]);
     operations::to_activations(Tensor::from_data(values, device))
 }

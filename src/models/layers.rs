@@ -19,9 +19,7 @@ impl Linear {
         input: usize,
         output: usize,
     ) -> Result<Self, ModelError> {
-        let Self(mut layer) = Self::load_without_bias(weights, path, input, output)?;
-        layer.bias = Some(weights.take(&format!("{path}.bias"), [output])?);
-        Ok(Self(layer))
+        weights.take_biased_layer(path, &[output, input]).map(Self)
     }
 
     /// Takes `{path}.weight` `[output, input]`; there is no bias.
@@ -36,15 +34,8 @@ impl Linear {
     }
 
     /// The layer in front of [`Activation::Geglu`].
-    pub fn gated(mut self) -> Self {
-        if !self.0.weight.is_interleaved() {
-            return Self(self.0.gated());
-        }
-        // Its weights are shared and were arranged before, but for what is this layer's alone.
-        if let Some(branch) = &mut self.0.branch {
-            branch.up = branch.up.clone().interleaved();
-        }
-        self
+    pub fn gated(self) -> Self {
+        Self(self.0.gated())
     }
 
     /// Its outputs.
@@ -91,9 +82,8 @@ impl Conv2d {
         input: usize,
         output: usize,
     ) -> Result<Self, ModelError> {
-        let mut conv = Self::load_without_bias(weights, path, input, output)?;
-        conv.layer.bias = Some(weights.take(&format!("{path}.bias"), [output])?);
-        Ok(conv)
+        let layer = weights.take_biased_layer(path, &[output, input, 3, 3])?;
+        Ok(Self::of(layer))
     }
 
     /// [`Conv2d::load`] for a layer that has no bias.
@@ -104,10 +94,15 @@ impl Conv2d {
         output: usize,
     ) -> Result<Self, ModelError> {
         let name = format!("{path}.weight");
-        Ok(Self {
-            layer: weights.take_layer(&name, &[output, input, 3, 3])?,
+        let layer = weights.take_layer(&name, &[output, input, 3, 3])?;
+        Ok(Self::of(layer))
+    }
+
+    fn of(layer: Layer) -> Self {
+        Self {
+            layer,
             sampling: Sampling::Same,
-        })
+        }
     }
 
     /// The same layer, which halves the size.
@@ -142,10 +137,9 @@ impl PixelConv {
         input: usize,
         output: usize,
     ) -> Result<Self, ModelError> {
-        let name = format!("{path}.weight");
-        let mut layer = weights.take_layer(&name, &[output, input, 1, 1])?;
-        layer.bias = Some(weights.take(&format!("{path}.bias"), [output])?);
-        Ok(Self(layer))
+        weights
+            .take_biased_layer(path, &[output, input, 1, 1])
+            .map(Self)
     }
 
     /// # Shapes
@@ -231,25 +225,10 @@ impl LayerNorm {
 /// # Shapes
 /// `[batch, channels, height, width]` → `[batch, height, width, channels]`
 pub fn channels_last(input: Tensor<4>) -> Tensor<4> {
-    let [batch, channels, height, width] = input.dims();
-    contiguous(
-        input.permute([0, 2, 3, 1]),
-        [batch, height, width, channels],
-    )
+    kernels::contiguous(input.permute([0, 2, 3, 1]))
 }
 
 /// The reverse of [`channels_last`].
 pub fn channels_first(input: Tensor<4>) -> Tensor<4> {
-    let [batch, height, width, channels] = input.dims();
-    contiguous(
-        input.permute([0, 3, 1, 2]),
-        [batch, channels, height, width],
-    )
-}
-
-/// A permuted tensor, copied: a vector of all values is no view of it.
-fn contiguous(input: Tensor<4>, shape: [usize; 4]) -> Tensor<4> {
-    input
-        .reshape([shape.iter().product::<usize>()])
-        .reshape(shape)
+    kernels::contiguous(input.permute([0, 3, 1, 2]))
 }

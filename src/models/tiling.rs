@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use burn::tensor::{Tensor, TensorData};
 
+use crate::kernels;
+
 /// What `decode` makes of a map, tile by tile; where two tiles overlap, one fades into the other. `rows`
 /// and `columns` are in the map's pixels, each of which covers `factor` pixels of the output.
 ///
@@ -29,12 +31,7 @@ pub fn in_tiles(
                     let tile =
                         map.clone()
                             .slice([0..batch, row.clone(), column.clone(), 0..channels]);
-                    // A tile is no view: the kernels read what is contiguous.
-                    let shape = tile.dims();
-                    let tile = tile
-                        .reshape([shape.iter().product::<usize>()])
-                        .reshape(shape);
-                    decode(tile)
+                    decode(kernels::contiguous(tile))
                 })
                 .collect();
             blend(parts, columns, 2, factor)

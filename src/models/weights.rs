@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::error::ModelError;
 use crate::kernels::{Layer, LowRank, Matrix, matrix_shape};
-use crate::weights::footprint::{self, Form};
+use crate::weights::footprint;
 use crate::weights::format::encoding::Encoding;
 use crate::weights::format::layout::Layout;
 use crate::weights::format::order::Order;
@@ -299,18 +299,17 @@ impl Weights {
         if tensor.shape.len() < 2 {
             return vector(&tensor, &self.device);
         }
-        Ok(Values::Matrix(
-            match footprint::form(&tensor.shape, tensor.encoding) {
-                Form::Expanded => self.small(tensor)?,
-                Form::Blocks if self.device != Device::flex() => {
-                    let tensor = Arc::unwrap_or_clone(tensor);
-                    let (tensor, is_requantized) = tensor.into_channels_last()?;
-                    self.is_requantized |= is_requantized;
-                    Matrix::held(Arc::new(tensor), &self.device)?
-                }
-                Form::Blocks | Form::Halves => Matrix::held(tensor, &self.device)?,
-            },
-        ))
+        if !footprint::is_held(&tensor.shape, tensor.encoding) {
+            return Ok(Values::Matrix(self.small(tensor)?));
+        }
+        let tensor = if self.device == Device::flex() {
+            tensor
+        } else {
+            let (tensor, is_requantized) = Arc::unwrap_or_clone(tensor).into_channels_last()?;
+            self.is_requantized |= is_requantized;
+            Arc::new(tensor)
+        };
+        Ok(Values::Matrix(Matrix::held(tensor, &self.device)?))
     }
 
     /// A weight of few values, or of a component that isn't held: as `f32` on the CPU, and in the form in
@@ -374,6 +373,18 @@ impl Weights {
             weight: self.matrix(values)?,
             bias: None,
             branch: self.take_branch(name, shape)?,
+        })
+    }
+
+    /// [`Weights::take_layer`] of `{path}.weight` with the bias `{path}.bias`, a value for each output.
+    ///
+    /// # Errors
+    /// As [`Weights::take_layer`] and [`Weights::take`].
+    pub fn take_biased_layer(&mut self, path: &str, shape: &[usize]) -> Result<Layer, ModelError> {
+        let layer = self.take_layer(&format!("{path}.weight"), shape)?;
+        Ok(Layer {
+            bias: Some(self.take(&format!("{path}.bias"), [shape[0]])?),
+            ..layer
         })
     }
 

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::browser::adapter_limits::SMALLEST_BINDING;
+
 /// Bytes of the largest map that the VAE makes where nothing asks for less: the smallest binding that
 /// WebGPU promises.
-pub const LARGEST_MAP: u32 = 128 << 20;
+pub const LARGEST_MAP: u32 = SMALLEST_BINDING;
 
 /// What the engine uses of its device at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

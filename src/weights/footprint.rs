@@ -1,7 +1,7 @@
 //! The memory that a pair needs on the device, computed from shapes alone, before any download.
 //!
-//! Without burn: the engine holds its weights in the [`Form`]s that are decided here, and cuts pictures
-//! into the tiles that are; the loader's pre-flight counts both by the same rules.
+//! Without burn: which weights the engine holds as they are stored is decided here, and into which tiles it
+//! cuts pictures; the loader's pre-flight counts by the same rules.
 
 use std::ops::Range;
 
@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::format::encoding::Encoding;
 use super::format::rules::{EncodingRule, target_encoding};
+use crate::browser::adapter_limits::SMALLEST_BINDING;
 
 /// The most bytes that a component's weights may take as `f32` to be expanded when they are loaded.
 /// Weights of a larger component are *held*: they stay in the encoding of the store and are expanded
@@ -22,30 +23,17 @@ const SMALLEST_HELD: usize = 32 * 1024;
 
 const F32: u64 = 4;
 
-/// The form of a tensor in the device's memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// One `f32` per value.
-    Expanded,
-    /// 4 or 8 bits per value as in the store, and one `f32` scale per block: WebGPU has no `f16` unless
-    /// the adapter offers it.
-    Blocks,
-    /// Two `f16` values in a word of 32 bits.
-    Halves,
-}
-
-/// The form of a tensor in a component that is held: one that takes more bytes as `f32` than
-/// [`EXPANDED_LIMIT`], or than the pair's own limit.
-pub fn form(shape: &[usize], encoding: Encoding) -> Form {
+/// Whether a tensor of a component that is held is held itself, in the encoding in which it is stored. A
+/// component is held where it takes more bytes as `f32` than [`EXPANDED_LIMIT`], or than the pair's own
+/// limit.
+pub fn is_held(shape: &[usize], encoding: Encoding) -> bool {
     let count: usize = shape.iter().product();
-    if count < SMALLEST_HELD {
-        return Form::Expanded;
-    }
-    match encoding {
-        Encoding::Q8 | Encoding::Q4 => Form::Blocks,
-        Encoding::F16 if count.is_multiple_of(2) => Form::Halves,
-        Encoding::F32 | Encoding::F16 | Encoding::BF16 => Form::Expanded,
-    }
+    count >= SMALLEST_HELD
+        && match encoding {
+            Encoding::Q8 | Encoding::Q4 => true,
+            Encoding::F16 => count.is_multiple_of(2),
+            Encoding::F32 | Encoding::BF16 => false,
+        }
 }
 
 /// Whether a tensor is a table of embeddings. Such a table stays in the host's memory, and only the
@@ -368,7 +356,7 @@ impl DecoderShape {
 
 /// Bytes of the largest map that a decoder makes where nothing asks for less: the smallest binding that
 /// WebGPU promises.
-pub const LARGEST_MAP: u64 = 128 * 1024 * 1024;
+pub const LARGEST_MAP: u64 = SMALLEST_BINDING as u64;
 
 /// Latent pixels that two tiles of a picture have in common: each is blended with the other over all of
 /// them.

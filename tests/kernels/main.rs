@@ -316,6 +316,45 @@ fn single_pixels_of_two_maps() {
 }
 
 #[test]
+fn shapes_that_no_kernel_takes_are_computed_all_the_same() {
+    let random = &mut random(8);
+    let x = Both::new(random, [2, 10, 64]);
+    let weight = Weight::new(random, &[72, 64], Encoding::Q8, true, 0);
+    assert_same("gates of 36 values", |device| {
+        let layer = weight.on(device).gated();
+        kernels::linear(x.on(device), &layer, After::activation(Activation::Geglu))
+    });
+    let weight = Weight::new(random, &[30, 64], Encoding::F16, true, 0);
+    let residual = Both::new(random, [2, 10, 30]);
+    assert_same("30 outputs", |device| {
+        let after = After::residual(residual.on(device));
+        kernels::linear(x.on(device), &weight.on(device), after)
+    });
+    let first = Both::new(random, [1, 4, 5, 40]);
+    let second = Both::new(random, [1, 4, 5, 24]);
+    let weight = Weight::new(random, &[64, 64, 1, 1], Encoding::Q4, true, 0);
+    assert_same("two maps that share a block", |device| {
+        let second = Some(second.on(device));
+        kernels::pixelwise(
+            first.on(device),
+            second,
+            &weight.on(device),
+            After::default(),
+        )
+    });
+    let odd = Both::new(random, [1, 4, 5, 6]);
+    let (scale, bias) = (Both::new(random, [6]), Both::new(random, [6]));
+    assert_same("group norm of six channels", |device| {
+        let norm = Norm {
+            weight: scale.parameters(device),
+            bias: bias.parameters(device),
+            epsilon: 1e-5,
+        };
+        kernels::group_norm(odd.on(device), None, &norm, 2, Activation::Silu)
+    });
+}
+
+#[test]
 fn attention_to_itself_to_a_context_and_to_the_past() {
     let random = &mut random(6);
     for (count, size) in [(2, 64), (1, 96), (4, 32), (3, 16), (1, 512)] {

@@ -63,13 +63,13 @@ pub struct Sizes {
 /// - others: `[batch, keys, key_row]`
 /// - output: `[batch, queries, heads · head size]`
 #[cube(launch_unchecked)]
-pub fn attention<E: Float, S: Float, N: Size>(
+pub fn attention<E: Float, N: Size>(
     queries: &[Vector<E, N>],
     others: ComptimeOption<Box<[Vector<E, N>]>>,
     output: &mut [Vector<E, N>],
     sizes: Sizes,
     #[comptime] program: Program,
-    #[define(E, S)] _types: [cubecl::ir::ElemType; 2],
+    #[define(E)] _type: cubecl::ir::ElemType,
 ) {
     let thread_columns = comptime!(program.keys / 4);
     let thread_rows = comptime!(program.queries / 4);
@@ -80,13 +80,14 @@ pub fn attention<E: Float, S: Float, N: Size>(
     let pitch = comptime!(program.head_size / 4 + 1);
     let score_pitch = comptime!(program.keys + 4);
 
-    let mut own_queries = Shared::<[Vector<S, N>]>::new_slice(comptime!(
+    let mut own_queries = Shared::<[Vector<f32, N>]>::new_slice(comptime!(
         program.queries * (program.head_size / 4 + 1)
     ));
-    let mut keys =
-        Shared::<[Vector<S, N>]>::new_slice(comptime!(program.keys * (program.head_size / 4 + 1)));
+    let mut keys = Shared::<[Vector<f32, N>]>::new_slice(comptime!(
+        program.keys * (program.head_size / 4 + 1)
+    ));
     let mut values =
-        Shared::<[Vector<S, N>]>::new_slice(comptime!(program.keys * (program.head_size / 4)));
+        Shared::<[Vector<f32, N>]>::new_slice(comptime!(program.keys * (program.head_size / 4)));
     let mut weights = Shared::<[f32]>::new_slice(comptime!(program.queries * (program.keys + 4)));
     let mut shared = Shared::<[f32]>::new_slice(comptime!(program.queries * (program.keys / 4)));
 
@@ -141,8 +142,8 @@ pub fn attention<E: Float, S: Float, N: Size>(
             let index = thread + l * threads;
             let own = index / head4;
             let place = index % head4;
-            let mut key = Vector::<S, N>::cast_from(0.0f32);
-            let mut value = Vector::<S, N>::cast_from(0.0f32);
+            let mut key = Vector::<f32, N>::cast_from(0.0f32);
+            let mut value = Vector::<f32, N>::cast_from(0.0f32);
             if first_key + own < key_count {
                 let key_from = keys_at + (first_key + own) * key_row4 + place;
                 let value_from = values_at + (first_key + own) * key_row4 + place;

@@ -167,9 +167,9 @@ pub fn activate<N: Size>(
 
 /// Adds the products of the tiles in shared memory to a thread's sums.
 #[cube]
-fn multiply<S: Float, N: Size>(
-    inputs: &[Vector<S, N>],
-    weights: &[Vector<S, N>],
+fn multiply<N: Size>(
+    inputs: &[Vector<f32, N>],
+    weights: &[Vector<f32, N>],
     sums: &mut Array<f32>,
     column: usize,
     row: usize,
@@ -198,7 +198,7 @@ fn multiply<S: Float, N: Size>(
     }
 }
 
-/// The kernel. `E` is the type of the activations in memory, `S` that in shared memory; sums are `f32`.
+/// The kernel. `E` is the type of the activations in memory; shared memory and sums are `f32`.
 ///
 /// # Shapes
 /// - input: `[rows, channels]`, of patches `[batch, height, width, channels]`
@@ -210,7 +210,7 @@ fn multiply<S: Float, N: Size>(
 /// - low: `[rows, rank]`
 /// - up: `[columns, rank]`
 #[cube(launch_unchecked)]
-pub fn matmul<E: Float, S: Float, N: Size, W: Size, U: Size>(
+pub fn matmul<E: Float, N: Size, W: Size, U: Size>(
     input: &[Vector<E, N>],
     second: ComptimeOption<Box<[Vector<E, N>]>>,
     weight: &[Vector<u32, W>],
@@ -222,7 +222,7 @@ pub fn matmul<E: Float, S: Float, N: Size, W: Size, U: Size>(
     output: &mut [Vector<E, N>],
     sizes: Sizes,
     #[comptime] program: Program,
-    #[define(E, S)] _types: [cubecl::ir::ElemType; 2],
+    #[define(E)] _type: cubecl::ir::ElemType,
 ) {
     let tile = comptime!(program.tile);
     let threads = comptime!(tile.threads());
@@ -238,9 +238,9 @@ pub fn matmul<E: Float, S: Float, N: Size, W: Size, U: Size>(
     let is_doubled = comptime!(program.is_doubled());
 
     let mut inputs =
-        Shared::<[Vector<S, N>]>::new_slice(comptime!(tile.rows * (tile.depth / 4 + 1)));
+        Shared::<[Vector<f32, N>]>::new_slice(comptime!(tile.rows * (tile.depth / 4 + 1)));
     let mut weights =
-        Shared::<[Vector<S, N>]>::new_slice(comptime!(tile.columns * (tile.depth / 4 + 1)));
+        Shared::<[Vector<f32, N>]>::new_slice(comptime!(tile.columns * (tile.depth / 4 + 1)));
 
     let thread = UNIT_POS as usize;
     let column = thread % thread_columns;
@@ -311,7 +311,7 @@ pub fn matmul<E: Float, S: Float, N: Size, W: Size, U: Size>(
                     && y < seen_height + padding
                     && x >= padding
                     && x < seen_width + padding;
-                let mut value = Vector::<S, N>::cast_from(0.0f32);
+                let mut value = Vector::<f32, N>::cast_from(0.0f32);
                 if is_inside {
                     let mut pixel_y = y - padding;
                     let mut pixel_x = x - padding;
@@ -328,7 +328,7 @@ pub fn matmul<E: Float, S: Float, N: Size, W: Size, U: Size>(
             #[unroll]
             for l in 0..loads {
                 let own = (thread + l * threads) / depth4;
-                let mut value = Vector::<S, N>::cast_from(0.0f32);
+                let mut value = Vector::<f32, N>::cast_from(0.0f32);
                 if first_row + own < rows && position < k4 {
                     if comptime!(program.has_second) {
                         if position < c4 {
@@ -399,7 +399,7 @@ pub fn matmul<E: Float, S: Float, N: Size, W: Size, U: Size>(
             }
         }
         sync_cube();
-        multiply::<S, N>(&inputs, &weights, &mut sums, column, row, tile);
+        multiply::<N>(&inputs, &weights, &mut sums, column, row, tile);
         sync_cube();
     }
 
@@ -414,7 +414,7 @@ pub fn matmul<E: Float, S: Float, N: Size, W: Size, U: Size>(
             #[unroll]
             for l in 0..loads {
                 let own = (thread + l * threads) / depth4;
-                let mut value = Vector::<S, N>::cast_from(0.0f32);
+                let mut value = Vector::<f32, N>::cast_from(0.0f32);
                 if first_row + own < rows && position < rank4 {
                     value = Vector::cast_from(low[(first_row + own) * rank4 + position]);
                 }
@@ -437,7 +437,7 @@ pub fn matmul<E: Float, S: Float, N: Size, W: Size, U: Size>(
                 weights[slot * pitch + thread % depth4] = Vector::cast_from(value);
             }
             sync_cube();
-            multiply::<S, N>(&inputs, &weights, &mut sums, column, row, tile);
+            multiply::<N>(&inputs, &weights, &mut sums, column, row, tile);
             sync_cube();
         }
     }

@@ -21,16 +21,14 @@ mod small;
 mod submits;
 
 use burn::backend::wgpu::{CubeTensor, Wgpu};
-use burn::tensor::{DType, Tensor, ops::PadMode};
+use burn::tensor::{DType, FloatDType, Tensor, ops::PadMode};
 use cubecl::ir::{ElemType, FloatKind};
 use cubecl::prelude::*;
 
 use super::forms::Form;
-use super::matrix::WeightForm;
-
-use super::layer::{Activation, After, Heads, Layer, LowRank, Norm, Sampling};
-use super::matrix::Matrix;
-use super::plain;
+use super::layer::{Activation, After, Embedding, Heads, Layer, LowRank, Norm, Sampling};
+use super::matrix::{Matrix, WeightForm};
+use super::plain::{self, contiguous};
 pub use choice::{chosen_forms, forms, is_half, set_choice, set_forms, set_half, set_software};
 pub use counts::{Counts, take_counts};
 use matmul::Rows;
@@ -60,6 +58,38 @@ fn element(tensor: &CubeTensor) -> ElemType {
     if tensor.dtype == DType::F16 { F16 } else { F32 }
 }
 
+/// burn's plain operations, for what no kernel takes: their weights are `f32`, and so is what they get. The
+/// result has the input's type again.
+fn in_f32<const D: usize>(
+    input: Tensor<D>,
+    operation: impl FnOnce(Tensor<D>) -> Tensor<D>,
+) -> Tensor<D> {
+    let dtype = input.dtype();
+    let output = operation(plain::to_f32(input));
+    if dtype == DType::F16 {
+        output.cast(FloatDType::F16)
+    } else {
+        output
+    }
+}
+
+/// What comes after, as [`in_f32`] takes it.
+fn in_f32_too<const D: usize>(after: After<D>) -> After<D> {
+    After {
+        embedding: after.embedding.map(|embedding| Embedding {
+            vectors: plain::to_f32(embedding.vectors),
+            ..embedding
+        }),
+        activation: after.activation,
+        residual: after.residual.map(plain::to_f32),
+    }
+}
+
+/// The size of the last dimension.
+fn columns_of(tensor: &CubeTensor) -> usize {
+    tensor.meta.shape().as_slice().last().copied().unwrap_or(0)
+}
+
 /// Room for an output of the same type beside another tensor.
 fn output(beside: &CubeTensor, shape: &[usize]) -> CubeTensor {
     let length: usize = shape.iter().product();
@@ -82,13 +112,26 @@ fn some<T: LaunchArg<RuntimeArg = BufferArg> + CubeType>(
 pub fn linear(input: Tensor<3>, layer: &Layer, after: After<3>) -> Tensor<3> {
     let [batch, tokens, _] = input.dims();
     match Product::new(primitive(input.clone()), layer, batch, [1, tokens]) {
-        Some(product) => {
+        Some(product) if can_end(layer, after.activation) => {
             let product = product.after(after);
             let columns = product.output_columns();
             tensor(product.launch(&[batch, tokens, columns]))
         }
-        None => plain::linear(input, layer, after),
+        // Values and gates that are not where one thread has both are multiplied afterwards.
+        Some(product) => {
+            let [columns, _] = layer.weight.shape();
+            let output = tensor::<3>(product.launch(&[batch, tokens, columns]));
+            in_f32(output, |output| plain::finish(output, in_f32_too(after)))
+        }
+        None => in_f32(input, |input| {
+            plain::linear(input, layer, in_f32_too(after))
+        }),
     }
+}
+
+/// Whether the kernel applies this activation: gates have to be where it expects them.
+fn can_end(layer: &Layer, activation: Activation) -> bool {
+    activation != Activation::Geglu || layer.weight.is_interleaved()
 }
 
 pub fn pixelwise(
@@ -98,16 +141,28 @@ pub fn pixelwise(
     after: After<4>,
 ) -> Tensor<4> {
     let [batch, height, width, channels] = input.dims();
-    let product = Product::new(primitive(input.clone()), layer, batch, [height, width]);
-    // With one input the whole depth is a multiple of four.
-    match product.filter(|_| second.is_none() || channels.is_multiple_of(4)) {
+    // A kernel changes from one input to the other between two vectors, or blocks of a quantized weight.
+    let can_change = match layer.weight.words() {
+        Some((_, form)) => channels.is_multiple_of(form.unit()),
+        None => true,
+    };
+    let (input, second) = match second {
+        Some(second) if !can_change => (Tensor::cat(vec![input, second], 3), None),
+        second => (input, second),
+    };
+    match Product::new(primitive(input.clone()), layer, batch, [height, width]) {
         Some(product) => {
             let mut product = product.after(after);
             product.second = second.map(primitive);
             let columns = product.output_columns();
             tensor(product.launch(&[batch, height, width, columns]))
         }
-        None => plain::pixelwise(input, second, layer, after),
+        None => {
+            let second = second.map(plain::to_f32);
+            in_f32(input, |input| {
+                plain::pixelwise(input, second, layer, in_f32_too(after))
+            })
+        }
     }
 }
 
@@ -135,7 +190,9 @@ pub fn convolution(
     if channels.is_multiple_of(4) && is_simple {
         small_convolution(input, layer, sampling, after.activation)
     } else {
-        plain::convolution(input, layer, sampling, after)
+        in_f32(input, |input| {
+            plain::convolution(input, layer, sampling, in_f32_too(after))
+        })
     }
 }
 
@@ -267,14 +324,14 @@ struct Product<'a> {
 }
 
 impl<'a> Product<'a> {
-    /// A layer's product with rows of the input; none where the kernel can't read its weight.
-    fn new(input: CubeTensor, layer: &'a Layer, batch: usize, size: [usize; 2]) -> Option<Self> {
-        Some(Self {
+    /// A product with nothing before and after it.
+    fn of(input: CubeTensor, weight: Weight, batch: usize, size: [usize; 2]) -> Self {
+        Self {
             input,
             second: None,
-            weight: Weight::of(&layer.weight)?,
-            bias: layer.bias.clone().map(primitive),
-            branch: layer.branch.as_deref(),
+            weight,
+            bias: None,
+            branch: None,
             rows: Rows::Same,
             size,
             output_size: size,
@@ -282,6 +339,15 @@ impl<'a> Product<'a> {
             embedding: None,
             activation: Activation::Identity,
             residual: None,
+        }
+    }
+
+    /// A layer's product with rows of the input; none where the kernel can't read its weight.
+    fn new(input: CubeTensor, layer: &'a Layer, batch: usize, size: [usize; 2]) -> Option<Self> {
+        Some(Self {
+            bias: layer.bias.clone().map(primitive),
+            branch: layer.branch.as_deref(),
+            ..Self::of(input, Weight::of(&layer.weight)?, batch, size)
         })
     }
 
@@ -311,10 +377,7 @@ impl<'a> Product<'a> {
         let [columns, depth] = self.weight.shape;
         let form = self.weight.form;
         let rows = self.output_rows();
-        let second_channels = match &self.second {
-            Some(second) => second.meta.shape().as_slice().last().copied().unwrap_or(0),
-            None => 0,
-        };
+        let second_channels = self.second.as_ref().map_or(0, columns_of);
         let channels = match self.rows {
             Rows::Same => depth - second_channels,
             Rows::Patches { .. } => depth / 9,
@@ -359,15 +422,9 @@ impl<'a> Product<'a> {
             form.words(columns * depth) as u32,
             rank as u32,
             scale,
-            self.embedding.as_ref().map_or(0, |(embedding, _)| {
-                embedding
-                    .meta
-                    .shape()
-                    .as_slice()
-                    .last()
-                    .copied()
-                    .unwrap_or(0)
-            }) as u32,
+            self.embedding
+                .as_ref()
+                .map_or(0, |(embedding, _)| columns_of(embedding)) as u32,
             self.embedding.as_ref().map_or(0, |(_, first)| *first) as u32,
         );
         let element = element(&self.input);
@@ -403,51 +460,36 @@ impl<'a> Product<'a> {
                 .chain(optional.into_iter().flatten()),
         );
         submits::before(&client, 2.0 * (rows * columns) as f64 * depth as f64);
+        // Both forms take the same.
+        macro_rules! launch {
+            ($kernel:path, $threads:expr) => {
+                unsafe {
+                    $kernel(
+                        &client,
+                        count,
+                        CubeDim::new_1d($threads as u32),
+                        4,
+                        words,
+                        up_words,
+                        self.input.into_buffer_arg(),
+                        some(self.second),
+                        self.weight.words.into_buffer_arg(),
+                        some(self.bias),
+                        some(embedding),
+                        some(self.residual),
+                        some(low),
+                        some(up),
+                        result.clone().into_buffer_arg(),
+                        sizes,
+                        program,
+                        element,
+                    );
+                }
+            };
+        }
         match kernel_form {
-            Form::Registers => unsafe {
-                registers::matmul::launch_unchecked(
-                    &client,
-                    count,
-                    CubeDim::new_1d(registers::THREADS as u32),
-                    4,
-                    words,
-                    up_words,
-                    self.input.into_buffer_arg(),
-                    some(self.second),
-                    self.weight.words.into_buffer_arg(),
-                    some(self.bias),
-                    some(embedding),
-                    some(self.residual),
-                    some(low),
-                    some(up),
-                    result.clone().into_buffer_arg(),
-                    sizes,
-                    program,
-                    element,
-                );
-            },
-            Form::Shared => unsafe {
-                matmul::matmul::launch_unchecked(
-                    &client,
-                    count,
-                    CubeDim::new_1d(tile.threads() as u32),
-                    4,
-                    words,
-                    up_words,
-                    self.input.into_buffer_arg(),
-                    some(self.second),
-                    self.weight.words.into_buffer_arg(),
-                    some(self.bias),
-                    some(embedding),
-                    some(self.residual),
-                    some(low),
-                    some(up),
-                    result.clone().into_buffer_arg(),
-                    sizes,
-                    program,
-                    [element, F32],
-                );
-            },
+            Form::Registers => launch!(registers::matmul::launch_unchecked, registers::THREADS),
+            Form::Shared => launch!(matmul::matmul::launch_unchecked, tile.threads()),
         }
         result
     }
@@ -456,18 +498,15 @@ impl<'a> Product<'a> {
     /// multiplied by.
     fn low(&self, branch: &LowRank) -> Option<(CubeTensor, Weight, f32)> {
         let product = Product {
-            input: self.input.clone(),
             second: self.second.clone(),
-            weight: Weight::of(&branch.down)?,
-            bias: None,
-            branch: None,
             rows: self.rows,
-            size: self.size,
             output_size: self.output_size,
-            batch: self.batch,
-            embedding: None,
-            activation: Activation::Identity,
-            residual: None,
+            ..Product::of(
+                self.input.clone(),
+                Weight::of(&branch.down)?,
+                self.batch,
+                self.size,
+            )
         };
         let [_, rank] = branch.up.shape();
         let rows = self.output_rows();
@@ -489,7 +528,8 @@ pub fn attention(queries: Tensor<3>, others: Option<Tensor<3>>, heads: Heads) ->
         return if heads.count == 1 && !heads.is_causal && heads.size.is_multiple_of(4) {
             attention_by_scores(queries, others, heads.size)
         } else {
-            plain::attention(queries, others, heads)
+            let others = others.map(plain::to_f32);
+            in_f32(queries, |queries| plain::attention(queries, others, heads))
         };
     };
     let program = attention::Program {
@@ -525,35 +565,28 @@ pub fn attention(queries: Tensor<3>, others: Option<Tensor<3>>, heads: Heads) ->
     counts::note("attention", [&own, &result].into_iter().chain(&others));
     let scores = (batch * heads.count * tokens * keys) as f64;
     submits::before(&client, 4.0 * scores * heads.size as f64);
+    // Both forms take the same.
+    macro_rules! launch {
+        ($kernel:path, $threads:expr) => {
+            unsafe {
+                $kernel(
+                    &client,
+                    count,
+                    CubeDim::new_1d($threads as u32),
+                    4,
+                    own.into_buffer_arg(),
+                    some(others),
+                    result.clone().into_buffer_arg(),
+                    sizes,
+                    program,
+                    element,
+                );
+            }
+        };
+    }
     match form {
-        Form::Registers => unsafe {
-            registers::attention::launch_unchecked(
-                &client,
-                count,
-                CubeDim::new_1d(registers::THREADS as u32),
-                4,
-                own.into_buffer_arg(),
-                some(others),
-                result.clone().into_buffer_arg(),
-                sizes,
-                program,
-                element,
-            );
-        },
-        Form::Shared => unsafe {
-            attention::attention::launch_unchecked(
-                &client,
-                count,
-                CubeDim::new_1d(program.threads() as u32),
-                4,
-                own.into_buffer_arg(),
-                some(others),
-                result.clone().into_buffer_arg(),
-                sizes,
-                program,
-                [element, F32],
-            );
-        },
+        Form::Registers => launch!(registers::attention::launch_unchecked, registers::THREADS),
+        Form::Shared => launch!(attention::attention::launch_unchecked, program.threads()),
     }
     tensor(result)
 }
@@ -612,20 +645,7 @@ fn attention_by_scores(queries: Tensor<3>, others: Option<Tensor<3>>, size: usiz
 /// A product of two activations.
 fn of_rows(input: CubeTensor, weight: Weight) -> Product<'static> {
     let rows = input.meta.shape().as_slice().first().copied().unwrap_or(0);
-    Product {
-        input,
-        second: None,
-        weight,
-        bias: None,
-        branch: None,
-        rows: Rows::Same,
-        size: [1, rows],
-        output_size: [1, rows],
-        batch: 1,
-        embedding: None,
-        activation: Activation::Identity,
-        residual: None,
-    }
+    Product::of(input, weight, 1, [1, rows])
 }
 
 /// Softmax over the first `keys` columns of each row; the others become zero.
@@ -654,12 +674,6 @@ fn softmax(
     result
 }
 
-/// A part of a tensor, copied: the kernels read what lies together.
-fn contiguous(part: Tensor<2>) -> Tensor<2> {
-    let shape = part.dims();
-    part.reshape([shape[0] * shape[1]]).reshape(shape)
-}
-
 /// Pixels that one thread sums up, at most.
 const RUN: usize = 64;
 
@@ -673,7 +687,10 @@ pub fn group_norm(
     let [batch, height, width, first] = input.dims();
     let others = second.as_ref().map_or(0, |second| second.dims()[3]);
     if !first.is_multiple_of(4) || !others.is_multiple_of(4) {
-        return plain::group_norm(input, second, norm, groups, activation);
+        let second = second.map(plain::to_f32);
+        return in_f32(input, |input| {
+            plain::group_norm(input, second, norm, groups, activation)
+        });
     }
     let channels = first + others;
     let pixels = height * width;
@@ -786,7 +803,7 @@ fn in_rows(threads: usize, per_group: usize) -> CubeCount {
 pub fn layer_norm(input: Tensor<3>, norm: &Norm) -> Tensor<3> {
     let [batch, tokens, size] = input.dims();
     if !size.is_multiple_of(4) {
-        return plain::layer_norm(input, norm);
+        return in_f32(input, |input| plain::layer_norm(input, norm));
     }
     let input = primitive(input);
     let (client, element) = (input.client.clone(), element(&input));

@@ -98,6 +98,30 @@ pub fn read<E: Float, N: Size>(
     }
 }
 
+/// Where the mean of a channel over a run lies; its squared deviations follow four places behind.
+#[cube]
+pub fn moments_at(run: usize, channels: usize, channel: usize) -> usize {
+    (run * channels + channel / 4 * 4) * 2 + channel % 4
+}
+
+/// The sum of four values.
+#[cube]
+pub fn sum_of_four<N: Size>(four: Vector<f32, N>) -> f32 {
+    four.extract(0usize) + four.extract(1usize) + four.extract(2usize) + four.extract(3usize)
+}
+
+/// The sum of what each thread of a workgroup has.
+#[cube]
+fn sum_of_group(shared: &mut [f32], thread: usize, own: f32) -> f32 {
+    shared[thread] = own;
+    sync_cube();
+    let mut sum = 0.0f32;
+    for other in 0..THREADS {
+        sum += shared[other];
+    }
+    sum
+}
+
 /// A workgroup for each group of an image: what its channels are multiplied by, and what is added.
 ///
 /// # Shapes
@@ -131,7 +155,7 @@ pub fn fold(
     while part < parts {
         let at_run = part / own;
         let channel = group * own + part % own;
-        let at = ((image * runs + at_run) * channels + channel / 4 * 4) * 2 + channel % 4;
+        let at = moments_at(image * runs + at_run, channels, channel);
         let mut count = run;
         if at_run + 1 == runs {
             count = last as u32;
@@ -139,12 +163,7 @@ pub fn fold(
         sum = fma(moments[at], f32::cast_from(count), sum);
         part += THREADS;
     }
-    shared[thread] = sum;
-    sync_cube();
-    let mut total = 0.0f32;
-    for other in 0..THREADS {
-        total += shared[other];
-    }
+    let total = sum_of_group(&mut shared, thread, sum);
     let count = f32::cast_from(own as u32) * f32::cast_from(pixels);
     let mean = total / count;
     sync_cube();
@@ -154,7 +173,7 @@ pub fn fold(
     while part < parts {
         let at_run = part / own;
         let channel = group * own + part % own;
-        let at = ((image * runs + at_run) * channels + channel / 4 * 4) * 2 + channel % 4;
+        let at = moments_at(image * runs + at_run, channels, channel);
         let mut count = run;
         if at_run + 1 == runs {
             count = last as u32;
@@ -164,12 +183,7 @@ pub fn fold(
         squares = fma(distance * distance, f32::cast_from(count), squares);
         part += THREADS;
     }
-    shared[thread] = squares;
-    sync_cube();
-    let mut total = 0.0f32;
-    for other in 0..THREADS {
-        total += shared[other];
-    }
+    let total = sum_of_group(&mut shared, thread, squares);
     let inverse = (total / count + epsilon).inverse_sqrt();
     let mut channel = thread;
     while channel < own {
@@ -267,13 +281,7 @@ pub fn layer_norm<E: Float, N: Size>(
         sum += Vector::cast_from(input[begin + at]);
         at += THREADS;
     }
-    shared[thread] =
-        sum.extract(0usize) + sum.extract(1usize) + sum.extract(2usize) + sum.extract(3usize);
-    sync_cube();
-    let mut total = 0.0f32;
-    for other in 0..THREADS {
-        total += shared[other];
-    }
+    let total = sum_of_group(&mut shared, thread, sum_of_four::<N>(sum));
     let mean = total / f32::cast_from(size);
     let mean = Vector::<f32, N>::cast_from(mean);
     sync_cube();
@@ -285,15 +293,7 @@ pub fn layer_norm<E: Float, N: Size>(
         squares = fma(distance, distance, squares);
         at += THREADS;
     }
-    shared[thread] = squares.extract(0usize)
-        + squares.extract(1usize)
-        + squares.extract(2usize)
-        + squares.extract(3usize);
-    sync_cube();
-    let mut total = 0.0f32;
-    for other in 0..THREADS {
-        total += shared[other];
-    }
+    let total = sum_of_group(&mut shared, thread, sum_of_four::<N>(squares));
     let inverse = (total / f32::cast_from(size) + epsilon).inverse_sqrt();
     let inverse = Vector::<f32, N>::cast_from(inverse);
     let mut at = thread;
@@ -341,12 +341,7 @@ pub fn softmax<E: Float>(
         sum += (f32::cast_from(scores[begin + at]) * scale - largest).exp();
         at += THREADS;
     }
-    shared[thread] = sum;
-    sync_cube();
-    let mut total = 0.0f32;
-    for other in 0..THREADS {
-        total += shared[other];
-    }
+    let total = sum_of_group(&mut shared, thread, sum);
     let inverse = 1.0f32 / total;
     let mut at = thread;
     while at < columns as usize {

@@ -6,6 +6,7 @@ use cubecl::prelude::*;
 
 use super::attention::{Program as AttentionProgram, Sizes as AttentionSizes, UNSEEN};
 use super::matmul::{Program, Sizes, activate, finished, floats, scale_of, sums_of};
+use super::norm::{moments_at, sum_of_four};
 use crate::kernels::matrix::WeightForm;
 
 /// Threads of a workgroup.
@@ -109,10 +110,7 @@ pub fn matmul<E: Float, N: Size, W: Size, U: Size>(
                 let pixel = images[i] + min(pixel_y, height - 1) * width + min(pixel_x, width - 1);
                 inputs_at[i] = pixel * c4;
             }
-            #[unroll]
-            for j in 0..own_columns {
-                weights_at[j] = outputs[j] * k4 + tap * c4;
-            }
+            begin(&outputs, k4, tap * c4, &mut weights_at, own_columns);
             accumulate::<E, N, W>(
                 input,
                 weight,
@@ -128,15 +126,8 @@ pub fn matmul<E: Float, N: Size, W: Size, U: Size>(
             );
         }
     } else {
-        #[unroll]
-        for i in 0..own_rows {
-            inputs_at[i] = own[i] * c4;
-            inside[i] = 1.0f32;
-        }
-        #[unroll]
-        for j in 0..own_columns {
-            weights_at[j] = outputs[j] * k4;
-        }
+        begin(&own, c4, 0usize, &mut inputs_at, own_rows);
+        begin(&outputs, k4, 0usize, &mut weights_at, own_columns);
         accumulate::<E, N, W>(
             input,
             weight,
@@ -152,14 +143,8 @@ pub fn matmul<E: Float, N: Size, W: Size, U: Size>(
         );
         if comptime!(program.has_second) {
             let second = second.as_ref().unwrap();
-            #[unroll]
-            for i in 0..own_rows {
-                inputs_at[i] = own[i] * (k4 - c4);
-            }
-            #[unroll]
-            for j in 0..own_columns {
-                weights_at[j] = outputs[j] * k4 + c4;
-            }
+            begin(&own, k4 - c4, 0usize, &mut inputs_at, own_rows);
+            begin(&outputs, k4, c4, &mut weights_at, own_columns);
             accumulate::<E, N, W>(
                 second,
                 weight,
@@ -179,14 +164,11 @@ pub fn matmul<E: Float, N: Size, W: Size, U: Size>(
         let low = low.as_ref().unwrap();
         let up = up.as_ref().unwrap();
         let rank4 = sizes.rank as usize / 4;
+        begin(&own, rank4, 0usize, &mut inputs_at, own_rows);
+        begin(&outputs, rank4, 0usize, &mut weights_at, own_columns);
         #[unroll]
         for i in 0..own_rows {
-            inputs_at[i] = own[i] * rank4;
             inside[i] = 1.0f32;
-        }
-        #[unroll]
-        for j in 0..own_columns {
-            weights_at[j] = outputs[j] * rank4;
         }
         accumulate::<E, N, U>(
             low,
@@ -228,6 +210,21 @@ pub fn matmul<E: Float, N: Size, W: Size, U: Size>(
                 }
             }
         }
+    }
+}
+
+/// Where rows of so many vectors begin, each at its `offset`.
+#[cube]
+fn begin(
+    rows: &Array<usize>,
+    row: usize,
+    offset: usize,
+    at: &mut Array<usize>,
+    #[comptime] count: usize,
+) {
+    #[unroll]
+    for i in 0..count {
+        at[i] = rows[i] * row + offset;
     }
 }
 
@@ -516,25 +513,20 @@ pub fn layer_norm<E: Float, N: Size>(
         for at in 0..size4 {
             sum += Vector::cast_from(input[begin + at]);
         }
-        let mean = total::<N>(sum) / f32::cast_from(size);
+        let mean = sum_of_four::<N>(sum) / f32::cast_from(size);
         let mean = Vector::<f32, N>::cast_from(mean);
         let mut squares = Vector::<f32, N>::cast_from(0.0f32);
         for at in 0..size4 {
             let distance = Vector::<f32, N>::cast_from(input[begin + at]) - mean;
             squares = fma(distance, distance, squares);
         }
-        let inverse = (total::<N>(squares) / f32::cast_from(size) + epsilon).inverse_sqrt();
+        let inverse = (sum_of_four::<N>(squares) / f32::cast_from(size) + epsilon).inverse_sqrt();
         let inverse = Vector::<f32, N>::cast_from(inverse);
         for at in 0..size4 {
             let value = (Vector::<f32, N>::cast_from(input[begin + at]) - mean) * inverse;
             output[begin + at] = Vector::cast_from(fma(value, weight[at], bias[at]));
         }
     }
-}
-
-#[cube]
-fn total<N: Size>(four: Vector<f32, N>) -> f32 {
-    four.extract(0usize) + four.extract(1usize) + four.extract(2usize) + four.extract(3usize)
 }
 
 /// [`fold`](super::norm::fold) with a group a thread.
@@ -564,7 +556,7 @@ pub fn fold(
         for part in 0..runs {
             let count = select(part + 1 == runs, last, f32::cast_from(run));
             for channel in group * own..group * own + own {
-                let at = ((image * runs + part) * channels + channel / 4 * 4) * 2 + channel % 4;
+                let at = moments_at(image * runs + part, channels, channel);
                 sum = fma(moments[at], count, sum);
             }
         }
@@ -573,7 +565,7 @@ pub fn fold(
         for part in 0..runs {
             let count = select(part + 1 == runs, last, f32::cast_from(run));
             for channel in group * own..group * own + own {
-                let at = ((image * runs + part) * channels + channel / 4 * 4) * 2 + channel % 4;
+                let at = moments_at(image * runs + part, channels, channel);
                 let distance = moments[at] - mean;
                 squares += moments[at + 4];
                 squares = fma(distance * distance, count, squares);

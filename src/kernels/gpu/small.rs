@@ -2,6 +2,8 @@
 
 use cubecl::prelude::*;
 
+use super::norm::sum_of_four;
+
 /// What distinguishes one program from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Program {
@@ -102,11 +104,7 @@ pub fn convolution<E: Float, N: Size>(
         }
         #[unroll]
         for o in 0..comptime!(program.outputs) {
-            let four = sums[o];
-            let mut sum = four.extract(0usize)
-                + four.extract(1usize)
-                + four.extract(2usize)
-                + four.extract(3usize);
+            let mut sum = sum_of_four::<N>(sums[o]);
             if comptime!(program.has_bias) {
                 let bias = bias.as_ref().unwrap();
                 sum += bias[first + o];

@@ -262,24 +262,6 @@ impl StoredTensor {
         Ok(writer.finish())
     }
 
-    /// The bytes of the quantized values and the scales of their blocks, in the tensor's own
-    /// [`order`](StoredTensor::order), as [`encoding`](super::encoding) describes them; of an encoding without blocks, all bytes and no scales.
-    ///
-    /// # Errors
-    /// As [`StoredTensor::to_f32`].
-    pub fn blocks(&self) -> Result<(&[u8], Vec<f32>), TensorError> {
-        self.check()?;
-        let length = match self.encoding {
-            Encoding::F32 | Encoding::F16 | Encoding::BF16 => self.bytes.len(),
-            Encoding::Q8 => self.element_count(),
-            Encoding::Q4 => self.element_count() / 2,
-        };
-        let (values, encoded) = self.bytes.split_at(length);
-        let mut scales = vec![0.0; encoded.len() / 2];
-        blocks::decode(Encoding::F16, encoded, &mut scales);
-        Ok((values, scales))
-    }
-
     /// The values of some rows (indices into the first dimension) one after the other, without
     /// those between them: what an embedding looks up. Each is in row-major order. An index beyond the last row has no values.
     ///
