@@ -1,6 +1,6 @@
 //! The operations, each on the device of its input.
 
-use burn::tensor::{FloatDType, Tensor};
+use burn::tensor::Tensor;
 
 #[cfg(feature = "gpu")]
 use super::gpu;
@@ -13,7 +13,7 @@ use super::{cpu, plain};
 pub fn to_activations<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "gpu")]
     if gpu::is_on(&tensor) && gpu::is_half() {
-        return tensor.cast(FloatDType::F16);
+        return tensor.cast(burn::tensor::FloatDType::F16);
     }
     tensor
 }

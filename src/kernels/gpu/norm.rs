@@ -116,8 +116,10 @@ fn sum_of_group(shared: &mut [f32], thread: usize, own: f32) -> f32 {
     shared[thread] = own;
     sync_cube();
     let mut sum = 0.0f32;
-    for other in 0..THREADS {
+    let mut other = 0usize;
+    while other < THREADS {
         sum += shared[other];
+        other += 1;
     }
     sum
 }
