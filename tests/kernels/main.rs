@@ -2,6 +2,7 @@
 //! epilogue, odd sizes and several images. Run by `make test-native-gpu`, where there is a driver.
 
 #![expect(
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test ends where something is not as it should be"
 )]
