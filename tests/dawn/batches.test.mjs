@@ -19,9 +19,8 @@ const FORMS = {
   norm: "Registers",
 };
 const ONE_BY_ONE = { batch: 1, largest_map: 128 << 20 };
-// Of 255. Sums have the same order whatever the batch: what is left is what the decoder's own batch
-// changes, and rounding to whole values.
-const TOLERANCE = 0.1;
+// Of 255. Sums have the same order whatever the batch.
+const TOLERANCE = 0.01;
 const CELLS = 5;
 /** A guided row has two samples for each cell, and both of a cell go together. */
 const RECIPE = {
@@ -71,6 +70,7 @@ for (const { name, options } of [
     }
     t.diagnostic(`RMSE at most ${largest.toFixed(4)} of 255`);
     t.diagnostic(`${together.launches} launches together, ${alone.launches} alone`);
-    assert.ok(together.launches < alone.launches / 2, "most of the launches have to be for several cells");
+    // 20 passes of a UNet become 8; previews and images are decoded one by one as ever.
+    assert.ok(together.launches < alone.launches * 0.7, "the passes have to be for several cells");
   });
 }
