@@ -140,6 +140,25 @@ pub struct PromptReading {
     pub weighted: bool,
 }
 
+/// The text of a prompt, and how it is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Prompt {
+    /// What somebody has typed.
+    pub text: String,
+    /// How it is read.
+    pub reading: PromptReading,
+}
+
+impl Prompt {
+    /// A text that is read as diffusers reads it.
+    pub fn plain(text: &str) -> Self {
+        Prompt {
+            text: text.to_owned(),
+            reading: PromptReading::default(),
+        }
+    }
+}
+
 /// The place of a cell in a recipe's grid, both counted from 0.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
@@ -204,6 +223,14 @@ impl Recipe {
         PromptReading {
             long: self.long_prompts,
             weighted: self.weighted_prompt,
+        }
+    }
+
+    /// One of the recipe's prompts, as the recipe has it read.
+    pub fn read_prompt(&self, text: &str) -> Prompt {
+        Prompt {
+            text: text.to_owned(),
+            reading: self.prompt_reading(),
         }
     }
 

@@ -173,17 +173,25 @@ impl Files {
         Ok(size_of(&self.missing(manifest).await?))
     }
 
+    /// Whether a file can be read.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn has(&self, id: &str) -> Result<bool, FilesError> {
+        let stored = match &self.store {
+            Some(store) => store.is_complete(id).await?,
+            None => false,
+        };
+        Ok(stored || self.memory.contains_key(id))
+    }
+
     async fn missing<'a>(
         &self,
         manifest: &'a Manifest,
     ) -> Result<Vec<&'a ManifestFile>, FilesError> {
         let mut missing = Vec::new();
         for file in manifest.files() {
-            let stored = match &self.store {
-                Some(store) => store.is_complete(&file.id).await?,
-                None => false,
-            };
-            if !stored && !self.memory.contains_key(&file.id) {
+            if !self.has(&file.id).await? {
                 missing.push(file);
             }
         }
