@@ -4,6 +4,7 @@ pub mod bounds;
 pub mod device;
 pub mod digest;
 mod excerpt;
+pub mod foreign;
 pub mod generation_parameters;
 pub mod link;
 pub mod pair_address;
