@@ -93,7 +93,21 @@ fn place(random: &mut Random) -> [u8; 4] {
     }
 }
 
+/// EXIF with one text that is where its entry says.
+fn whole_exif(random: &mut Random) -> Vec<u8> {
+    let mut value = b"UNICODE\0".to_vec();
+    value.extend(text(random).encode_utf16().flat_map(u16::to_be_bytes));
+    let mut bytes = b"MM\0*\0\0\0\x08\0\x01\x92\x86\0\x07".to_vec();
+    bytes.extend((value.len() as u32).to_be_bytes());
+    bytes.extend([0, 0, 0, 22]);
+    bytes.extend(value);
+    bytes
+}
+
 fn exif_bytes(random: &mut Random) -> Vec<u8> {
+    if random.below(3) == 0 {
+        return whole_exif(random);
+    }
     let tags: [u16; 7] = [0x9286, 0x8769, 0x010E, 0x010F, 0x0110, 0x0131, 7];
     let mut bytes = if random.below(8) == 0 {
         random.bytes(8)
@@ -186,8 +200,11 @@ fn jpeg_file(random: &mut Random) -> Vec<u8> {
 fn webp_file(random: &mut Random) -> Vec<u8> {
     let mut file = b"RIFF\0\0\0\0WEBP".to_vec();
     for _ in 0..random.below(4) {
-        let name = [b"EXIF", b"VP8 ", b"XMP "][random.below(3)];
-        let data = content(random);
+        let name = [b"EXIF", b"EXIF", b"VP8 ", b"XMP "][random.below(4)];
+        let mut data = content(random);
+        if data.len() % 2 == 1 {
+            data.push(0);
+        }
         let length = match random.below(8) {
             0 => random.next() as u32,
             _ => data.len() as u32,
