@@ -391,7 +391,7 @@ mod tests {
         let recipe = fill(&mut address);
         assert_eq!(recipe.prompt, "blue bus");
         assert_eq!(recipe.negative_prompt, "worm");
-        assert!(recipe.weighted_prompt && !recipe.long_prompts);
+        assert!(recipe.weighted_prompt);
         assert!(!hash.contains("long-prompts"), "{hash}");
         assert_eq!(recipe.seed, 12);
         assert_eq!(recipe.modes, [Mode::Base]);

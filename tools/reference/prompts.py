@@ -141,7 +141,7 @@ def tiny_pair() -> SimpleNamespace:
             key if key in own else key.removeprefix("text_model."): value.float()
             for key, value in stored.items()
         }
-        model.load_state_dict(weights, strict=False)
+        model.load_state_dict(weights)
         setattr(pair, name, plain_attention(model))
     return pair
 
