@@ -14,13 +14,14 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::error::EngineError;
 use super::grid_state::{GridState, distance, reduced_to_measure};
-use super::pair::{Pair, is_any_guided, plan_for};
+use super::pair::{Pair, plan_for};
+use super::prompt::is_any_guided;
 use crate::models::{Conditioning, PreparedConditioning, guidance_embedding};
 use crate::picture::image::Image;
 use crate::protocol::engine::{Extent, JobEvent, Latent, Snapshot, StripView, TaskEvent, TaskId};
 use crate::protocol::stats::Phase;
 use crate::recipe::digest::StepDigest;
-use crate::recipe::{CellAddress, Mode, Recipe, Row};
+use crate::recipe::{CellAddress, Mode, PromptReading, Recipe, Row};
 use crate::sampler::{ModelCall, ModelRole, Sampling, combine, is_guided};
 
 /// The surroundings of the job loop: the worker, or a test.
@@ -69,6 +70,9 @@ pub enum Outcome {
     Cancelled,
 }
 
+/// Chunks of a prompt that don't make a batch smaller.
+const FREE_CHUNKS: usize = 2;
+
 /// Draws the grid of a recipe, or a part of it, with a pair whose UNets are loaded. Events have the
 /// steps' previews and the images; `grid` takes the latents from which strips are decoded and a later
 /// job goes on.
@@ -86,26 +90,24 @@ pub async fn generate(
     grid.switch_to(recipe, extent.resumes);
     let rows = recipe.rows();
     let negative = if is_any_guided(recipe, &rows) {
-        Some(
-            encode(pair, host, |pair| {
-                pair.encode_negative_prompt(&recipe.negative_prompt)
-            })
-            .await?,
-        )
+        Some(Negative::of(pair, recipe, host).await?)
     } else {
         None
     };
     let mut prompts = HashMap::new();
     let mut prepared = PreparedPrompt::default();
     let depth = extent.depth.map_or(usize::MAX, |depth| depth as usize);
-    let samples = pair.allowance().batch as usize;
+    // Long texts take the memory of pictures.
+    let chunks = pair.most_chunks(recipe)?;
+    let samples = (pair.allowance().batch as usize / chunks.div_ceil(FREE_CHUNKS)).max(1);
     for mut left in batches(recipe, &rows, extent, samples) {
         let Some(first) = left.first() else { continue };
         let row = &rows[first.row as usize];
         let positive = match prompts.entry(row.prompt.as_str()) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                entry.insert(encode(pair, host, |pair| pair.encode_prompt(&row.prompt)).await?)
+                let prompt = recipe.read_prompt(&row.prompt);
+                entry.insert(encode(pair, host, |pair| pair.encode_prompt(&prompt)).await?)
             }
         };
         let plan = Arc::new(plan_for(row, recipe, pair.manifest())?);
@@ -391,7 +393,50 @@ fn next_calls(
 struct Prompt<'a> {
     positive: &'a Conditioning,
     /// None where no step of the recipe is guided.
-    negative: Option<&'a Conditioning>,
+    negative: Option<&'a Negative>,
+}
+
+/// What the second pass of guidance is told, which has to be as long as the first one's.
+struct Negative {
+    conditioning: Conditioning,
+    /// What follows it where the prompt has more chunks.
+    filler: Conditioning,
+    /// What follows the prompt where this one has more chunks: the empty text.
+    positive_filler: Conditioning,
+}
+
+impl Negative {
+    async fn of(pair: &Pair, recipe: &Recipe, host: &mut impl Host) -> Result<Self, EngineError> {
+        let prompt = recipe.read_prompt(&recipe.negative_prompt);
+        let negative = |pair: &Pair| pair.encode_negative_prompt(&prompt);
+        let conditioning = encode(pair, host, negative).await?;
+        let has_chunks = prompt.reading != PromptReading::default();
+        // Elsewhere both are one chunk.
+        let positive_filler = if has_chunks {
+            pair.encode_prompt(&recipe.read_prompt(""))?
+        } else {
+            conditioning.clone()
+        };
+        // An empty one may be zeros, and stays what it is.
+        let filler = if prompt.text.is_empty() {
+            conditioning.clone()
+        } else {
+            positive_filler.clone()
+        };
+        Ok(Negative {
+            conditioning,
+            filler,
+            positive_filler,
+        })
+    }
+
+    /// Both passes as one batch, this one first.
+    fn with(&self, positive: &Conditioning) -> Conditioning {
+        let (own, other) = (self.conditioning.tokens(), positive.tokens());
+        let negative = self.conditioning.clone().filled_up(other, &self.filler);
+        let positive = positive.clone().filled_up(own, &self.positive_filler);
+        negative.concatenate(positive)
+    }
 }
 
 impl Prompt<'_> {
@@ -400,7 +445,7 @@ impl Prompt<'_> {
         &self,
         pair: &Pair,
         call: &ModelCall,
-    ) -> Result<Option<&Conditioning>, EngineError> {
+    ) -> Result<Option<&Negative>, EngineError> {
         // A full LCM model takes the guidance as an input instead of a second pass.
         let is_embedded = pair.unet(call.model)?.config().time_cond_proj_dim.is_some();
         Ok(self
@@ -498,7 +543,7 @@ async fn predict(
     };
     let conditioning = prepared.of(wanted, || {
         let mut conditioning = match negative {
-            Some(negative) => negative.clone().concatenate(prompt.positive.clone()),
+            Some(negative) => negative.with(prompt.positive),
             None => prompt.positive.clone(),
         };
         conditioning.guidance = embedded.map(|size| {

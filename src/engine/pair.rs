@@ -1,6 +1,7 @@
 //! A pair of models on the device, built from a manifest and its files.
 
 use std::pin::pin;
+use std::rc::Rc;
 
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
@@ -8,6 +9,7 @@ use burn::tensor::{Device, Tensor};
 use futures::{StreamExt, stream};
 
 use super::error::EngineError;
+use super::prompt::{self, Chunk, EncodedPrompt, EncodedPrompts, prompts_of, tokenized_by_both};
 use crate::adapters::Adapter;
 use crate::models::{
     AutoencoderConfig, AutoencoderKlDecoder, AutoencoderKlEncoder, ClipTextConfig, ClipTextModel,
@@ -16,10 +18,8 @@ use crate::models::{
 };
 use crate::protocol::allowance::{Allowance, LARGEST_MAP};
 use crate::protocol::engine::{PairChoice, PairInfo};
-use crate::recipe::{Mode, Recipe, Row};
-use crate::sampler::{
-    ModelRole, Plan, Scheduler, SchedulerClass, SchedulerConfig, Timesteps, is_guided,
-};
+use crate::recipe::{Mode, Prompt, PromptReading, Recipe, Row};
+use crate::sampler::{ModelRole, Plan, Scheduler, SchedulerClass, SchedulerConfig, Timesteps};
 use crate::weights::format::tensor::StoredTensor;
 use crate::weights::manifest::{AdapterBase, Component, Manifest};
 
@@ -50,7 +50,8 @@ pub trait PairFiles {
 pub struct Pair {
     manifest: Manifest,
     device: Device,
-    tokenizers: [ClipTokenizer; 2],
+    /// Shared with whoever counts a prompt's tokens while a job runs.
+    tokenizers: Rc<[ClipTokenizer; 2]>,
     text_encoders: [TextEncoder; 2],
     encoded: EncodedPrompts,
     base: Option<UNet2DConditionModel>,
@@ -97,69 +98,6 @@ impl TextEncoder {
     }
 }
 
-/// Prompts whose encodings are kept at least: one of SDXL's takes 0.6 MB.
-const KEPT_PROMPTS: usize = 32;
-
-/// What the text encoders have made of prompts, those that were used last at the end.
-#[derive(Default)]
-struct EncodedPrompts(Vec<(String, EncodedPrompt)>);
-
-/// What the UNets are told of a prompt.
-#[derive(Clone)]
-struct EncodedPrompt {
-    /// `[1, tokens, widths of both encoders]`.
-    context: Tensor<3>,
-    /// `[1, pooled]`.
-    pooled: Tensor<2>,
-}
-
-impl EncodedPrompt {
-    fn of([first, second]: [TextEncoding; 2]) -> Self {
-        Self {
-            context: Tensor::cat(vec![first.penultimate, second.penultimate], 2),
-            pooled: second.pooled,
-        }
-    }
-}
-
-impl EncodedPrompts {
-    fn get(&self, prompt: &str) -> Option<&EncodedPrompt> {
-        let mut all = self.0.iter();
-        all.find(|(own, _)| own == prompt)
-            .map(|(_, encoded)| encoded)
-    }
-
-    /// Adds prompts, and moves those that are `used` to the end. Others are dropped beyond
-    /// [`KEPT_PROMPTS`], the oldest first.
-    fn add(&mut self, added: Vec<(String, EncodedPrompt)>, used: &[String]) {
-        self.0.extend(added);
-        self.0.sort_by_key(|(prompt, _)| used.contains(prompt));
-        let kept = KEPT_PROMPTS.max(used.len());
-        self.0.drain(..self.0.len().saturating_sub(kept));
-    }
-}
-
-/// Whether any step of a recipe's grid takes a second pass, without the prompt.
-pub fn is_any_guided(recipe: &Recipe, rows: &[Row]) -> bool {
-    [recipe.base_guidance, recipe.distilled_guidance]
-        .into_iter()
-        .chain(rows.iter().map(|row| row.hybrid_base_guidance))
-        .any(is_guided)
-}
-
-/// The texts that a recipe's grid needs: its rows' prompts, and the negative one where any step is guided.
-pub fn prompts_of(recipe: &Recipe) -> Vec<String> {
-    let rows = recipe.rows();
-    let negative = is_any_guided(recipe, &rows).then(|| recipe.negative_prompt.clone());
-    let mut prompts = Vec::new();
-    for prompt in rows.into_iter().map(|row| row.prompt).chain(negative) {
-        if !prompts.contains(&prompt) {
-            prompts.push(prompt);
-        }
-    }
-    prompts
-}
-
 impl Pair {
     /// Loads all but the UNets.
     ///
@@ -170,14 +108,23 @@ impl Pair {
         device: Device,
         files: &impl PairFiles,
     ) -> Result<Self, EngineError> {
+        let tokenizers = Rc::new(load_tokenizers(&manifest, files).await?);
+        Self::load_with(tokenizers, manifest, device, files).await
+    }
+
+    /// As [`Pair::load`], where the tokenizers are there already.
+    ///
+    /// # Errors
+    /// As [`Pair::load`].
+    pub async fn load_with(
+        tokenizers: Rc<[ClipTokenizer; 2]>,
+        manifest: Manifest,
+        device: Device,
+        files: &impl PairFiles,
+    ) -> Result<Self, EngineError> {
         // Frees the memory of an earlier pair.
         device.memory_cleanup();
-        let components = &manifest.components;
         let limit = manifest.expanded_limit();
-        let tokenizers = [
-            load_tokenizer(&components.tokenizer, files).await?,
-            load_tokenizer(&components.tokenizer_2, files).await?,
-        ];
         let text_encoders = [
             TextEncoder::load(0, &manifest, &device, files).await?,
             TextEncoder::load(1, &manifest, &device, files).await?,
@@ -227,7 +174,7 @@ impl Pair {
                 reason: reason.into(),
             })
         };
-        let [first, second] = &self.tokenizers;
+        let [first, second] = self.tokenizers.as_ref();
         if first.length() != second.length() {
             return mismatch("its tokenizers pad to different lengths");
         }
@@ -375,13 +322,13 @@ impl Pair {
     /// A prompt can't be cut into tokens, or the files are not what the config says.
     pub async fn encode_prompts(
         &mut self,
-        prompts: &[String],
+        prompts: &[Prompt],
         files: &impl PairFiles,
     ) -> Result<(), EngineError> {
         if !self.text_encoders.iter().any(|encoder| encoder.is_held) {
             return Ok(());
         }
-        let lacking: Vec<String> = self.lacking(prompts).cloned().collect();
+        let lacking: Vec<Prompt> = self.lacking(prompts).cloned().collect();
         let mut encodings = Vec::new();
         for index in 0..self.text_encoders.len() {
             encodings.push(self.encode_with(index, &lacking, files).await?);
@@ -401,14 +348,14 @@ impl Pair {
     }
 
     /// Of prompts, those that are not encoded yet.
-    fn lacking<'a>(&self, prompts: &'a [String]) -> impl Iterator<Item = &'a String> {
+    fn lacking<'a>(&self, prompts: &'a [Prompt]) -> impl Iterator<Item = &'a Prompt> {
         prompts
             .iter()
             .filter(|prompt| self.encoded.get(prompt).is_none())
     }
 
     /// Whether [`Pair::encode_prompts`] reads a text encoder for these prompts, counted from 0.
-    pub fn reads_text_encoder(&self, index: usize, prompts: &[String]) -> bool {
+    pub fn reads_text_encoder(&self, index: usize, prompts: &[Prompt]) -> bool {
         let encoder = self.text_encoders.get(index);
         encoder.is_some_and(|encoder| encoder.model.is_none())
             && self.lacking(prompts).next().is_some()
@@ -417,7 +364,7 @@ impl Pair {
     async fn encode_with(
         &mut self,
         index: usize,
-        prompts: &[String],
+        prompts: &[Prompt],
         files: &impl PairFiles,
     ) -> Result<Vec<TextEncoding>, EngineError> {
         if self.reads_text_encoder(index, prompts) {
@@ -430,16 +377,16 @@ impl Pair {
                 *place = encoder;
             }
         }
-        let (Some(tokenizer), Some(encoder)) = (
-            self.tokenizers.get(index),
-            self.text_encoders.get_mut(index),
-        ) else {
+        let Some(encoder) = self.text_encoders.get_mut(index) else {
             return Err(EngineError::NotLoaded);
         };
         let mut encodings = Vec::new();
         for prompt in prompts {
             let model = encoder.model.as_ref().ok_or(EngineError::NotLoaded)?;
-            encodings.push(model.encode(&tokenizer.encode(prompt)?));
+            let both = tokenized_by_both(&self.tokenizers, prompt)?;
+            let own = both.get(index);
+            let encoding = own.and_then(|own| prompt::encode(model, &own.chunks));
+            encodings.push(encoding.ok_or(EngineError::NotLoaded)?);
         }
         if encoder.is_held && encoder.model.take().is_some() {
             self.device.memory_cleanup();
@@ -541,7 +488,7 @@ impl Pair {
     ///
     /// # Errors
     /// The prompt can't be cut into tokens, or the text encoders have left and didn't encode it.
-    pub fn encode_prompt(&self, prompt: &str) -> Result<Conditioning, EngineError> {
+    pub fn encode_prompt(&self, prompt: &Prompt) -> Result<Conditioning, EngineError> {
         let EncodedPrompt { context, pooled } = match self.encoded.get(prompt) {
             Some(encoded) => encoded.clone(),
             None => EncodedPrompt::of(self.encode_with_both(prompt)?),
@@ -560,24 +507,49 @@ impl Pair {
     ///
     /// # Errors
     /// As [`Pair::encode_prompt`].
-    pub fn encode_negative_prompt(&self, prompt: &str) -> Result<Conditioning, EngineError> {
+    pub fn encode_negative_prompt(&self, prompt: &Prompt) -> Result<Conditioning, EngineError> {
         let mut conditioning = self.encode_prompt(prompt)?;
-        if prompt.is_empty() && self.manifest.force_zeros_for_empty_prompt {
+        if prompt.text.is_empty() && self.manifest.force_zeros_for_empty_prompt {
             conditioning.context = conditioning.context.zeros_like();
             conditioning.pooled = conditioning.pooled.zeros_like();
         }
         Ok(conditioning)
     }
 
-    fn encode_with_both(&self, prompt: &str) -> Result<[TextEncoding; 2], EngineError> {
-        let [first, second] = &self.tokenizers;
-        let [first, second] = [first.encode(prompt)?, second.encode(prompt)?];
-        match self.text_encoders.each_ref().map(|it| &it.model) {
-            [Some(encoder), Some(encoder_2)] => {
-                Ok([encoder.encode(&first), encoder_2.encode(&second)])
+    /// Chunks of the longest of a recipe's prompts.
+    ///
+    /// # Errors
+    /// A prompt can't be cut into tokens.
+    pub fn most_chunks(&self, recipe: &Recipe) -> Result<usize, EngineError> {
+        let mut most = 1;
+        if recipe.prompt_reading() != PromptReading::default() {
+            for prompt in prompts_of(recipe) {
+                let [tokenized, _] = tokenized_by_both(&self.tokenizers, &prompt)?;
+                most = most.max(tokenized.chunks.len());
             }
+        }
+        Ok(most)
+    }
+
+    fn encode_with_both(&self, prompt: &Prompt) -> Result<[TextEncoding; 2], EngineError> {
+        let [first, second] = tokenized_by_both(&self.tokenizers, prompt)?;
+        let encoded = |encoder: &TextEncoder, chunks: &[Chunk]| {
+            let model = encoder.model.as_ref()?;
+            prompt::encode(model, chunks)
+        };
+        let [encoder, encoder_2] = &self.text_encoders;
+        match (
+            encoded(encoder, &first.chunks),
+            encoded(encoder_2, &second.chunks),
+        ) {
+            (Some(first), Some(second)) => Ok([first, second]),
             _ => Err(EngineError::NotLoaded),
         }
+    }
+
+    /// The tokenizers, which stay wherever the text encoders are.
+    pub fn tokenizers(&self) -> &Rc<[ClipTokenizer; 2]> {
+        &self.tokenizers
     }
 
     /// Decodes a latent with the VAE, to a picture in about −1…1.
@@ -737,6 +709,21 @@ async fn tensors_of<'a>(
     Ok(tensors)
 }
 
+/// Both tokenizers of a pair.
+///
+/// # Errors
+/// Their files are not there, or not what their configs say.
+pub async fn load_tokenizers(
+    manifest: &Manifest,
+    files: &impl PairFiles,
+) -> Result<[ClipTokenizer; 2], EngineError> {
+    let components = &manifest.components;
+    Ok([
+        load_tokenizer(&components.tokenizer, files).await?,
+        load_tokenizer(&components.tokenizer_2, files).await?,
+    ])
+}
+
 async fn load_tokenizer(
     component: &Component,
     files: &impl PairFiles,
@@ -873,30 +860,5 @@ mod tests {
             2,
             "no pixel of the latent is left out"
         );
-    }
-
-    #[test]
-    fn encodings_are_kept_for_a_job_and_some_time_after() {
-        let encoded = |prompt: usize| {
-            let encoded = EncodedPrompt {
-                context: Tensor::zeros([1, 1, 1], &Device::flex()),
-                pooled: Tensor::zeros([1, 1], &Device::flex()),
-            };
-            (prompt.to_string(), encoded)
-        };
-        let mut kept = EncodedPrompts::default();
-        for prompt in 0..KEPT_PROMPTS {
-            kept.add(vec![encoded(prompt)], &[prompt.to_string()]);
-        }
-        // The first one is used again, so that the second is the oldest.
-        kept.add(Vec::new(), &["0".into()]);
-        kept.add(vec![encoded(100)], &["100".into()]);
-        assert_eq!(kept.0.len(), KEPT_PROMPTS);
-        assert!(kept.get("0").is_some() && kept.get("1").is_none());
-        // A job's own are all kept, however many.
-        let many: Vec<_> = (200..300).map(encoded).collect();
-        let used: Vec<_> = many.iter().map(|(prompt, _)| prompt.clone()).collect();
-        kept.add(many, &used);
-        assert!(used.iter().all(|prompt| kept.get(prompt).is_some()));
     }
 }

@@ -13,13 +13,13 @@ use crate::picture::image::Image;
 use crate::protocol::stats::Measurement;
 use crate::recipe::device::DevicePreference;
 use crate::recipe::digest::StepDigest;
-use crate::recipe::{CellAddress, Recipe};
+use crate::recipe::{CellAddress, Prompt, Recipe};
 use crate::sampler::{ModelRole, SchedulerClass};
 use crate::vocabulary::Vocabulary;
 
 /// Raised with every change of the messages: a page that was loaded before a deploy must not
 /// misunderstand a worker that was loaded after it.
-pub const PROTOCOL_VERSION: u32 = 6;
+pub const PROTOCOL_VERSION: u32 = 7;
 
 /// The number of a job; each page counts its jobs from 1.
 pub type JobId = u32;
@@ -184,6 +184,21 @@ pub enum StripView {
     Sample,
 }
 
+/// The tokens of a prompt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenCount {
+    /// All of them, by each text encoder's tokenizer.
+    pub tokens: [u32; 2],
+    /// The most that are encoded together.
+    pub room: u32,
+    /// Chunks that are encoded.
+    pub chunks: u32,
+    /// The most chunks that are encoded.
+    pub most_chunks: u32,
+    /// The parts of the prompt that no text encoder reads.
+    pub cut: Vec<String>,
+}
+
 /// Work that is not a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Task {
@@ -203,6 +218,8 @@ pub enum Task {
     File(Box<FileRequest>),
     /// Change or list the history of runs: [`Event::History`].
     History(history::Request),
+    /// Count the tokens of prompts: [`TaskEvent::Tokens`]. Fails before [`Event::CountsTokens`].
+    Tokens(Vec<Prompt>),
 }
 
 /// From the page to the engine.
@@ -271,6 +288,8 @@ pub enum Event {
         /// Bytes over the network.
         bytes: u64,
     },
+    /// The pair's tokenizers are there: from now on [`Task::Tokens`] is answered.
+    CountsTokens,
     /// Something that the visitor should know and that doesn't stop the work, such as a browser that
     /// stores nothing.
     Notice {
@@ -401,6 +420,8 @@ pub enum TaskEvent {
         /// The structural dissimilarity, a number per step.
         distances: Vec<f64>,
     },
+    /// The tokens of each prompt of [`Task::Tokens`].
+    Tokens(Vec<TokenCount>),
     /// The encoded file.
     File {
         /// The whole file.

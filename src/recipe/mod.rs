@@ -4,16 +4,20 @@ pub mod bounds;
 pub mod device;
 pub mod digest;
 mod excerpt;
+pub mod foreign;
 pub mod generation_parameters;
 pub mod link;
 pub mod pair_address;
 pub mod parameters;
 pub mod partial;
+pub mod prompt_syntax;
 #[cfg(test)]
 pub(crate) mod random;
 pub mod saved_recipe;
 pub mod taken_over;
 pub mod validate;
+
+use std::ops::Not;
 
 use serde::{Deserialize, Serialize};
 
@@ -126,6 +130,36 @@ impl Row {
     }
 }
 
+/// How the texts of prompts are read. With neither choice it is as diffusers reads them: the text as it
+/// stands, cut where a text encoder's first chunk ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PromptReading {
+    /// Whether what exceeds one chunk of 75 tokens is encoded in further ones, which are joined.
+    pub long: bool,
+    /// Whether brackets, weights and `BREAK` mean what other programs mean by them, see
+    /// [`prompt_syntax`].
+    pub weighted: bool,
+}
+
+/// The text of a prompt, and how it is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Prompt {
+    /// What somebody has typed.
+    pub text: String,
+    /// How it is read.
+    pub reading: PromptReading,
+}
+
+impl Prompt {
+    /// A text that is read as diffusers reads it.
+    pub fn plain(text: &str) -> Self {
+        Prompt {
+            text: text.to_owned(),
+            reading: PromptReading::default(),
+        }
+    }
+}
+
 /// The place of a cell in a recipe's grid, both counted from 0.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
@@ -147,6 +181,12 @@ pub struct Recipe {
     pub prompt: String,
     /// What to keep away from; it acts only where classifier-free guidance does (scale above 1).
     pub negative_prompt: String,
+    /// Whether prompts may be longer than a text encoder reads at once: see [`PromptReading::long`].
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub long_prompts: bool,
+    /// Whether prompts have a syntax: see [`PromptReading::weighted`].
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub weighted_prompt: bool,
     /// The first column's seed; the others count up from it. A seed here is a seed of
     /// `torch.manual_seed`, which uses its low 32 bits alone.
     pub seed: u32,
@@ -179,6 +219,22 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// How all prompts of the recipe are read.
+    pub fn prompt_reading(&self) -> PromptReading {
+        PromptReading {
+            long: self.long_prompts,
+            weighted: self.weighted_prompt,
+        }
+    }
+
+    /// One of the recipe's prompts, as the recipe has it read.
+    pub fn read_prompt(&self, text: &str) -> Prompt {
+        Prompt {
+            text: text.to_owned(),
+            reading: self.prompt_reading(),
+        }
+    }
+
     /// The seed of a column, counting up from the first and starting over after the largest.
     pub fn seed_of(&self, column: u32) -> u32 {
         self.seed.wrapping_add(column)

@@ -104,6 +104,8 @@ impl Random {
         let recipe = Recipe {
             prompt: self.prompt(),
             negative_prompt: self.prompt(),
+            long_prompts: self.below(2) == 0,
+            weighted_prompt: self.below(2) == 0,
             seed: self.next() as u32,
             seed_count: self.up_to(SEED_COUNT.maximum),
             modes,

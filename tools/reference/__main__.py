@@ -1,6 +1,6 @@
 """Writes the reference values that the tests compare the Rust code with.
 
-Usage: python tools/reference [sampler|models|tokenizer|weights|names|quantization|adapter|metrics|
+Usage: python tools/reference [sampler|models|tokenizer|prompts|weights|names|quantization|adapter|metrics|
        pictures|all]
 
 Each name runs the script of that name in tools/reference/, with the packages pinned in
@@ -15,6 +15,7 @@ NAMES = (
     "sampler",
     "models",
     "tokenizer",
+    "prompts",
     "weights",
     "names",
     "quantization",

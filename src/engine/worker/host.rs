@@ -12,6 +12,7 @@ use crate::browser::globals::worker_scope::WorkerScope;
 use crate::engine::error::EngineError;
 use crate::engine::generate::{Host, StripRequest};
 use crate::engine::pair::PairFiles;
+use crate::models::ClipTokenizer;
 use crate::protocol::engine::{Event, JobEvent, JobId, LoadingFrom, TaskEvent, TaskId};
 use crate::protocol::stats::Phase;
 use crate::weights::download::network::source::SourceError;
@@ -36,6 +37,18 @@ pub(super) struct Shared {
     pub cancelled: RefCell<BTreeSet<JobId>>,
     /// Strips to decode, in the order in which they were requested.
     pub strips: RefCell<VecDeque<StripRequest>>,
+    /// The pair's tokenizers; none until they have been read.
+    pub tokenizers: RefCell<Option<Rc<[ClipTokenizer; 2]>>>,
+}
+
+impl Shared {
+    /// Has the tokens of prompts counted with these from now on, and tells the page so.
+    pub fn count_with(&self, tokenizers: &Rc<[ClipTokenizer; 2]>, scope: &WorkerScope<Event>) {
+        let known = self.tokenizers.replace(Some(tokenizers.clone()));
+        if !known.is_some_and(|known| Rc::ptr_eq(&known, tokenizers)) {
+            scope.post(Event::CountsTokens);
+        }
+    }
 }
 
 /// The worker as the job loop sees it.
@@ -79,6 +92,16 @@ impl<'a> WorkerHost<'a> {
     pub fn post(&self, event: JobEvent) {
         let job = self.job;
         self.scope.post(Event::Job { job, event });
+    }
+
+    /// Counts the tokens of prompts with these from now on.
+    pub fn count_with(&self, tokenizers: &Rc<[ClipTokenizer; 2]>) {
+        self.shared.count_with(tokenizers, self.scope);
+    }
+
+    /// The pair's tokenizers, where they have been read.
+    pub fn tokenizers(&self) -> Option<Rc<[ClipTokenizer; 2]>> {
+        self.shared.tokenizers.borrow().clone()
     }
 
     /// Posts a sentence for the visitor.
@@ -171,6 +194,27 @@ impl JobFiles<'_> {
                 from: LoadingFrom::Store,
             });
         }
+    }
+}
+
+/// A pair's files as they are read outside of jobs.
+pub(super) struct QuietFiles<'a>(pub &'a Files);
+
+impl PairFiles for QuietFiles<'_> {
+    async fn tensor_names(&self, id: &str) -> Result<Vec<String>, EngineError> {
+        Ok(self.0.tensor_names(id).await?)
+    }
+
+    async fn tensor(&self, id: &str, name: &str) -> Result<StoredTensor, EngineError> {
+        Ok(self.0.read_tensor(id, name).await?)
+    }
+
+    async fn blob(&self, id: &str) -> Result<Vec<u8>, EngineError> {
+        Ok(self.0.read_blob(id).await?)
+    }
+
+    async fn stored_length(&self, id: &str) -> Result<u64, EngineError> {
+        Ok(self.0.stored_size(id).await?)
     }
 }
 

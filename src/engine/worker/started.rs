@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use super::device;
-use super::host::{JobFiles, ReadingProgress, WorkerHost};
+use super::host::{JobFiles, QuietFiles, ReadingProgress, WorkerHost};
 use super::meter::Meter;
 use crate::browser::adapter_limits::AdapterLimits;
 use crate::browser::globals::worker_scope::WorkerScope;
@@ -13,14 +13,16 @@ use crate::engine::allowance::allowance;
 use crate::engine::error::EngineError;
 use crate::engine::generate::{Host, Outcome, StripRequest, generate, restore, strip};
 use crate::engine::grid_state::GridState;
-use crate::engine::pair::{Pair, describe, prompts_of};
+use crate::engine::pair::{Pair, describe, load_tokenizers};
+use crate::engine::prompt::prompts_of;
 use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
+use crate::models::ClipTokenizer;
 use crate::protocol::allowance::Allowance;
 use crate::protocol::engine::{Event, Extent, JobEvent, LoadingFrom, Snapshot};
 use crate::protocol::stats::Phase;
 use crate::recipe::device::DevicePreference;
 use crate::recipe::saved_recipe::SavedRecipe;
-use crate::recipe::{Mode, Recipe};
+use crate::recipe::{Mode, Prompt, Recipe};
 use crate::sampler::ModelRole;
 use crate::weights::manifest::Manifest;
 use crate::weights::stored::files::{Files, Presence};
@@ -99,6 +101,22 @@ impl StartedEngine {
         };
         scope.post(Event::Allowance(started.allowance()?));
         Ok(started)
+    }
+
+    /// The pair's tokenizers, as far as their files are here: so that a prompt's tokens can be counted
+    /// before the first job. Where they can't be read, the job says why.
+    pub async fn tokenizers(&self) -> Option<Rc<[ClipTokenizer; 2]>> {
+        let components = &self.manifest.components;
+        for component in [&components.tokenizer, &components.tokenizer_2] {
+            for file in &component.files {
+                if !self.files.has(&file.id).await.ok()? {
+                    return None;
+                }
+            }
+        }
+        let files = QuietFiles(&self.files);
+        let tokenizers = load_tokenizers(&self.manifest, &files).await;
+        tokenizers.ok().map(Rc::new)
     }
 
     /// What the pair may use of the device.
@@ -202,7 +220,13 @@ impl StartedEngine {
             Some(pair) => pair,
             None => {
                 self.files.note_use(&self.address.manifest_url).await;
-                Box::new(Pair::load(self.manifest.clone(), self.device.clone(), &files).await?)
+                let tokenizers = match host.tokenizers() {
+                    Some(tokenizers) => tokenizers,
+                    None => Rc::new(load_tokenizers(&self.manifest, &files).await?),
+                };
+                host.count_with(&tokenizers);
+                let (manifest, device) = (self.manifest.clone(), self.device.clone());
+                Box::new(Pair::load_with(tokenizers, manifest, device, &files).await?)
             }
         };
         let allowance = self.allowance()?;
@@ -285,7 +309,7 @@ impl StartedEngine {
     async fn reading(
         &self,
         modes: &[Mode],
-        prompts: &[String],
+        prompts: &[Prompt],
     ) -> Result<ReadingProgress, EngineError> {
         let pair = self.pair.as_ref();
         let reads_text_encoder =

@@ -19,13 +19,12 @@ use crate::weights::format::safetensors::Header;
 use crate::weights::format::sha256::sha256;
 use crate::weights::manifest::hub::{self, HubError, ListedFile, ModelAddress};
 use crate::weights::manifest::{HubRepository, Manifest, ManifestError, ManifestFile};
+use crate::weights::stored::files::ADDED;
 use crate::weights::stored::store::PairRecord;
 
 /// The manifest in which a visitor's model replaces the base. It has a distillation LoRA, which fits
 /// every model that was tuned from the same base.
 const TEMPLATE: &str = "pairs/sdxl-dmd2-lora.json";
-/// The beginning of the addresses of added pairs.
-pub(super) const ADDED: &str = "added/";
 
 impl Pairs {
     /// Adds a pair and returns its address.

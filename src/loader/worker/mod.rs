@@ -181,7 +181,10 @@ impl Loader {
             }
             Err(error) => self.post(Event::Failed {
                 address: None,
-                message: error.to_string(),
+                message: match error {
+                    StoreError::Unavailable { .. } => NO_STORE.to_owned(),
+                    error => error.to_string(),
+                },
             }),
         }
     }
@@ -240,6 +243,11 @@ impl Loader {
     async fn list(&self) {
         let mut pairs = self.pairs.lock().await;
         let Some(pairs) = pairs.as_mut() else {
+            // Whoever waits for the list goes on without it.
+            self.post(Event::Failed {
+                address: None,
+                message: NO_STORE.to_owned(),
+            });
             return;
         };
         match pairs.list().await {
@@ -442,14 +450,16 @@ impl Loader {
     }
 }
 
+/// What is said where there is no store: the engine alone holds weights in memory, and only those of
+/// pairs that come with the page.
+const NO_STORE: &str = "This browser doesn't let the page store models, as private windows do: the pairs \
+    that come with the page are drawn from memory, and others can't be loaded. Open the page in an \
+    ordinary window to use them.";
+
 fn started(pairs: &mut Option<Pairs>) -> Result<&mut Pairs, Failure> {
-    pairs.as_mut().ok_or_else(|| {
-        Failure::Sentence(
-            "This browser doesn't let the page store models, so none can be downloaded. Private \
-             windows do that: use another one."
-                .to_owned(),
-        )
-    })
+    pairs
+        .as_mut()
+        .ok_or_else(|| Failure::Sentence(NO_STORE.to_owned()))
 }
 
 /// The arrival of one file, which it reports to the pages.

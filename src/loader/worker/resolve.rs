@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::added::ADDED;
 use super::catalogue::Pairs;
 use super::error::{LibraryError, from_value, parse};
 use crate::weights::download::network::source::{self, Probe};
 use crate::weights::format::sha256::sha256;
 use crate::weights::manifest::{Manifest, ManifestFile, hub};
+use crate::weights::stored::files::ADDED;
 use crate::weights::stored::store::PairRecord;
 
 /// A pair whose manifest has all sizes and hashes.

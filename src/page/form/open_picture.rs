@@ -11,7 +11,7 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DataTransfer, File};
 
 use crate::picture::find_recipe::{FoundRecipe, find_recipe};
-use crate::recipe::generation_parameters::ReadParameters;
+use crate::recipe::foreign::read_parameters::ReadParameters;
 use crate::recipe::saved_recipe::SavedRecipe;
 
 /// The largest file that is read, in bytes.
@@ -133,7 +133,7 @@ pub fn OpenPicture(
                 <input
                     node_ref=field
                     type="file"
-                    accept="image/png"
+                    accept="image/png,image/jpeg,image/webp"
                     data-testid="open-picture"
                     aria-describedby="open-picture-help"
                     on:change=choose
@@ -141,7 +141,7 @@ pub fn OpenPicture(
                 <span>"Open a picture…"</span>
             </label>
             <p id="open-picture-help" class="help">
-                "or drop one here: a PNG that was saved from this page brings its recipe back."
+                "or drop one here: a picture that was saved from this page brings its recipe back, and another program's its prompt and settings."
             </p>
             <p class="help" role="status" data-testid="opened">
                 {opened}

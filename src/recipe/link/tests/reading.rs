@@ -20,8 +20,8 @@ fn sentences(hash: &str) -> Vec<String> {
 #[test]
 fn every_parameter_sets_its_control() {
     let (link, errors) = Link::parse(
-        "#prompt=a%20cat&negative-prompt=dog&seed=7&seed-count=2&modes=skip,base&k=2\
-         &base-guidance=1.5&guidance=3&hybrid-base-steps=6&base-steps=12&distilled-steps=8\
+        "#prompt=a%20cat&negative-prompt=dog&long-prompts=on&weighted-prompt=on&seed=7\
+         &seed-count=2&modes=skip,base&k=2&base-guidance=1.5&guidance=3&hybrid-base-steps=6&base-steps=12&distilled-steps=8\
          &distilled-guidance=2&base-scheduler=euler&distilled-scheduler=lcm&device=cpu\
          &pair=pairs/other/manifest.json",
     );
@@ -31,6 +31,8 @@ fn every_parameter_sets_its_control() {
         Recipe {
             prompt: "a cat".into(),
             negative_prompt: "dog".into(),
+            long_prompts: true,
+            weighted_prompt: true,
             seed: 7,
             seed_count: 2,
             modes: vec![Mode::Base, Mode::SkipFirstStep],
