@@ -10,6 +10,7 @@ mod error;
 mod generate;
 mod grid_state;
 mod pair;
+mod plan;
 #[cfg(target_family = "wasm")]
 pub mod worker;
 
@@ -17,4 +18,5 @@ pub use allowance::allowance;
 pub use error::EngineError;
 pub use generate::{Host, Outcome, StripRequest, generate, restore, strip};
 pub use grid_state::GridState;
-pub use pair::{Pair, PairFiles, describe, plan_for, prompts_of};
+pub use pair::{Pair, PairFiles, describe, prompts_of};
+pub use plan::plan_for;
