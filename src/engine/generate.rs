@@ -14,7 +14,8 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::error::EngineError;
 use super::grid_state::{GridState, distance, reduced_to_measure};
-use super::pair::{Pair, plan_for};
+use super::pair::Pair;
+use super::plan::plan_for;
 use super::prompt::is_any_guided;
 use crate::models::{Conditioning, PreparedConditioning, guidance_embedding};
 use crate::picture::image::Image;
@@ -156,13 +157,16 @@ pub async fn generate(
                 host.took(Phase::UnetPass { model, batch }, milliseconds);
             }
             let each = milliseconds / calls.len().max(1) as f64;
-            for ((cell, call), prediction) in together.into_iter().zip(calls).zip(predictions) {
+            for (cell, prediction) in together.into_iter().zip(predictions) {
                 let state = grid.cell(cell)?;
-                let outcome = state.sampling.advance(&prediction);
                 state.milliseconds += each;
+                // A step of Heun's takes another pass at its end.
+                let Some(outcome) = state.sampling.advance(&prediction) else {
+                    continue;
+                };
                 let milliseconds = state.milliseconds;
-                let reached = Latent::of(state.sampling.latent());
-                grid.record_step(cell, call, &outcome);
+                let reached = Latent::of(&state.sampling.state());
+                grid.record_step(cell, &outcome);
                 let digest = StepDigest::of(&outcome.predicted_original);
                 let target = latents(pair, outcome.predicted_original);
                 let start = host.milliseconds();

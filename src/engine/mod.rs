@@ -10,6 +10,7 @@ mod error;
 mod generate;
 mod grid_state;
 mod pair;
+mod plan;
 mod prompt;
 #[cfg(target_family = "wasm")]
 pub mod worker;
@@ -18,5 +19,6 @@ pub use allowance::allowance;
 pub use error::EngineError;
 pub use generate::{Host, Outcome, StripRequest, generate, restore, strip};
 pub use grid_state::GridState;
-pub use pair::{Pair, PairFiles, describe, load_tokenizers, plan_for};
+pub use pair::{Pair, PairFiles, describe, load_tokenizers};
+pub use plan::plan_for;
 pub use prompt::{count, encode, prompts_of, tokenized, tokenized_by_both};

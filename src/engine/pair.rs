@@ -9,6 +9,7 @@ use burn::tensor::{Device, Tensor};
 use futures::{StreamExt, stream};
 
 use super::error::EngineError;
+use super::plan::schedulers_of;
 use super::prompt::{self, Chunk, EncodedPrompt, EncodedPrompts, prompts_of, tokenized_by_both};
 use crate::adapters::Adapter;
 use crate::models::{
@@ -17,9 +18,9 @@ use crate::models::{
     UNet2DConditionConfig, UNet2DConditionModel, Weights, is_of_gated_layer,
 };
 use crate::protocol::allowance::{Allowance, LARGEST_MAP};
-use crate::protocol::engine::{PairChoice, PairInfo};
-use crate::recipe::{Mode, Prompt, PromptReading, Recipe, Row};
-use crate::sampler::{ModelRole, Plan, Scheduler, SchedulerClass, SchedulerConfig, Timesteps};
+use crate::protocol::engine::{OwnScheduler, PairChoice, PairInfo};
+use crate::recipe::{Mode, Prompt, PromptReading, Recipe};
+use crate::sampler::{ModelRole, SchedulerChoice, SchedulerConfig};
 use crate::weights::format::tensor::StoredTensor;
 use crate::weights::manifest::{AdapterBase, Component, Manifest};
 
@@ -742,61 +743,11 @@ async fn load_tokenizer(
     Ok(ClipTokenizer::new(&config, &vocabulary, &merges)?)
 }
 
-/// The plan of one row's steps: the recipe's choices, and the pair's defaults where it has none.
-///
-/// # Errors
-/// A scheduler's config has an option that isn't supported, or k doesn't fit the steps.
-pub fn plan_for(row: &Row, recipe: &Recipe, manifest: &Manifest) -> Result<Plan, EngineError> {
-    let base_config = SchedulerConfig::from_json(&manifest.schedulers.base)?;
-    let base_config = match recipe.base_scheduler {
-        Some(class) => base_config.with_class(class),
-        None => base_config,
-    };
-    let base = |steps| Scheduler::new(&base_config, &Timesteps::Steps(steps));
-    if row.mode == Mode::Base {
-        return Ok(Plan::base(base(recipe.base_steps)?, recipe.base_guidance));
+fn own_scheduler(config: &SchedulerConfig) -> OwnScheduler {
+    OwnScheduler {
+        choice: SchedulerChoice::of(config),
+        label: config.label(),
     }
-
-    let own_config = SchedulerConfig::from_json(&manifest.schedulers.distilled)?;
-    let own_class = own_config.class();
-    let distilled_config = match recipe.distilled_scheduler {
-        Some(class) => own_config.with_class(class),
-        None => own_config,
-    };
-    let own_timesteps = &manifest.defaults.distilled_timesteps;
-    // The timesteps that a model was distilled at belong to its own scheduler and step count.
-    let timesteps = if own_timesteps.len() == recipe.distilled_steps as usize
-        && distilled_config.class() == own_class
-    {
-        Timesteps::Explicit(own_timesteps.clone())
-    } else {
-        Timesteps::Steps(recipe.distilled_steps)
-    };
-    let distilled = Scheduler::new(&distilled_config, &timesteps)?;
-    let guidance = recipe.distilled_guidance;
-    Ok(match row.mode {
-        Mode::Base | Mode::Distilled => Plan::distilled(distilled, guidance),
-        Mode::SkipFirstStep => Plan::skip_first_step(distilled, guidance)?,
-        Mode::Hybrid => {
-            let base = match recipe.hybrid_base_steps {
-                // The base model's steps add no noise: in place of Turbo's ancestral scheduler it has
-                // plain Euler on the same timesteps, as in the paper's code.
-                1 if distilled_config.class() == SchedulerClass::EulerAncestral => {
-                    let euler = distilled_config.with_class(SchedulerClass::EulerDiscrete);
-                    Some(Scheduler::new(&euler, &timesteps)?)
-                }
-                1 => None,
-                replaced => Some(base(replaced * recipe.distilled_steps)?),
-            };
-            Plan::hybrid(
-                base,
-                distilled,
-                row.k as usize,
-                row.hybrid_base_guidance,
-                guidance,
-            )?
-        }
-    })
 }
 
 /// The facts about a pair that the page shows, and the recipe that it starts with.
@@ -806,6 +757,7 @@ pub fn plan_for(row: &Row, recipe: &Recipe, manifest: &Manifest) -> Result<Plan,
 pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
     let defaults = &manifest.defaults;
     let [width, height] = manifest.image_size;
+    let own = schedulers_of(manifest)?;
     let distilled_unet =
         UNet2DConditionConfig::from_json(&manifest.components.unet_distilled.config)?;
     Ok(PairInfo {
@@ -830,8 +782,9 @@ pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
             distilled_guidance: defaults.distilled_guidance,
             ..Recipe::default()
         },
-        base_scheduler: SchedulerConfig::from_json(&manifest.schedulers.base)?.class(),
-        distilled_scheduler: SchedulerConfig::from_json(&manifest.schedulers.distilled)?.class(),
+        base_scheduler: own_scheduler(&own.base),
+        distilled_scheduler: own_scheduler(&own.distilled),
+        scheduler_notices: own.notices(),
         embeds_distilled_guidance: distilled_unet.time_cond_proj_dim.is_some(),
         family: manifest
             .family

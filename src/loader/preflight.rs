@@ -5,6 +5,7 @@
 //! [`footprint`](crate::weights::footprint) that the engine applies too. Browsers don't tell how much
 //! memory a GPU has, so the verdict rests on the adapter's limits.
 
+use super::scheduling;
 use crate::browser::adapter_limits::AdapterLimits;
 use crate::protocol::loader::{Licence, Preflight, Storage, Verdict};
 use crate::weights::footprint::{
@@ -88,6 +89,7 @@ pub fn preflight(
         adapter,
         verdict,
         licences,
+        notices: scheduling::notices(manifest),
         unproven: files
             .iter()
             .filter(|file| !file.is_proven())

@@ -14,7 +14,7 @@ use crate::protocol::stats::Measurement;
 use crate::recipe::device::DevicePreference;
 use crate::recipe::digest::StepDigest;
 use crate::recipe::{CellAddress, Prompt, Recipe};
-use crate::sampler::{ModelRole, SchedulerClass};
+use crate::sampler::{ModelRole, SchedulerChoice};
 use crate::vocabulary::Vocabulary;
 
 /// Raised with every change of the messages: a page that was loaded before a deploy must not
@@ -81,14 +81,25 @@ pub struct PairInfo {
     /// The pair's defaults, with which the page fills the controls.
     pub recipe: Recipe,
     /// The pair's own scheduler of the base model.
-    pub base_scheduler: SchedulerClass,
+    pub base_scheduler: OwnScheduler,
     /// The pair's own scheduler of the distilled model.
-    pub distilled_scheduler: SchedulerClass,
+    pub distilled_scheduler: OwnScheduler,
+    /// Sentences about schedulers that the models name and that others take the places of.
+    pub scheduler_notices: Vec<String>,
     /// Whether the distilled model takes its guidance scale as an input, as a full LCM model does,
     /// and not from a second pass.
     pub embeds_distilled_guidance: bool,
     /// The pairs to choose from, this one among them; empty where there is no choice.
     pub family: Vec<PairChoice>,
+}
+
+/// The scheduler that a pair brings for one of its models.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnScheduler {
+    /// The choice that is nearest to it.
+    pub choice: SchedulerChoice,
+    /// Its name, with all that it tells.
+    pub label: String,
 }
 
 /// A pair that the visitor can choose in place of the current one.
@@ -171,7 +182,8 @@ pub struct Snapshot {
     pub step: u32,
     /// Time of its steps.
     pub milliseconds: f64,
-    /// The latent after the step.
+    /// The latent after the step, and behind it what the scheduler remembers of the steps before:
+    /// [`Sampling::state`](crate::sampler::Sampling::state).
     pub latent: Latent,
 }
 

@@ -12,7 +12,7 @@ use crate::browser::adapter_limits::AdapterLimits;
 
 /// Raised with every change of the messages, as the engine's
 /// [`PROTOCOL_VERSION`](crate::protocol::engine::PROTOCOL_VERSION).
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// A licence that has to be accepted before a download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,8 @@ pub struct PairEntry {
     pub name: String,
     /// The manifest's description, a sentence or two.
     pub description: String,
+    /// As [`Preflight::notices`].
+    pub notices: Vec<String>,
     /// Bundled, offered or added.
     pub origin: Origin,
     /// Name of the licence that decides what the pair may be used for.
@@ -136,6 +138,8 @@ pub struct Preflight {
     pub adapter: Option<AdapterLimits>,
     /// Whether the pair fits.
     pub verdict: Verdict,
+    /// Sentences about what will differ from what the models name, such as a scheduler.
+    pub notices: Vec<String>,
     /// Licences to accept; empty where they have been accepted or none has to be.
     pub licences: Vec<Licence>,
     /// Files whose hosts publish no SHA-256: only their length can be checked.

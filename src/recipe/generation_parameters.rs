@@ -9,7 +9,7 @@ use std::fmt::{self, Display};
 
 use super::parameters::ON;
 use super::{CellAddress, Mode, Recipe};
-use crate::sampler::{ModelRole, SchedulerClass};
+use crate::sampler::{ModelRole, SchedulerChoice};
 
 /// What begins the negative prompt.
 pub(super) const NEGATIVE_PROMPT: &str = "Negative prompt:";
@@ -58,8 +58,8 @@ impl GenerationParameters {
     pub fn of(
         recipe: &Recipe,
         cell: CellAddress,
-        base_scheduler: SchedulerClass,
-        distilled_scheduler: SchedulerClass,
+        base_scheduler: SchedulerChoice,
+        distilled_scheduler: SchedulerChoice,
         image_size: (u32, u32),
         pair_name: &str,
     ) -> Option<GenerationParameters> {
@@ -91,7 +91,7 @@ impl GenerationParameters {
                 // With one step for each that it replaces, the base model follows the distilled
                 // one's schedule, but never adds noise.
                 let scheduler = match (recipe.hybrid_base_steps, distilled) {
-                    (1, SchedulerClass::EulerAncestral) => SchedulerClass::EulerDiscrete,
+                    (1, SchedulerChoice::EulerAncestral) => SchedulerChoice::EulerDiscrete,
                     (1, distilled) => distilled,
                     _ => base,
                 };
@@ -134,12 +134,10 @@ impl GenerationParameters {
 }
 
 /// The web UI's name of a scheduler.
-fn sampler(class: SchedulerClass) -> &'static str {
-    match class {
-        SchedulerClass::Ddim => "DDIM",
-        SchedulerClass::EulerDiscrete => "Euler",
-        SchedulerClass::EulerAncestral => "Euler a",
-        SchedulerClass::Lcm => "LCM",
+fn sampler(choice: SchedulerChoice) -> &'static str {
+    match choice {
+        SchedulerChoice::EulerAncestral => "Euler a",
+        choice => choice.label(),
     }
 }
 
@@ -209,8 +207,8 @@ mod tests {
         GenerationParameters::of(
             recipe,
             CellAddress { row, column },
-            SchedulerClass::EulerDiscrete,
-            SchedulerClass::Lcm,
+            SchedulerChoice::EulerDiscrete,
+            SchedulerChoice::Lcm,
             (64, 48),
             "Emoji",
         )
@@ -261,8 +259,8 @@ mod tests {
         let mut recipe = recipe();
         recipe.axis = Axis::K(vec![2, 4]);
         recipe.modes = vec![Mode::Hybrid];
-        recipe.distilled_scheduler = Some(SchedulerClass::EulerAncestral);
-        recipe.base_scheduler = Some(SchedulerClass::Ddim);
+        recipe.distilled_scheduler = Some(SchedulerChoice::EulerAncestral);
+        recipe.base_scheduler = Some(SchedulerChoice::Ddim);
         for (base_steps, row, steps, sampler, guidance_scale) in [
             (6, 0, 14, "Euler a", 0.0),
             (6, 1, 24, "DDIM", 0.5),

@@ -21,7 +21,7 @@ use std::ops::Not;
 
 use serde::{Deserialize, Serialize};
 
-use crate::sampler::SchedulerClass;
+use crate::sampler::SchedulerChoice;
 
 /// Which model takes which steps of an image: the rows of the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -209,13 +209,13 @@ pub struct Recipe {
     /// Guidance scale of [`Mode::Base`].
     pub base_guidance: f32,
     /// Scheduler of the base model; none means the pair's own.
-    pub base_scheduler: Option<SchedulerClass>,
+    pub base_scheduler: Option<SchedulerChoice>,
     /// Steps of the distilled model.
     pub distilled_steps: u32,
     /// Guidance scale of the distilled model's steps.
     pub distilled_guidance: f32,
     /// Scheduler of the distilled model; none means the pair's own.
-    pub distilled_scheduler: Option<SchedulerClass>,
+    pub distilled_scheduler: Option<SchedulerChoice>,
 }
 
 impl Recipe {

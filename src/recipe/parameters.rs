@@ -14,7 +14,7 @@ use super::bounds::{
     Bounds, GUIDANCE_SCALE, HYBRID_BASE_STEPS, MAXIMUM_PROMPT_CHARACTERS, SEED, SEED_COUNT, STEPS,
 };
 use super::{Axis, Mode, Recipe};
-use crate::sampler::SchedulerClass;
+use crate::sampler::SchedulerChoice;
 
 /// The word for a scheduler that is the pair's own.
 pub const OWN_SCHEDULER: &str = "pair";
@@ -53,7 +53,7 @@ pub enum Kind {
     /// of their own in links, and fields of their own in the form.
     Axis(Field<Axis>),
     /// A scheduler, or the pair's own.
-    Scheduler(Field<Option<SchedulerClass>>),
+    Scheduler(Field<Option<SchedulerChoice>>),
     /// A choice that is on or off.
     Switch(Field<bool>),
 }
@@ -333,7 +333,7 @@ impl Parameter {
             Kind::Axis(_) => return Err(ReadError::NoValue),
             Kind::Scheduler(field) if text == OWN_SCHEDULER => field.set(recipe, None),
             Kind::Scheduler(field) => {
-                let class = SchedulerClass::from_key(text).ok_or(ReadError::NoValue)?;
+                let class = SchedulerChoice::from_key(text).ok_or(ReadError::NoValue)?;
                 field.set(recipe, Some(class));
             }
             Kind::Switch(field) => {
@@ -365,7 +365,7 @@ impl Parameter {
             Kind::Axis(_) => return None,
             Kind::Scheduler(field) => field
                 .of(recipe)
-                .map_or(OWN_SCHEDULER, SchedulerClass::key)
+                .map_or(OWN_SCHEDULER, SchedulerChoice::key)
                 .to_owned(),
             Kind::Switch(field) => word_of(*field.of(recipe)).to_owned(),
         })
@@ -383,7 +383,7 @@ impl Parameter {
             }
             Kind::Axis(_) => NO_AXIS.to_owned(),
             Kind::Scheduler(_) => {
-                let classes = SchedulerClass::ALL.map(SchedulerClass::key);
+                let classes = SchedulerChoice::ALL.map(SchedulerChoice::key);
                 format!("one of {} and {OWN_SCHEDULER}", classes.join(", "))
             }
             Kind::Switch(_) => format!("{ON} or {OFF}"),

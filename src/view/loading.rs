@@ -229,6 +229,7 @@ mod tests {
             address: "pairs/two.json".to_owned(),
             name: "Two".to_owned(),
             description: String::new(),
+            notices: Vec::new(),
             origin: Origin::Offered,
             licence: String::new(),
             image_size: (1024, 1024),

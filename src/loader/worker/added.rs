@@ -12,7 +12,9 @@ use serde_json::Value;
 
 use super::catalogue::Pairs;
 use super::error::{LibraryError, from_value, parse};
+use crate::loader::scheduling::{self, Marks};
 use crate::protocol::loader::PairSource;
+use crate::sampler::SchedulerConfig;
 use crate::weights::download::network::source::{self, SourceError};
 use crate::weights::format::names;
 use crate::weights::format::safetensors::Header;
@@ -25,6 +27,9 @@ use crate::weights::stored::store::PairRecord;
 /// The manifest in which a visitor's model replaces the base. It has a distillation LoRA, which fits
 /// every model that was tuned from the same base.
 const TEMPLATE: &str = "pairs/sdxl-dmd2-lora.json";
+/// Where a model in diffusers' layout has its scheduler, and what its pipeline does beside.
+const SCHEDULER: &str = "scheduler/scheduler_config.json";
+const MODEL_INDEX: &str = "model_index.json";
 
 impl Pairs {
     /// Adds a pair and returns its address.
@@ -54,6 +59,7 @@ impl Pairs {
             },
         };
         let manifest = Manifest::parse(&text)?;
+        scheduling::schedulers_of(&manifest)?;
         let address = format!("{ADDED}{}", &sha256(text.as_bytes())[..16]);
         // A dropped file has no address to which paths could be relative.
         if let Some(file) = manifest
@@ -119,8 +125,11 @@ impl Pairs {
             let weights: Vec<_> = weights.into_iter().map(|file| place.file(file)).collect();
             hub::replace_component(&mut manifest, component, config?, &weights, "");
         }
-        if let Ok(config) = self.json(place, "scheduler/scheduler_config.json").await {
+        if let Some(config) = self.json_if_there(place, SCHEDULER).await? {
             manifest["schedulers"]["base"] = config;
+        }
+        if let Some(index) = self.json_if_there(place, MODEL_INDEX).await? {
+            manifest["force_zeros_for_empty_prompt"] = scheduling::forces_zeros(&index).into();
         }
         manifest["name"] = format!("{name} + DMD2").into();
         manifest["id"] = "added".into();
@@ -149,7 +158,7 @@ impl Pairs {
         let encodings = manifest["components"]["unet"]["encodings"].clone();
         hub::replace_component(&mut manifest, "unet_distilled", config, &weights, "");
         manifest["components"]["unet_distilled"]["encodings"] = encodings;
-        if let Ok(config) = self.json(place, "scheduler/scheduler_config.json").await {
+        if let Some(config) = self.json_if_there(place, SCHEDULER).await? {
             manifest["schedulers"]["distilled"] = config;
         }
         // The template's timesteps are those that DMD2 was distilled at.
@@ -175,6 +184,7 @@ impl Pairs {
         if header.naming != names::Naming::Checkpoint {
             return Err(LibraryError::NoCheckpoint(name));
         }
+        Marks::of(&name, &header)?.write_into(&mut manifest["schedulers"]["base"]);
         let file = ManifestFile {
             path: name.clone(),
             url: Some(url.into()),
@@ -218,11 +228,37 @@ impl Pairs {
     }
 
     async fn json(&self, place: &Place, path: &str) -> Result<Value, LibraryError> {
-        let url = match place {
+        parse(
+            path,
+            &source::fetch_text(&self.address_in(place, path)).await?,
+        )
+    }
+
+    /// A JSON file that a model may lack: none where its host says that there is no such file. A host that
+    /// is busy or fails says nothing of the kind, and another model's file in its place would draw wrong
+    /// pictures.
+    async fn json_if_there(
+        &self,
+        place: &Place,
+        path: &str,
+    ) -> Result<Option<Value>, LibraryError> {
+        let text = match source::fetch_text(&self.address_in(place, path)).await {
+            Ok(text) => text,
+            Err(SourceError::Status { status: 404, .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let json = SchedulerConfig::parse_text(&text).map_err(|error| LibraryError::Json {
+            file: path.into(),
+            reason: error.to_string(),
+        })?;
+        Ok(Some(json))
+    }
+
+    fn address_in(&self, place: &Place, path: &str) -> String {
+        match place {
             Place::Hub(hub) => hub.file_address(self.hub(), path),
             Place::Folder(folder) => format!("{folder}{path}"),
-        };
-        parse(path, &source::fetch_text(&url).await?)
+        }
     }
 
     async fn listing(&self, place: &Place) -> Result<Vec<ListedFile>, LibraryError> {

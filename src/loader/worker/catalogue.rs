@@ -8,6 +8,7 @@ use serde::Deserialize;
 use web_sys::Url;
 
 use super::error::{LibraryError, parse};
+use crate::loader::scheduling;
 use crate::protocol::loader::{Library, Origin, PairEntry, PairState, Storage};
 use crate::weights::download::network::source::{self, SourceError};
 use crate::weights::download::plan::FileProgress;
@@ -234,6 +235,7 @@ fn entry(
         address,
         name: manifest.name.clone(),
         description: manifest.description.clone(),
+        notices: scheduling::notices(manifest),
         origin,
         licence: manifest.licence.name.clone(),
         image_size: manifest.image_size.into(),

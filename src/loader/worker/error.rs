@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::loader::scheduling::MarksError;
+use crate::sampler::SchedulerError;
 use crate::weights::download::network::source::{HeaderError, SourceError};
 use crate::weights::format::safetensors::SafetensorsError;
 use crate::weights::manifest::ManifestError;
@@ -23,6 +25,10 @@ pub(super) enum LibraryError {
     Safetensors(#[from] SafetensorsError),
     #[error(transparent)]
     Header(#[from] HeaderError),
+    #[error(transparent)]
+    Scheduler(#[from] SchedulerError),
+    #[error(transparent)]
+    Marks(#[from] MarksError),
     #[error("{file} is not JSON: {reason}.")]
     Json { file: String, reason: String },
     #[error("{0} is not a pair that this page knows. Add it again.")]

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::catalogue::Pairs;
 use super::error::{LibraryError, from_value, parse};
+use crate::loader::scheduling;
 use crate::weights::download::network::source::{self, Probe};
 use crate::weights::format::sha256::sha256;
 use crate::weights::manifest::{Manifest, ManifestFile, hub};
@@ -58,6 +59,8 @@ impl Pairs {
                 None => source::fetch_text(&url).await?,
             },
         };
+        // What can't be drawn is refused before any host gets a request.
+        scheduling::schedulers_of(&Manifest::parse(&text)?)?;
         let text = self.with_sizes_and_hashes(&text).await?;
         let manifest = Manifest::parse(&text)?;
         let record = PairRecord {

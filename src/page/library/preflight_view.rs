@@ -72,6 +72,10 @@ pub fn PreflightView(
             </p>
         }
     });
+    let notices = preflight.notices.clone().into_iter();
+    let notices = notices
+        .map(|notice| view! { <p class="help" data-testid="preflight-notice">{notice}</p> })
+        .collect_view();
     let accepted = RwSignal::new(vec![false; preflight.licences.len()]);
     let can_start = move || accepted.with(|accepted| accepted.iter().all(|it| *it));
     let accept_first = if preflight.licences.len() == 1 {
@@ -123,6 +127,7 @@ pub fn PreflightView(
                     })}
             </div>
             <dl class="needs">{needs}</dl>
+            {notices}
             {unproven}
             {licences}
             {(!fits)

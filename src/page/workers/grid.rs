@@ -9,7 +9,7 @@ use crate::picture::image::Image;
 use crate::protocol::engine::{Extent, JobEvent, JobId, PairInfo, Snapshot};
 use crate::recipe::digest::StepDigest;
 use crate::recipe::{CellAddress, Mode, Recipe, Row};
-use crate::sampler::{ModelRole, SchedulerClass, is_guided};
+use crate::sampler::{ModelRole, SchedulerChoice, is_guided};
 use crate::view::progress::StepCount;
 use crate::view::stretches::{Stretch, planned_steps, stretches};
 
@@ -25,7 +25,7 @@ pub struct Grid {
     /// Size of an image in pixels: width, height.
     pub image_size: (u32, u32),
     /// The pair's own schedulers: that of the base model, that of the distilled model.
-    pub schedulers: (SchedulerClass, SchedulerClass),
+    pub schedulers: (SchedulerChoice, SchedulerChoice),
     /// See [`PairInfo::embeds_distilled_guidance`].
     embeds_distilled_guidance: bool,
     /// In the order of [`Recipe::rows`].
@@ -175,7 +175,7 @@ impl Grid {
             pair_address,
             pair_name: pair.name.clone(),
             image_size: pair.image_size,
-            schedulers: (pair.base_scheduler, pair.distilled_scheduler),
+            schedulers: (pair.base_scheduler.choice, pair.distilled_scheduler.choice),
             embeds_distilled_guidance: pair.embeds_distilled_guidance,
             recipe,
             rows,

@@ -53,6 +53,7 @@ impl Ddim {
                 (timesteps, previous)
             }
         };
+        noise_schedule::check_signal(config, &alphas_cumprod, &timesteps)?;
         let final_alpha_bar = if config.set_alpha_to_one() {
             1.0
         } else {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use firststep::adapters::{Adapter, AdapterError};
+use firststep::sampler::PairSchedulers;
 use firststep::vocabulary::Vocabulary;
 use firststep::weights::format::rules::{EncodingRule, target_encoding};
 use firststep::weights::format::tensor::StoredTensor;
@@ -16,7 +17,7 @@ use firststep::weights::manifest::{
     Schedulers,
 };
 
-use super::files::{read_bytes, read_description, read_json, write};
+use super::files::{read_bytes, read_description, read_json, read_python_json, write};
 use super::model_files::{Source, open_file, read_adapter, weight_paths};
 
 /// The folder of the base model.
@@ -120,6 +121,9 @@ impl Packer {
         description: &PairDescription,
         family: &[FamilyMember],
     ) -> Result<Manifest, String> {
+        // Before any weights: what can't be drawn is not worth packing.
+        let schedulers = self.schedulers(description)?;
+        self.check_empty_prompt(description)?;
         let tiny_decoder = if self.folder("tiny_decoder").exists() {
             Some(self.model("tiny_decoder", description)?)
         } else {
@@ -135,7 +139,6 @@ impl Packer {
             tokenizer: self.tokenizer("tokenizer")?,
             tokenizer_2: self.tokenizer("tokenizer_2")?,
         };
-        let scheduler = |name: &str| read_json(&self.folder(name).join("scheduler_config.json"));
         Ok(Manifest {
             format: MANIFEST_FORMAT,
             id: description.id.clone(),
@@ -147,15 +150,61 @@ impl Packer {
             image_size: description.image_size,
             force_zeros_for_empty_prompt: description.force_zeros_for_empty_prompt,
             components,
-            schedulers: Schedulers {
-                base: scheduler("scheduler")?,
-                distilled: scheduler(&description.distilled_scheduler())?,
-            },
+            schedulers,
             defaults: description.defaults.clone(),
             vocabulary: self.vocabulary.clone(),
             family: family.to_vec(),
             expanded_limit: None,
         })
+    }
+
+    /// The schedulers' configs, and what there is to say about them.
+    fn schedulers(&self, description: &PairDescription) -> Result<Schedulers, String> {
+        let read = |name: &str| read_python_json(&self.folder(name).join("scheduler_config.json"));
+        let schedulers = Schedulers {
+            base: read("scheduler")?,
+            distilled: read(&description.distilled_scheduler())?,
+        };
+        let distilled = self.folder(&description.distilled_unet());
+        let defaults = &description.defaults;
+        let checked = PairSchedulers::from_json(
+            &schedulers.base,
+            &schedulers.distilled,
+            distilled.join(ADAPTER_FILE).exists(),
+        )
+        .and_then(|checked| {
+            checked.check(
+                defaults.base_steps,
+                defaults.distilled_steps,
+                &defaults.distilled_timesteps,
+            )?;
+            Ok(checked)
+        })
+        .map_err(|error| format!("{}: {error}", description.name))?;
+        for notice in checked.notices() {
+            println!("{}: {notice}", description.name);
+        }
+        Ok(schedulers)
+    }
+
+    /// Checks that the description says of the empty prompt what the base's pipeline does, where that is
+    /// there.
+    fn check_empty_prompt(&self, description: &PairDescription) -> Result<(), String> {
+        let path = self.arguments.models.join("model_index.json");
+        if !path.exists() {
+            return Ok(());
+        }
+        let stated = read_python_json(&path)?["force_zeros_for_empty_prompt"].as_bool();
+        match stated {
+            Some(stated) if stated != description.force_zeros_for_empty_prompt => Err(format!(
+                "{} says that force_zeros_for_empty_prompt is {stated}, and the description of {} that it \
+                 is {}: the pictures depend on it. Let both say the same.",
+                path.display(),
+                description.name,
+                description.force_zeros_for_empty_prompt
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn folder(&self, component: &str) -> PathBuf {

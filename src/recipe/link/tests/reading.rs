@@ -9,7 +9,7 @@ use crate::recipe::link::reading::{MAXIMUM_ERRORS, MAXIMUM_HASH_BYTES};
 use crate::recipe::pair_address::is_on_own_host;
 use crate::recipe::random::Random;
 use crate::recipe::{Axis, Mode, Recipe};
-use crate::sampler::SchedulerClass;
+use crate::sampler::SchedulerChoice;
 
 /// The sentences of a hash, all of which have to be about it.
 fn sentences(hash: &str) -> Vec<String> {
@@ -42,10 +42,10 @@ fn every_parameter_sets_its_control() {
             hybrid_base_steps: 6,
             base_steps: 12,
             base_guidance: 3.0,
-            base_scheduler: SchedulerClass::from_key("euler"),
+            base_scheduler: SchedulerChoice::from_key("euler"),
             distilled_steps: 8,
             distilled_guidance: 2.0,
-            distilled_scheduler: SchedulerClass::from_key("lcm"),
+            distilled_scheduler: SchedulerChoice::from_key("lcm"),
         }
     );
     assert_eq!(link.device, Some(DevicePreference::Cpu));
