@@ -8,6 +8,7 @@
 
 mod blocks;
 pub mod checkpoint;
+pub mod dtype;
 pub mod encoder;
 pub mod encoding;
 pub mod layout;
@@ -17,3 +18,4 @@ pub mod rules;
 pub mod safetensors;
 pub mod sha256;
 pub mod tensor;
+pub mod tokenizer_json;

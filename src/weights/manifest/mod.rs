@@ -32,7 +32,7 @@ use error::MAXIMUM_IMAGE_SIZE;
 use file::is_plain_relative_path;
 
 pub use component::{AdapterBase, Component, Components};
-pub use error::{EARLIEST_MANIFEST_FORMAT, MANIFEST_FORMAT, ManifestError};
+pub use error::{EARLIEST_MANIFEST_FORMAT, MANIFEST_FORMAT, MAXIMUM_STRENGTH, ManifestError};
 pub use file::{Compression, GZIP_ENDING, HubRepository, ManifestFile, is_loadable};
 
 /// Raised when the same bytes and rules give other records than before, and a record doesn't tell which
@@ -287,6 +287,14 @@ impl Manifest {
         for (component, content) in self.components.iter() {
             if content.adapter_on.is_some() && component != "unet_distilled" {
                 return Err(ManifestError::Adapter { component });
+            }
+            if let Some(strength) = content.strength
+                && !(-MAXIMUM_STRENGTH..=MAXIMUM_STRENGTH).contains(&strength)
+            {
+                return Err(ManifestError::Strength {
+                    component,
+                    strength,
+                });
             }
         }
         for file in self.all_files().filter(|file| file.is_proven()) {
