@@ -14,9 +14,12 @@ use std::collections::BTreeMap;
 use firststep::adapters::{Adapter, AdapterError, write_alphas};
 use firststep::weights::download::plan::{CommitEncoder, plan};
 use firststep::weights::format::encoding::Encoding;
+use firststep::weights::format::kind::{FileKind, misfit};
 use firststep::weights::format::rules::EncodingRule;
 use firststep::weights::format::safetensors::{self, Header};
 use firststep::weights::format::tensor::StoredTensor;
+use firststep::weights::manifest::hub::{self, ModelAddress};
+use firststep::weights::manifest::{HubRepository, Manifest, ManifestFile, without_secrets};
 
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases");
 const BASE: &str = concat!(
@@ -227,4 +230,212 @@ fn case_18_fp8_weights_arrive_as_they_are_read() {
         }
     }
     assert!(arrived > 8, "{arrived} tensors");
+}
+
+fn json<T: serde::de::DeserializeOwned>(file: &str) -> T {
+    serde_json::from_slice(&bytes(&case(file))).expect(file)
+}
+
+#[test]
+fn case_01_a_hubs_page_is_its_repository() {
+    let texts: Vec<[String; 3]> = json("01-hub-page-address/texts.json");
+    for [text, repository, revision] in texts {
+        let expected = ModelAddress::Base(HubRepository {
+            repository,
+            revision,
+        });
+        assert_eq!(ModelAddress::parse(&text), Ok(expected), "{text}");
+    }
+}
+
+#[test]
+fn case_02_a_files_page_leads_to_the_file() {
+    let texts: Vec<[String; 2]> = json("02-blob-page/texts.json");
+    for [text, url] in texts {
+        let expected = url.split('?').next().unwrap_or(&url).to_owned();
+        let address = ModelAddress::parse(&text);
+        assert_eq!(address, Ok(ModelAddress::Checkpoint(expected)), "{text}");
+    }
+}
+
+#[test]
+fn case_11_a_file_may_have_any_name() {
+    let template = bytes(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/public/pairs/sdxl-dmd2-lora.json"
+    ));
+    let names: Vec<String> = json("11-checkpoint-file-name/names.json");
+    for name in names {
+        let mut manifest: serde_json::Value = serde_json::from_slice(&template).expect("JSON");
+        let file = ManifestFile {
+            path: name.clone(),
+            url: Some(format!("https://models.example/{name}")),
+            ..ManifestFile::default()
+        };
+        let config = manifest["components"]["unet"]["config"].clone();
+        hub::replace_component(&mut manifest, "unet", config, &[file], "unet.");
+        let parsed = Manifest::parse(&manifest.to_string());
+        assert!(parsed.is_ok(), "{name}: {parsed:?}");
+    }
+}
+
+#[test]
+fn case_13_the_distilled_model_of_a_repository_without_unet_is_found() {
+    for (tree, path) in [
+        (
+            "tree-lightning.json",
+            "sdxl_lightning_4step_lora.safetensors",
+        ),
+        ("tree-lcm-lora.json", "pytorch_lora_weights.safetensors"),
+    ] {
+        let text = bytes(&case(&format!("13-lora-repo-as-distilled/{tree}")));
+        let text = String::from_utf8(text).expect("text");
+        let files = hub::listing(tree, &text).expect("a listing");
+        let found = hub::distilled_file(tree, &files).expect("one").expect(tree);
+        assert_eq!((found.file.path.as_str(), found.is_adapter), (path, true));
+    }
+}
+
+#[test]
+fn case_14_civitais_addresses_are_files_and_tokens_are_kept_from_view() {
+    let texts: Vec<String> = json("14-civitai-address/texts.json");
+    for text in &texts {
+        let address = ModelAddress::parse(text).expect(text);
+        let ModelAddress::Checkpoint(url) = address else {
+            panic!("{text} -> {address:?}");
+        };
+        let public = without_secrets(&url);
+        for secret in ["0123456789abcdef", "feed"] {
+            assert!(!public.contains(secret), "{public}");
+        }
+    }
+    assert_eq!(
+        without_secrets(&texts[0]),
+        "https://civitai.com/api/download/models/128713?type=Model&format=SafeTensor&size=pruned&fp=fp16"
+    );
+}
+
+#[test]
+fn case_28_shards_are_one_whole_set() {
+    for (tree, expected) in [
+        (
+            "tree.json",
+            ["-00001-of-00002.safetensors", "-00002-of-00002.safetensors"],
+        ),
+        (
+            "tree-legacy-fp16.json",
+            [
+                "-00001-of-00002.fp16.safetensors",
+                "-00002-of-00002.fp16.safetensors",
+            ],
+        ),
+        (
+            "tree-two-splits.json",
+            ["-00001-of-00002.safetensors", "-00002-of-00002.safetensors"],
+        ),
+    ] {
+        let text = bytes(&case(&format!("28-sharded-unet/{tree}")));
+        let text = String::from_utf8(text).expect("text");
+        let files = hub::listing(tree, &text).expect("a listing");
+        let found = hub::weight_files(&files, "unet");
+        let found: Vec<&str> = found.iter().map(|file| file.path.as_str()).collect();
+        let expected = expected.map(|end| format!("unet/diffusion_pytorch_model{end}"));
+        assert_eq!(found, expected, "{tree}");
+    }
+}
+
+#[test]
+fn case_10_what_is_no_base_is_told_by_its_kind() {
+    for (file, words) in [
+        ("inpainting", "inpainting"),
+        ("refiner", "refiner"),
+        ("sd15", "Stable Diffusion 1.x"),
+        ("unet-only-comfy", "a UNet alone"),
+    ] {
+        let header = header(&format!("10-not-a-base-checkpoint/{file}.safetensors"));
+        let kind = FileKind::of(&header);
+        let FileKind::Other(clause) = kind else {
+            panic!("{file}: {kind:?}");
+        };
+        assert!(clause.contains(words), "{file}: {clause}");
+    }
+    // A base is one, and what lies beside it in the same folders is not taken for one.
+    let base = header("18-unused-dtypes/i64-timestep.safetensors");
+    assert_eq!(FileKind::of(&base), FileKind::Checkpoint);
+    let lora = header("35-spellings-that-work/lora.safetensors");
+    assert_eq!(FileKind::of(&lora), FileKind::Adapter);
+    let unet = Header::parse("unet", &bytes(BASE)).expect("a UNet");
+    assert_eq!(FileKind::of(&unet), FileKind::UNet);
+}
+
+#[test]
+fn case_10_a_pruned_model_lacks_layers_of_its_config() {
+    let config: serde_json::Value = serde_json::from_slice(&bytes(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/parity/values/models/tiny/unet/config.json"
+    )))
+    .expect("a config");
+    let mut unet = Header::parse("unet", &bytes(BASE)).expect("a UNet");
+    assert_eq!(misfit(&unet, &config), None);
+    unet.tensors.retain(|tensor| {
+        !tensor
+            .name
+            .starts_with("mid_block.attentions.0.transformer_blocks.1.")
+    });
+    unet.tensors.retain(|tensor| {
+        !tensor
+            .name
+            .starts_with("mid_block.attentions.0.transformer_blocks.0.")
+    });
+    let misfit = misfit(&unet, &config).expect("layers are missing");
+    assert!(misfit.contains("SSD-1B"), "{misfit}");
+}
+
+/// Relative to the largest weight: both sides add up to a few products of as many factors in f32, in any order.
+const LYCORIS_TOLERANCE: f32 = 1e-5;
+
+#[test]
+fn case_26_every_factoring_is_merged_as_peft_does() {
+    let values = tensors(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/parity/values/lycoris.safetensors"
+    ));
+    let mut kinds: Vec<&str> = values
+        .iter()
+        .filter_map(|tensor| Some(tensor.name.split_once('.')?.0))
+        .collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    assert_eq!(kinds.len(), 7, "{kinds:?}");
+    for kind in kinds {
+        let below = |part: &str| -> Vec<StoredTensor> {
+            let prefix = format!("{kind}.{part}.");
+            let own = values.iter().filter_map(|tensor| {
+                let name = tensor.name.strip_prefix(&prefix)?.to_owned();
+                Some(StoredTensor {
+                    name,
+                    ..tensor.clone()
+                })
+            });
+            own.collect()
+        };
+        let (base, merged) = (below("base"), below("merged"));
+        let names = base.iter().map(|tensor| tensor.name.as_str());
+        let mut adapter = Adapter::new(below("adapter"), names).expect(kind);
+        for (tensor, expected) in base.iter().zip(&merged) {
+            assert_eq!(tensor.name, expected.name);
+            let own = tensor.to_f32().expect("values");
+            let own = adapter.merge(&tensor.name, &tensor.shape, own).expect(kind);
+            let expected = expected.to_f32().expect("values");
+            let largest = expected.iter().fold(0f32, |most, x| most.max(x.abs()));
+            let pairs = own.iter().zip(&expected);
+            let most = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let name = &tensor.name;
+            assert!(
+                most <= LYCORIS_TOLERANCE * largest,
+                "{kind} {name}: {most} of {largest}"
+            );
+        }
+        assert!(adapter.finish().expect(kind).is_empty());
+    }
 }

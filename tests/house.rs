@@ -55,7 +55,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
             "protocol",
         ],
     ),
-    ("loader", &["browser", "weights", "protocol"]),
+    ("loader", &["browser", "weights", "adapters", "protocol"]),
     (
         "view",
         &[

@@ -90,7 +90,7 @@ pub fn preflight(
         licences,
         unproven: files
             .iter()
-            .filter(|file| !file.is_proven())
+            .filter(|file| !file.is_proven() && !file.is_on_disk())
             .map(|file| file.path.clone())
             .collect(),
     }

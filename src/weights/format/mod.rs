@@ -11,6 +11,7 @@ pub mod checkpoint;
 pub mod dtype;
 pub mod encoder;
 pub mod encoding;
+pub mod kind;
 pub mod layout;
 pub mod names;
 pub mod order;

@@ -15,6 +15,8 @@ mod error;
 mod file;
 pub mod hub;
 pub mod pack;
+mod percent;
+mod secrets;
 pub mod verify;
 pub mod weight_files;
 
@@ -33,7 +35,9 @@ use file::is_plain_relative_path;
 
 pub use component::{AdapterBase, Component, Components};
 pub use error::{EARLIEST_MANIFEST_FORMAT, MANIFEST_FORMAT, MAXIMUM_STRENGTH, ManifestError};
-pub use file::{Compression, GZIP_ENDING, HubRepository, ManifestFile, is_loadable};
+pub use file::{Compression, GZIP_ENDING, HubRepository, ManifestFile, disk_address, is_loadable};
+pub use percent::decoded;
+pub use secrets::without_secrets;
 
 /// Raised when the same bytes and rules give other records than before, and a record doesn't tell which
 /// of the two it is: the store then takes them for other files, and never mixes the two. A record tells
@@ -277,8 +281,8 @@ impl Manifest {
             vocabulary.check()?;
         }
         let manifests = self.family.iter().map(|member| &member.manifest);
-        let mut paths = self.all_files().map(|file| &file.path).chain(manifests);
-        if let Some(path) = paths.find(|path| !is_plain_relative_path(path)) {
+        let mut manifests = manifests.filter(|path| !is_plain_relative_path(path));
+        if let Some(path) = manifests.next() {
             return Err(ManifestError::Path { path: path.clone() });
         }
         for file in self.all_files() {
