@@ -1,5 +1,6 @@
 //! A pair of models on the device, built from a manifest and its files.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::rc::Rc;
 
@@ -11,17 +12,18 @@ use futures::{StreamExt, stream};
 use super::error::EngineError;
 use super::plan::schedulers_of;
 use super::prompt::{self, Chunk, EncodedPrompt, EncodedPrompts, prompts_of, tokenized_by_both};
-use crate::adapters::Adapter;
+use crate::adapters::{Adapter, write_alphas, write_configured_alphas};
 use crate::models::{
     AutoencoderConfig, AutoencoderKlDecoder, AutoencoderKlEncoder, ClipTextConfig, ClipTextModel,
-    ClipTokenizer, Conditioning, TextEncoding, TinyDecoder, TinyDecoderConfig, TokenizerConfig,
-    UNet2DConditionConfig, UNet2DConditionModel, Weights, is_of_gated_layer,
+    ClipTokenizer, Conditioning, ModelError, TextEncoding, TinyDecoder, TinyDecoderConfig,
+    TokenizerConfig, UNet2DConditionConfig, UNet2DConditionModel, Weights, is_of_gated_layer,
 };
 use crate::protocol::allowance::{Allowance, LARGEST_MAP};
 use crate::protocol::engine::{OwnScheduler, PairChoice, PairInfo};
 use crate::recipe::{Mode, Prompt, PromptReading, Recipe};
 use crate::sampler::{ModelRole, SchedulerChoice, SchedulerConfig};
 use crate::weights::format::tensor::StoredTensor;
+use crate::weights::format::tokenizer_json::{TOKENIZER_FILE, vocabulary_and_merges};
 use crate::weights::manifest::{AdapterBase, Component, Manifest};
 
 /// The source of a pair's files, which are complete and verified: the browser's store, or memory.
@@ -35,6 +37,11 @@ pub trait PairFiles {
         id: &str,
         name: &str,
     ) -> impl Future<Output = Result<StoredTensor, EngineError>>;
+    /// What the header of a file with tensors says beside them.
+    fn metadata(
+        &self,
+        id: &str,
+    ) -> impl Future<Output = Result<BTreeMap<String, String>, EngineError>>;
     /// Bytes of a file as it is stored.
     fn stored_length(&self, id: &str) -> impl Future<Output = Result<u64, EngineError>>;
     /// The bytes of a file that holds no tensors, such as a tokenizer's vocabulary.
@@ -89,7 +96,8 @@ impl TextEncoder {
         };
         let config = ClipTextConfig::from_json(&component.config)?;
         let limit = manifest.expanded_limit();
-        let weights = load_weights(name, component, device, limit, files, |_| true).await?;
+        let wanted = |name: &str| config.uses(name);
+        let weights = load_weights(name, component, device, limit, files, wanted).await?;
         let is_held = weights.is_held();
         Ok(Self {
             model: Some(ClipTextModel::load(config.clone(), weights)?),
@@ -648,14 +656,23 @@ async fn load_weights(
 /// held ones as low-rank branches.
 async fn adapt(
     weights: &mut Weights,
-    adapter: &Component,
+    component: &Component,
     files: &impl PairFiles,
 ) -> Result<(), EngineError> {
     let mut tensors = Vec::new();
-    for (id, tensor) in tensors_of(adapter, files).await? {
-        tensors.push(read_tensor(adapter, files, id, &tensor).await?);
+    for (id, tensor) in tensors_of(component, files).await? {
+        tensors.push(read_tensor(component, files, id, &tensor).await?);
+    }
+    for file in &component.files {
+        write_alphas(&mut tensors, &files.metadata(&file.id).await?)?;
+    }
+    if let Some(config) = &component.adapter_config {
+        write_configured_alphas(&mut tensors, config)?;
     }
     let mut adapter = Adapter::new(tensors, weights.shapes().map(|(name, _)| name))?;
+    if let Some(strength) = component.strength {
+        adapter.scale(strength);
+    }
     let changed: Vec<(String, Vec<usize>)> = weights
         .shapes()
         .filter(|(name, _)| adapter.changes(name))
@@ -729,16 +746,19 @@ async fn load_tokenizer(
     component: &Component,
     files: &impl PairFiles,
 ) -> Result<ClipTokenizer, EngineError> {
+    let find = |wanted: &str| component.files.iter().find(|file| file.name() == wanted);
     let text = async |wanted: &'static str| {
-        let file = component
-            .files
-            .iter()
-            .find(|file| file.name() == wanted)
-            .ok_or(EngineError::MissingFile { file: wanted })?;
+        let file = find(wanted).ok_or(EngineError::MissingFile { file: wanted })?;
         let bytes = files.blob(&file.id).await?;
         Ok::<_, EngineError>(String::from_utf8_lossy(&bytes).into_owned())
     };
-    let (vocabulary, merges) = (text("vocab.json").await?, text("merges.txt").await?);
+    let (vocabulary, merges) = if find("vocab.json").is_none() && find(TOKENIZER_FILE).is_some() {
+        let read = vocabulary_and_merges(&text(TOKENIZER_FILE).await?);
+        let read = read.map_err(|reason| ModelError::Tokenizer { reason })?;
+        (read.vocabulary, read.merges)
+    } else {
+        (text("vocab.json").await?, text("merges.txt").await?)
+    };
     let config = TokenizerConfig::from_json(&component.config)?;
     Ok(ClipTokenizer::new(&config, &vocabulary, &merges)?)
 }

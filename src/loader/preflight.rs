@@ -92,7 +92,7 @@ pub fn preflight(
         notices: scheduling::notices(manifest),
         unproven: files
             .iter()
-            .filter(|file| !file.is_proven())
+            .filter(|file| !file.is_proven() && !file.is_on_disk())
             .map(|file| file.path.clone())
             .collect(),
     }

@@ -351,6 +351,7 @@ pub fn App() -> impl IntoView {
                     on_open=address_actions.open
                     on_parameters=take_over
                     on_manifest=Callback::new(move |text| models.open_with(PairSource::Manifest(text)))
+                    on_models=Callback::new(move |files| models.open_with(PairSource::Disk(files)))
                     on_problem=show_problem
                 />
                 <History

@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::browser::adapter_limits::AdapterLimits;
+use crate::browser::opened_file::OpenedFile;
 
 /// Raised with every change of the messages, as the engine's
 /// [`PROTOCOL_VERSION`](crate::protocol::engine::PROTOCOL_VERSION).
@@ -104,13 +105,15 @@ pub struct Library {
 }
 
 /// The source of a pair that the visitor adds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum PairSource {
     /// A text that the visitor typed: a hub's `owner/name`, or an address with `https://`, of a manifest, of a
     /// folder in diffusers' layout, or of a single checkpoint file.
     Typed(String),
     /// The text of a manifest file that was dropped on the page.
     Manifest(String),
+    /// Files of the visitor's disk: a checkpoint, an adapter or both, or a folder in diffusers' layout.
+    Disk(Vec<OpenedFile>),
 }
 
 /// The needs of a pair, and whether this browser meets them, before the first byte of a load.

@@ -2,7 +2,7 @@
 //! no room for.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::Device;
 use firststep::engine::{
@@ -75,6 +75,10 @@ impl PairFiles for Observed {
         }
         self.read.borrow_mut().insert(id.to_owned());
         self.bundled.tensor(id, name).await
+    }
+
+    async fn metadata(&self, id: &str) -> Result<BTreeMap<String, String>, EngineError> {
+        self.bundled.metadata(id).await
     }
 
     async fn stored_length(&self, id: &str) -> Result<u64, EngineError> {

@@ -2,7 +2,7 @@
 //! reports how much of the pair's files has been read.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use gloo_timers::future::TimeoutFuture;
@@ -236,6 +236,10 @@ impl PairFiles for JobFiles<'_> {
         let bytes = self.files.read_blob(id).await?;
         self.add(bytes.len());
         Ok(bytes)
+    }
+
+    async fn metadata(&self, id: &str) -> Result<BTreeMap<String, String>, EngineError> {
+        Ok(self.files.metadata(id).await?)
     }
 
     async fn stored_length(&self, id: &str) -> Result<u64, EngineError> {

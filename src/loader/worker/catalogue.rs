@@ -10,7 +10,9 @@ use web_sys::Url;
 use super::error::{LibraryError, parse};
 use crate::loader::scheduling;
 use crate::protocol::loader::{Library, Origin, PairEntry, PairState, Storage};
+use crate::weights::download::network::disk::DiskFile;
 use crate::weights::download::network::source::{self, SourceError};
+use crate::weights::download::network::transfer::Origin;
 use crate::weights::download::plan::FileProgress;
 use crate::weights::manifest::{Manifest, ManifestFile};
 use crate::weights::stored::store::{FileRecord, PairRecord, Store};
@@ -47,6 +49,10 @@ pub(super) struct Pairs {
     index: Option<Index>,
     /// Manifests of the page's own pairs, by address.
     own: BTreeMap<String, Manifest>,
+    /// Addresses with what is secret in them, by those without: they are used in requests and written nowhere.
+    pub secrets: BTreeMap<String, String>,
+    /// Files of the visitor's disk by their addresses in manifests, as long as this page is open.
+    pub disk: BTreeMap<String, DiskFile>,
 }
 
 impl Pairs {
@@ -56,6 +62,8 @@ impl Pairs {
             store,
             index: None,
             own: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            disk: BTreeMap::new(),
         }
     }
 
@@ -184,9 +192,25 @@ impl Pairs {
     ) -> Result<String, LibraryError> {
         Ok(match (&file.hub, &file.url) {
             (Some(hub), _) => hub.file_address(self.hub(), &file.path),
-            (None, Some(url)) => url.clone(),
+            (None, Some(url)) => self.secrets.get(url).unwrap_or(url).clone(),
             (None, None) => source::file_address(manifest_url, &file.path)?,
         })
+    }
+}
+
+impl Pairs {
+    /// A pair of the page's own, by its address.
+    pub fn own(&self, address: &str) -> Option<&Manifest> {
+        self.own.get(address)
+    }
+
+    /// Where the bytes of a file of the manifest at `manifest_url` are.
+    pub fn origin(&self, manifest_url: &str, file: &ManifestFile) -> Result<Origin, LibraryError> {
+        if file.is_on_disk() {
+            let opened = file.url.as_ref().and_then(|url| self.disk.get(url));
+            return Ok(opened.cloned().map_or(Origin::NotOpened, Origin::Disk));
+        }
+        Ok(Origin::Address(self.file_address(manifest_url, file)?))
     }
 }
 

@@ -403,7 +403,7 @@ impl Loader {
             let pairs = started(&mut pairs)?;
             let arrival = |file: &crate::weights::manifest::ManifestFile| {
                 Ok(Arrival {
-                    address: pairs.file_address(&url, file)?,
+                    origin: pairs.origin(&url, file)?,
                     rules: manifest.rules_of(file),
                     file: file.clone(),
                 })

@@ -8,6 +8,7 @@ pub mod known_words;
 pub mod mode_toggles;
 pub mod number_field;
 pub mod open_picture;
+pub mod opened_files;
 pub mod pair_field;
 pub mod parameter_field;
 pub mod prompt_combobox;

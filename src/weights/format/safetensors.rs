@@ -16,8 +16,11 @@
 //! orders: all of their tensors are row-major. A program that knows that key alone finds no list in a
 //! file of format 2, and refuses it.
 //!
-//! The constant `position_ids` that older text encoders' files hold (the numbers from 0 on) is left
-//! out when a file is read.
+//! # What other programs write
+//! Tensors that nothing here uses are left out when a file is read, whatever their dtype: the constant
+//! `position_ids` of older text encoders, counters, and of a single-file checkpoint all that none of its
+//! components has. 8-bit and double-precision floats, and an alpha as an integer, are
+//! [converted](ForeignDtype).
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -27,7 +30,8 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
 
-use super::encoding::Encoding;
+use super::dtype::ForeignDtype;
+use super::encoding::{Encoding, element_count};
 use super::names::Naming;
 use super::order::Order;
 use super::tensor::{StoredTensor, TensorError};
@@ -79,6 +83,30 @@ pub enum SafetensorsError {
          belong to it. Get the file again from its source."
     )]
     Surplus { file: String, surplus: u64 },
+    /// A web page in a file's place.
+    #[error(
+        "What was found at the address of {file} is a web page, and no safetensors file: it may be the \
+         page about the file, or one that asks for a login. Use the address of the file itself."
+    )]
+    WebPage { file: String },
+    /// A Git LFS pointer in a file's place.
+    #[error(
+        "What was found at the address of {file} is a Git LFS pointer, a text that stands for the file \
+         where its host keeps large files apart. Use the address that its host gives for downloading."
+    )]
+    LfsPointer { file: String },
+    /// A file in another format.
+    #[error(
+        "{file} is {kind}, and no safetensors file. Files in that format are not read: get the model as \
+         safetensors."
+    )]
+    OtherFormat { file: String, kind: &'static str },
+    /// 8-bit weights that are scaled by tensors of their own.
+    #[error(
+        "The weights in {file} are 8-bit ones with scales of their own ({tensor}), as some programs write \
+         them for themselves. Get the model in half precision, or in plain fp8."
+    )]
+    ScaledWeights { file: String, tensor: String },
     /// The header is not the JSON of a safetensors file.
     #[error("The header of {file} can't be read: {reason}. This is not a usable safetensors file.")]
     Header { file: String, reason: String },
@@ -97,8 +125,9 @@ pub enum SafetensorsError {
     },
     /// A dtype that no model here uses.
     #[error(
-        "The tensor {tensor} in {file} has the dtype {dtype}, which is not supported: F32, F16 and \
-         BF16 are, and quantized tensors that are listed as such."
+        "The tensor {tensor} in {file} has the dtype {dtype}, which is not supported for weights: F64, \
+         F32, F16, BF16, F8_E4M3 and F8_E5M2 are. A model that another program has quantized has to be got \
+         in half precision."
     )]
     Dtype {
         file: String,
@@ -147,8 +176,10 @@ pub enum SafetensorsError {
 pub struct TensorEntry {
     /// The tensor's name.
     pub name: String,
-    /// How its bytes are to be read.
+    /// How its bytes are to be read, once they are converted.
     pub encoding: Encoding,
+    /// What its bytes are converted from; none: they are as [`Self::encoding`] says.
+    pub converted_from: Option<ForeignDtype>,
     /// The order of its values.
     pub order: Order,
     /// Its true shape, also where it is quantized.
@@ -162,6 +193,9 @@ pub struct TensorEntry {
 pub struct Header {
     /// The tensors in the order of their bytes.
     pub tensors: Vec<TensorEntry>,
+    /// Names of the tensors that nothing here uses, which are not among [`Self::tensors`]: some of them tell
+    /// what the file is.
+    pub unused: Vec<String>,
     /// `__metadata__`.
     pub metadata: BTreeMap<String, String>,
     /// How the tensors are named.
@@ -211,11 +245,13 @@ impl Header {
             return Ok(None);
         };
         let length = u64::from_le_bytes(*length_bytes);
+        // A text, read as a number, is far beyond every length.
         if length > MAXIMUM_HEADER_LENGTH {
-            return Err(SafetensorsError::HeaderTooLong {
+            let other = other_format(file, bytes);
+            return Err(other.unwrap_or_else(|| SafetensorsError::HeaderTooLong {
                 file: file.into(),
                 length,
-            });
+            }));
         }
         Ok(Some(LENGTH_BYTES as u64 + length))
     }
@@ -273,14 +309,27 @@ impl Header {
                 ),
             });
         }
-        let tensors = entries
-            .into_iter()
-            .filter(|(name, _)| !is_position_ids(name))
-            .map(|(name, entry)| tensor_entry(file, name, entry, &quantized, data_start))
-            .collect::<Result<Vec<_>, _>>()?;
-        let naming = Naming::of(tensors.iter().map(|tensor| tensor.name.as_str()));
+        let naming = Naming::of(entries.iter().map(|(name, _)| name.as_str()));
+        let (mut tensors, mut unused) = (Vec::new(), Vec::new());
+        for (name, entry) in entries {
+            if is_unused(naming, &name, &entry, &quantized) {
+                unused.push(name);
+            } else if is_scale(&name) {
+                let file = file.into();
+                return Err(SafetensorsError::ScaledWeights { file, tensor: name });
+            } else {
+                tensors.push(tensor_entry(file, name, entry, &quantized, data_start)?);
+            }
+        }
+        if let Some(tensor) = unused.iter().find(|name| is_scale(name)) {
+            return Err(SafetensorsError::ScaledWeights {
+                file: file.into(),
+                tensor: tensor.clone(),
+            });
+        }
         Ok(Header {
             tensors,
+            unused,
             metadata,
             naming,
             data_start,
@@ -331,14 +380,9 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<Vec<StoredTensor>, SafetensorsEr
                     found: bytes.len() as u64,
                 })
                 .and_then(|bytes| {
-                    StoredTensor::new(
-                        entry.name,
-                        entry.encoding,
-                        entry.order,
-                        entry.shape,
-                        bytes.to_vec(),
-                    )
-                    .map_err(|error| unusable(file, error))
+                    entry
+                        .tensor(bytes.to_vec())
+                        .map_err(|error| unusable(file, error))
                 })
         })
         .collect()
@@ -415,8 +459,65 @@ pub fn write(file: &str, tensors: &[StoredTensor]) -> Result<Vec<u8>, Safetensor
     safetensors::serialize(views, metadata).map_err(|error| unwritable(error.to_string()))
 }
 
-fn is_position_ids(name: &str) -> bool {
-    name.ends_with("embeddings.position_ids")
+impl TensorEntry {
+    /// The tensor, of its bytes in the file.
+    ///
+    /// # Errors
+    /// [`TensorError::Length`].
+    pub fn tensor(self, bytes: Vec<u8>) -> Result<StoredTensor, TensorError> {
+        let bytes = match self.converted_from {
+            Some(dtype) => dtype.convert(&bytes),
+            None => bytes,
+        };
+        StoredTensor::new(self.name, self.encoding, self.order, self.shape, bytes)
+    }
+}
+
+/// What a file is that begins in none of the ways in which a safetensors file does.
+fn other_format(file: &str, bytes: &[u8]) -> Option<SafetensorsError> {
+    let file = file.to_owned();
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = text.trim_ascii_start();
+    let kind = match text {
+        [b'<', ..] => return Some(SafetensorsError::WebPage { file }),
+        [b'v', b'e', b'r', b's', b'i', b'o', b'n', b' ', ..] => {
+            return Some(SafetensorsError::LfsPointer { file });
+        }
+        [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..] => {
+            "a file in torch's own format (.ckpt, .pt, .bin)"
+        }
+        [b'G', b'G', b'U', b'F', ..] => "a GGUF file",
+        [0x1f, 0x8b, ..] => "a packed file (gzip)",
+        [b'R', b'a', b'r', b'!', ..] | [b'7', b'z', 0xbc, 0xaf, ..] => "a packed archive",
+        [0x89, b'P', b'N', b'G', ..] | [0xff, 0xd8, 0xff, ..] => "a picture",
+        [b'{', b'"' | b'\n' | b'\r', ..] => "a JSON text",
+        _ => return None,
+    };
+    Some(SafetensorsError::OtherFormat { file, kind })
+}
+
+/// Whether nothing here uses a tensor: none of a checkpoint's components has it, or its dtype is none of
+/// weights and its name none of a layer's. What isn't used is not judged.
+fn is_unused(
+    naming: Naming,
+    name: &str,
+    entry: &RawEntry,
+    quantized: &BTreeMap<String, QuantizedEntry>,
+) -> bool {
+    if name.ends_with("position_ids") || naming.stored_names(name).is_empty() {
+        return true;
+    }
+    let dtype = ForeignDtype::of(&entry.dtype);
+    let is_number = dtype.is_some_and(|dtype| !dtype.is_float()) && !quantized.contains_key(name);
+    let is_of_a_layer = [".weight", ".bias", ".alpha"]
+        .iter()
+        .any(|ending| name.ends_with(ending));
+    is_number && !is_of_a_layer
+}
+
+/// Whether a tensor scales the 8-bit weights beside it: ComfyUI writes such.
+fn is_scale(name: &str) -> bool {
+    name == "scaled_fp8" || name.ends_with(".scale_weight") || name.ends_with(".weight_scale")
 }
 
 fn quantized_entries(
@@ -521,11 +622,16 @@ fn tensor_entry(
 ) -> Result<TensorEntry, SafetensorsError> {
     let [from, to] = entry.data_offsets;
     let length = to - from;
-    let encoding = match (entry.dtype.as_str(), quantized.get(&name)) {
-        ("F32", None) => Encoding::F32,
-        ("F16", None) => Encoding::F16,
-        ("BF16", None) => Encoding::BF16,
-        ("U8", Some(quantized)) if quantized.encoding.is_quantized() => quantized.encoding,
+    let foreign =
+        ForeignDtype::of(&entry.dtype).filter(|dtype| dtype.is_float() || name.ends_with(".alpha"));
+    let (encoding, converted_from) = match (entry.dtype.as_str(), quantized.get(&name), foreign) {
+        ("F32", None, _) => (Encoding::F32, None),
+        ("F16", None, _) => (Encoding::F16, None),
+        ("BF16", None, _) => (Encoding::BF16, None),
+        ("U8", Some(quantized), _) if quantized.encoding.is_quantized() => {
+            (quantized.encoding, None)
+        }
+        (_, None, Some(dtype)) => (dtype.encoding(), Some(dtype)),
         _ => {
             return Err(SafetensorsError::Dtype {
                 file: file.into(),
@@ -540,7 +646,11 @@ fn tensor_entry(
         Some(quantized) => (quantized.shape.clone(), quantized.order),
         None => (entry.shape, Order::RowMajor),
     };
-    let expected = encoding.byte_length(&shape).map(|length| length as u64);
+    let expected = match converted_from {
+        Some(dtype) => element_count(&shape).and_then(|count| count.checked_mul(dtype.width())),
+        None => encoding.byte_length(&shape),
+    };
+    let expected = expected.map(|length| length as u64);
     if expected != Some(length) || !stored_shape_fits {
         return Err(SafetensorsError::Length {
             file: file.into(),
@@ -553,6 +663,7 @@ fn tensor_entry(
     Ok(TensorEntry {
         name,
         encoding,
+        converted_from,
         order: order.for_shape(&shape),
         shape,
         range: data_start + from..data_start + to,

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use super::store::{PairRecord, Store, StoreError};
 use crate::weights::download::network::source::{self, SourceError};
+use crate::weights::format::safetensors::Header;
 use crate::weights::format::tensor::StoredTensor;
 use crate::weights::manifest::verify::{self, FileContent, VerifyError};
 use crate::weights::manifest::{Manifest, ManifestError, ManifestFile};
@@ -322,6 +323,23 @@ impl Files {
             }
             _ => Err(not_loaded(id)),
         }
+    }
+
+    /// What the header of a file says beside its tensors (`__metadata__`); nothing of a file that arrived
+    /// as a whole: `pack`, which alone makes such files, writes all of it into tensors.
+    ///
+    /// # Errors
+    /// The store fails, or its record of the header is damaged.
+    pub async fn metadata(&self, id: &str) -> Result<BTreeMap<String, String>, FilesError> {
+        let (None, Some(store)) = (self.memory.get(id), &self.store) else {
+            return Ok(BTreeMap::new());
+        };
+        let header = store.header(id).await;
+        let Some(header) = self.discard_damaged(id, header).await? else {
+            return Ok(BTreeMap::new());
+        };
+        let header = Header::parse(id, &header).map_err(VerifyError::from)?;
+        Ok(header.metadata)
     }
 
     /// Makes a file with a damaged record count as incomplete. The next load fetches that record alone
