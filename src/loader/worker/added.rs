@@ -126,10 +126,10 @@ impl Pairs {
             let weights: Vec<_> = weights.into_iter().map(|file| place.file(file)).collect();
             hub::replace_component(&mut manifest, component, config?, &weights, "");
         }
-        if let Some(config) = self.json_if_there(place, SCHEDULER).await? {
+        if let Some(config) = self.json_if_there(place, &files, SCHEDULER).await? {
             manifest["schedulers"]["base"] = config;
         }
-        if let Some(index) = self.json_if_there(place, MODEL_INDEX).await? {
+        if let Some(index) = self.json_if_there(place, &files, MODEL_INDEX).await? {
             manifest["force_zeros_for_empty_prompt"] = scheduling::forces_zeros(&index).into();
         }
         manifest["name"] = format!("{name} + DMD2").into();
@@ -159,7 +159,7 @@ impl Pairs {
         let encodings = manifest["components"]["unet"]["encodings"].clone();
         hub::replace_component(&mut manifest, "unet_distilled", config, &weights, "");
         manifest["components"]["unet_distilled"]["encodings"] = encodings;
-        if let Some(config) = self.json_if_there(place, SCHEDULER).await? {
+        if let Some(config) = self.json_if_there(place, &files, SCHEDULER).await? {
             manifest["schedulers"]["distilled"] = config;
         }
         // The template's timesteps are those that DMD2 was distilled at.
@@ -235,14 +235,19 @@ impl Pairs {
         )
     }
 
-    /// A JSON file that a model may lack: none where its host says that there is no such file. A host that
-    /// is busy or fails says nothing of the kind, and another model's file in its place would draw wrong
-    /// pictures.
+    /// A JSON file that a model may lack: none where a hub's list has no such file, or the host of a folder
+    /// says so. A host that is busy or fails says nothing of the kind, and another model's file in its place
+    /// would draw wrong pictures.
     async fn json_if_there(
         &self,
         place: &Place,
+        files: &[ListedFile],
         path: &str,
     ) -> Result<Option<Value>, LibraryError> {
+        let is_listed = files.iter().any(|file| file.path == path);
+        if matches!(place, Place::Hub(_)) && !is_listed {
+            return Ok(None);
+        }
         let text = match source::fetch_text(&self.address_in(place, path)).await {
             Ok(text) => text,
             Err(SourceError::Status { status: 404, .. }) => return Ok(None),
