@@ -368,3 +368,44 @@ fn a_model_in_shards_is_packed_as_the_whole_one() {
     let sentence = workshop.refusal(&["pair.json"]);
     assert!(sentence.contains("missing parts"), "{sentence}");
 }
+
+#[test]
+fn case_06_scheduler_class_is_looked_at_before_the_weights() {
+    let workshop = Workshop::new("case-06");
+    let scheduler = |text: &str| {
+        let path = "models/scheduler/scheduler_config.json";
+        workshop.write(path, text.as_bytes());
+    };
+    scheduler(r#"{"_class_name": "EDMDPMSolverMultistepScheduler", "sigma_data": 0.5}"#);
+    let sentence = workshop.refusal(&["pair.json"]);
+    assert!(
+        sentence.contains("EDMDPMSolverMultistepScheduler"),
+        "{sentence}"
+    );
+    assert!(!workshop.0.join("pack").exists(), "nothing was packed");
+
+    // As Python writes it.
+    scheduler(r#"{"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -Infinity}"#);
+    let output = workshop.pack(&["pair.json"]);
+    assert!(output.status.success(), "{output:?}");
+
+    scheduler(r#"{"_class_name": "PNDMScheduler", "skip_prk_steps": true}"#);
+    let output = workshop.pack(&["pair.json"]);
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).expect("text");
+    let expected = "Pair: The base model names PNDMScheduler, which Firststep doesn't have";
+    assert!(said.contains(expected), "{said}");
+}
+
+#[test]
+fn an_empty_prompt_is_what_the_models_pipeline_makes_of_it() {
+    let workshop = Workshop::new("empty-prompt");
+    let index =
+        r#"{"_class_name": "StableDiffusionXLPipeline", "force_zeros_for_empty_prompt": true}"#;
+    workshop.write("models/model_index.json", index.as_bytes());
+    let sentence = workshop.refusal(&["pair.json"]);
+    assert!(
+        sentence.contains("is true") && sentence.contains("it is false"),
+        "{sentence}"
+    );
+}

@@ -1,10 +1,5 @@
 //! What a visitor's model says of its noise and of its output, before the first byte of its weights.
 
-#![expect(
-    clippy::indexing_slicing,
-    reason = "Value makes what is missing, and a manifest that was parsed is an object"
-)]
-
 use serde_json::{Value, json};
 
 use crate::sampler::{PairSchedulers, SchedulerError};
@@ -151,7 +146,7 @@ mod tests {
     use crate::sampler::PredictionType;
 
     /// The header of a checkpoint with a weight, these empty tensors and this metadata.
-    fn header(tensors: &[&str], metadata: Value) -> Header {
+    fn header(tensors: &[&str], metadata: &Value) -> Header {
         let mut entries = json!({
             "__metadata__": metadata,
             "model.diffusion_model.out.2.bias": {"dtype": "F16", "shape": [0], "data_offsets": [0, 0]},
@@ -164,7 +159,7 @@ mod tests {
         Header::parse("a checkpoint", &bytes).expect("the header is sound")
     }
 
-    fn marks(tensors: &[&str], metadata: Value) -> Result<Marks, MarksError> {
+    fn marks(tensors: &[&str], metadata: &Value) -> Result<Marks, MarksError> {
         Marks::of("mix.safetensors", &header(tensors, metadata))
     }
 
@@ -177,10 +172,12 @@ mod tests {
 
     #[test]
     fn a_checkpoint_says_what_it_predicts() {
-        let velocity = |tensors, metadata| marks(tensors, metadata).map(|it| it.predicts_velocity);
-        assert_eq!(marks(&[], json!({})), Ok(Marks::default()));
+        let velocity = |tensors: &[&str], metadata: &Value| {
+            marks(tensors, metadata).map(|it| it.predicts_velocity)
+        };
+        assert_eq!(marks(&[], &json!({})), Ok(Marks::default()));
         assert_eq!(
-            marks(&["v_pred", "ztsnr"], json!({})),
+            marks(&["v_pred", "ztsnr"], &json!({})),
             Ok(Marks {
                 predicts_velocity: Some(true),
                 zero_terminal_snr: true
@@ -193,25 +190,21 @@ mod tests {
             (json!({"modelspec.predict_key": "epsilon"}), false),
             (json!({"ss_v_parameterization": "True"}), true),
         ] {
-            assert_eq!(
-                velocity(&[], metadata.clone()),
-                Ok(Some(expected)),
-                "{metadata}"
-            );
+            assert_eq!(velocity(&[], &metadata), Ok(Some(expected)), "{metadata}");
             // Metadata of the model that a mix was made of.
-            assert_eq!(velocity(&["v_pred"], metadata), Ok(Some(true)));
+            assert_eq!(velocity(&["v_pred"], &metadata), Ok(Some(true)));
         }
-        let trained = marks(&[], json!({"ss_zero_terminal_snr": "True"}));
+        let trained = marks(&[], &json!({"ss_zero_terminal_snr": "True"}));
         assert!(trained.is_ok_and(|it| it.zero_terminal_snr && it.predicts_velocity.is_none()));
     }
 
     #[test]
     fn a_checkpoint_of_another_kind_is_refused_by_its_mark() {
         for mark in ["edm_mean", "edm_std", "edm_vpred.sigma_max"] {
-            let error = marks(&["v_pred", mark], json!({})).expect_err("it is refused");
+            let error = marks(&["v_pred", mark], &json!({})).expect_err("it is refused");
             assert!(error.to_string().contains(mark), "{error}");
         }
-        let flow = marks(&[], json!({"modelspec.prediction_type": "rectified flow"}));
+        let flow = marks(&[], &json!({"modelspec.prediction_type": "rectified flow"}));
         let flow = flow.expect_err("it is refused").to_string();
         assert!(
             flow.contains("“rectified flow” (modelspec.prediction_type)"),

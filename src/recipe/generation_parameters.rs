@@ -32,7 +32,7 @@ pub struct GenerationParameters {
     pub negative_prompt: String,
     /// Sampling steps.
     pub steps: u32,
-    /// The sampler by the web UI's name: `LCM`, `DDIM`, `Euler` or `Euler a`.
+    /// The sampler by the web UI's name, such as `LCM`, `DDIM`, `Euler a` or `DPM++ 2M Karras`.
     pub sampler: String,
     /// Guidance scale; the web UI calls it `CFG scale`.
     pub guidance_scale: f32,
@@ -92,6 +92,8 @@ impl GenerationParameters {
                 // one's schedule, but never adds noise.
                 let scheduler = match (recipe.hybrid_base_steps, distilled) {
                     (1, SchedulerChoice::EulerAncestral) => SchedulerChoice::EulerDiscrete,
+                    (1, SchedulerChoice::DpmSolverSde) => SchedulerChoice::DpmSolver,
+                    (1, SchedulerChoice::DpmSolverSdeKarras) => SchedulerChoice::DpmSolverKarras,
                     (1, distilled) => distilled,
                     _ => base,
                 };

@@ -321,14 +321,30 @@ impl Grid {
         }
     }
 
-    /// The passes of a model in most steps of a mode: two with classifier-free guidance.
+    /// The passes of a model in most steps of a mode: two with classifier-free guidance, and twice as many
+    /// with Heun's method.
     fn passes(&self, mode: Mode) -> u32 {
-        let guidance = match mode {
-            Mode::Base => self.recipe.base_guidance,
-            _ if self.embeds_distilled_guidance => return 1,
-            _ => self.recipe.distilled_guidance,
+        let recipe = &self.recipe;
+        let (base, distilled) = self.schedulers;
+        let (guidance, scheduler) = match mode {
+            Mode::Base => (recipe.base_guidance, recipe.base_scheduler.unwrap_or(base)),
+            _ => (
+                recipe.distilled_guidance,
+                recipe.distilled_scheduler.unwrap_or(distilled),
+            ),
         };
-        if is_guided(guidance) { 2 } else { 1 }
+        let is_embedded = mode != Mode::Base && self.embeds_distilled_guidance;
+        let guided = if is_guided(guidance) && !is_embedded {
+            2
+        } else {
+            1
+        };
+        let ends = if scheduler == SchedulerChoice::Heun {
+            2
+        } else {
+            1
+        };
+        guided * ends
     }
 
     /// The running job's steps, finished and left, by row.

@@ -123,7 +123,7 @@ fn unknown_words_are_refused() {
     for hash in [
         "modes=",
         "modes=hybrid,fast",
-        "base-scheduler=heun",
+        "base-scheduler=lms",
         "distilled-scheduler=DDIM",
         "device=gpu",
     ] {
