@@ -187,7 +187,7 @@ fn weighed(states: Tensor<3>, weights: &[f32]) -> Tensor<3> {
         return states;
     }
     let factors = TensorData::new(weights.to_vec(), [1, weights.len(), 1]);
-    let factors = Tensor::from_data(factors, &states.device());
+    let factors: Tensor<3> = Tensor::from_data(factors, &states.device());
     let mean = |states: &Tensor<3>| states.clone().mean().reshape([1, 1, 1]);
     let weighed = states.clone() * factors;
     let mean_after = mean(&weighed);
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn nothing_divides_by_a_mean_of_nothing() {
         let states = TensorData::new(vec![1.0_f32, 1.0, -3.0, 0.5], [1, 2, 2]);
-        let states = Tensor::from_data(states, &Device::flex());
+        let states: Tensor<3> = Tensor::from_data(states, &Device::flex());
         // 1 + 1 on one token, −2.5 on the other: 0.8 of the second leaves nothing.
         let values = weighed(states, &[1.0, 0.8])
             .into_data()
