@@ -208,7 +208,10 @@ fn names_in_the_original_codes_dots_and_within_pefts_wrapper_are_merged_alike() 
         let spell = |name: &str| name.replace("unet.", prefix);
         assert_merges(&base, respelled(&adapter, spell), &expected);
     }
-    let named = |name: &str| name.replace("lora_A.", "lora_A.my_style.").replace("lora_B.", "lora_B.my_style.");
+    let named = |name: &str| {
+        name.replace("lora_A.", "lora_A.my_style.")
+            .replace("lora_B.", "lora_B.my_style.")
+    };
     assert_merges(&base, respelled(&adapter, named), &expected);
 }
 
@@ -468,7 +471,10 @@ fn the_strength_that_a_header_a_config_or_a_manifest_says_is_that_of_the_pair() 
     let [_, once] = with(None, &|_| {});
     let pairs = once.iter().zip(&twice[1]);
     let difference = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(difference > 1e-2, "the strength changes a lot: {difference}");
+    assert!(
+        difference > 1e-2,
+        "the strength changes a lot: {difference}"
+    );
 }
 
 /// A branch of rank 1 on the first convolution; `size` is what every factor of its B is.

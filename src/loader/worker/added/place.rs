@@ -7,7 +7,9 @@ use serde_json::Value;
 use crate::loader::worker::catalogue::Pairs;
 use crate::loader::worker::error::{LibraryError, parse};
 use crate::weights::download::network::disk::DiskFile;
-use crate::weights::download::network::source::{self, SourceError, patiently, unless_missing};
+use crate::weights::download::network::source::{
+    self, HeaderError, SourceError, patiently, unless_missing,
+};
 use crate::weights::format::safetensors::{ENDING, Header};
 use crate::weights::manifest::hub::{self, HubError, ListedFile};
 use crate::weights::manifest::weight_files::{
@@ -182,7 +184,7 @@ impl Pairs {
             Place::Hub(hub, folder) => {
                 let url = hub.file_address(self.hub(), &format!("{folder}{path}"));
                 let text = patiently(path, || source::fetch_text(&url)).await;
-                Ok(unless_missing(text).map_err(|error| refused(hub, error))?)
+                unless_missing(text).map_err(|error| refused(hub, error))
             }
             Place::Folder(folder) => {
                 let url = format!("{folder}{path}");
@@ -270,14 +272,14 @@ impl Pairs {
         };
         let name = entry.name().to_owned();
         let bytes = source::fetch_header(&self.file_address("", &entry)?).await;
-        let bytes = bytes.map_err(|error| match (LibraryError::from(error), &entry.hub) {
-            (LibraryError::Source(error), Some(hub)) => refused_file(hub, error),
-            (LibraryError::Source(SourceError::Unreachable { .. }), None)
+        let bytes = bytes.map_err(|error| match (error, &entry.hub) {
+            (HeaderError::Source(error), Some(hub)) => refused_file(hub, error),
+            (HeaderError::Source(SourceError::Unreachable { .. }), None)
                 if hub::is_civitai(&public) =>
             {
                 HubError::Civitai.into()
             }
-            (error, _) => error,
+            (error, _) => error.into(),
         })?;
         Ok(SingleFile {
             header: Header::parse(&name, &bytes)?,
@@ -298,12 +300,11 @@ fn label(url: &str) -> String {
         .chars()
         .filter(|it| !it.is_control() && !matches!(it, '/' | '\\'))
         .collect();
-    let is_whole = name.to_ascii_lowercase().ends_with(ENDING);
     let name = name.trim_start_matches('.');
-    match (name.is_empty(), is_whole && name.ends_with(ENDING)) {
-        (false, true) => name.to_owned(),
-        (false, false) => format!("{name}{ENDING}"),
-        (true, _) => format!("model{ENDING}"),
+    match name {
+        "" => format!("model{ENDING}"),
+        _ if name.ends_with(ENDING) => name.to_owned(),
+        _ => format!("{name}{ENDING}"),
     }
 }
 
