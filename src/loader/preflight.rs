@@ -41,6 +41,11 @@ pub fn preflight(
         .filter(|file| !is_complete(&file.id))
         .map(|file| stored(manifest, file))
         .sum();
+    let from_disk: u64 = files
+        .iter()
+        .filter(|file| file.is_on_disk() && !is_complete(&file.id))
+        .map(|file| file.size)
+        .sum();
     let disk_free = match (storage.quota, storage.usage) {
         (Some(quota), Some(usage)) => Some((quota - usage).max(0.0) as u64),
         _ => None,
@@ -78,7 +83,8 @@ pub fn preflight(
     Preflight {
         address: address.into(),
         name: manifest.name.clone(),
-        download: missing,
+        download: missing.saturating_sub(from_disk),
+        from_disk,
         present: size.saturating_sub(missing),
         disk_needed,
         disk_free,

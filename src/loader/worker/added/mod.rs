@@ -226,7 +226,10 @@ impl Pairs {
     async fn with_base(&self, base: &Found) -> Result<String, LibraryError> {
         let mut manifest = self.template().await?;
         match base {
-            Found::Model(model) => self.put_base(&mut manifest, model).await?,
+            Found::Model(model) => match self.only_file(model).await? {
+                Some(file) => compose::put_checkpoint(&mut manifest, &file)?,
+                None => self.put_base(&mut manifest, model).await?,
+            },
             Found::File(file) => compose::put_checkpoint(&mut manifest, file)?,
         }
         Ok(manifest.to_string())

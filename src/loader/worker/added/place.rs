@@ -227,6 +227,35 @@ impl Pairs {
             .collect())
     }
 
+    /// The only safetensors file beside a repository's README where it has no model in diffusers' layout; none
+    /// where it has.
+    pub(super) async fn only_file(
+        &self,
+        model: &Model,
+    ) -> Result<Option<SingleFile>, LibraryError> {
+        if model
+            .files
+            .iter()
+            .any(|file| file.path.starts_with("unet/"))
+        {
+            return Ok(None);
+        }
+        let mut files = model
+            .files
+            .iter()
+            .filter(|file| !file.path.contains('/') && file.path.ends_with(ENDING));
+        match (files.next(), files.next()) {
+            (None, _) => Ok(None),
+            (Some(file), None) => self.single_of(model, file).await.map(Some),
+            (Some(first), Some(second)) => Err(HubError::Several {
+                place: model.place.name(),
+                first: first.path.clone(),
+                second: second.path.clone(),
+            }
+            .into()),
+        }
+    }
+
     /// A safetensors file of a model, with its header.
     pub(super) async fn single_of(
         &self,
