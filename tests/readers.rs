@@ -4,7 +4,6 @@
 //! Each reader gets sound inputs with random changes. `READER_RUNS` sets how many; the count here takes seconds.
 
 #![expect(
-    clippy::expect_used,
     clippy::indexing_slicing,
     reason = "a test ends where something is not as it should be"
 )]
