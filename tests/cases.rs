@@ -90,7 +90,7 @@ fn case_09_a_lora_with_text_encoders_changes_the_unet_and_says_what_it_leaves_ou
     let sentence = left_out.sentence().expect("something is left out");
     assert!(sentence.contains("text encoders (6 tensors)"), "{sentence}");
     let alone = "09-lora-with-text-encoders/text-encoders-only.safetensors";
-    let error = changes(alone).err().expect("nothing to put on").to_string();
+    let error = changes(alone).expect_err("nothing to put on").to_string();
     assert!(error.contains("text encoder"), "{error}");
 }
 
@@ -105,7 +105,7 @@ fn case_21_an_alpha_in_the_header_alone_counts() {
 #[test]
 fn case_25_a_dora_is_refused_by_its_name() {
     for file in ["25-dora/kohya.safetensors", "25-dora/peft.safetensors"] {
-        let error = changes(file).err().expect(file).to_string();
+        let error = changes(file).expect_err(file).to_string();
         assert!(error.contains("DoRA"), "{file}: {error}");
     }
 }

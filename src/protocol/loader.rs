@@ -123,8 +123,10 @@ pub struct Preflight {
     pub address: String,
     /// The manifest's name for the pair.
     pub name: String,
-    /// Bytes to fetch.
+    /// Bytes to fetch over the network.
     pub download: u64,
+    /// Bytes to read of files of the visitor's disk.
+    pub from_disk: u64,
     /// Bytes of the pair's files that this browser has already, from this pair or another.
     pub present: u64,
     /// Bytes that missing files will take in the store.

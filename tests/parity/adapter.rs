@@ -443,11 +443,11 @@ impl BundledPair {
 /// an adapter is.
 #[test]
 fn the_strength_that_a_header_a_config_or_a_manifest_says_is_that_of_the_pair() {
-    let twice = predictions(&adapted_pair(branch(0.02), None).expect("it fits"));
+    let twice = predictions(&adapted_pair(branch(0.5), None).expect("it fits"));
     let with = |limit, change: &dyn Fn(&mut BundledPair)| {
         let mut bundled = BundledPair::read();
         bundled.manifest.expanded_limit = limit;
-        bundled.adapt(branch(0.01), None);
+        bundled.adapt(branch(0.25), None);
         change(&mut bundled);
         predictions(&load(&bundled).expect("it fits"))
     };

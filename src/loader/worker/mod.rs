@@ -321,7 +321,7 @@ impl Loader {
             record.is_accepted,
             missing(&manifest, &files, &begun),
             |id| files.contains_key(id),
-            gpu::request_adapter().await.ok(),
+            gpu::request_adapter().await,
             storage::storage().await,
         ))
     }

@@ -87,7 +87,9 @@ pub fn PreflightView(
     let licences = licences
         .map(|(index, licence)| licence_view(index, licence, accepted))
         .collect_view();
-    let label = if preflight.download == 0 {
+    let label = if preflight.download == 0 && preflight.from_disk > 0 {
+        "Read it from the disk".to_owned()
+    } else if preflight.download == 0 {
         "Finish".to_owned()
     } else if !fits {
         "Download all the same".to_owned()

@@ -113,11 +113,7 @@ struct Names<'a>(BTreeSet<&'a str>);
 
 impl<'a> Names<'a> {
     fn of(header: &'a Header) -> Self {
-        let used = header.tensors.iter().map(|tensor| tensor.name.as_str());
-        Self(
-            used.chain(header.unused.iter().map(String::as_str))
-                .collect(),
-        )
+        Self(header.names().collect())
     }
 
     fn have(&self, part: &str) -> bool {

@@ -337,6 +337,13 @@ impl Header {
         })
     }
 
+    /// The names of all tensors in the file, those that nothing here uses too: some are there for their names
+    /// alone.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let used = self.tensors.iter().map(|tensor| tensor.name.as_str());
+        used.chain(self.unused.iter().map(String::as_str))
+    }
+
     /// Checks that a file is as long as its header says.
     ///
     /// # Errors

@@ -19,7 +19,9 @@ use crate::weights::format::kind::FileKind;
 use crate::weights::format::safetensors::ENDING;
 use crate::weights::format::sha256::sha256;
 use crate::weights::manifest::hub::{self, HubError, ModelAddress};
-use crate::weights::manifest::{Manifest, ManifestError, ManifestFile, without_secrets};
+use crate::weights::manifest::{
+    Manifest, ManifestError, ManifestFile, disk_address, without_secrets,
+};
 use crate::weights::stored::files::ADDED;
 use crate::weights::stored::store::PairRecord;
 use compose::Distilled;
@@ -157,8 +159,7 @@ impl Pairs {
                 size: file.size,
                 file: file.file.clone(),
             };
-            let address =
-                crate::weights::manifest::disk_address(&file.path, file.size, file.modified);
+            let address = disk_address(&file.path, file.size, file.modified);
             self.disk.insert(address, on_disk.clone());
             files.insert(path.to_owned(), (on_disk, file.modified));
         }
@@ -177,7 +178,14 @@ impl Pairs {
             file.name = file.entry.name().to_owned();
             let place = match FileKind::of(&file.header) {
                 FileKind::Checkpoint if base.is_none() => &mut base,
-                _ => &mut distilled,
+                FileKind::Checkpoint | FileKind::UNet | FileKind::Adapter => &mut distilled,
+                FileKind::Other(kind) => {
+                    return Err(LibraryError::NoCheckpoint {
+                        file: file.name,
+                        kind,
+                        advice: String::new(),
+                    });
+                }
             };
             if let Some(other) = place.replace(file) {
                 return Err(HubError::Several {
@@ -219,7 +227,10 @@ impl Pairs {
     async fn with_base(&self, base: &Found) -> Result<String, LibraryError> {
         let mut manifest = self.template().await?;
         match base {
-            Found::Model(model) => self.put_base(&mut manifest, model).await?,
+            Found::Model(model) => match self.only_file(model).await? {
+                Some(file) => compose::put_checkpoint(&mut manifest, &file)?,
+                None => self.put_base(&mut manifest, model).await?,
+            },
             Found::File(file) => compose::put_checkpoint(&mut manifest, file)?,
         }
         Ok(manifest.to_string())

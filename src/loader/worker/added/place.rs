@@ -8,7 +8,9 @@ use crate::loader::worker::catalogue::Pairs;
 use crate::loader::worker::error::{LibraryError, parse};
 use crate::sampler::SchedulerConfig;
 use crate::weights::download::network::disk::DiskFile;
-use crate::weights::download::network::source::{self, SourceError, patiently, unless_missing};
+use crate::weights::download::network::source::{
+    self, HeaderError, SourceError, patiently, unless_missing,
+};
 use crate::weights::format::safetensors::{ENDING, Header};
 use crate::weights::manifest::hub::{self, HubError, ListedFile};
 use crate::weights::manifest::weight_files::{
@@ -185,7 +187,7 @@ impl Pairs {
             Place::Hub(hub, folder) => {
                 let url = hub.file_address(self.hub(), &format!("{folder}{path}"));
                 let text = patiently(path, || source::fetch_text(&url)).await;
-                Ok(unless_missing(text).map_err(|error| refused(hub, error))?)
+                unless_missing(text).map_err(|error| refused(hub, error))
             }
             Place::Folder(folder) => {
                 let url = format!("{folder}{path}");
@@ -244,6 +246,35 @@ impl Pairs {
             .collect())
     }
 
+    /// The only safetensors file beside a repository's README where it has no model in diffusers' layout; none
+    /// where it has.
+    pub(super) async fn only_file(
+        &self,
+        model: &Model,
+    ) -> Result<Option<SingleFile>, LibraryError> {
+        if model
+            .files
+            .iter()
+            .any(|file| file.path.starts_with("unet/"))
+        {
+            return Ok(None);
+        }
+        let mut files = model
+            .files
+            .iter()
+            .filter(|file| !file.path.contains('/') && file.path.ends_with(ENDING));
+        match (files.next(), files.next()) {
+            (None, _) => Ok(None),
+            (Some(file), None) => self.single_of(model, file).await.map(Some),
+            (Some(first), Some(second)) => Err(HubError::Several {
+                place: model.place.name(),
+                first: first.path.clone(),
+                second: second.path.clone(),
+            }
+            .into()),
+        }
+    }
+
     /// A safetensors file of a model, with its header.
     pub(super) async fn single_of(
         &self,
@@ -289,14 +320,14 @@ impl Pairs {
         };
         let name = entry.name().to_owned();
         let bytes = source::fetch_header(&self.file_address("", &entry)?).await;
-        let bytes = bytes.map_err(|error| match (LibraryError::from(error), &entry.hub) {
-            (LibraryError::Source(error), Some(hub)) => refused_file(hub, error),
-            (LibraryError::Source(SourceError::Unreachable { .. }), None)
+        let bytes = bytes.map_err(|error| match (error, &entry.hub) {
+            (HeaderError::Source(error), Some(hub)) => refused_file(hub, error),
+            (HeaderError::Source(SourceError::Unreachable { .. }), None)
                 if hub::is_civitai(&public) =>
             {
                 HubError::Civitai.into()
             }
-            (error, _) => error,
+            (error, _) => error.into(),
         })?;
         Ok(SingleFile {
             header: Header::parse(&name, &bytes)?,
@@ -317,12 +348,11 @@ fn label(url: &str) -> String {
         .chars()
         .filter(|it| !it.is_control() && !matches!(it, '/' | '\\'))
         .collect();
-    let is_whole = name.to_ascii_lowercase().ends_with(ENDING);
     let name = name.trim_start_matches('.');
-    match (name.is_empty(), is_whole && name.ends_with(ENDING)) {
-        (false, true) => name.to_owned(),
-        (false, false) => format!("{name}{ENDING}"),
-        (true, _) => format!("model{ENDING}"),
+    match name {
+        "" => format!("model{ENDING}"),
+        _ if name.ends_with(ENDING) => name.to_owned(),
+        _ => format!("{name}{ENDING}"),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::weights::manifest::verify::VerifyError;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SourceError {
     /// The server answered with something other than the file.
-    #[error("{}", status_sentence(file, *status))]
+    #[error("{}", status_sentence(.file, *.status))]
     Status {
         /// The file.
         file: String,
