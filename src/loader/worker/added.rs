@@ -185,7 +185,8 @@ impl Pairs {
         if header.naming != names::Naming::Checkpoint {
             return Err(LibraryError::NoCheckpoint(name));
         }
-        Marks::of(&name, &header)?.write_into(&mut manifest["schedulers"]["base"]);
+        let marks = Marks::of(&name, &header)?;
+        marks.write_into(&mut manifest["schedulers"]["base"]);
         let file = ManifestFile {
             path: name.clone(),
             url: Some(url.into()),
@@ -209,8 +210,10 @@ impl Pairs {
         manifest["id"] = "added".into();
         manifest["description"] = format!(
             "The checkpoint {name} as the base, with DMD2's distillation LoRA for the steps after the \
-             first."
+             first. {}",
+            marks.sentence().unwrap_or_default()
         )
+        .trim_end()
         .into();
         let place = Place::Folder(url.into());
         self.add_licence(&mut manifest, &place);
