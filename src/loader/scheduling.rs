@@ -86,6 +86,20 @@ impl Marks {
         })
     }
 
+    /// What the marks change, as a sentence for the visitor; none where they change nothing.
+    pub fn sentence(self) -> Option<&'static str> {
+        match (self.predicts_velocity, self.zero_terminal_snr) {
+            (Some(true), true) => Some(
+                "It is marked as predicting the velocity, with a zero terminal SNR, and is drawn so.",
+            ),
+            (Some(true), false) => {
+                Some("It is marked as predicting the velocity, and is drawn so.")
+            }
+            (_, true) => Some("It is marked as trained with a zero terminal SNR, and is drawn so."),
+            (_, false) => None,
+        }
+    }
+
     /// Writes the marks into a `scheduler_config.json`.
     ///
     /// With a zero terminal SNR a run begins at the last timestep, where it is zero: the way of spreading
@@ -227,6 +241,12 @@ mod tests {
             assert!(config.rescale_betas_zero_snr());
         }
         assert_eq!(schedulers.notices(), [""; 0]);
+        assert!(
+            marked
+                .sentence()
+                .is_some_and(|it| it.contains("velocity, with a zero"))
+        );
+        assert_eq!(Marks::default().sentence(), None);
     }
 
     #[test]

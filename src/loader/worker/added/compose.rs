@@ -109,7 +109,8 @@ pub(super) fn put_checkpoint(manifest: &mut Value, file: &SingleFile) -> Result<
             advice,
         });
     }
-    Marks::of(name, header)?.write_into(&mut manifest["schedulers"]["base"]);
+    let marks = Marks::of(name, header)?;
+    marks.write_into(&mut manifest["schedulers"]["base"]);
     let stored: BTreeSet<String> = header
         .tensors
         .iter()
@@ -124,6 +125,11 @@ pub(super) fn put_checkpoint(manifest: &mut Value, file: &SingleFile) -> Result<
         }
     }
     name_base(manifest, name, &format!("The checkpoint {name}"));
+    if let (Some(sentence), Some(description)) =
+        (marks.sentence(), manifest["description"].as_str())
+    {
+        manifest["description"] = format!("{description} {sentence}").into();
+    }
     add_licence(manifest, name, page.clone());
     Ok(())
 }
