@@ -12,7 +12,7 @@ use crate::loader::scheduling;
 use crate::protocol::loader::{Library, Origin, PairEntry, PairState, Storage};
 use crate::weights::download::network::disk::DiskFile;
 use crate::weights::download::network::source::{self, SourceError};
-use crate::weights::download::network::transfer::Origin;
+use crate::weights::download::network::transfer::FileOrigin;
 use crate::weights::download::plan::FileProgress;
 use crate::weights::manifest::{Manifest, ManifestFile};
 use crate::weights::stored::store::{FileRecord, PairRecord, Store};
@@ -205,12 +205,18 @@ impl Pairs {
     }
 
     /// Where the bytes of a file of the manifest at `manifest_url` are.
-    pub fn origin(&self, manifest_url: &str, file: &ManifestFile) -> Result<Origin, LibraryError> {
+    pub fn origin(
+        &self,
+        manifest_url: &str,
+        file: &ManifestFile,
+    ) -> Result<FileOrigin, LibraryError> {
         if file.is_on_disk() {
             let opened = file.url.as_ref().and_then(|url| self.disk.get(url));
-            return Ok(opened.cloned().map_or(Origin::NotOpened, Origin::Disk));
+            return Ok(opened
+                .cloned()
+                .map_or(FileOrigin::NotOpened, FileOrigin::Disk));
         }
-        Ok(Origin::Address(self.file_address(manifest_url, file)?))
+        Ok(FileOrigin::Address(self.file_address(manifest_url, file)?))
     }
 }
 

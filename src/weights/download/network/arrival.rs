@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::error::SourceError;
 use super::ordered_bytes::OrderedBytes;
-use super::transfer::{Control, Origin, Report, Transfer, TransferError};
+use super::transfer::{Control, FileOrigin, Report, Transfer, TransferError};
 use super::writing::Writing;
 use crate::weights::download::plan::{
     Commit, CommitEncoder, FileProgress, Lengths, RunningHash, plan,
@@ -73,7 +73,7 @@ pub struct Arrival {
     /// The file; its size has to be known.
     pub file: ManifestFile,
     /// Where its bytes are.
-    pub origin: Origin,
+    pub origin: FileOrigin,
     /// The rules for the encodings in the store; empty: tensors stay in the file's own encodings.
     pub rules: Vec<EncodingRule>,
 }

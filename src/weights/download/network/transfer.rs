@@ -66,7 +66,7 @@ impl Control {
 
 /// Where the bytes of a file come from.
 #[derive(Clone, Debug)]
-pub enum Origin {
+pub enum FileOrigin {
     /// A host, at this absolute address.
     Address(String),
     /// The visitor's disk.
@@ -79,7 +79,7 @@ pub enum Origin {
 pub struct Transfer {
     /// The file's name in sentences.
     file: String,
-    origin: Origin,
+    origin: FileOrigin,
     size: u64,
     /// The address after its redirects, so that they aren't followed again for each part.
     redirected: RefCell<Option<String>>,
@@ -116,7 +116,7 @@ impl Transfer {
     /// parts, or empty.
     pub fn new(
         file: &str,
-        origin: Origin,
+        origin: FileOrigin,
         size: u64,
         validator: String,
         control: Rc<Control>,
@@ -164,14 +164,14 @@ impl Transfer {
     /// Everything that [`TransferError`] lists.
     pub async fn part(&self, range: Range<u64>) -> Result<Vec<u8>, TransferError> {
         match &self.origin {
-            Origin::Address(_) => {}
-            Origin::Disk(_) if self.is_ended() => return Err(TransferError::Paused),
-            Origin::Disk(file) => {
+            FileOrigin::Address(_) => {}
+            FileOrigin::Disk(_) if self.is_ended() => return Err(TransferError::Paused),
+            FileOrigin::Disk(file) => {
                 let bytes = file.slice(range).await.map_err(TransferError::Source)?;
                 (self.report)(Report::Flows);
                 return Ok(bytes);
             }
-            Origin::NotOpened => return Err(self.not_opened()),
+            FileOrigin::NotOpened => return Err(self.not_opened()),
         }
         let mut bytes = Vec::with_capacity((range.end - range.start) as usize);
         let mut attempts = 0;
@@ -219,8 +219,8 @@ impl Transfer {
     /// The address of a file of a host; one of the disk is never asked for as a whole.
     fn address(&self) -> Result<&str, TransferError> {
         match &self.origin {
-            Origin::Address(address) => Ok(address),
-            Origin::Disk(_) | Origin::NotOpened => Err(self.not_opened()),
+            FileOrigin::Address(address) => Ok(address),
+            FileOrigin::Disk(_) | FileOrigin::NotOpened => Err(self.not_opened()),
         }
     }
 
