@@ -209,6 +209,10 @@ impl PairFiles for QuietFiles<'_> {
         Ok(self.0.read_tensor(id, name).await?)
     }
 
+    async fn metadata(&self, id: &str) -> Result<BTreeMap<String, String>, EngineError> {
+        Ok(self.0.metadata(id).await?)
+    }
+
     async fn blob(&self, id: &str) -> Result<Vec<u8>, EngineError> {
         Ok(self.0.read_blob(id).await?)
     }
