@@ -150,7 +150,7 @@ test("a checkpoint on the disk is stored as one of the hub's is", { timeout: TIM
     const { hub, page, library } = tools;
     const url = hub.resolveUrl(BASE, "sd_xl_base_1.0.safetensors");
     const there = await add(tools, url);
-    await library.load(there);
+    await library.load(there, TIMEOUT);
     const loaded = await readStore(page);
     const checkpoint = recordsOf(loaded, fileWith(loaded, "unet.conv_in.weight"));
     const sent = hub.bytesOf(`${BASE}/sd_xl_base_1.0.safetensors`);
@@ -161,7 +161,7 @@ test("a checkpoint on the disk is stored as one of the hub's is", { timeout: TIM
     const row = page.page.locator(others);
     await row.waitFor({ timeout: TIMEOUT });
     const here = await row.getAttribute("data-address");
-    await library.load(here);
+    await library.load(here, TIMEOUT);
     const store = await readStore(page);
     const complete = store.complete.filter((id) => !loaded.complete.includes(id));
     assert.deepEqual(recordsOf(store, fileWith({ ...store, complete }, "unet.conv_in.weight")), checkpoint);

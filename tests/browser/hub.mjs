@@ -480,7 +480,9 @@ export class Hub {
     const exists = await stat(join(this.#root, normalize(`/${repository}`))).catch(() => null);
     if (exists === null || !this.#knows(repository, revision)) {
       const error = exists === null ? "Repository not found" : `Invalid rev id: ${revision}`;
-      this.#end(request, response, entry, 404, headers, JSON.stringify({ error }));
+      const code = exists === null ? "RepoNotFound" : "RevisionNotFound";
+      const missing = { ...headers, "X-Error-Code": code };
+      this.#end(request, response, entry, 404, missing, JSON.stringify({ error }));
       return;
     }
     const asked = new URL(request.url, this.url);

@@ -165,7 +165,8 @@ impl Pairs {
         let mut found = None;
         for _ in 0..MOST_PAGES {
             let answer = patiently(&hub.repository, || source::fetch_answer(&url)).await;
-            let answer = answer.map_err(|error| refused(hub, error))?;
+            let name = format!("the list of the files of {}", hub.repository);
+            let answer = answer.map_err(|error| refused(hub, error.about(&name)))?;
             files.extend(hub::listing(&hub.repository, &answer.text)?);
             found.get_or_insert_with(|| hub.renamed(&answer.url));
             match hub::next_page(&answer.link, &url) {

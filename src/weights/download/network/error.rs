@@ -97,6 +97,23 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// The same error about a file of this name, where the last part of its address says nothing to people.
+    pub fn about(mut self, name: &str) -> Self {
+        match &mut self {
+            SourceError::Status { file, .. }
+            | SourceError::Disk { file }
+            | SourceError::NotOpened { file }
+            | SourceError::Unreachable { file }
+            | SourceError::Interrupted { file }
+            | SourceError::Stalled { file }
+            | SourceError::WrongPart { file }
+            | SourceError::NoLength { file }
+            | SourceError::NotText { file } => name.clone_into(file),
+            SourceError::Address { .. } | SourceError::Cancelled | SourceError::Verify(_) => {}
+        }
+        self
+    }
+
     /// The error as a clause of a sentence about a retry: without a full stop and without advice.
     pub fn as_clause(&self) -> String {
         match self {

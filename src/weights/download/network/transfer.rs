@@ -284,7 +284,7 @@ impl Transfer {
     /// Checks that the answer is the requested part of an unchanged file.
     fn check(&self, body: &Body, wanted: &Range<u64>, is_redirected: bool) -> Result<(), Failure> {
         let status = body.status();
-        let refused = self.named(body.refusal());
+        let refused = body.refusal().about(&self.file);
         match status {
             206 => {}
             200 => {
@@ -336,24 +336,6 @@ impl Transfer {
         }
         self.has_answered.set(true);
         Ok(())
-    }
-
-    /// The error with the file's own name, in the place of the last one in its address.
-    fn named(&self, error: SourceError) -> SourceError {
-        match error {
-            SourceError::Status {
-                status,
-                code,
-                retry_after,
-                ..
-            } => SourceError::Status {
-                file: self.file.clone(),
-                status,
-                code,
-                retry_after,
-            },
-            error => error,
-        }
     }
 
     /// The file never had the size that was expected.

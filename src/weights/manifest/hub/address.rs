@@ -254,6 +254,10 @@ fn hub_page(
         revision: revision.to_owned(),
     };
     let Some((kind, rest)) = rest.split_first() else {
+        // A file beside the repositories of a hub that is the page's own alone.
+        if !is_surely_hub && is_file(name) {
+            return Ok(None);
+        }
         return Ok(Some(ModelAddress::Base(at(DEFAULT_REVISION))));
     };
     let (revision, path) = revision_and_path(rest);
@@ -269,6 +273,12 @@ fn hub_page(
         _ if is_surely_hub => Ok(Some(ModelAddress::Base(at(DEFAULT_REVISION)))),
         _ => Ok(None),
     }
+}
+
+/// Whether a name is that of a file which is read: no repository is called so.
+fn is_file(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    lower.ends_with(safetensors::ENDING) || lower.ends_with(".json")
 }
 
 /// The revision at the beginning of a path, and what follows it. One with slashes is encoded in the hub's own
@@ -358,10 +368,8 @@ fn repository(text: &str) -> Option<ModelAddress> {
     if !is_name(owner) || !is_name(name) || !is_revision(revision) {
         return None;
     }
-    let lower = name.to_ascii_lowercase();
-    let is_file = lower.ends_with(safetensors::ENDING) || lower.ends_with(".json");
     if rest.is_empty() {
-        return (!is_file).then(|| {
+        return (!is_file(name)).then(|| {
             ModelAddress::Base(HubRepository {
                 repository: format!("{owner}/{name}"),
                 revision: revision.to_owned(),
@@ -552,6 +560,12 @@ mod tests {
         let hub = "http://127.0.0.1:9000/";
         let parse = |text: &str| ModelAddress::parse_for(text, hub).ok();
         assert_eq!(parse("http://127.0.0.1:9000/a/b"), base("a/b", "main"));
+        assert_eq!(
+            parse("http://127.0.0.1:9000/static/x.safetensors"),
+            Some(ModelAddress::Checkpoint(
+                "http://127.0.0.1:9000/static/x.safetensors".into()
+            ))
+        );
         assert_eq!(
             parse("http://127.0.0.1:9000/static/pair/manifest.json"),
             Some(ModelAddress::Manifest(
