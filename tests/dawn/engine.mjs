@@ -79,6 +79,8 @@ export class Engine {
    * @param {string} [options.description] what the adapter says of itself
    * @param {{key: string, value: any}[]} [options.choices] what an earlier worker has stored of adapters
    * @param {string} [options.brokenShader] the first shader with this text is one that doesn't compile
+   * @param {{batch: number, largest_map: number}} [options.atMost] the most that it may use of the device, as
+   *   after a failure
    * @param {string} [options.companion] address of a module that runs beside the worker, in its process
    *   and on its WebGPU; `ask` calls its `answer`
    */
@@ -90,6 +92,7 @@ export class Engine {
     description,
     choices,
     brokenShader,
+    atMost,
     companion,
   } = {}) {
     const server = await StaticServer.start(DIST);
@@ -116,6 +119,7 @@ export class Engine {
           pair_address: pair,
           // The process around the worker counts.
           measures: false,
+          at_most: atMost,
         },
       });
       await missing;
