@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
+#[cfg(target_family = "wasm")]
+use firststep::kernels::Form;
 use firststep::kernels::{self, Activation, After, Embedding, Heads, Layer, Norm, Sampling};
 use firststep::models::Weights;
 use firststep::weights::format::encoding::Encoding;
@@ -42,6 +44,9 @@ pub struct Cases {
 pub struct Case {
     pub name: String,
     seed: u32,
+    /// The forms in which the test on Dawn computes it: shaders are compiled slowly there.
+    #[cfg(target_family = "wasm")]
+    pub on_dawn: Vec<Form>,
     #[serde(flatten)]
     operation: Operation,
 }

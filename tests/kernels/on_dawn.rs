@@ -4,7 +4,7 @@ use burn::tensor::{Device, FloatDType};
 use firststep::kernels::{self, Form, Forms};
 use wasm_bindgen::prelude::*;
 
-use crate::cases::{Cases, HALF_TOLERANCE, TOLERANCE};
+use crate::cases::{Case, Cases, HALF_TOLERANCE, TOLERANCE};
 
 /// The cases, and the device of `navigator.gpu`.
 #[wasm_bindgen]
@@ -25,10 +25,19 @@ impl Kernels {
         })
     }
 
-    /// The names of the cases.
+    /// The names of all cases.
     pub fn names(&self) -> Vec<String> {
         let cases = self.cases.cases.iter();
         cases.map(|case| case.name.clone()).collect()
+    }
+
+    /// Whether a case is to be computed in this form, or on the CPU.
+    pub fn has(&self, index: usize, form: Option<String>) -> Result<bool, JsError> {
+        let case = self.case(index)?;
+        Ok(match form {
+            Some(form) => case.on_dawn.contains(&form_of(&form)?),
+            None => true,
+        })
     }
 
     /// Whether the device has half precision.
@@ -51,14 +60,11 @@ impl Kernels {
         is_half: bool,
     ) -> Result<f64, JsError> {
         let cpu = Device::flex();
-        let device = match form.as_deref() {
+        let device = match form {
+            Some(form) => self.with(form_of(&form)?, is_half),
             None => &cpu,
-            Some("Shared") => self.with(Form::Shared, is_half),
-            Some("Registers") => self.with(Form::Registers, is_half),
-            Some(form) => return Err(failure(format!("there is no form {form}"))),
         };
-        let case = self.cases.cases.get(index);
-        let case = case.ok_or_else(|| failure("there is no such case"))?;
+        let case = self.case(index)?;
         let (values, numbers) = case.compute(device).map_err(failure)?.into_parts();
         let values = values.into_data_async().await.map_err(failure)?;
         let values: Vec<f32> = values
@@ -67,12 +73,25 @@ impl Kernels {
         self.cases.error(case, numbers, &values).map_err(failure)
     }
 
+    fn case(&self, index: usize) -> Result<&Case, JsError> {
+        let case = self.cases.cases.get(index);
+        case.ok_or_else(|| failure("there is no such case"))
+    }
+
     fn with(&self, form: Form, is_half: bool) -> &Device {
         kernels::set_forms(Forms::all(form));
         kernels::set_half(is_half);
         // Buffers of earlier cases are not used again: what no kernel has written is zero.
         self.card.memory_cleanup();
         &self.card
+    }
+}
+
+fn form_of(name: &str) -> Result<Form, JsError> {
+    match name {
+        "Shared" => Ok(Form::Shared),
+        "Registers" => Ok(Form::Registers),
+        _ => Err(failure(format!("there is no form {name}"))),
     }
 }
 
