@@ -46,7 +46,8 @@ impl Marks {
     /// # Errors
     /// The model is of another kind, or predicts something else.
     pub fn of(file: &str, header: &Header) -> Result<Marks, MarksError> {
-        let names = || header.tensors.iter().map(|tensor| tensor.name.as_str());
+        // Nothing uses the tensors that are marks.
+        let names = || header.names();
         if let Some(mark) = names().find(|name| name.starts_with("edm_")) {
             return Err(MarksError::Edm {
                 file: file.into(),
