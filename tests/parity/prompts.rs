@@ -4,12 +4,9 @@
 use std::fs;
 
 use burn::tensor::Tensor;
-use firststep::engine::{
-    GridState, Outcome, Pair, count, describe, encode, generate, tokenized, tokenized_by_both,
-};
+use firststep::engine::{Pair, count, encode, tokenized, tokenized_by_both};
 use firststep::models::{ClipTextConfig, ClipTextModel, ClipTokenizer, TokenizerConfig};
-use firststep::protocol::engine::{Extent, JobEvent};
-use firststep::recipe::{Mode, Prompt, PromptReading};
+use firststep::recipe::{Prompt, PromptReading};
 use serde_json::{Value, json as literal};
 
 use crate::support::{
@@ -198,43 +195,6 @@ fn a_plain_prompt_is_read_as_it_stands() {
         assert_eq!(own.chunks[0].ids(), expected);
         assert!(own.chunks[0].weights().iter().all(|weight| *weight == 1.0));
     }
-}
-
-/// Prompt and negative prompt have as many chunks in a guided step; elsewhere the negative one's length
-/// changes nothing.
-#[test]
-fn a_long_prompt_is_drawn_beside_a_longer_negative_one() {
-    let bundled = BundledPair::read();
-    let mut pair = emoji();
-    let mut recipe = describe(&bundled.manifest).expect("a pair").recipe;
-    recipe.modes = vec![Mode::Distilled];
-    recipe.seed_count = 2;
-    recipe.long_prompts = true;
-    recipe.prompt = "cat ".repeat(100);
-    block_on(pair.load_unets(&recipe.modes, &bundled)).expect("the bundled pair");
-    let mut first_step = |negative_prompt: &str, guidance| {
-        recipe.negative_prompt = negative_prompt.to_owned();
-        recipe.distilled_guidance = guidance;
-        let extent = Extent {
-            depth: Some(1),
-            ..Extent::default()
-        };
-        let (mut grid, mut recorder) = (GridState::default(), Recorder::default());
-        let drawn = generate(&pair, &recipe, &extent, &mut grid, &mut recorder);
-        assert_eq!(block_on(drawn).expect("drawn"), Outcome::Done);
-        let latents = recorder.events.iter().filter_map(|event| match event {
-            JobEvent::Step { latent, .. } => Some(latent.values()),
-            _ => None,
-        });
-        let values: Vec<f32> = latents.flatten().collect();
-        assert!(values.iter().all(|value| value.is_finite()));
-        values
-    };
-    let longer = "dog ".repeat(200);
-    let plain = first_step("", 1.0);
-    assert_eq!(first_step(&longer, 1.0), plain);
-    let [none, shorter, longer] = ["", "dog", &longer].map(|it| first_step(it, 2.0));
-    assert!(none != plain && shorter != none && longer != shorter);
 }
 
 fn emoji() -> Pair {
