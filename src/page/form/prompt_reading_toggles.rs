@@ -44,7 +44,7 @@ pub fn PromptReadingToggles(controls: Controls) -> impl IntoView {
         }
     };
     view! {
-        <fieldset class="bare">
+        <fieldset class="bare prompt-reading">
             <legend class="visually-hidden">"How prompts are read"</legend>
             <div class="toggles">{CHOICES.map(checkbox).into_iter().collect_view()}</div>
         </fieldset>
