@@ -181,7 +181,7 @@ impl Packer {
         let checked = PairSchedulers::from_json(
             &schedulers.base,
             &schedulers.distilled,
-            distilled.join(ADAPTER_FILE).exists(),
+            adapter_file(&distilled).is_some(),
         )
         .and_then(|checked| {
             checked.check(
