@@ -304,12 +304,12 @@ mod tests {
 
     #[test]
     fn nothing_divides_by_a_mean_of_nothing() {
-        let states = TensorData::new(vec![1.0_f32, 1.0, -3.0, 0.5], [1, 2, 2]);
+        let states = TensorData::new(vec![1.0_f32, 1.0, -3.0, 2.0], [1, 2, 2]);
         let states: Tensor<3> = Tensor::from_data(states, &Device::flex());
-        // 1 + 1 on one token, −2.5 on the other: 0.8 of the second leaves nothing.
-        let values = weighed(states, &[1.0, 0.8])
+        // 1 + 1 on one token, −1 on the other: twice the second leaves nothing.
+        let values = weighed(states, &[1.0, 2.0])
             .into_data()
             .try_into_vec::<f32>();
-        assert_eq!(values.unwrap(), [1.0, 1.0, -2.4, 0.4]);
+        assert_eq!(values.unwrap(), [1.0, 1.0, -6.0, 4.0]);
     }
 }
