@@ -19,7 +19,8 @@ use crate::numbers::Numbers;
 /// are sums in double precision, the kernels' in `f32`.
 pub const TOLERANCE: f64 = 1e-5;
 
-/// The same with activations of `f16`, whose steps are 0.0005 of a value.
+/// The same with activations of `f16`, whose steps are 0.0005 of a value: they are of graphics cards alone.
+#[cfg(feature = "gpu")]
 pub const HALF_TOLERANCE: f64 = 2e-3;
 
 /// Values of an output that are kept at places of their own.

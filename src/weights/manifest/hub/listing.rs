@@ -309,9 +309,8 @@ mod tests {
         };
         let found = |paths: &[&str]| {
             let files = listed(paths);
-            let found = distilled_file("a/b", &files)
-                .map(|found| found.map(|found| (found.file.path.clone(), found.is_adapter)));
-            found
+            distilled_file("a/b", &files)
+                .map(|found| found.map(|found| (found.file.path.clone(), found.is_adapter)))
         };
         let lightning = [
             "sdxl_lightning_2step_lora.safetensors",
