@@ -15,7 +15,7 @@ const { Kernels } = await instantiate(FOLDER, "compare_kernels");
 const kernels = await Kernels.start();
 const precisions = form !== undefined && kernels.hasHalf() ? [false, true] : [false];
 for (const isHalf of precisions) {
-  const tolerance = kernels.tolerance(isHalf);
+  const tolerance = Kernels.tolerance(isHalf);
   for (const [index, label] of kernels.names().entries()) {
     if (kernels.has(index, form)) {
       counters.reset();

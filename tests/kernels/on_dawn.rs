@@ -47,7 +47,7 @@ impl Kernels {
     }
 
     /// How far a result may be from torch's.
-    pub fn tolerance(&self, is_half: bool) -> f64 {
+    pub fn tolerance(is_half: bool) -> f64 {
         if is_half { HALF_TOLERANCE } else { TOLERANCE }
     }
 
@@ -95,6 +95,10 @@ fn form_of(name: &str) -> Result<Form, JsError> {
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "errors are handed over, as map_err has them"
+)]
 fn failure(reason: impl ToString) -> JsError {
     JsError::new(&reason.to_string())
 }
