@@ -573,7 +573,7 @@ impl Pair {
     /// averaged first, as each doubling of a side has the decoder take four times as long.
     ///
     /// # Shapes
-    /// `[1, channels, height, width]` → `[1, 3, f · height / n, f · width / n]` with n of [`averaged`].
+    /// `[1, channels, height, width]` → `[1, 3, f · height / n, f · width / n]` with n of `averaged`.
     pub fn decode_small(&self, latent: Tensor<4>) -> Tensor<4> {
         let factor = self.vae.config().downscale_factor() as usize;
         let [_, _, height, width] = latent.dims();
