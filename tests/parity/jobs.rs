@@ -266,6 +266,19 @@ fn a_batch_gives_the_pictures_of_single_cells() {
     }
 }
 
+/// What another engine draws that knows these steps alone.
+fn resumed(pair: &Pair, recipe: &Recipe, known: &[Snapshot]) -> Recorder {
+    let mut grid = GridState::default();
+    restore(pair, recipe, known, &mut grid).expect("the recipe fits");
+    let extent = Extent {
+        resumes: true,
+        ..Extent::default()
+    };
+    let mut rest = Recorder::default();
+    run(pair, recipe, &extent, &mut grid, &mut rest);
+    rest
+}
+
 /// What the page knows of each step.
 fn snapshots(recorder: &Recorder) -> BTreeMap<(CellAddress, u32), Snapshot> {
     let mut snapshots = BTreeMap::new();
@@ -330,14 +343,7 @@ fn solvers_with_a_memory_or_two_passes_a_step_draw_together_and_go_on() {
             let known: Vec<Snapshot> = (0..3)
                 .map(|column| snapshots[&(CellAddress { row: 0, column }, step)].clone())
                 .collect();
-            let mut grid = GridState::default();
-            restore(&pair, &recipe, &known, &mut grid).expect("the recipe fits");
-            let resumed = Extent {
-                resumes: true,
-                ..Extent::default()
-            };
-            let mut rest = Recorder::default();
-            run(&pair, &recipe, &resumed, &mut grid, &mut rest);
+            let rest = resumed(&pair, &recipe, &known);
             assert_eq!(rest.images(), whole.images(), "{choice:?} from step {step}");
             let taken = rest.previews(CellAddress { row: 0, column: 0 }).len();
             assert_eq!(taken, (last - step) as usize, "{choice:?}");
@@ -377,14 +383,7 @@ fn an_engine_goes_on_where_another_one_failed() {
             cell: CellAddress { row: 9, column: 0 },
             ..known[0].clone()
         });
-        let mut grid = GridState::default();
-        restore(&pair, &recipe, &known, &mut grid).expect("the recipe fits");
-        let resumed = Extent {
-            resumes: true,
-            ..Extent::default()
-        };
-        let mut rest = Recorder::default();
-        run(&pair, &recipe, &resumed, &mut grid, &mut rest);
+        let rest = resumed(&pair, &recipe, &known);
         assert_eq!(rest.images(), whole.images(), "from step {step}");
         let taken = [first, second].map(|cell| rest.previews(cell).len());
         assert_eq!(taken, [4 - step as usize, 0]);

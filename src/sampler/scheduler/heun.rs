@@ -9,6 +9,7 @@ use super::memory::{HalfStep, Memory};
 use super::output::StepOutput;
 use super::timesteps::Timesteps;
 use super::variance_exploding::Sigmas;
+use super::variance_preserving::clamp;
 
 #[derive(Clone, Debug)]
 pub(super) struct Heun {
@@ -79,9 +80,7 @@ impl Heun {
     fn predicted_original(&self, index: usize, model_output: &[f32], sample: &[f32]) -> Vec<f32> {
         let mut original = self.sigmas.predicted_original(index, model_output, sample);
         if let Some(range) = self.clip {
-            for value in &mut original {
-                *value = value.clamp(-range, range);
-            }
+            clamp(&mut original, range);
         }
         original
     }

@@ -6,6 +6,7 @@ use super::config::{PredictionType, SchedulerConfig};
 use super::error::SchedulerError;
 use super::levels::Levels;
 use super::timesteps::Timesteps;
+use super::variance_preserving::originals;
 
 /// Noise levels of a run, and what a model's output means at each of them.
 #[derive(Clone, Debug)]
@@ -71,15 +72,6 @@ impl SolverLevels {
         sample: &[f32],
     ) -> Vec<f32> {
         let Level { alpha, sigma, .. } = self.at(index);
-        let estimate = |output: f32, value: f32| match self.prediction {
-            PredictionType::Epsilon => (value - sigma * output) / alpha,
-            PredictionType::Sample => output,
-            PredictionType::Velocity => alpha * value - sigma * output,
-        };
-        model_output
-            .iter()
-            .zip(sample)
-            .map(|(output, value)| estimate(*output, *value))
-            .collect()
+        originals(self.prediction, [alpha, sigma], model_output, sample)
     }
 }

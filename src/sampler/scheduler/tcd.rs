@@ -8,7 +8,7 @@ use super::error::SchedulerError;
 use super::noise_schedule;
 use super::output::StepOutput;
 use super::timesteps::Timesteps;
-use super::variance_preserving::{predicted_noise, predicted_original};
+use super::variance_preserving::{at_level, predicted_original};
 use crate::sampler::noise::TorchGenerator;
 
 /// How far a step goes past the next timestep, from 0 (not at all) to 1 (to the end): the paper's gamma,
@@ -81,26 +81,24 @@ impl Tcd {
         } = self.steps[index];
         let predicted_original =
             predicted_original(self.prediction, alpha_bar, None, model_output, sample);
-        let signal = lower_alpha_bar.sqrt();
-        let noise = (1.0 - lower_alpha_bar).sqrt();
-        let lower = model_output
-            .iter()
-            .zip(sample)
-            .zip(&predicted_original)
-            .map(|((output, value), original)| {
-                let predicted_noise = predicted_noise(self.prediction, alpha_bar, *output, *value);
-                signal * original + noise * predicted_noise
-            });
+        let lower = at_level(
+            self.prediction,
+            [alpha_bar, lower_alpha_bar],
+            model_output,
+            sample,
+            &predicted_original,
+        );
         let previous_sample = match next_alpha_bar {
             Some(next_alpha_bar) => {
                 let kept = (next_alpha_bar / lower_alpha_bar).sqrt();
                 let added = (1.0 - next_alpha_bar / lower_alpha_bar).sqrt();
                 lower
+                    .into_iter()
                     .zip(generator.randn(sample.len()))
                     .map(|(lower, random)| kept * lower + added * random)
                     .collect()
             }
-            None => lower.collect(),
+            None => lower,
         };
         StepOutput {
             previous_sample,
