@@ -411,7 +411,7 @@ fn the_pre_flight_counts_the_weights_of_the_layouts() {
         counted(&components.vae, |name| !encoder(name)),
         counted(tiny, |name| name.starts_with("decoder.")),
     ];
-    let memory = device_memory(&manifest, true);
+    let memory = device_memory(&manifest, manifest.image_size, true);
     let close = |found: u64, exact: u64| (found as f64 / exact as f64 - 1.0).abs() < 0.005;
     let sum = exact.iter().sum();
     assert!(close(memory.weights, sum), "{memory:?}, {sum} of {exact:?}");

@@ -3,6 +3,7 @@
 use crate::adapters::AdapterError;
 use crate::metrics::MetricsError;
 use crate::models::ModelError;
+use crate::recipe::size::{ImageSize, SizeError};
 use crate::recipe::validate::RecipeError;
 use crate::sampler::{PlanError, SchedulerError};
 use crate::weights::format::tensor::TensorError;
@@ -13,6 +14,21 @@ pub enum EngineError {
     /// The recipe is out of bounds.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
+    /// The pair doesn't draw the recipe's size.
+    #[error(transparent)]
+    Size(#[from] SizeError),
+    /// The adapter has no buffer for what a UNet makes of a picture of this size.
+    #[error(
+        "Pictures of {size} pixels need buffers of {needed} MB, and this GPU allows {limit} MB: choose a smaller size."
+    )]
+    TooLarge {
+        /// The recipe's size.
+        size: ImageSize,
+        /// In 10⁶ bytes.
+        needed: u64,
+        /// In 10⁶ bytes.
+        limit: u64,
+    },
     /// A model can't be built from its config and files.
     #[error(transparent)]
     Model(#[from] ModelError),

@@ -14,6 +14,7 @@ pub mod prompt_syntax;
 #[cfg(test)]
 pub(crate) mod random;
 pub mod saved_recipe;
+pub mod size;
 pub mod taken_over;
 pub mod validate;
 
@@ -22,6 +23,7 @@ use std::ops::Not;
 use serde::{Deserialize, Serialize};
 
 use crate::sampler::SchedulerChoice;
+use size::ImageSize;
 
 /// Which model takes which steps of an image: the rows of the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -187,6 +189,9 @@ pub struct Recipe {
     /// Whether prompts have a syntax: see [`PromptReading::weighted`].
     #[serde(default, skip_serializing_if = "Not::not")]
     pub weighted_prompt: bool,
+    /// Width and height of a picture; none means the pair's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<ImageSize>,
     /// The first column's seed; the others count up from it. A seed here is a seed of
     /// `torch.manual_seed`, which uses its low 32 bits alone.
     pub seed: u32,

@@ -1,6 +1,7 @@
 //! A seeded source of test data: the same numbers on every run.
 
 use super::bounds::{HYBRID_BASE_STEPS, MAXIMUM_ROWS, SEED_COUNT, STEPS};
+use super::size::SDXL_SIZES;
 use super::{Axis, Mode, Recipe};
 use crate::sampler::SchedulerChoice;
 
@@ -108,6 +109,7 @@ impl Random {
             negative_prompt: self.prompt(),
             long_prompts: self.below(2) == 0,
             weighted_prompt: self.below(2) == 0,
+            size: SDXL_SIZES.get(self.below(2 * SDXL_SIZES.len())).copied(),
             seed: self.next() as u32,
             seed_count: self.up_to(SEED_COUNT.maximum),
             modes,

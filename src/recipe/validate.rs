@@ -2,6 +2,7 @@
 
 use super::bounds::{Bounds, GUIDANCE_SCALE, MAXIMUM_PROMPT_CHARACTERS, MAXIMUM_ROWS, STEPS};
 use super::parameters::{Kind, PARAMETERS, Parameter, place};
+use super::size::{ImageSize, LONGEST_SIDE, SHORTEST_SIDE, SIDE_STEP};
 use super::{Axis, Mode, Recipe};
 
 impl Recipe {
@@ -58,6 +59,10 @@ fn check(parameter: &Parameter, recipe: &Recipe) -> Result<(), RecipeError> {
         Kind::Number(field, bounds) => within(parameter.subject, *field.of(recipe), *bounds),
         Kind::Modes(field) if field.of(recipe).is_empty() => Err(RecipeError::NoMode),
         Kind::Axis(field) => check_axis(field.of(recipe)),
+        Kind::Size(field) => match field.of(recipe) {
+            Some(size) if !size.is_possible() => Err(RecipeError::Size { size: *size }),
+            _ => Ok(()),
+        },
         Kind::Modes(_) | Kind::Scheduler(_) | Kind::Switch(_) => Ok(()),
     }
 }
@@ -130,6 +135,14 @@ pub enum RecipeError {
     PromptTooLong {
         /// The prompt's length.
         characters: usize,
+    },
+    /// Sides that no picture has.
+    #[error(
+        "The size is {size}; each side has to be a multiple of {SIDE_STEP} from {SHORTEST_SIDE} to {LONGEST_SIDE} pixels."
+    )]
+    Size {
+        /// The size of the recipe.
+        size: ImageSize,
     },
     /// No row to draw.
     #[error("No mode is chosen: tick at least one of base, distilled, hybrid and skip-first-step.")]

@@ -13,7 +13,7 @@ use crate::engine::allowance::allowance;
 use crate::engine::error::EngineError;
 use crate::engine::generate::{Host, Outcome, StripRequest, generate, restore, strip};
 use crate::engine::grid_state::GridState;
-use crate::engine::pair::{Pair, describe, load_tokenizers};
+use crate::engine::pair::{Pair, describe, image_sizes, load_tokenizers};
 use crate::engine::prompt::prompts_of;
 use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
 use crate::models::ClipTokenizer;
@@ -22,6 +22,7 @@ use crate::protocol::engine::{Event, Extent, JobEvent, LoadingFrom, Snapshot};
 use crate::protocol::stats::Phase;
 use crate::recipe::device::DevicePreference;
 use crate::recipe::saved_recipe::SavedRecipe;
+use crate::recipe::size::ImageSize;
 use crate::recipe::{Mode, Prompt, Recipe};
 use crate::sampler::ModelRole;
 use crate::weights::manifest::Manifest;
@@ -99,7 +100,7 @@ impl StartedEngine {
             grid: GridState::default(),
             meter,
         };
-        scope.post(Event::Allowance(started.allowance()?));
+        scope.post(Event::Allowance(started.allowance(None)?));
         Ok(started)
     }
 
@@ -119,9 +120,10 @@ impl StartedEngine {
         tokenizers.ok().map(Rc::new)
     }
 
-    /// What the pair may use of the device.
-    fn allowance(&self) -> Result<Allowance, EngineError> {
-        let planned = allowance(&self.manifest, self.adapter.as_ref())?;
+    /// What the pair may use of the device for pictures of a recipe's size.
+    fn allowance(&self, size: Option<ImageSize>) -> Result<Allowance, EngineError> {
+        let ImageSize { width, height } = image_sizes(&self.manifest).drawn(size)?;
+        let planned = allowance(&self.manifest, [width, height], self.adapter.as_ref())?;
         Ok(match self.at_most {
             Some(most) => planned.at_most(most),
             None => planned,
@@ -160,7 +162,7 @@ impl StartedEngine {
         scope.post(Event::Pair(Box::new(describe(&self.manifest)?)));
         let bytes = self.files.missing_bytes(&self.manifest).await?;
         scope.post(Event::Missing { bytes });
-        scope.post(Event::Allowance(self.allowance()?));
+        scope.post(Event::Allowance(self.allowance(None)?));
         Ok(self)
     }
 
@@ -175,6 +177,7 @@ impl StartedEngine {
             return Ok(JobOutcome::Ended(Outcome::Cancelled));
         }
         recipe.validate()?;
+        let allowance = self.allowance(recipe.size)?;
         let url = &self.address.manifest_url;
         let presence = match self.pair {
             Some(_) => Presence::Complete,
@@ -184,6 +187,7 @@ impl StartedEngine {
             let manifest = self.manifest_text.clone();
             return Ok(JobOutcome::LacksWeights { manifest });
         }
+        host.allow(allowance);
         host.post(JobEvent::Started);
         let drawn = self.draw(recipe, extent, snapshots, presence, host).await;
         match drawn {
@@ -229,8 +233,9 @@ impl StartedEngine {
                 Box::new(Pair::load_with(tokenizers, manifest, device, &files).await?)
             }
         };
-        let allowance = self.allowance()?;
+        let allowance = self.allowance(recipe.size)?;
         let pair = self.pair.insert(pair);
+        pair.draw_in(recipe.size)?;
         pair.allow(allowance);
         // Before the UNets, as the text encoders may leave them their memory.
         let loaded = match pair.encode_prompts(&prompts, &files).await {

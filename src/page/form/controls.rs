@@ -14,6 +14,7 @@ use leptos::prelude::*;
 
 use crate::recipe::bounds::{Bounds, GUIDANCE_SCALE, STEPS};
 use crate::recipe::parameters::{Kind, ON, PARAMETERS, Parameter, ReadError, place};
+use crate::recipe::size::ImageSize;
 use crate::recipe::validate::RecipeError;
 use crate::recipe::{Axis, Mode, Prompt, PromptReading, Recipe};
 
@@ -90,6 +91,11 @@ impl Controls {
         ]
     }
 
+    /// The size of pictures, where the control holds one and it isn't the pair's own; follows it.
+    pub fn size(&self) -> Option<ImageSize> {
+        self.text(place::SIZE).with(|text| ImageSize::parse(text))
+    }
+
     /// Sets every control.
     pub fn fill(&self, recipe: Recipe) {
         for (parameter, text) in PARAMETERS.iter().zip(self.texts) {
@@ -126,7 +132,8 @@ impl Controls {
                 | Kind::Whole(..)
                 | Kind::Number(..)
                 | Kind::Scheduler(_)
-                | Kind::Switch(_) => text
+                | Kind::Switch(_)
+                | Kind::Size(_) => text
                     .with(|text| parameter.read(text, &mut recipe))
                     .map_err(|error| ControlsError::of(parameter, error))?,
             }
