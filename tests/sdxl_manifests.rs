@@ -89,7 +89,8 @@ fn every_mode_has_the_plan_that_the_model_was_distilled_for() {
         let manifest = manifest(&format!("{id}.json"));
         assert_eq!(manifest.id, id);
         let info = describe(&manifest).unwrap_or_else(|error| panic!("{id}: {error}"));
-        assert_eq!(info.image_size, (pair.size, pair.size), "{id}");
+        assert_eq!(info.sizes.own, [pair.size, pair.size].into(), "{id}");
+        assert_eq!(info.sizes.sides, Some((512, 2048)), "{id}");
         assert_eq!(info.embeds_distilled_guidance, pair.embeds_guidance, "{id}");
 
         let mut recipe = info.recipe;

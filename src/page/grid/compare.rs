@@ -202,10 +202,12 @@ pub fn Compare(
             .collect_view();
         Some(panes)
     };
+    let (width, height) = grid.image_size;
     view! {
         <dialog
             node_ref=dialog
             class="compare"
+            style=format!("--image-aspect:{width}/{height}")
             data-testid="compare"
             aria-label="Images side by side"
             on:close=move |_| column.set(None)
