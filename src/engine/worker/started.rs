@@ -236,6 +236,7 @@ impl StartedEngine {
         let allowance = self.allowance(recipe.size)?;
         let pair = self.pair.insert(pair);
         pair.draw_in(recipe.size)?;
+        pair.attach(&recipe.adapters);
         pair.allow(allowance);
         // Before the UNets, as the text encoders may leave them their memory.
         let loaded = match pair.encode_prompts(&prompts, &files).await {
