@@ -227,6 +227,9 @@ async fn end(
             diversity,
         });
     }
+    for (row, change) in grid.changes(cell)? {
+        host.emit(JobEvent::Change { row, change });
+    }
     Ok(())
 }
 

@@ -20,7 +20,7 @@ use crate::models::{
     TokenizerConfig, UNet2DConditionConfig, UNet2DConditionModel, Weights, is_of_gated_layer,
 };
 use crate::protocol::allowance::{Allowance, LARGEST_MAP};
-use crate::protocol::engine::{OwnScheduler, PairChoice, PairInfo};
+use crate::protocol::engine::{AdapterChoice, OwnScheduler, PairChoice, PairInfo};
 use crate::recipe::size::{ImageSize, ImageSizes};
 use crate::recipe::{Mode, Prompt, PromptReading, Recipe};
 use crate::sampler::{ModelRole, SchedulerChoice, SchedulerConfig};
@@ -834,6 +834,17 @@ pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
         distilled_scheduler: own_scheduler(&own.distilled),
         scheduler_notices: own.notices(),
         embeds_distilled_guidance: distilled_unet.time_cond_proj_dim.is_some(),
+        adapters: manifest
+            .adapters
+            .iter()
+            .map(|adapter| AdapterChoice {
+                path: adapter.path.clone(),
+                title: adapter.title.clone(),
+                description: adapter.description.clone(),
+                prompt: adapter.prompt.clone(),
+                strength: adapter.strength,
+            })
+            .collect(),
         family: manifest
             .family
             .iter()

@@ -485,7 +485,7 @@ fn branch(size: f32) -> Vec<StoredTensor> {
     ]
 }
 
-fn predictions(pair: &Pair) -> [Vec<f32>; 2] {
+pub fn predictions(pair: &Pair) -> [Vec<f32>; 2] {
     let values = Reference::read("models/emoji/unets.safetensors");
     let conditioning = Conditioning {
         context: values.tensor("encoder_hidden_states"),
@@ -524,7 +524,7 @@ fn a_distilled_unet_can_be_an_adapter_on_the_base() {
 
 /// Branches of rank 3 on layers of every kind: convolutions that keep, halve and double the size,
 /// one of a single pixel, and linear layers with and without a bias.
-fn branches_of_all_kinds(unet: &[StoredTensor]) -> Vec<StoredTensor> {
+pub fn branches_of_all_kinds(unet: &[StoredTensor]) -> Vec<StoredTensor> {
     const RANK: usize = 3;
     let layers = [
         "conv_in",
