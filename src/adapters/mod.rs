@@ -16,10 +16,14 @@ mod layout;
 mod lora;
 mod lycoris;
 mod metadata;
+mod model;
 mod names;
+mod parts;
 
 pub use branch::LowRankBranch;
 pub use error::AdapterError;
 pub use layout::kohya_layout;
 pub use lora::{Adapter, LeftOut};
 pub use metadata::{write_alphas, write_configured_alphas};
+pub use model::Model;
+pub use parts::{Split, split};
