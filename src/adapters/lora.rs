@@ -30,7 +30,7 @@ use crate::weights::format::tensor::StoredTensor;
 /// The base is a UNet or a text encoder, which the names of its tensors tell. A text encoder's layers are
 /// called `text_model.encoder.layers.0.self_attn.q_proj` (or the same without `text_model.`, as
 /// transformers 5 saves some), with `text_encoder.`, `text_encoder_2.`, `lora_te1_` and so on before them:
-/// [`split`](super::split) has them by encoder.
+/// [`split`](super::split()) has them by encoder.
 ///
 /// A tensor of any other name is a whole one: it takes the place of the base's of that name, or is
 /// added to the model, as the projection of the embedded guidance is by LCM

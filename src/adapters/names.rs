@@ -180,12 +180,6 @@ pub(super) fn other_kind(name: &str) -> Option<&'static str> {
     kind.map(|(_, kind)| *kind)
 }
 
-/// The layer that a tensor belongs to, as the file names it; the tensor's own name where it is no part of a
-/// branch.
-pub(super) fn layer_of(name: &str) -> &str {
-    split(name).map_or(name, |(layer, _)| layer)
-}
-
 /// The layers of a base model by what adapters call them.
 pub(super) struct Layers<'a> {
     /// From a name with underscores, diffusers' or a checkpoint's, to diffusers' name with dots. A text
@@ -243,9 +237,8 @@ impl<'a> Layers<'a> {
         if !self.is_text_encoder {
             return Model::UNet;
         }
-        let is_second = names.any(|name| {
-            matches!(owner(name), Owner::TextEncoder(Encoder::Second, _))
-        });
+        let is_second =
+            names.any(|name| matches!(owner(name), Owner::TextEncoder(Encoder::Second, _)));
         if is_second {
             Model::TextEncoder2
         } else {
@@ -304,9 +297,7 @@ impl<'a> Layers<'a> {
         let name = name.replace('.', "_");
         let name = name.strip_prefix(TEXT_MODEL).unwrap_or(&name);
         match name.rsplit_once(OLD_PROJECTION) {
-            Some((layer, projection)) => {
-                self.find(&format!("{layer}_self_attn_{projection}_proj"))
-            }
+            Some((layer, projection)) => self.find(&format!("{layer}_self_attn_{projection}_proj")),
             None => self.find(name),
         }
     }
@@ -386,7 +377,10 @@ mod tests {
 
     #[test]
     fn the_processors_of_old_name_todays_projections() {
-        let base = ["mid_block.attn1.to_q.weight", "mid_block.attn1.to_out.0.weight"];
+        let base = [
+            "mid_block.attn1.to_q.weight",
+            "mid_block.attn1.to_out.0.weight",
+        ];
         let layers = Layers::new(base.into_iter());
         for (name, layer) in [
             (

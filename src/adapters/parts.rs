@@ -78,9 +78,9 @@ pub(super) fn check_names<'a>(
     }
     let open_clip: Vec<&str> = names
         .clone()
-        .filter(|name| {
-            matches!(owner(name), Owner::TextEncoder(_, layer) if layer.contains(OPEN_CLIP))
-        })
+        .filter(
+            |name| matches!(owner(name), Owner::TextEncoder(_, layer) if layer.contains(OPEN_CLIP)),
+        )
         .collect();
     if !open_clip.is_empty() {
         return Err(AdapterError::OpenClip {
