@@ -114,6 +114,8 @@ pub struct AdapterEntry {
     pub hash: String,
     /// What its file is called.
     pub name: String,
+    /// What it is, in words.
+    pub description: String,
     /// Bytes that it takes in the store.
     pub stored: u64,
 }

@@ -186,6 +186,7 @@ impl Pairs {
             .map(|(hash, adapter, stored)| AdapterEntry {
                 hash,
                 name: adapter.name,
+                description: adapter.description,
                 stored,
             })
             .collect();

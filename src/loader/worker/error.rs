@@ -2,11 +2,13 @@
 
 use serde_json::Value;
 
+use crate::adapters::AdapterError;
 use crate::loader::scheduling::MarksError;
 use crate::sampler::SchedulerError;
 use crate::weights::download::network::source::{HeaderError, SourceError};
 use crate::weights::format::safetensors::SafetensorsError;
 use crate::weights::format::tensor::TensorError;
+use crate::weights::format::torch_file::TorchFileError;
 use crate::weights::manifest::ManifestError;
 use crate::weights::manifest::hub::HubError;
 use crate::weights::stored::store::StoreError;
@@ -56,6 +58,10 @@ pub(super) enum LibraryError {
          models are added under Models."
     )]
     NoAdapter { file: String, kind: &'static str },
+    #[error("{file} can't be put on SDXL. {error}")]
+    Adapter { file: String, error: AdapterError },
+    #[error(transparent)]
+    TorchFile(#[from] TorchFileError),
     #[error(transparent)]
     Tensor(#[from] TensorError),
     #[error(

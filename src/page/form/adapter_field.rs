@@ -101,6 +101,13 @@ pub fn AdapterField(
             )
         })
     };
+    let description = move || {
+        let stored = stored.get()?;
+        let entry = stored
+            .into_iter()
+            .find(|entry| hash.with_value(|hash| entry.hash == *hash));
+        entry.map(|entry| entry.description)
+    };
     view! {
         <fieldset class="group adapter" data-testid="adapter">
             <legend>{name}</legend>
@@ -118,6 +125,9 @@ pub fn AdapterField(
                 />
                 <output>{move || format!("{:.1}", strength())}</output>
             </div>
+            <p class="help" data-testid="adapter-description">
+                {description}
+            </p>
             <details>
                 <summary>"Where and when"</summary>
                 <div class="fields">

@@ -258,13 +258,18 @@ fn ShelfEntry(
     loader: LoaderClient,
     on_put: Callback<AdapterUse>,
 ) -> impl IntoView {
-    let AdapterEntry { hash, name, stored } = entry;
+    let AdapterEntry {
+        hash,
+        name,
+        description,
+        stored,
+    } = entry;
     let used = AdapterUse::new(&hash, &name);
     let label = format!("Delete {name} from this browser");
     view! {
         <li data-testid="shelf-entry">
             <span class="shelf-name">{name}</span>
-            <span class="help">{units::size(stored)}</span>
+            <span class="help" title=description>{units::size(stored)}</span>
             <button type="button" data-testid="use-adapter" on:click=move |_| on_put.run(used.clone())>
                 "Use"
             </button>

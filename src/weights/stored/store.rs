@@ -137,6 +137,8 @@ pub struct FileRecord {
 pub struct AdapterRecord {
     /// What its file was called.
     pub name: String,
+    /// What it is, in words.
+    pub description: String,
     /// Bytes of its file.
     pub size: u64,
     /// When it was brought, in milliseconds since 1970.
