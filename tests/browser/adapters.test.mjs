@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
 import { QUICK, cellNames, eventually, rootMeanSquareError } from "./page.mjs";
@@ -130,6 +131,15 @@ test("an adapter that isn't here, or none, is a sentence", { timeout: 2 * TIMEOU
     await bring(page, "words.safetensors", Buffer.from("words, and nothing else"));
     const state = page.control("adapter-state");
     await eventually(async () => assert.match(await state.innerText(), /words\.safetensors/));
+    const saved = (name) => readFile(new URL(`../parity/values/torch_files/${name}`, import.meta.url));
+    await bring(page, "trap.pt", await saved("calls-system.pt"));
+    await eventually(async () => assert.match(await state.innerText(), /trap\.pt.*system/));
+    await bring(page, "slider.pt", await saved("slider.pt"));
+    await eventually(async () => assert.equal(await page.control("adapter").count(), 2));
+    const described = page.control("adapter-description").last();
+    await eventually(async () => assert.match(await described.innerText(), /of rank 4; layers: \d+ of the UNet/));
+    await page.control("remove-adapter").last().click();
+
     await bring(page, "another model's.safetensors", OTHER);
     await eventually(async () => assert.equal(await page.control("adapter").count(), 2));
     await page.pressGenerate();

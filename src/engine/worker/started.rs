@@ -210,6 +210,10 @@ impl StartedEngine {
         if presence == Presence::Unstorable {
             self.hold(host).await?;
         }
+        if let Some(pair) = &mut self.pair {
+            // What leaves for other adapters is read again.
+            pair.attach(&recipe.adapters);
+        }
         let prompts = prompts_of(recipe);
         let reading = self.reading(&recipe.modes, &prompts).await?;
         let files = JobFiles {
