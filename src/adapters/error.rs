@@ -149,20 +149,20 @@ fn list(names: &[String], count: usize) -> String {
 }
 
 /// The end of a sentence about an adapter that doesn't fit.
-const OTHER_MODEL: &str =
-    "it was made for another model. Use it with the base that it was trained on.";
+const MADE_FOR_ANOTHER: &str =
+    "made for another model. Use it with the base that it was trained on.";
 
 fn missing_in_base(model: Model, names: &[String], count: usize, of: usize) -> String {
     let list = list(names, count);
     if count == of {
         format!(
             "The adapter fits nothing of the base model's {model}, which has none of its {of} layers ({list}): \
-             {OTHER_MODEL}"
+             it was {MADE_FOR_ANOTHER}"
         )
     } else {
         format!(
             "The adapter fits the base model only in part: of its {of} layers for the {model}, {count} are not \
-             there ({list}); {OTHER_MODEL}"
+             there ({list}); it was {MADE_FOR_ANOTHER}"
         )
     }
 }
@@ -184,6 +184,6 @@ fn widths(
     };
     format!(
         "The adapter doesn't fit the base model's {model}: of its {of} layers there, {count} have another \
-         shape in the base ({list}), the first {adapter:?} in place of {base:?}. {unnamed}So {OTHER_MODEL}"
+         shape in the base ({list}), the first {base:?} in place of {adapter:?}. {unnamed}It was {MADE_FOR_ANOTHER}"
     )
 }
