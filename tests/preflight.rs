@@ -45,16 +45,7 @@ fn check_with(name: &str, adapter: Result<AdapterLimits, NoAdapter>, free: u64) 
     let manifest = manifest(name);
     let missing = manifest.download_size();
     let size = manifest.image_size;
-    preflight(
-        name,
-        &manifest,
-        size,
-        false,
-        missing,
-        |_| false,
-        adapter,
-        storage,
-    )
+    preflight(name, &manifest, size, missing, |_| false, adapter, storage)
 }
 
 fn reasons(preflight: &Preflight) -> String {

@@ -25,12 +25,12 @@ const EXPANDED_SHARE: u64 = 4;
 const CPU_LIMIT: u64 = 512 * 1024 * 1024;
 
 /// Compares a pair's needs, for pictures of a size, with the browser. `missing` is the number of bytes
-/// that are still to be fetched; `is_complete` takes a file's id.
+/// that are still to be fetched; `is_complete` takes a file's id. All licences are listed, also those that
+/// have been accepted.
 pub fn preflight(
     address: &str,
     manifest: &Manifest,
     image_size: [u32; 2],
-    is_accepted: bool,
     missing: u64,
     is_complete: impl Fn(&str) -> bool,
     adapter: Result<AdapterLimits, NoAdapter>,
@@ -71,17 +71,6 @@ pub fn preflight(
         true if has_f16 || memory.weights <= CPU_LIMIT => Verdict::Fits,
         true => Verdict::FitsWithoutF16,
     };
-    let licences = if is_accepted {
-        Vec::new()
-    } else {
-        let licences = manifest.licences_to_accept.iter();
-        licences
-            .map(|licence| Licence {
-                name: licence.name.clone(),
-                url: licence.url.clone(),
-            })
-            .collect()
-    };
     Preflight {
         address: address.into(),
         name: manifest.name.clone(),
@@ -96,7 +85,14 @@ pub fn preflight(
         largest_buffer: memory.largest_buffer,
         adapter: adapter.ok(),
         verdict,
-        licences,
+        licences: manifest
+            .licences_to_accept
+            .iter()
+            .map(|licence| Licence {
+                name: licence.name.clone(),
+                url: licence.url.clone(),
+            })
+            .collect(),
         notices: scheduling::notices(manifest),
         unproven: files
             .iter()

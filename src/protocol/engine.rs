@@ -236,7 +236,7 @@ pub enum Task {
     /// finished, and all of its targets are decoded, [`TaskEvent::Convergence`] follows.
     Strip {
         /// The recipe of the cell's grid.
-        recipe: Recipe,
+        recipe: Box<Recipe>,
         /// The place of the cell in the grid.
         cell: CellAddress,
         /// Which latent of each step is decoded.

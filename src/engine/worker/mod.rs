@@ -60,7 +60,7 @@ pub fn run() {
                 } => {
                     shared.strips.borrow_mut().push_back(StripRequest {
                         task: id,
-                        recipe,
+                        recipe: *recipe,
                         cell,
                         view,
                         skip,

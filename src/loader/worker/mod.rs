@@ -337,16 +337,19 @@ impl Loader {
         let Resolved {
             manifest, record, ..
         } = resolved;
-        Ok(preflight::preflight(
+        let mut preflight = preflight::preflight(
             address,
             &manifest,
             manifest.drawn_size(size),
-            record.is_accepted,
             missing(&manifest, &files, &begun),
             |id| files.contains_key(id),
             gpu::request_adapter().await,
             storage::storage().await,
-        ))
+        );
+        if record.is_accepted {
+            preflight.licences.clear();
+        }
+        Ok(preflight)
     }
 
     fn pause(&self, address: &str) {

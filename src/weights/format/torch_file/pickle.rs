@@ -233,7 +233,7 @@ impl<'a> Machine<'a> {
             opcodes::PROTO => self.skip(1),
             opcodes::FRAME => self.skip(8),
             opcodes::MARK => {
-                self.check_depth(self.marks.len())?;
+                Self::check_depth(self.marks.len())?;
                 self.marks.push(self.stack.len());
                 Ok(())
             }
@@ -323,7 +323,7 @@ impl<'a> Machine<'a> {
         self.cursor.take(length).map(drop).ok_or(CUT_OFF)
     }
 
-    fn check_depth(&self, depth: usize) -> Followed<()> {
+    fn check_depth(depth: usize) -> Followed<()> {
         if depth < DEEPEST_STACK {
             Ok(())
         } else {
@@ -332,7 +332,7 @@ impl<'a> Machine<'a> {
     }
 
     fn push(&mut self, value: Value<'a>) -> Followed<()> {
-        self.check_depth(self.stack.len())?;
+        Self::check_depth(self.stack.len())?;
         self.stack.push(value);
         Ok(())
     }
