@@ -16,7 +16,7 @@ use super::error::EngineError;
 use super::grid_state::{GridState, distance, reduced_to_measure};
 use super::pair::Pair;
 use super::plan::plan_for;
-use super::prompt::is_any_guided;
+use super::prompt::{AdaptedPrompt, is_any_guided};
 use crate::models::{Conditioning, PreparedConditioning, guidance_embedding};
 use crate::picture::image::Image;
 use crate::protocol::engine::{Extent, JobEvent, Latent, Snapshot, StripView, TaskEvent, TaskId};
@@ -90,12 +90,8 @@ pub async fn generate(
     recipe.validate()?;
     grid.switch_to(recipe, extent.resumes);
     let rows = recipe.rows();
-    let negative = if is_any_guided(recipe, &rows) {
-        Some(Negative::of(pair, recipe, host).await?)
-    } else {
-        None
-    };
-    let mut prompts = HashMap::new();
+    let is_any_guided = is_any_guided(recipe, &rows);
+    let mut told = Told::default();
     let mut prepared = PreparedPrompt::default();
     let depth = extent.depth.map_or(usize::MAX, |depth| depth as usize);
     // Long texts take the memory of pictures.
@@ -104,15 +100,9 @@ pub async fn generate(
     for mut left in batches(recipe, &rows, extent, samples) {
         let Some(first) = left.first() else { continue };
         let row = &rows[first.row as usize];
-        let positive = match prompts.entry(row.prompt.as_str()) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                let prompt = recipe.read_prompt(&row.prompt);
-                entry.insert(encode(pair, host, |pair| pair.encode_prompt(&prompt)).await?)
-            }
-        };
+        told.encode(pair, recipe, row, is_any_guided, host).await?;
         let plan = Arc::new(plan_for(row, recipe, pair.manifest())?);
-        prepared.switch_to(&row.prompt);
+        prepared.switch_to(told.key(pair, recipe, row));
         for &cell in &left {
             grid.discard_finished(cell);
             grid.start_unless_begun(cell, || {
@@ -144,11 +134,9 @@ pub async fn generate(
                 continue;
             }
             let mut together = grid.furthest_behind(&left)?;
-            let prompt = Prompt {
-                positive,
-                negative: negative.as_ref(),
-            };
-            let calls = next_calls(pair, &mut together, samples, &prompt, grid)?;
+            let calls = next_calls(pair, &mut together, samples, is_any_guided, grid)?;
+            let role = calls.first().map_or(ModelRole::Base, |call| call.model);
+            let prompt = told.of(pair, recipe, row, role)?;
             let strengths = match (calls.first(), together.first()) {
                 (Some(call), Some(&cell)) => {
                     let step = grid.cell(cell)?.sampling.position() as u32 + 1;
@@ -382,7 +370,7 @@ fn next_calls(
     pair: &Pair,
     together: &mut Vec<CellAddress>,
     samples: usize,
-    prompt: &Prompt<'_>,
+    is_any_guided: bool,
     grid: &mut GridState,
 ) -> Result<Vec<ModelCall>, EngineError> {
     let mut calls = Vec::with_capacity(together.len());
@@ -392,7 +380,7 @@ fn next_calls(
     let Some(first) = calls.first() else {
         return Ok(calls);
     };
-    let passes = if prompt.unconditional(pair, first)?.is_some() {
+    let passes = if is_any_guided && takes_two_passes(pair, first)? {
         2
     } else {
         1
@@ -421,19 +409,28 @@ struct Negative {
 }
 
 impl Negative {
-    async fn of(pair: &Pair, recipe: &Recipe, host: &mut impl Host) -> Result<Self, EngineError> {
-        let prompt = recipe.read_prompt(&recipe.negative_prompt);
+    async fn of(
+        pair: &Pair,
+        recipe: &Recipe,
+        strengths: &[u32],
+        host: &mut impl Host,
+    ) -> Result<Self, EngineError> {
+        let adapted = |text: &str| AdaptedPrompt {
+            prompt: recipe.read_prompt(text),
+            strengths: strengths.to_vec(),
+        };
+        let prompt = adapted(&recipe.negative_prompt);
         let negative = |pair: &Pair| pair.encode_negative_prompt(&prompt);
         let conditioning = encode(pair, host, negative).await?;
-        let has_chunks = prompt.reading != PromptReading::default();
+        let has_chunks = recipe.prompt_reading() != PromptReading::default();
         // Elsewhere both are one chunk.
         let positive_filler = if has_chunks {
-            pair.encode_prompt(&recipe.read_prompt(""))?
+            pair.encode_prompt(&adapted(""))?
         } else {
             conditioning.clone()
         };
         // An empty one may be zeros, and stays what it is.
-        let filler = if prompt.text.is_empty() {
+        let filler = if recipe.negative_prompt.is_empty() {
             conditioning.clone()
         } else {
             positive_filler.clone()
@@ -461,19 +458,86 @@ impl Prompt<'_> {
         pair: &Pair,
         call: &ModelCall,
     ) -> Result<Option<&Negative>, EngineError> {
-        // A full LCM model takes the guidance as an input instead of a second pass.
-        let is_embedded = pair.unet(call.model)?.config().time_cond_proj_dim.is_some();
-        Ok(self
-            .negative
-            .filter(|_| !is_embedded && is_guided(call.guidance_scale)))
+        let is_guided = takes_two_passes(pair, call)?;
+        Ok(self.negative.filter(|_| is_guided))
     }
+}
+
+/// Whether a step takes a second pass, without the prompt.
+fn takes_two_passes(pair: &Pair, call: &ModelCall) -> Result<bool, EngineError> {
+    // A full LCM model takes the guidance as an input instead.
+    let is_embedded = pair.unet(call.model)?.config().time_cond_proj_dim.is_some();
+    Ok(!is_embedded && is_guided(call.guidance_scale))
+}
+
+/// What the text encoders have made of the prompts of a grid, by the strengths of the adapters on them.
+#[derive(Default)]
+struct Told {
+    positive: HashMap<AdaptedPrompt, Conditioning>,
+    negative: HashMap<Vec<u32>, Negative>,
+}
+
+impl Told {
+    /// Encodes what the models are told in a row, unless another row was told the same.
+    async fn encode(
+        &mut self,
+        pair: &Pair,
+        recipe: &Recipe,
+        row: &Row,
+        is_guided: bool,
+        host: &mut impl Host,
+    ) -> Result<(), EngineError> {
+        for role in roles_of(row.mode) {
+            let prompt = pair.adapted(recipe.read_prompt(&row.prompt), row, role);
+            let strengths = prompt.strengths.clone();
+            if let Entry::Vacant(entry) = self.positive.entry(prompt.clone()) {
+                entry.insert(encode(pair, host, |pair| pair.encode_prompt(&prompt)).await?);
+            }
+            if is_guided && let Entry::Vacant(entry) = self.negative.entry(strengths) {
+                let negative = Negative::of(pair, recipe, &prompt.strengths, host).await?;
+                entry.insert(negative);
+            }
+        }
+        Ok(())
+    }
+
+    /// What tells rows apart that are told something else.
+    fn key(&self, pair: &Pair, recipe: &Recipe, row: &Row) -> Vec<AdaptedPrompt> {
+        let prompt = recipe.read_prompt(&row.prompt);
+        let roles = [ModelRole::Base, ModelRole::Distilled];
+        roles
+            .map(|role| pair.adapted(prompt.clone(), row, role))
+            .into()
+    }
+
+    /// What a model is told in a row.
+    fn of(
+        &self,
+        pair: &Pair,
+        recipe: &Recipe,
+        row: &Row,
+        role: ModelRole,
+    ) -> Result<Prompt<'_>, EngineError> {
+        let prompt = pair.adapted(recipe.read_prompt(&row.prompt), row, role);
+        Ok(Prompt {
+            positive: self.positive.get(&prompt).ok_or(EngineError::NotLoaded)?,
+            negative: self.negative.get(&prompt.strengths),
+        })
+    }
+}
+
+/// The models that take steps in a mode.
+fn roles_of(mode: Mode) -> impl Iterator<Item = ModelRole> {
+    let base = mode.needs_base().then_some(ModelRole::Base);
+    let distilled = mode.needs_distilled().then_some(ModelRole::Distilled);
+    base.into_iter().chain(distilled)
 }
 
 /// What the models have made of the prompt of the cells that are drawn. Those of other prompts are
 /// dropped: the keys and values of SDXL's cross-attentions take 55 MB.
 #[derive(Default)]
 struct PreparedPrompt {
-    prompt: String,
+    told: Vec<AdaptedPrompt>,
     conditionings: HashMap<PreparedFor, PreparedConditioning>,
 }
 
@@ -492,9 +556,9 @@ struct PreparedFor {
 }
 
 impl PreparedPrompt {
-    fn switch_to(&mut self, prompt: &str) {
-        if self.prompt != prompt {
-            prompt.clone_into(&mut self.prompt);
+    fn switch_to(&mut self, told: Vec<AdaptedPrompt>) {
+        if self.told != told {
+            self.told = told;
             self.conditionings.clear();
         }
     }

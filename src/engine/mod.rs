@@ -22,4 +22,4 @@ pub use generate::{Host, Outcome, StripRequest, generate, restore, strip};
 pub use grid_state::GridState;
 pub use pair::{Pair, PairFiles, describe, load_tokenizers};
 pub use plan::plan_for;
-pub use prompt::{count, encode, prompts_of, tokenized, tokenized_by_both};
+pub use prompt::{AdaptedPrompt, count, encode, prompts_of, tokenized, tokenized_by_both};

@@ -12,8 +12,11 @@ use futures::{StreamExt, stream};
 use super::attached::Attached;
 use super::error::EngineError;
 use super::plan::schedulers_of;
-use super::prompt::{self, Chunk, EncodedPrompt, EncodedPrompts, prompts_of, tokenized_by_both};
+use super::prompt::{
+    self, AdaptedPrompt, Chunk, EncodedPrompt, EncodedPrompts, prompts_of, tokenized_by_both,
+};
 use crate::adapters::{Adapter, write_alphas, write_configured_alphas};
+use crate::kernels::Strengths;
 use crate::models::{
     AutoencoderConfig, AutoencoderKlDecoder, AutoencoderKlEncoder, ClipTextConfig, ClipTextModel,
     ClipTokenizer, Conditioning, ModelError, TextEncoding, TinyDecoder, TinyDecoderConfig,
@@ -22,7 +25,7 @@ use crate::models::{
 use crate::protocol::allowance::{Allowance, LARGEST_MAP};
 use crate::protocol::engine::{AdapterChoice, OwnScheduler, PairChoice, PairInfo};
 use crate::recipe::size::{ImageSize, ImageSizes};
-use crate::recipe::{Mode, Prompt, PromptReading, Recipe};
+use crate::recipe::{Mode, PromptReading, Recipe};
 use crate::sampler::{ModelRole, SchedulerChoice, SchedulerConfig};
 use crate::weights::format::tensor::StoredTensor;
 use crate::weights::format::tokenizer_json::{TOKENIZER_FILE, vocabulary_and_merges};
@@ -83,6 +86,8 @@ pub struct Pair {
 struct TextEncoder {
     config: ClipTextConfig,
     model: Option<ClipTextModel>,
+    /// How strongly adapters act on it.
+    strengths: Strengths,
     /// Whether it is large, so that it leaves the device after it has encoded.
     is_held: bool,
 }
@@ -92,6 +97,7 @@ impl TextEncoder {
         index: usize,
         manifest: &Manifest,
         device: &Device,
+        attached: &Attached,
         files: &impl PairFiles,
     ) -> Result<Self, EngineError> {
         let components = &manifest.components;
@@ -102,9 +108,13 @@ impl TextEncoder {
         let config = ClipTextConfig::from_json(&component.config)?;
         let limit = manifest.expanded_limit();
         let wanted = |name: &str| config.uses(name);
-        let weights = load_weights(name, component, device, limit, files, wanted).await?;
+        let mut weights = load_weights(name, component, device, limit, files, wanted).await?;
         let is_held = weights.is_held();
+        attached
+            .put_beside_encoder(&mut weights, index, files)
+            .await?;
         Ok(Self {
+            strengths: weights.strengths().clone(),
             model: Some(ClipTextModel::load(config.clone(), weights)?),
             config,
             is_held,
@@ -140,8 +150,8 @@ impl Pair {
         device.memory_cleanup();
         let limit = manifest.expanded_limit();
         let text_encoders = [
-            TextEncoder::load(0, &manifest, &device, files).await?,
-            TextEncoder::load(1, &manifest, &device, files).await?,
+            TextEncoder::load(0, &manifest, &device, &Attached::default(), files).await?,
+            TextEncoder::load(1, &manifest, &device, &Attached::default(), files).await?,
         ];
         let component = &manifest.components.vae;
         let config = AutoencoderConfig::from_json(&component.config)?;
@@ -340,13 +350,13 @@ impl Pair {
     /// A prompt can't be cut into tokens, or the files are not what the config says.
     pub async fn encode_prompts(
         &mut self,
-        prompts: &[Prompt],
+        prompts: &[AdaptedPrompt],
         files: &impl PairFiles,
     ) -> Result<(), EngineError> {
         if !self.text_encoders.iter().any(|encoder| encoder.is_held) {
             return Ok(());
         }
-        let lacking: Vec<Prompt> = self.lacking(prompts).cloned().collect();
+        let lacking: Vec<AdaptedPrompt> = self.lacking(prompts).cloned().collect();
         let mut encodings = Vec::new();
         for index in 0..self.text_encoders.len() {
             encodings.push(self.encode_with(index, &lacking, files).await?);
@@ -366,14 +376,14 @@ impl Pair {
     }
 
     /// Of prompts, those that are not encoded yet.
-    fn lacking<'a>(&self, prompts: &'a [Prompt]) -> impl Iterator<Item = &'a Prompt> {
+    fn lacking<'a>(&self, prompts: &'a [AdaptedPrompt]) -> impl Iterator<Item = &'a AdaptedPrompt> {
         prompts
             .iter()
             .filter(|prompt| self.encoded.get(prompt).is_none())
     }
 
     /// Whether [`Pair::encode_prompts`] reads a text encoder for these prompts, counted from 0.
-    pub fn reads_text_encoder(&self, index: usize, prompts: &[Prompt]) -> bool {
+    pub fn reads_text_encoder(&self, index: usize, prompts: &[AdaptedPrompt]) -> bool {
         let encoder = self.text_encoders.get(index);
         encoder.is_some_and(|encoder| encoder.model.is_none())
             && self.lacking(prompts).next().is_some()
@@ -382,7 +392,7 @@ impl Pair {
     async fn encode_with(
         &mut self,
         index: usize,
-        prompts: &[Prompt],
+        prompts: &[AdaptedPrompt],
         files: &impl PairFiles,
     ) -> Result<Vec<TextEncoding>, EngineError> {
         if self.reads_text_encoder(index, prompts) {
@@ -390,10 +400,7 @@ impl Pair {
             if self.held_base.is_some() {
                 self.drop_unet(ModelRole::Base);
             }
-            let encoder = TextEncoder::load(index, &self.manifest, &self.device, files).await?;
-            if let Some(place) = self.text_encoders.get_mut(index) {
-                *place = encoder;
-            }
+            self.load_text_encoder(index, files).await?;
         }
         let Some(encoder) = self.text_encoders.get_mut(index) else {
             return Err(EngineError::NotLoaded);
@@ -401,7 +408,8 @@ impl Pair {
         let mut encodings = Vec::new();
         for prompt in prompts {
             let model = encoder.model.as_ref().ok_or(EngineError::NotLoaded)?;
-            let both = tokenized_by_both(&self.tokenizers, prompt)?;
+            encoder.strengths.set(&floats(&prompt.strengths));
+            let both = tokenized_by_both(&self.tokenizers, &prompt.prompt)?;
             let own = both.get(index);
             let encoding = own.and_then(|own| prompt::encode(model, &own.chunks));
             encodings.push(encoding.ok_or(EngineError::NotLoaded)?);
@@ -410,6 +418,35 @@ impl Pair {
             self.device.memory_cleanup();
         }
         Ok(encodings)
+    }
+
+    /// Reads a text encoder, counted from 0, with the attached adapters on it.
+    pub(super) async fn load_text_encoder(
+        &mut self,
+        index: usize,
+        files: &impl PairFiles,
+    ) -> Result<(), EngineError> {
+        let (manifest, device, attached) = (&self.manifest, &self.device, &self.attached);
+        let encoder = TextEncoder::load(index, manifest, device, attached, files).await?;
+        if let Some(place) = self.text_encoders.get_mut(index) {
+            *place = encoder;
+        }
+        Ok(())
+    }
+
+    /// Forgets what was encoded with other adapters, and reads the text encoders again that are there.
+    pub(super) async fn renew_text_encoders(
+        &mut self,
+        files: &impl PairFiles,
+    ) -> Result<(), EngineError> {
+        self.encoded = EncodedPrompts::default();
+        for index in 0..self.text_encoders.len() {
+            let encoder = self.text_encoders.get(index);
+            if encoder.is_some_and(|encoder| encoder.model.is_some()) {
+                self.load_text_encoder(index, files).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn load_base_weights(&mut self, files: &impl PairFiles) -> Result<Weights, EngineError> {
@@ -515,7 +552,7 @@ impl Pair {
     ///
     /// # Errors
     /// The prompt can't be cut into tokens, or the text encoders have left and didn't encode it.
-    pub fn encode_prompt(&self, prompt: &Prompt) -> Result<Conditioning, EngineError> {
+    pub fn encode_prompt(&self, prompt: &AdaptedPrompt) -> Result<Conditioning, EngineError> {
         let EncodedPrompt { context, pooled } = match self.encoded.get(prompt) {
             Some(encoded) => encoded.clone(),
             None => EncodedPrompt::of(self.encode_with_both(prompt)?),
@@ -537,9 +574,12 @@ impl Pair {
     ///
     /// # Errors
     /// As [`Pair::encode_prompt`].
-    pub fn encode_negative_prompt(&self, prompt: &Prompt) -> Result<Conditioning, EngineError> {
+    pub fn encode_negative_prompt(
+        &self,
+        prompt: &AdaptedPrompt,
+    ) -> Result<Conditioning, EngineError> {
         let mut conditioning = self.encode_prompt(prompt)?;
-        if prompt.text.is_empty() && self.manifest.force_zeros_for_empty_prompt {
+        if prompt.prompt.text.is_empty() && self.manifest.force_zeros_for_empty_prompt {
             conditioning.context = conditioning.context.zeros_like();
             conditioning.pooled = conditioning.pooled.zeros_like();
         }
@@ -561,10 +601,11 @@ impl Pair {
         Ok(most)
     }
 
-    fn encode_with_both(&self, prompt: &Prompt) -> Result<[TextEncoding; 2], EngineError> {
-        let [first, second] = tokenized_by_both(&self.tokenizers, prompt)?;
+    fn encode_with_both(&self, prompt: &AdaptedPrompt) -> Result<[TextEncoding; 2], EngineError> {
+        let [first, second] = tokenized_by_both(&self.tokenizers, &prompt.prompt)?;
         let encoded = |encoder: &TextEncoder, chunks: &[Chunk]| {
             let model = encoder.model.as_ref()?;
+            encoder.strengths.set(&floats(&prompt.strengths));
             prompt::encode(model, chunks)
         };
         let [encoder, encoder_2] = &self.text_encoders;
@@ -614,6 +655,11 @@ impl Pair {
             None => self.decode(latent),
         }
     }
+}
+
+/// Numbers of their bits.
+fn floats(bits: &[u32]) -> Vec<f32> {
+    bits.iter().map(|bits| f32::from_bits(*bits)).collect()
 }
 
 /// Pixels of a preview's longer side at most: twice what a cell is wide on most screens.

@@ -13,7 +13,7 @@ use firststep::weights::format::encoding::Encoding;
 use firststep::weights::format::tensor::StoredTensor;
 
 use crate::adapter::{branches_of_all_kinds, predictions};
-use crate::support::{BundledPair, Recorder, assert_close, block_on};
+use crate::support::{BundledPair, Recorder, assert_close, block_on, to_vec};
 
 /// Of the largest value: W x + B A x against (W + B A) x in f32, through a whole UNet.
 const TOLERANCE: f32 = 1e-4;
@@ -43,7 +43,7 @@ fn adapters(bundled: &mut BundledPair) -> Vec<AdapterUse> {
 fn load(bundled: &BundledPair, adapters: &[AdapterUse]) -> Result<Pair, EngineError> {
     block_on(async {
         let mut pair = Pair::load(bundled.manifest.clone(), Device::flex(), bundled).await?;
-        pair.attach(adapters);
+        pair.attach(adapters, bundled).await?;
         pair.load_unets(&Mode::ALL, bundled).await?;
         Ok(pair)
     })
@@ -55,6 +55,28 @@ fn with(pair: &Pair, strengths: &[f32]) -> [Vec<f32>; 2] {
         pair.set_strengths(role, strengths);
     }
     predictions(pair)
+}
+
+/// Merges an adapter's tensors into a component's.
+fn merge(pair: &mut BundledPair, component: &str, adapter: Vec<StoredTensor>, strength: f32) {
+    let mut tensors = pair.tensors_of(component);
+    let names: Vec<String> = tensors.iter().map(|it| it.name.clone()).collect();
+    let mut adapter = Adapter::new(adapter, names.iter().map(String::as_str)).expect("it fits");
+    adapter.scale(strength);
+    for tensor in &mut tensors {
+        let values = tensor.to_f32().expect("values");
+        let values = adapter.merge(&tensor.name, &tensor.shape, values);
+        let shape = tensor.shape.clone();
+        let encoded = StoredTensor::encode(
+            &tensor.name,
+            &shape,
+            &values.expect("it fits"),
+            Encoding::F32,
+            0.0,
+        );
+        *tensor = encoded.expect("f32");
+    }
+    pair.replace(component, tensors);
 }
 
 #[test]
@@ -69,24 +91,10 @@ fn stacked_adapters_are_their_sum_and_strength_nothing_is_none() {
         // The same changes merged into the weights of both models.
         let mut merged = BundledPair::read();
         for component in ["unet", "unet_distilled"] {
-            let mut tensors = merged.tensors_of(component);
             for (used, strength) in uses.iter().zip(strengths) {
                 let adapter = bundled.tensors_below(&adapter_id(&used.hash));
-                let names: Vec<String> = tensors.iter().map(|it| it.name.clone()).collect();
-                let mut adapter =
-                    Adapter::new(adapter, names.iter().map(String::as_str)).expect("it fits");
-                adapter.scale(strength);
-                for tensor in &mut tensors {
-                    let values = tensor.to_f32().expect("values");
-                    let values = adapter.merge(&tensor.name, &tensor.shape, values);
-                    let values = values.expect("it fits");
-                    let shape = tensor.shape.clone();
-                    *tensor =
-                        StoredTensor::encode(&tensor.name, &shape, &values, Encoding::F32, 0.0)
-                            .expect("f32");
-                }
+                merge(&mut merged, component, adapter, strength);
             }
-            merged.replace(component, tensors);
         }
         let expected = predictions(&load(&merged, &[]).expect("a pair"));
         let found = with(&pair, &strengths);
@@ -118,7 +126,7 @@ fn an_adapter_acts_on_its_models_in_its_steps() {
         };
         let mut recorder = Recorder::default();
         block_on(async {
-            pair.attach(&recipe.adapters);
+            pair.attach(&recipe.adapters, &bundled).await?;
             pair.load_unets(&recipe.modes, &bundled).await?;
             let (extent, mut grid) = (Extent::default(), GridState::default());
             generate(&pair, &recipe, &extent, &mut grid, &mut recorder).await
@@ -159,6 +167,75 @@ fn an_adapter_acts_on_its_models_in_its_steps() {
         ..one.clone()
     };
     assert_eq!(draw(vec![late]), second, "the first step is at 999");
+}
+
+/// Rank 2 on a layer of each text encoder, in kohya's spelling.
+fn of_text_encoders(bundled: &BundledPair) -> [Vec<StoredTensor>; 2] {
+    [("te1", "text_encoder"), ("te2", "text_encoder_2")].map(|(encoder, component)| {
+        let layer = "text_model.encoder.layers.0.self_attn.v_proj";
+        let weight = bundled.tensors_of(component).into_iter();
+        let shape = weight
+            .filter(|tensor| tensor.name == format!("{layer}.weight"))
+            .map(|tensor| tensor.shape)
+            .next()
+            .expect(component);
+        let part = |part: &str, shape: [usize; 2]| {
+            let name = format!("lora_{encoder}_{}.{part}.weight", layer.replace('.', "_"));
+            let count = shape[0] * shape[1];
+            let values: Vec<f32> = (0..count).map(|i| (i as f32 * 0.7).sin() * 0.3).collect();
+            StoredTensor::encode(&name, &shape, &values, Encoding::F32, 0.0).expect("f32")
+        };
+        vec![
+            part("lora_down", [2, shape[1]]),
+            part("lora_up", [shape[0], 2]),
+        ]
+    })
+}
+
+#[test]
+fn layers_of_text_encoders_act_on_what_the_models_are_told() {
+    let mut bundled = BundledPair::read();
+    let of_encoders = of_text_encoders(&bundled);
+    let used = AdapterUse::new(&"e".repeat(64), "words");
+    let recipe = Recipe {
+        prompt: "a red heart".into(),
+        adapters: vec![AdapterUse {
+            strength: -1.5,
+            acts_on: ActsOn::Base,
+            ..used.clone()
+        }],
+        modes: vec![Mode::Hybrid],
+        seed_count: 1,
+        ..describe(&bundled.manifest).expect("a pair").recipe
+    };
+    let rows = recipe.rows();
+    let told = |pair: &Pair, role| {
+        let prompt = recipe.read_prompt(&recipe.prompt);
+        let told = pair.encode_prompt(&pair.adapted(prompt, &rows[0], role));
+        let told = told.expect("a prompt");
+        [to_vec(told.context), to_vec(told.pooled)].concat()
+    };
+    let plain = load(&bundled, &[]).expect("a pair");
+    let plain = told(&plain, ModelRole::Base);
+    let mut merged = BundledPair::read();
+    for (component, adapter) in ["text_encoder", "text_encoder_2"].iter().zip(&of_encoders) {
+        merge(&mut merged, component, adapter.clone(), -1.5);
+    }
+    let expected = told(&load(&merged, &[]).expect("a pair"), ModelRole::Base);
+
+    bundled.add_file(&adapter_id(&used.hash), of_encoders.concat());
+    let mut pair = load(&bundled, &recipe.adapters).expect("it fits");
+    let found = told(&pair, ModelRole::Base);
+    assert_close("text", &found, &expected, TOLERANCE);
+    assert_ne!(found, plain);
+    assert_eq!(
+        told(&pair, ModelRole::Distilled),
+        plain,
+        "it acts on the base alone"
+    );
+    // Those that stay are read again once the adapter is gone.
+    block_on(pair.attach(&[], &bundled)).expect("no adapter");
+    assert_eq!(told(&pair, ModelRole::Base), plain);
 }
 
 #[test]

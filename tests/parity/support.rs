@@ -220,7 +220,9 @@ impl BundledPair {
         let components = &mut self.manifest.components;
         let component = match component {
             "unet" => &mut components.unet,
-            _ => &mut components.unet_distilled,
+            "unet_distilled" => &mut components.unet_distilled,
+            "text_encoder" => &mut components.text_encoder,
+            _ => &mut components.text_encoder_2,
         };
         let mut file = component.files.first().expect("a file").clone();
         file.id = format!("replaced {}", file.id);

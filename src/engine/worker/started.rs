@@ -14,7 +14,7 @@ use crate::engine::error::EngineError;
 use crate::engine::generate::{Host, Outcome, StripRequest, generate, restore, strip};
 use crate::engine::grid_state::GridState;
 use crate::engine::pair::{Pair, describe, image_sizes, load_tokenizers};
-use crate::engine::prompt::prompts_of;
+use crate::engine::prompt::{AdaptedPrompt, prompts_of};
 use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
 use crate::models::ClipTokenizer;
 use crate::protocol::allowance::Allowance;
@@ -23,7 +23,7 @@ use crate::protocol::stats::Phase;
 use crate::recipe::device::DevicePreference;
 use crate::recipe::saved_recipe::SavedRecipe;
 use crate::recipe::size::ImageSize;
-use crate::recipe::{Mode, Prompt, Recipe};
+use crate::recipe::{Mode, Recipe};
 use crate::sampler::ModelRole;
 use crate::weights::manifest::Manifest;
 use crate::weights::stored::files::{Files, Presence};
@@ -212,9 +212,13 @@ impl StartedEngine {
         }
         if let Some(pair) = &mut self.pair {
             // What leaves for other adapters is read again.
-            pair.attach(&recipe.adapters);
+            pair.attach(&recipe.adapters, &QuietFiles(&self.files))
+                .await?;
         }
-        let prompts = prompts_of(recipe);
+        let prompts: Vec<AdaptedPrompt> = match &self.pair {
+            Some(pair) => pair.adapted_prompts(recipe),
+            None => prompts_of(recipe).into_iter().map(Into::into).collect(),
+        };
         let reading = self.reading(&recipe.modes, &prompts).await?;
         let files = JobFiles {
             files: &self.files,
@@ -240,7 +244,8 @@ impl StartedEngine {
         let allowance = self.allowance(recipe.size)?;
         let pair = self.pair.insert(pair);
         pair.draw_in(recipe.size)?;
-        pair.attach(&recipe.adapters);
+        pair.attach(&recipe.adapters, &files).await?;
+        let prompts = pair.adapted_prompts(recipe);
         pair.allow(allowance);
         // Before the UNets, as the text encoders may leave them their memory.
         let loaded = match pair.encode_prompts(&prompts, &files).await {
@@ -319,7 +324,7 @@ impl StartedEngine {
     async fn reading(
         &self,
         modes: &[Mode],
-        prompts: &[Prompt],
+        prompts: &[AdaptedPrompt],
     ) -> Result<ReadingProgress, EngineError> {
         let pair = self.pair.as_ref();
         let reads_text_encoder =
