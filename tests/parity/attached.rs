@@ -172,15 +172,17 @@ fn an_adapter_acts_on_its_models_in_its_steps() {
 /// Rank 2 on a layer of each text encoder, in kohya's spelling.
 fn of_text_encoders(bundled: &BundledPair) -> [Vec<StoredTensor>; 2] {
     [("te1", "text_encoder"), ("te2", "text_encoder_2")].map(|(encoder, component)| {
-        let layer = "text_model.encoder.layers.0.self_attn.v_proj";
+        // One of the two has its names without "text_model.", as newer versions of transformers write them.
+        let layer = "encoder.layers.0.self_attn.v_proj";
         let weight = bundled.tensors_of(component).into_iter();
         let shape = weight
-            .filter(|tensor| tensor.name == format!("{layer}.weight"))
+            .filter(|tensor| tensor.name.ends_with(&format!("{layer}.weight")))
             .map(|tensor| tensor.shape)
             .next()
             .expect(component);
         let part = |part: &str, shape: [usize; 2]| {
-            let name = format!("lora_{encoder}_{}.{part}.weight", layer.replace('.', "_"));
+            let layer = layer.replace('.', "_");
+            let name = format!("lora_{encoder}_text_model_{layer}.{part}.weight");
             let count = shape[0] * shape[1];
             let values: Vec<f32> = (0..count).map(|i| (i as f32 * 0.7).sin() * 0.3).collect();
             StoredTensor::encode(&name, &shape, &values, Encoding::F32, 0.0).expect("f32")
