@@ -78,7 +78,7 @@ pub enum TorchFileError {
     },
     /// The pickle asks for something that no tensor needs.
     #[error(
-        "{file} would call {name} where torch opens it: it is refused, since weights need no such thing. \
+        "{file} would call {name} when torch opens it: it is refused, since weights need no such thing. \
          Nothing of it has been run here. If you trust its source, save its weights alone, or as safetensors."
     )]
     Forbidden { file: String, name: String },

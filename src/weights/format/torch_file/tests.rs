@@ -140,7 +140,7 @@ fn each_other_file_has_its_sentence() {
         assert!(error.contains(words), "{file}: {error}");
     }
     let whole = bytes("slider.pt");
-    for length in 0..whole.len() {
+    for length in (0..whole.len()).step_by(5) {
         assert!(read("slider.pt", &whole[..length]).is_err(), "{length}");
     }
     let error = read("slider.pt", &whole[..whole.len() / 2]);
