@@ -95,6 +95,19 @@ fn sdxl_fits_a_common_graphics_card() {
     }
 }
 
+/// `tests/dawn/memory.test.mjs` compares these numbers with what a drawing engine has of the device.
+#[test]
+fn the_plan_is_the_one_that_is_compared_with_what_is_counted() {
+    let written = include_str!("dawn/planned_memory.json");
+    let planned = |has_f16| device_memory(&manifest("emoji/manifest"), [64, 64], has_f16).peak();
+    let now = format!(
+        "{{ \"f16\": {}, \"f32\": {} }}\n",
+        planned(true),
+        planned(false)
+    );
+    assert_eq!(written, now, "the plan has changed");
+}
+
 #[test]
 fn a_size_takes_memory_by_its_pixels() {
     let manifest = manifest("sdxl-dmd2-lora");
