@@ -215,6 +215,7 @@ def main() -> None:
         arguments.minutes,
         dict(classifier=classifier, optimizer=optimizer),
         dict(concepts=labels, channels=CHANNELS, embedding=EMBEDDING_WIDTH),
+        arguments.steps,
     )
     while training.going_on():
         set_learning_rate(training.cosine(LEARNING_RATE, warm_up=100), optimizer)
