@@ -83,7 +83,7 @@ def main() -> None:
         optimizer.step()
         schedule.step()
         average = loss.item() if not step else 0.95 * average + 0.05 * loss.item()
-        if (step + 1) % 20 == 0:
+        if (step + 1) % 10 == 0:
             print(f"step {step + 1} of {arguments.steps}  loss {average:.4f}", flush=True)
 
     name = "ink" if arguments.on == "base" else f"ink-{arguments.on}"

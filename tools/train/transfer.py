@@ -119,6 +119,7 @@ def main() -> None:
     parser = options(__doc__.splitlines()[0])
     parser.add_argument("adapters", nargs="*", default=list(STUDIES), metavar="NAME", help=f"of {', '.join(STUDIES)}")
     parser.add_argument("--pictures", type=int, default=120, help="of each cell, at least")
+    parser.add_argument("--strongest", type=float, default=2.0, help="leave out stronger adapters than that, either way")
     parser.add_argument("--base-steps", type=int, default=BASE_STEPS)
     arguments = parser.parse_args()
     device = start(arguments)
@@ -144,7 +145,7 @@ def main() -> None:
             cells = result["cells"].setdefault(adapter, {}).setdefault(model, {})
             strips = []
             # Without the adapter first: the others' change is measured from there.
-            for strength in sorted(study.strengths, key=abs):
+            for strength in sorted((value for value in study.strengths if abs(value) <= arguments.strongest), key=abs):
                 cell_file = work / FOLDER / f"{adapter}-{model}-{strength:g}.pt"
                 key = (model, study.prompts)
                 if cell_file.exists() and f"{strength:g}" in cells:
