@@ -1,7 +1,7 @@
 """Writes the reference values that the tests compare the Rust code with.
 
 Usage: python tools/reference [sampler|models|operations|tokenizer|prompts|weights|names|quantization|
-       adapter|lycoris|metrics|pictures|torch_files|all]
+       adapter|adapters|lycoris|metrics|pictures|torch_files|all]
 
 Each name runs the script of that name in tools/reference/, with the packages pinned in
 tools/reference/requirements.txt. The values are committed, so that the tests need no Python.
@@ -21,6 +21,7 @@ NAMES = (
     "names",
     "quantization",
     "adapter",
+    "adapters",
     "lycoris",
     "metrics",
     "pictures",
