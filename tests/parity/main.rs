@@ -20,5 +20,6 @@ mod pictures;
 mod prompts;
 mod quantization;
 mod sampler;
+mod stacked;
 mod support;
 mod tokenizer;
