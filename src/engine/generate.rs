@@ -213,10 +213,11 @@ async fn end(
         image,
         milliseconds,
     });
-    if let Some(diversity) = diversity {
+    if let Some((diversity, distances)) = diversity {
         host.emit(JobEvent::Diversity {
             row: cell.row,
             diversity,
+            distances,
         });
     }
     Ok(())

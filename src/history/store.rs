@@ -82,7 +82,9 @@ impl Store {
     /// [`HistoryError::Unavailable`].
     pub async fn open() -> Result<Self, HistoryError> {
         match indexed_db::open(DATABASE, VERSION..=VERSION, &[RUNS, THUMBNAILS]).await {
-            Ok((database, _)) => Ok(Store { database }),
+            Ok(opened) => Ok(Store {
+                database: opened.database,
+            }),
             Err(error) => Err(HistoryError::Unavailable {
                 reason: error.to_string(),
             }),

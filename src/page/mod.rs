@@ -189,7 +189,15 @@ pub fn App() -> impl IntoView {
         }
     });
     let cancel = Callback::new(move |()| engine.cancel());
-    let go_on = Callback::new(move |()| engine.go_on());
+    let go_on = Callback::new(move |()| {
+        let pair = engine
+            .problem
+            .with_untracked(|problem| problem.as_ref().and_then(|problem| problem.pair.clone()));
+        match pair {
+            Some(pair) => address_actions.choose_pair.run(pair),
+            None => engine.go_on(),
+        }
+    });
 
     let escape = window_event_listener(leptos::ev::keydown, move |event| {
         // An open list of suggestions uses the key itself, and so does a dialog, with the focus or

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::allowance::Allowance;
 use crate::browser::adapter_limits::AdapterLimits;
 use crate::history;
-use crate::metrics::Diversity;
+use crate::metrics::{Diversity, RowDistances};
 use crate::picture::file::FileRequest;
 use crate::picture::image::Image;
 use crate::protocol::stats::Measurement;
@@ -20,7 +20,7 @@ use crate::vocabulary::Vocabulary;
 
 /// Raised with every change of the messages: a page that was loaded before a deploy must not
 /// misunderstand a worker that was loaded after it.
-pub const PROTOCOL_VERSION: u32 = 7;
+pub const PROTOCOL_VERSION: u32 = 8;
 
 /// The number of a job; each page counts its jobs from 1.
 pub type JobId = u32;
@@ -399,6 +399,8 @@ pub enum JobEvent {
         row: u32,
         /// Mean pairwise structural dissimilarity, with its interval.
         diversity: Diversity,
+        /// The dissimilarity of each pair.
+        distances: RowDistances,
     },
     /// Every cell of the job is done.
     Done,

@@ -164,6 +164,13 @@ impl Address {
         (self.engine_target(), self.link.to_string())
     }
 
+    /// The link's pair can't be opened: the page's own takes its place, with all else that the link says.
+    /// The address stays as it is until the visitor changes something.
+    pub fn fall_back(&mut self) -> EngineTarget {
+        self.link.pair = None;
+        self.engine_target()
+    }
+
     /// The visitor opens a saved recipe. Where it is of another pair than the page's, returns the
     /// engine's target and the hash to write at once.
     pub fn open_recipe(
@@ -345,6 +352,19 @@ mod tests {
             target.map(|target| target.device),
             Some(DevicePreference::WebGpu)
         );
+    }
+
+    #[test]
+    fn where_a_pair_is_not_there_the_pages_own_draws_the_links_recipe() {
+        let mut address = open("prompt=blue+bus&seed=7&pair=pairs/nothing.json");
+        assert_eq!(address.fall_back().pair, OWN_PAIR_ADDRESS);
+        let mut recipe = fill(&mut address);
+        assert_eq!((recipe.prompt.as_str(), recipe.seed), ("blue bus", 7));
+        let spelled = address.spell(&recipe, &defaults());
+        assert!(!address.needs_writing(&spelled));
+        recipe.seed = 8;
+        let spelled = address.spell(&recipe, &defaults());
+        assert!(address.needs_writing(&spelled) && !spelled.contains("pair="), "{spelled}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! page.
 
 pub mod address;
+pub mod engine_watch;
 pub mod jobs;
 pub mod label;
 pub mod loading;

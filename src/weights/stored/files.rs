@@ -100,6 +100,20 @@ impl Files {
         }
     }
 
+    /// Opens the store again where it was closed under the page.
+    pub async fn renew(&mut self) {
+        if self.store.as_ref().is_some_and(Store::is_closed) {
+            match Store::open().await {
+                Ok(store) => self.store = Some(store),
+                Err(error) => {
+                    self.store = None;
+                    self.can_store = false;
+                    self.notice = Some(error.to_string());
+                }
+            }
+        }
+    }
+
     /// A sentence for the visitor where the store was emptied when it was opened.
     pub fn renewal(&self) -> Option<&'static str> {
         self.store.as_ref().and_then(Store::notice)
