@@ -10,7 +10,9 @@
 use std::collections::BTreeMap;
 
 use super::error::EngineError;
-use crate::metrics::{Diversity, MetricsError, PairwiseDistances, RowDistances, structural_dissimilarity};
+use crate::metrics::{
+    Diversity, MetricsError, PairwiseDistances, RowDistances, structural_dissimilarity,
+};
 use crate::picture::image::Image;
 use crate::protocol::engine::StripView;
 use crate::recipe::{CellAddress, Recipe};
@@ -301,7 +303,10 @@ mod tests {
         let plain = frame(16, 16, |_, _| 120);
         assert_eq!(grid.add_image(place(0), &stripes).expect("measured"), None);
         let two = grid.add_image(place(3), &plain).expect("measured");
-        assert!(two.as_ref().is_some_and(|(it, _)| it.pictures == 2 && it.mean > 0.1));
+        assert!(
+            two.as_ref()
+                .is_some_and(|(it, _)| it.pictures == 2 && it.mean > 0.1)
+        );
         assert_eq!(grid.add_image(place(3), &plain).expect("measured"), two);
         assert_eq!(grid.images(), 2);
         assert_eq!(grid.thumbnails(1, 8), [stripes.shrunk_to(8)]);

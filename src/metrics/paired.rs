@@ -37,7 +37,12 @@ impl RowDistances {
         let mut distances = self.distances.iter();
         let mut pairs = Vec::with_capacity(self.distances.len());
         for (place, column) in self.columns.iter().enumerate() {
-            for (earlier, distance) in self.columns.iter().take(place).zip(distances.by_ref().take(place)) {
+            for (earlier, distance) in self
+                .columns
+                .iter()
+                .take(place)
+                .zip(distances.by_ref().take(place))
+            {
                 pairs.push((*column.min(earlier), *column.max(earlier), *distance));
             }
         }
@@ -52,7 +57,10 @@ impl RowDistances {
         let (low, high) = (first.min(second), first.max(second));
         // The picture at place n has n distances, after the n(n - 1)/2 of those before it.
         let start = high * high.saturating_sub(1) / 2;
-        self.distances.get(start + low).copied().filter(|_| low < high)
+        self.distances
+            .get(start + low)
+            .copied()
+            .filter(|_| low < high)
     }
 
     /// How much further apart these pictures are than those of another row of the same seeds. None where
@@ -134,7 +142,10 @@ mod tests {
         // Rows that are the same pair by pair differ for certain by nothing, however wide their own
         // intervals are.
         let nothing = far.less(&row(&[1, 0, 2, 4, 3], &places)).expect("five");
-        assert!(nothing.interval.iter().all(|end| end.abs() < 1e-9), "{nothing:?}");
+        assert!(
+            nothing.interval.iter().all(|end| end.abs() < 1e-9),
+            "{nothing:?}"
+        );
     }
 
     #[test]

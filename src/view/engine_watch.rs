@@ -167,7 +167,11 @@ mod tests {
     use super::*;
 
     /// Seconds until something follows from the silence, of at most an hour.
-    fn seconds(watch: &mut EngineWatch, activity: &Activity, runs: bool) -> Option<(u32, AfterHang)> {
+    fn seconds(
+        watch: &mut EngineWatch,
+        activity: &Activity,
+        runs: bool,
+    ) -> Option<(u32, AfterHang)> {
         (1..=3600).find_map(|second| {
             let after = watch.second_passed(activity, runs, false)?;
             Some((second, after))

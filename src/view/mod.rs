@@ -3,6 +3,7 @@
 //! page.
 
 pub mod address;
+pub mod diversity;
 pub mod engine_watch;
 pub mod jobs;
 pub mod label;
@@ -17,3 +18,4 @@ pub mod strip;
 pub mod token_count;
 pub mod units;
 pub mod worker_link;
+pub mod wrong_field;

@@ -184,7 +184,10 @@ impl StartedEngine {
         // A pair that is loaded reads further models as they are needed, and what was stored of them may
         // have been deleted meanwhile.
         let is_here = match &self.pair {
-            Some(_) => self.has_all(self.read_by(&recipe.modes, &prompts_of(recipe))).await?,
+            Some(_) => {
+                self.has_all(self.read_by(&recipe.modes, &prompts_of(recipe)))
+                    .await?
+            }
             None => false,
         };
         let presence = if is_here {

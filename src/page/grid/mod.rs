@@ -6,6 +6,7 @@ pub mod empty_state;
 pub mod examples;
 pub mod label_painter;
 pub mod model_bar;
+mod row_diversity;
 pub mod save;
 pub mod selection;
 pub mod share_link;

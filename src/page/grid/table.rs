@@ -8,10 +8,12 @@ use web_sys::{HtmlElement, KeyboardEvent};
 
 use super::cell::GridCell;
 use super::model_bar::ModelBar;
+use super::row_diversity::{ComparedRow, RowDiversity};
 use super::selection::Selection;
 use super::visibility::Visibility;
 use crate::page::workers::grid::{CellState, Grid, GridRow};
-use crate::recipe::{CellAddress, Variant};
+use crate::recipe::{CellAddress, Row, Variant};
+use crate::view::diversity::compared_with;
 use crate::view::rows::{row_explanation, row_name};
 use crate::view::units;
 
@@ -42,14 +44,26 @@ pub fn GridTable(grid: Arc<Grid>, selection: Selection) -> impl IntoView {
         .collect_view();
     let current = RwSignal::new(CellAddress::default());
     let visibility = Visibility::new();
+    let own_rows: Vec<Row> = grid.rows.iter().map(|row| row.row.clone()).collect();
+    let compared: Vec<Option<ComparedRow>> = (0..own_rows.len())
+        .map(|place| {
+            let other = grid.rows.get(compared_with(&own_rows, place)?)?;
+            Some(ComparedRow {
+                name: row_name(&other.row),
+                distances: other.distances.clone(),
+            })
+        })
+        .collect();
     let rows = grid
         .rows
         .iter()
         .cloned()
-        .map(|row| {
+        .zip(compared)
+        .map(|(row, compared)| {
             view! {
                 <GridRowView
                     row=row
+                    compared=compared
                     image_size=image_size
                     current=current
                     selection=selection
@@ -133,7 +147,7 @@ pub fn GridTable(grid: Arc<Grid>, selection: Selection) -> impl IntoView {
             </table>
         </div>
         <p class="help">
-            "Diversity is the mean structural dissimilarity (1 − MS-SSIM on luma and chroma) of all pairs of a row's finished images, with its 95 % interval: a proxy that needs no further model, and not the paper's DreamSim. Open an image to see what it was aiming at in each step."
+            "Diversity is the mean structural dissimilarity (1 − MS-SSIM on luma and chroma) of all pairs of a row's finished images, with its 95 % interval from four images on: a proxy that needs no further model, and not the paper's DreamSim. Open an image to see what it was aiming at in each step."
         </p>
     }
 }
@@ -164,6 +178,8 @@ fn moved(from: CellAddress, last: CellAddress, key: &str, control: bool) -> Opti
 #[component]
 fn GridRowView(
     row: GridRow,
+    /// The row that its diversity is compared with.
+    compared: Option<ComparedRow>,
     image_size: (u32, u32),
     current: RwSignal<CellAddress>,
     selection: Selection,
@@ -182,27 +198,13 @@ fn GridRowView(
     });
     let name = row_name(&row.row);
     let key = row.row.key();
-    let shown = row.diversity.clone();
-    let diversity = move || {
-        shown.get().map(|it| {
-            let margin = it.margin.map(|margin| format!(" ± {margin:.3}"));
-            view! {
-                <span
-                    class="row-diversity"
-                    title="Mean pairwise structural dissimilarity of the row's images, with its 95 % interval"
-                    data-testid=format!("diversity-{key}")
-                    data-mean=it.mean.to_string()
-                    data-margin=it.margin.map(|margin| margin.to_string())
-                    data-n=it.pictures.to_string()
-                >
-                    "diversity "
-                    <b>{format!("{:.3}", it.mean)}</b>
-                    {margin}
-                    ", "
-                    <span class="whole">{format!("n = {}", it.pictures)}</span>
-                </span>
-            }
-        })
+    let diversity = view! {
+        <RowDiversity
+            key=key
+            diversity=row.diversity
+            distances=row.distances
+            compared=compared
+        />
     };
     let prompt = match row.row.variant {
         Variant::Prompt(_) => Some(view! { <q class="row-prompt">{row.row.prompt.clone()}</q> }),

@@ -95,7 +95,11 @@ pub fn keep_in_sync(
     });
 
     Effect::new(move |_| {
-        let Some(LostPair { address: lost, reason }) = engine.lost_pair.get() else {
+        let Some(LostPair {
+            address: lost,
+            reason,
+        }) = engine.lost_pair.get()
+        else {
             return;
         };
         let target = address.try_update_untracked(Address::fall_back);

@@ -192,12 +192,22 @@ impl Files {
         })
     }
 
-    /// Bytes over the network of the files that are neither in the store nor in memory.
+    /// Bytes over the network of the files that are neither in the store nor in memory, without those of
+    /// them that have come already.
     ///
     /// # Errors
     /// The store fails.
     pub async fn missing_bytes(&self, manifest: &Manifest) -> Result<u64, FilesError> {
-        Ok(size_of(&self.missing(manifest).await?))
+        let missing = self.missing(manifest).await?;
+        let mut bytes = size_of(&missing);
+        if let Some(store) = &self.store {
+            for file in missing {
+                if let Some(progress) = store.progress(&file.id).await? {
+                    bytes = bytes.saturating_sub(progress.position.min(file.size));
+                }
+            }
+        }
+        Ok(bytes)
     }
 
     /// Whether a file can be read.
