@@ -51,7 +51,7 @@ impl RowDistances {
     }
 
     /// The distance of the pictures of two columns; none where either is not finished.
-    fn between(&self, first: u32, second: u32) -> Option<f64> {
+    pub fn between(&self, first: u32, second: u32) -> Option<f64> {
         let place = |column| self.columns.iter().position(|other| *other == column);
         let (first, second) = (place(first)?, place(second)?);
         let (low, high) = (first.min(second), first.max(second));

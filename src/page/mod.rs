@@ -225,6 +225,8 @@ pub fn App() -> impl IntoView {
     });
     on_cleanup(move || escape.remove());
 
+    shell::leaving::ask_before(engine);
+
     let history_problem = RwSignal::new(None::<String>);
     let ask_history = Callback::new(move |request: Request| {
         history_problem.set(None);
@@ -381,6 +383,18 @@ pub fn App() -> impl IntoView {
                         on_choose=address_actions.choose_pair
                     />
                     <ModelsButton panel=models />
+                    {move || {
+                        engine
+                            .pair_address
+                            .with(|address| is_with_the_page(address))
+                            .then(|| {
+                                view! {
+                                    <p class="help" data-testid="demo-note">
+                                        "The small pair that draws now is the demo: it knows emoji alone. SDXL is behind this button."
+                                    </p>
+                                }
+                            })
+                    }}
                 </div>
                 <fieldset class="bare stack" disabled=loading_pair>
                     <SeedFields controls=controls />
@@ -400,6 +414,7 @@ pub fn App() -> impl IntoView {
                 />
                 <History
                     listing=engine.history
+                    favourites=engine.favourites
                     problem=history_problem
                     on_ask=ask_history
                     on_open=address_actions.open

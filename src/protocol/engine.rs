@@ -311,6 +311,8 @@ pub enum Event {
     },
     /// The history after a change, or because the page has asked for it.
     History(Box<history::Listing>),
+    /// The favourites after a change, or because the page has asked for them, the last one first.
+    Favourites(Vec<history::favourite::Favourite>),
     /// A phase of a job or a task has ended, where [`Request::Start`] asks to measure them.
     Measured(Box<Measurement>),
     /// An event of a job.

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::controls::Controls;
 use super::wrong_field::{FieldError, error_id, sentence_at};
 use crate::recipe::Mode;
-use crate::view::rows::mode_name;
+use crate::view::rows::{mode_name, mode_tip};
 
 /// A checkbox per mode.
 #[component]
@@ -27,7 +27,7 @@ pub fn ModeToggles(controls: Controls) -> impl IntoView {
         let handle = format!("mode-{}", mode.key());
         let sentence = sentence_at(controls.wrong, handle.clone());
         view! {
-            <label class="toggle">
+            <label class="toggle" title=mode_tip(mode)>
                 <input
                     type="checkbox"
                     data-testid=handle.clone()

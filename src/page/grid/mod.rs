@@ -4,6 +4,7 @@ pub mod cell;
 pub mod compare;
 pub mod empty_state;
 pub mod examples;
+pub mod favourite_marks;
 pub mod label_painter;
 pub mod model_bar;
 mod row_diversity;

@@ -6,7 +6,8 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, KeyboardEvent};
 
-use super::cell::GridCell;
+use super::cell::{Favouring, GridCell};
+use super::favourite_marks::FavouriteMarks;
 use super::model_bar::ModelBar;
 use super::row_diversity::{ComparedRow, RowDiversity};
 use super::selection::Selection;
@@ -24,7 +25,11 @@ const DENSE_FROM: usize = 3;
 /// keys go from cell to cell. The roles are spelled out also because the stylesheet lays the table
 /// out as a grid, which takes a table's meaning away in some browsers.
 #[component]
-pub fn GridTable(grid: Arc<Grid>, selection: Selection) -> impl IntoView {
+pub fn GridTable(
+    grid: Arc<Grid>,
+    selection: Selection,
+    favourites: FavouriteMarks,
+) -> impl IntoView {
     let (width, height) = grid.image_size;
     let columns = format!(
         "--columns:{};--image-aspect:{width}/{height}",
@@ -64,6 +69,8 @@ pub fn GridTable(grid: Arc<Grid>, selection: Selection) -> impl IntoView {
                 <GridRowView
                     row=row
                     compared=compared
+                    grid=grid.clone()
+                    favourites=favourites
                     image_size=image_size
                     current=current
                     selection=selection
@@ -75,13 +82,18 @@ pub fn GridTable(grid: Arc<Grid>, selection: Selection) -> impl IntoView {
     let is_dense = grid.rows.len() > DENSE_FROM;
     let table = NodeRef::<leptos::html::Table>::new();
     let keydown = move |event: KeyboardEvent| {
-        if event.alt_key() || event.meta_key() {
+        // Copying and searching are the browser's own.
+        if event.alt_key() || event.meta_key() || (event.ctrl_key() && event.key().len() == 1) {
             return;
         }
         let address = current.get_untracked();
         let target = match event.key().as_str() {
             "Enter" => {
                 selection.open(address);
+                None
+            }
+            "f" | "F" => {
+                favourites.toggle(&grid, address);
                 None
             }
             "c" | "C" => {
@@ -131,7 +143,7 @@ pub fn GridTable(grid: Arc<Grid>, selection: Selection) -> impl IntoView {
                 class:dense=is_dense
                 role="grid"
                 style=columns
-                aria-label="Images. Arrow keys go from one to the next, Enter opens its steps, C compares its column, the space bar ticks it."
+                aria-label="Images. Arrow keys go from one to the next, Enter opens its steps, C compares its column, F marks it as a favourite, the space bar ticks it."
                 on:keydown=keydown
             >
                 <caption role="caption">{caption}</caption>
@@ -178,6 +190,8 @@ fn moved(from: CellAddress, last: CellAddress, key: &str, control: bool) -> Opti
 #[component]
 fn GridRowView(
     row: GridRow,
+    grid: Arc<Grid>,
+    favourites: FavouriteMarks,
     /// The row that its diversity is compared with.
     compared: Option<ComparedRow>,
     image_size: (u32, u32),
@@ -223,6 +237,10 @@ fn GridRowView(
                     current=current
                     is_open=Signal::derive(move || selection.shows(address))
                     visibility=visibility
+                    favourite=Favouring {
+                        grid: grid.clone(),
+                        marks: favourites,
+                    }
                     on_open=Callback::new(move |address| selection.open(address))
                     on_focus=Callback::new(move |address| current.set(address))
                 />

@@ -99,8 +99,10 @@ fn FavouriteView(
         }
     });
     let label = format!("“{prompt}”, {what}");
-    let [open_label, off_label] =
-        [format!("Open {label}"), format!("Take {label} off the favourites")];
+    let [open_label, off_label] = [
+        format!("Open {label}"),
+        format!("Take {label} off the favourites"),
+    ];
     let opened = favourite.clone();
     view! {
         <li class="favourite" data-testid="favourite">

@@ -14,6 +14,7 @@ use super::link::{FromLink, Program, WorkerLink, change};
 use super::load_state::AwaitedLoad;
 use super::loader::LoaderClient;
 use crate::history::Listing;
+use crate::history::favourite::Favourite;
 use crate::protocol::engine::{
     DeviceInfo, Event, Extent, JobEvent, JobId, PROTOCOL_VERSION, PairInfo, Request, Snapshot,
     Task, TaskEvent, TaskId,
@@ -85,6 +86,8 @@ pub struct EngineClient {
     pub notice: RwSignal<Option<String>>,
     /// The history of runs; none until it has been asked for.
     pub history: RwSignal<Option<Listing>>,
+    /// The favourites, the last one first; none until they have been asked for.
+    pub favourites: RwSignal<Option<Vec<Favourite>>>,
     /// Whether the engine counts the tokens of prompts.
     pub counts_tokens: RwSignal<bool>,
     /// What was measured on the current device and pair; none where nothing is.
@@ -131,6 +134,7 @@ impl EngineClient {
             lost_pair: RwSignal::new(None),
             notice: RwSignal::new(None),
             history: RwSignal::new(None),
+            favourites: RwSignal::new(None),
             counts_tokens: RwSignal::new(false),
             stats: RwSignal::new(None),
             loader,
@@ -504,6 +508,7 @@ impl EngineClient {
             Event::CountsTokens => self.counts_tokens.set(true),
             Event::Notice { message } => self.notice.set(Some(message)),
             Event::History(listing) => self.history.set(Some(*listing)),
+            Event::Favourites(favourites) => self.favourites.set(Some(favourites)),
             Event::Measured(measurement) => self.stats.update(|stats| {
                 if let Some(stats) = stats {
                     stats.take(*measurement);
