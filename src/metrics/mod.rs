@@ -15,6 +15,7 @@
     reason = "pictures have the size that was compared before"
 )]
 
+mod change;
 mod difference;
 mod diversity;
 mod error;
@@ -22,6 +23,7 @@ mod paired;
 mod plane;
 mod ssim;
 
+pub use change::Change;
 pub use difference::absolute_difference;
 pub use diversity::{Diversity, PairwiseDistances};
 pub use error::MetricsError;

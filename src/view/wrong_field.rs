@@ -10,6 +10,8 @@ use crate::recipe::{Axis, Mode, Recipe};
 pub const K_VALUES: &str = "k-values";
 /// The field with the hybrid's guidance scales.
 pub const BASE_GUIDANCE_VALUES: &str = "base-guidance-values";
+/// The field with the strengths of an adapter.
+pub const ADAPTER_STRENGTHS: &str = "adapter-strengths";
 /// The field with the further prompts.
 pub const FURTHER_PROMPTS: &str = "further-prompts";
 /// The choice of what the rows differ in.
@@ -47,6 +49,8 @@ pub fn field_of(error: &RecipeError, recipe: &Recipe) -> String {
         RecipeError::Size { .. } => "size".to_owned(),
         RecipeError::NoMode => format!("mode-{}", Mode::Base.key()),
         RecipeError::NoHybrid => format!("mode-{}", Mode::Hybrid.key()),
+        // The shelf itself shows what is wrong with an adapter; the rows are what can be mended here.
+        RecipeError::NoAdapter | RecipeError::Adapters => AXIS.to_owned(),
         RecipeError::NoValues
         | RecipeError::TooManyRows { .. }
         | RecipeError::RepeatedRow { .. } => axis_values(&recipe.axis).to_owned(),
@@ -59,6 +63,7 @@ fn axis_values(axis: &Axis) -> &'static str {
         Axis::Modes => AXIS,
         Axis::K(_) => K_VALUES,
         Axis::BaseGuidance(_) => BASE_GUIDANCE_VALUES,
+        Axis::AdapterStrength(_) => ADAPTER_STRENGTHS,
         Axis::Prompts(_) => FURTHER_PROMPTS,
     }
 }

@@ -12,12 +12,15 @@ use std::str::FromStr;
 
 use leptos::prelude::*;
 
+use crate::recipe::adapters::STRENGTH;
 use crate::recipe::bounds::{Bounds, GUIDANCE_SCALE, MAXIMUM_PROMPT_CHARACTERS, STEPS};
 use crate::recipe::parameters::{Kind, ON, PARAMETERS, Parameter, ReadError, place};
 use crate::recipe::size::ImageSize;
 use crate::recipe::validate::RecipeError;
 use crate::recipe::{Axis, Mode, Prompt, PromptReading, Recipe};
-use crate::view::wrong_field::{BASE_GUIDANCE_VALUES, K_VALUES, WrongField, field_of};
+use crate::view::wrong_field::{
+    ADAPTER_STRENGTHS, BASE_GUIDANCE_VALUES, K_VALUES, WrongField, field_of,
+};
 
 /// A signal per control, and one for each parameter without a control: what came with a link or a
 /// saved recipe stays with the recipe.
@@ -32,6 +35,8 @@ pub struct Controls {
     pub k_values: RwSignal<String>,
     /// Numbers with commas between them.
     pub base_guidance_values: RwSignal<String>,
+    /// Numbers with commas between them.
+    pub adapter_strengths: RwSignal<String>,
     /// A prompt per line.
     pub further_prompts: RwSignal<String>,
     /// What kept the recipe from being drawn when the visitor asked for it, until it is mended.
@@ -47,6 +52,7 @@ impl Controls {
             axis_kind: RwSignal::default(),
             k_values: RwSignal::default(),
             base_guidance_values: RwSignal::default(),
+            adapter_strengths: RwSignal::default(),
             further_prompts: RwSignal::default(),
             wrong: RwSignal::new(None),
         }
@@ -122,6 +128,10 @@ impl Controls {
                 self.axis_kind.set(AxisKind::BaseGuidance);
                 self.base_guidance_values.set(list(&values));
             }
+            Axis::AdapterStrength(values) => {
+                self.axis_kind.set(AxisKind::AdapterStrength);
+                self.adapter_strengths.set(list(&values));
+            }
             Axis::Prompts(further) => {
                 self.axis_kind.set(AxisKind::Prompts);
                 self.further_prompts.set(further.join("\n"));
@@ -141,7 +151,8 @@ impl Controls {
                 | Kind::Number(..)
                 | Kind::Scheduler(_)
                 | Kind::Switch(_)
-                | Kind::Size(_) => text
+                | Kind::Size(_)
+                | Kind::Adapters(_) => text
                     .with(|text| parameter.read(text, &mut recipe))
                     .map_err(|error| ControlsError::of(parameter, error))?,
             }
@@ -164,6 +175,12 @@ impl Controls {
                 "Each base guidance scale",
                 self.base_guidance_values,
                 GUIDANCE_SCALE,
+            )?),
+            AxisKind::AdapterStrength => Axis::AdapterStrength(numbers(
+                ADAPTER_STRENGTHS,
+                "Each strength",
+                self.adapter_strengths,
+                STRENGTH,
             )?),
             AxisKind::Prompts => Axis::Prompts(self.further_prompts.with(|text| {
                 text.lines()
@@ -188,15 +205,17 @@ pub enum AxisKind {
     Modes,
     K,
     BaseGuidance,
+    AdapterStrength,
     Prompts,
 }
 
 impl AxisKind {
     /// Every kind, in the order in which they are offered.
-    pub const ALL: [AxisKind; 4] = [
+    pub const ALL: [AxisKind; 5] = [
         AxisKind::Modes,
         AxisKind::K,
         AxisKind::BaseGuidance,
+        AxisKind::AdapterStrength,
         AxisKind::Prompts,
     ];
 
@@ -206,6 +225,7 @@ impl AxisKind {
             AxisKind::Modes => "modes",
             AxisKind::K => "k",
             AxisKind::BaseGuidance => "base-guidance",
+            AxisKind::AdapterStrength => "adapter-strength",
             AxisKind::Prompts => "prompts",
         }
     }
@@ -221,6 +241,7 @@ impl AxisKind {
             AxisKind::Modes => "the mode alone",
             AxisKind::K => "k of the hybrid",
             AxisKind::BaseGuidance => "the hybrid's base guidance",
+            AxisKind::AdapterStrength => "the first adapter's strength",
             AxisKind::Prompts => "the prompt",
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use crate::metrics::{Diversity, RowDistances};
+use crate::metrics::{Change, Diversity, RowDistances};
 use crate::picture::image::Image;
 use crate::protocol::engine::{Extent, JobEvent, JobId, PairInfo, Snapshot};
 use crate::recipe::digest::StepDigest;
@@ -50,6 +50,8 @@ pub struct GridRow {
     pub diversity: ArcRwSignal<Option<Diversity>>,
     /// The distances of the same images.
     pub distances: ArcRwSignal<RowDistances>,
+    /// How much the first adapter changes the images; none where rows don't differ in its strength.
+    pub change: ArcRwSignal<Option<Change>>,
 }
 
 /// A cell of the grid.
@@ -167,6 +169,7 @@ impl Grid {
                 cells: cells(&row, index),
                 diversity: ArcRwSignal::default(),
                 distances: ArcRwSignal::default(),
+                change: ArcRwSignal::default(),
                 row,
             })
             .collect();
@@ -313,6 +316,12 @@ impl Grid {
                 if let Some(row) = row.and_then(|row| self.rows.get(row)) {
                     row.diversity.set(Some(diversity));
                     row.distances.set(distances);
+                }
+            }
+            JobEvent::Change { row, change } => {
+                let row = usize::try_from(row).ok();
+                if let Some(row) = row.and_then(|row| self.rows.get(row)) {
+                    row.change.set(Some(change));
                 }
             }
             JobEvent::LacksWeights { .. }
