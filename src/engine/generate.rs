@@ -209,10 +209,11 @@ async fn end(
         image,
         milliseconds,
     });
-    if let Some(diversity) = diversity {
+    if let Some((diversity, distances)) = diversity {
         host.emit(JobEvent::Diversity {
             row: cell.row,
             diversity,
+            distances,
         });
     }
     for (row, change) in grid.changes(cell)? {

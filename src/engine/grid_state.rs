@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use super::error::EngineError;
 use crate::metrics::{
-    Change, Diversity, MetricsError, PairwiseDistances, structural_dissimilarity,
+    Change, Diversity, MetricsError, PairwiseDistances, RowDistances, structural_dissimilarity,
 };
 use crate::picture::image::Image;
 use crate::protocol::engine::StripView;
@@ -78,6 +78,16 @@ struct RowImages {
     columns: Vec<u32>,
     images: Vec<Image>,
     distances: PairwiseDistances,
+}
+
+impl RowImages {
+    fn diversity(&self) -> Option<(Diversity, RowDistances)> {
+        let distances = RowDistances {
+            columns: self.columns.clone(),
+            distances: self.distances.all().to_vec(),
+        };
+        Some((self.distances.diversity()?, distances))
+    }
 }
 
 impl GridState {
@@ -209,22 +219,23 @@ impl GridState {
         }
     }
 
-    /// Adds a finished image to its row and returns the row's diversity; none for a single image.
+    /// Adds a finished image to its row and returns the row's diversity with the
+    /// distances that it is the mean of; none for a single image.
     pub(super) fn add_image(
         &mut self,
         address: CellAddress,
         image: &Image,
-    ) -> Result<Option<Diversity>, EngineError> {
+    ) -> Result<Option<(Diversity, RowDistances)>, EngineError> {
         let row = self.rows.entry(address.row).or_default();
         if row.columns.contains(&address.column) {
-            return Ok(row.distances.diversity());
+            return Ok(row.diversity());
         }
         let image = reduced_to_measure(image);
         row.distances
             .push(|place| distance(&image, &row.images[place]))?;
         row.columns.push(address.column);
         row.images.push(image);
-        Ok(row.distances.diversity())
+        Ok(row.diversity())
     }
 
     /// How much the first adapter changes the rows that a finished image is of or is compared with, by
@@ -340,7 +351,10 @@ mod tests {
         let plain = frame(16, 16, |_, _| 120);
         assert_eq!(grid.add_image(place(0), &stripes).expect("measured"), None);
         let two = grid.add_image(place(3), &plain).expect("measured");
-        assert!(two.is_some_and(|it| it.pictures == 2 && it.mean > 0.1));
+        assert!(
+            two.as_ref()
+                .is_some_and(|(it, _)| it.pictures == 2 && it.mean > 0.1)
+        );
         assert_eq!(grid.add_image(place(3), &plain).expect("measured"), two);
         assert_eq!(grid.images(), 2);
         assert_eq!(grid.thumbnails(1, 8), [stripes.shrunk_to(8)]);

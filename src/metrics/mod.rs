@@ -19,6 +19,7 @@ mod change;
 mod difference;
 mod diversity;
 mod error;
+mod paired;
 mod plane;
 mod ssim;
 
@@ -26,6 +27,7 @@ pub use change::Change;
 pub use difference::absolute_difference;
 pub use diversity::{Diversity, PairwiseDistances};
 pub use error::MetricsError;
+pub use paired::{Difference, RowDistances};
 pub use ssim::{
     CHANNEL_WEIGHTS, SCALE_WEIGHTS, SIGMA, ScaleSimilarity, WINDOW, ms_ssim, scale_similarities,
     structural_dissimilarity,

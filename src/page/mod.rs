@@ -59,6 +59,7 @@ use crate::recipe::pair_address::beside;
 use crate::recipe::parameters::{OWN_SIZE, place, word_of};
 use crate::recipe::taken_over::TakenOver;
 use crate::view::address::{OWN_PAIR_ADDRESS, SharedRun};
+use crate::view::wrong_field::WrongField;
 use crate::vocabulary::Lookup;
 
 /// How long a strength has to rest before it is drawn.
@@ -120,23 +121,38 @@ pub fn App() -> impl IntoView {
             results.scroll_into_view();
         }
     };
+    // Said in the status, which is read out, and at the field, which takes the focus.
+    let refuse = move |wrong: WrongField| {
+        notices.set(vec![wrong.sentence.clone()]);
+        let field = wrong.field.clone();
+        controls.wrong.set(Some(wrong));
+        form::wrong_field::focus(&field);
+    };
     let draw = Callback::new(move |extent: Extent| match controls.recipe_untracked() {
         Ok(recipe) => {
             let sizes = engine
                 .pair
                 .with_untracked(|pair| Some(pair.as_ref()?.sizes));
             if let Some(Err(error)) = sizes.map(|sizes| sizes.drawn(recipe.size)) {
-                notices.set(vec![error.to_string()]);
-                reveal();
+                refuse(WrongField {
+                    field: "size".to_owned(),
+                    sentence: error.to_string(),
+                });
                 return;
             }
             notices.set(Vec::new());
             shows_results.set_value(!grid_is_beside());
             engine.generate(recipe, extent);
         }
-        Err(error) => {
-            notices.set(vec![error.to_string()]);
-            reveal();
+        Err(error) => refuse(error.wrong_field()),
+    });
+    // A field that is mended is no longer marked; another one may be wrong then.
+    Effect::new(move |_| {
+        let recipe = controls.recipe();
+        if controls.wrong.with_untracked(Option::is_some) {
+            let wrong = recipe.err().map(|error| error.wrong_field());
+            notices.set(wrong.iter().map(|wrong| wrong.sentence.clone()).collect());
+            controls.wrong.set(wrong);
         }
     });
     let generate_what_is_here = move |extent: Extent| {
@@ -195,7 +211,15 @@ pub fn App() -> impl IntoView {
         }
     });
     let cancel = Callback::new(move |()| engine.cancel());
-    let go_on = Callback::new(move |()| engine.go_on());
+    let go_on = Callback::new(move |()| {
+        let pair = engine
+            .problem
+            .with_untracked(|problem| problem.as_ref().and_then(|problem| problem.pair.clone()));
+        match pair {
+            Some(pair) => address_actions.choose_pair.run(pair),
+            None => engine.go_on(),
+        }
+    });
 
     let escape = window_event_listener(leptos::ev::keydown, move |event| {
         // An open list of suggestions uses the key itself, and so does a dialog, with the focus or
@@ -206,6 +230,8 @@ pub fn App() -> impl IntoView {
         }
     });
     on_cleanup(move || escape.remove());
+
+    shell::leaving::ask_before(engine);
 
     let history_problem = RwSignal::new(None::<String>);
     let ask_history = Callback::new(move |request: Request| {
@@ -306,7 +332,12 @@ pub fn App() -> impl IntoView {
         if !loads_itself {
             return None;
         }
-        let size = Some(engine.missing.get()).filter(|bytes| *bytes > 0);
+        // The loader's list knows what has come since the engine looked, in this tab or another.
+        let listed = loader
+            .entry(&engine.pair_address.get())
+            .and_then(|pair| pair.missing);
+        let missing = listed.unwrap_or_else(|| engine.missing.get());
+        let size = Some(missing).filter(|bytes| *bytes > 0);
         engine.grid.with(Option::is_none).then_some(size).flatten()
     });
     // Both stay while the next pair's manifest is loading, and where it can't be loaded.
@@ -392,11 +423,23 @@ pub fn App() -> impl IntoView {
                         on_choose=address_actions.choose_pair
                     />
                     <ModelsButton panel=models />
+                    {move || {
+                        engine
+                            .pair_address
+                            .with(|address| is_with_the_page(address))
+                            .then(|| {
+                                view! {
+                                    <p class="help" data-testid="demo-note">
+                                        "The small pair that draws now is the demo: it knows emoji alone. SDXL is behind this button."
+                                    </p>
+                                }
+                            })
+                    }}
                 </div>
                 <fieldset class="bare stack" disabled=loading_pair>
                     <SeedFields controls=controls />
                     <SizeField controls=controls pair=engine.pair />
-                    <ModeToggles modes=controls.modes />
+                    <ModeToggles controls=controls />
                     <AxisField controls=controls />
                 </fieldset>
                 <fieldset class="bare" disabled=loading_pair>
@@ -419,6 +462,7 @@ pub fn App() -> impl IntoView {
                 />
                 <History
                     listing=engine.history
+                    favourites=engine.favourites
                     problem=history_problem
                     on_ask=ask_history
                     on_open=address_actions.open

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::allowance::Allowance;
 use crate::browser::adapter_limits::AdapterLimits;
 use crate::history;
-use crate::metrics::{Change, Diversity};
+use crate::metrics::{Change, Diversity, RowDistances};
 use crate::picture::file::FileRequest;
 use crate::picture::image::Image;
 use crate::protocol::stats::Measurement;
@@ -20,7 +20,7 @@ use crate::vocabulary::Vocabulary;
 
 /// Raised with every change of the messages: a page that was loaded before a deploy must not
 /// misunderstand a worker that was loaded after it.
-pub const PROTOCOL_VERSION: u32 = 8;
+pub const PROTOCOL_VERSION: u32 = 9;
 
 /// The number of a job; each page counts its jobs from 1.
 pub type JobId = u32;
@@ -328,6 +328,8 @@ pub enum Event {
     },
     /// The history after a change, or because the page has asked for it.
     History(Box<history::Listing>),
+    /// The favourites after a change, or because the page has asked for them, the last one first.
+    Favourites(Vec<history::favourite::Favourite>),
     /// A phase of a job or a task has ended, where [`Request::Start`] asks to measure them.
     Measured(Box<Measurement>),
     /// An event of a job.
@@ -416,6 +418,8 @@ pub enum JobEvent {
         row: u32,
         /// Mean pairwise structural dissimilarity, with its interval.
         diversity: Diversity,
+        /// The dissimilarity of each pair.
+        distances: RowDistances,
     },
     /// How much an adapter changes a row's finished images, after each further image.
     Change {

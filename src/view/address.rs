@@ -20,6 +20,8 @@ pub struct SharedRun {
     pub recipe: Recipe,
     /// A digest of each step of its first cell.
     pub digests: Vec<StepDigest>,
+    /// Whether the link has the checksum that shows that nobody has edited it since.
+    pub is_whole: bool,
 }
 
 /// The device and the pair that the engine has to use, and whether it measures what it does.
@@ -65,6 +67,8 @@ pub struct ControlValues {
 #[derive(Debug)]
 pub struct Address {
     link: Link,
+    /// Whether the link has a checksum; one that doesn't fit has its own sentence.
+    has_checksum: bool,
     /// The hash of the controls when they were filled or last written: only a change by the visitor is
     /// worth a new address. None: whatever they spell is written.
     last_spelled: Option<String>,
@@ -82,6 +86,7 @@ impl Address {
         let (link, sentences) = read(hash);
         let address = Address {
             link,
+            has_checksum: has_checksum(hash),
             last_spelled: None,
             is_chosen: false,
             has_filled: false,
@@ -116,6 +121,7 @@ impl Address {
         let (link, sentences) = read(hash);
         let before = self.engine_target();
         self.link = link;
+        self.has_checksum = has_checksum(hash);
         self.is_chosen = false;
         let target = self.engine_target();
         ((target != before).then_some(target), sentences)
@@ -164,6 +170,15 @@ impl Address {
         (self.engine_target(), self.link.to_string())
     }
 
+    /// The link's pair can't be opened: the page's own takes its place, with all else that the link says.
+    /// The address stays as it is until the visitor changes something.
+    pub fn fall_back(&mut self) -> EngineTarget {
+        self.link.pair = None;
+        // Those of another pair's steps.
+        self.link.digests.clear();
+        self.engine_target()
+    }
+
     /// The visitor opens a saved recipe. Where it is of another pair than the page's, returns the
     /// engine's target and the hash to write at once.
     pub fn open_recipe(
@@ -202,6 +217,7 @@ impl Address {
         let shared_run = (!self.link.digests.is_empty()).then(|| SharedRun {
             recipe: recipe.clone(),
             digests: self.link.digests.clone(),
+            is_whole: self.has_checksum,
         });
         let problem = recipe.validate().err().map(|error| error.to_string());
         ControlValues {
@@ -244,7 +260,22 @@ pub fn on_page(pair: String) -> Option<String> {
 
 fn read(hash: &str) -> (Link, Vec<String>) {
     let (link, errors) = Link::parse(hash);
-    (link, errors.iter().map(ToString::to_string).collect())
+    let mut sentences: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    if !link.digests.is_empty() && !has_checksum(hash) {
+        sentences.push(
+            "The link carries the steps of a run, but its checksum was taken off: it may have been edited \
+             since, and then its pictures are not the sender's. Ask for the link again to compare them."
+                .to_owned(),
+        );
+    }
+    (link, sentences)
+}
+
+/// Whether a hash has a checksum.
+fn has_checksum(hash: &str) -> bool {
+    hash.trim_start_matches('#')
+        .split('&')
+        .any(|part| part.starts_with("sum="))
 }
 
 #[cfg(test)]
@@ -344,6 +375,22 @@ mod tests {
         assert_eq!(
             target.map(|target| target.device),
             Some(DevicePreference::WebGpu)
+        );
+    }
+
+    #[test]
+    fn where_a_pair_is_not_there_the_pages_own_draws_the_links_recipe() {
+        let mut address = open("prompt=blue+bus&seed=7&pair=pairs/nothing.json");
+        assert_eq!(address.fall_back().pair, OWN_PAIR_ADDRESS);
+        let mut recipe = fill(&mut address);
+        assert_eq!((recipe.prompt.as_str(), recipe.seed), ("blue bus", 7));
+        let spelled = address.spell(&recipe, &defaults());
+        assert!(!address.needs_writing(&spelled));
+        recipe.seed = 8;
+        let spelled = address.spell(&recipe, &defaults());
+        assert!(
+            address.needs_writing(&spelled) && !spelled.contains("pair="),
+            "{spelled}"
         );
     }
 
@@ -462,9 +509,21 @@ mod tests {
             shared_run,
             Some(SharedRun {
                 recipe,
-                digests: digests.to_vec()
+                digests: digests.to_vec(),
+                is_whole: true,
             })
         );
+        // Whoever takes the checksum off may have changed the rest as well, which is said.
+        let (bare, _) = link.rsplit_once("&sum=").expect("a checksum");
+        let (_, sentences) = address.follow(bare);
+        assert!(
+            sentences
+                .iter()
+                .any(|it| it.contains("checksum was taken off")),
+            "{sentences:?}"
+        );
+        let shared_run = address.fill(&defaults(), ["", ""]).shared_run;
+        assert!(shared_run.is_some_and(|run| !run.is_whole));
         address.follow("seed=1");
         assert_eq!(address.fill(&defaults(), ["", ""]).shared_run, None);
     }

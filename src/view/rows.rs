@@ -13,6 +13,22 @@ pub fn mode_name(mode: Mode) -> &'static str {
     }
 }
 
+/// What a mode is, for who meets it for the first time.
+pub fn mode_tip(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Base => "The slow model takes every step: varied, and many steps.",
+        Mode::Distilled => "The fast model takes all of its few steps: sharp, and much alike.",
+        Mode::Hybrid => {
+            "The base model takes the first k steps, the distilled model the rest: variety at nearly the \
+             fast model's speed."
+        }
+        Mode::SkipFirstStep => {
+            "No base model at all: the distilled model starts at its second step, since its first one is \
+             what makes the pictures alike."
+        }
+    }
+}
+
 /// A row's name: its mode, and the value in which it differs from other rows of that mode.
 pub fn row_name(row: &Row) -> String {
     let mode = mode_name(row.mode);

@@ -53,7 +53,7 @@ impl Conditions {
 pub(super) async fn choose(adapter: &AdapterLimits, device: &Device, table: Choice) {
     let conditions = Conditions::of(adapter);
     let database = indexed_db::open(DATABASE, VERSION..=VERSION, &[CHOICES]).await;
-    let database = database.ok().map(|(database, _)| database);
+    let database = database.ok().map(|opened| opened.database);
     if let Some(database) = &database
         && let Some(record) = read(database, &adapter.description).await
         && record.conditions == conditions

@@ -25,7 +25,7 @@ use crate::recipe::saved_recipe::SavedRecipe;
 use crate::recipe::size::ImageSize;
 use crate::recipe::{Mode, Recipe};
 use crate::sampler::ModelRole;
-use crate::weights::manifest::Manifest;
+use crate::weights::manifest::{Manifest, ManifestFile};
 use crate::weights::stored::files::{Files, Presence};
 
 /// The address of a pair's manifest.
@@ -157,6 +157,7 @@ impl StartedEngine {
         self.pair = None;
         self.at_most = at_most;
         self.grid.clear();
+        self.files.renew().await;
         (self.manifest, self.manifest_text) = self.files.manifest(&address.manifest_url).await?;
         self.address = address;
         scope.post(Event::Pair(Box::new(describe(&self.manifest)?)));
@@ -178,10 +179,21 @@ impl StartedEngine {
         }
         recipe.validate()?;
         let allowance = self.allowance(recipe.size)?;
+        self.files.renew().await;
         let url = &self.address.manifest_url;
-        let presence = match self.pair {
-            Some(_) => Presence::Complete,
-            None => self.files.presence(&self.manifest, url).await?,
+        // A pair that is loaded reads further models as they are needed, and what was stored of them may
+        // have been deleted meanwhile.
+        let is_here = match &self.pair {
+            Some(_) => {
+                self.has_all(self.read_by(&recipe.modes, &prompts_of(recipe)))
+                    .await?
+            }
+            None => false,
+        };
+        let presence = if is_here {
+            Presence::Complete
+        } else {
+            self.files.presence(&self.manifest, url).await?
         };
         if presence == Presence::Storable {
             let manifest = self.manifest_text.clone();
@@ -319,13 +331,31 @@ impl StartedEngine {
         })
     }
 
-    /// The bytes that a job with these modes and prompts reads from the store: those of models that aren't
-    /// loaded.
+    /// The bytes that a job with these modes and prompts reads from the store.
     async fn reading(
         &self,
         modes: &[Mode],
         prompts: &[AdaptedPrompt],
     ) -> Result<ReadingProgress, EngineError> {
+        let mut total = 0;
+        for file in self.read_by(modes, prompts) {
+            total += self.files.stored_size(&file.id).await?;
+        }
+        Ok(ReadingProgress::of(total))
+    }
+
+    /// Whether all of these files can be read.
+    async fn has_all(&self, files: Vec<&ManifestFile>) -> Result<bool, EngineError> {
+        for file in files {
+            if !self.files.has(&file.id).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The files that a job with these modes and prompts reads: those of models that aren't loaded.
+    fn read_by(&self, modes: &[Mode], prompts: &[Prompt]) -> Vec<&ManifestFile> {
         let pair = self.pair.as_ref();
         let reads_text_encoder =
             |index| pair.is_none_or(|pair| pair.reads_text_encoder(index, prompts));
@@ -336,7 +366,7 @@ impl StartedEngine {
             modes.iter().any(|mode| mode.needs_distilled()) && lacks(ModelRole::Distilled);
         let adapts = distilled && components.unet_distilled.adapter_on.is_some();
         let base = modes.iter().any(|mode| mode.needs_base()) || adapts;
-        let mut total = 0;
+        let mut files = Vec::new();
         for (name, component) in components.iter() {
             let is_read = match name {
                 "unet" => base && lacks(ModelRole::Base) && !has_base,
@@ -345,10 +375,8 @@ impl StartedEngine {
                 "text_encoder_2" => reads_text_encoder(1),
                 _ => pair.is_none(),
             };
-            for file in component.files.iter().filter(|_| is_read) {
-                total += self.files.stored_size(&file.id).await?;
-            }
+            files.extend(component.files.iter().filter(|_| is_read));
         }
-        Ok(ReadingProgress::of(total))
+        files
     }
 }

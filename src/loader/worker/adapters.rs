@@ -36,7 +36,7 @@ impl Loader {
     ) -> Result<AdapterEntry, LibraryError> {
         let (file, store) = {
             let mut pairs = self.pairs.lock().await;
-            let pairs = started(&mut pairs).map_err(of_start)?;
+            let pairs = started(&mut pairs).await.map_err(of_start)?;
             (pairs.adapter_file(source).await?, pairs.store.clone())
         };
         store_adapter(&store, &file).await
@@ -44,7 +44,7 @@ impl Loader {
 
     pub(super) async fn delete_adapter(&self, hash: &str) -> Result<(), LibraryError> {
         let mut pairs = self.pairs.lock().await;
-        let pairs = started(&mut pairs).map_err(of_start)?;
+        let pairs = started(&mut pairs).await.map_err(of_start)?;
         Ok(pairs.store.remove_file(&adapter_id(hash)).await?)
     }
 }

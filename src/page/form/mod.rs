@@ -22,3 +22,4 @@ pub mod settings;
 pub mod size_field;
 pub mod token_counter;
 pub mod unknown_words;
+pub mod wrong_field;

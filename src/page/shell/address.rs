@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsValue;
 
 use crate::page::form::controls::Controls;
-use crate::page::workers::engine::EngineClient;
+use crate::page::workers::engine::{EngineClient, LostPair, Problem};
 use crate::recipe::parameters::place;
 use crate::recipe::saved_recipe::SavedRecipe;
 use crate::view::address::{Address, EngineTarget, SharedRun, VisitorInput};
@@ -92,6 +92,27 @@ pub fn keep_in_sync(
         {
             write_later(());
         }
+    });
+
+    Effect::new(move |_| {
+        let Some(LostPair {
+            address: lost,
+            reason,
+        }) = engine.lost_pair.get()
+        else {
+            return;
+        };
+        let target = address.try_update_untracked(Address::fall_back);
+        let Some(target) = target else { return };
+        connect(engine, &target);
+        engine.problem.set(Some(Problem {
+            sentence: format!(
+                "The pair “{lost}” can't be opened, so the page has opened the one that comes with it. {reason}"
+            ),
+            remedy: "Try that pair again",
+            pair: Some(lost),
+        }));
+        address.notify();
     });
 
     let listener = window_event_listener(leptos::ev::hashchange, move |_| {

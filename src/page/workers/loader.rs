@@ -470,8 +470,8 @@ impl LoaderClient {
     fn listen(&self) {
         let is_expected = self.link.is_ready();
         let silence = self.with(|inner| {
-            let is_expected = is_expected && !inner.requested.is_empty();
-            inner.watchdog.interval_passed(is_expected)
+            let is_owed = !inner.requested.is_empty() || !inner.when_listed.is_empty();
+            inner.watchdog.interval_passed(is_expected && is_owed)
         });
         match silence {
             Silence::Harmless => {}

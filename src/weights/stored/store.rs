@@ -9,6 +9,7 @@
 //! The futures here must not be dropped before they are done, except those that read one record:
 //! IndexedDB would call back into what is no longer there.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -78,10 +79,17 @@ pub enum StoreError {
          downloaded again at the next visit. Free some space on the disk, or allow this page more."
     )]
     Quota,
+    /// The connection was closed under the page: the owner opens the store again.
+    #[error(
+        "The browser has closed the page's store of models, as it does when site data is cleared. \
+         Finished images stay. Try again: the page opens the store anew, and downloads what is no longer \
+         there."
+    )]
+    Closed,
     /// A record is missing, or its checksum is wrong.
     #[error(
-        "The stored copy of the models is damaged (record {key}). It has been discarded: press \
-         Generate again to download it anew."
+        "The stored copy of the models is damaged, or a part of it was deleted (record {key}). It has been \
+         discarded: press Generate again to download it anew."
     )]
     Damaged {
         /// The record's key.
@@ -166,6 +174,7 @@ pub struct PairRecord {
 pub struct Store {
     database: Rc<Database>,
     was_emptied: bool,
+    is_closed: Rc<Cell<bool>>,
 }
 
 impl Store {
@@ -175,14 +184,35 @@ impl Store {
     /// [`StoreError::Unavailable`] or [`StoreError::Blocked`].
     pub async fn open() -> Result<Self, StoreError> {
         match indexed_db::open(DATABASE, EARLIEST_VERSION..=VERSION, &STORES).await {
-            Ok((database, was_emptied)) => Ok(Store {
-                database: Rc::new(database),
-                was_emptied,
+            Ok(opened) => Ok(Store {
+                database: Rc::new(opened.database),
+                was_emptied: opened.was_emptied,
+                is_closed: opened.is_closed,
             }),
             Err(OpenError::Blocked) => Err(StoreError::Blocked),
             Err(OpenError::Failed(error)) => Err(StoreError::Unavailable {
                 reason: error.to_string(),
             }),
+        }
+    }
+
+    /// Whether the connection was closed under the page. Nothing is read or written by it any more.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.get()
+    }
+
+    /// The error of a request that failed during an action.
+    fn failed(&self, action: &'static str, error: &idb::Error) -> StoreError {
+        let reason = error.to_string();
+        // The requests under way end before the connection's own event comes.
+        let ends_with_connection = ["InvalidStateError", "AbortError", "connection"];
+        if reason.contains("QuotaExceededError") {
+            StoreError::Quota
+        } else if self.is_closed() || ends_with_connection.iter().any(|it| reason.contains(it)) {
+            self.is_closed.set(true);
+            StoreError::Closed
+        } else {
+            StoreError::Failed { action, reason }
         }
     }
 
@@ -573,10 +603,9 @@ impl Store {
             let (keys, values) = (store.get_all_keys(None, None)?, store.get_all(None, None)?);
             Ok((keys.await?, values.await?))
         };
-        let (keys, values) = read.await.map_err(|error: idb::Error| StoreError::Failed {
-            action: "reading",
-            reason: error.to_string(),
-        })?;
+        let (keys, values) = read
+            .await
+            .map_err(|error: idb::Error| self.failed("reading", &error))?;
         Ok(keys
             .iter()
             .zip(values)
@@ -607,10 +636,7 @@ impl Store {
         });
         // The task above always answers.
         let value = read.await.unwrap_or(Err(idb::Error::DomExceptionNotFound));
-        let value = value.map_err(|error| StoreError::Failed {
-            action: "reading",
-            reason: error.to_string(),
-        })?;
+        let value = value.map_err(|error| self.failed("reading", &error))?;
         value
             .map(serde_wasm_bindgen::from_value)
             .transpose()
@@ -647,14 +673,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         indexed_db::write(&self.database, stores, requests)
             .await
-            .map_err(|error| {
-                let reason = error.to_string();
-                if reason.contains("QuotaExceededError") {
-                    StoreError::Quota
-                } else {
-                    StoreError::Failed { action, reason }
-                }
-            })
+            .map_err(|error| self.failed(action, &error))
     }
 }
 
