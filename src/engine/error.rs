@@ -67,6 +67,34 @@ pub enum EngineError {
     /// A model was used before it was loaded.
     #[error("A model of the pair was not loaded. Reload the page to start over.")]
     NotLoaded,
+    /// An adapter of the recipe is not in the store.
+    #[error(
+        "The adapter “{name}” is not in this browser, or can't be read: add its file under Adapters (its SHA-256 begins with {hash}), or take it off."
+    )]
+    NoAdapter {
+        /// What the recipe calls it.
+        name: String,
+        /// The beginning of its hash.
+        hash: String,
+    },
+    /// An adapter of the recipe doesn't fit the models.
+    #[error("The adapter “{name}” can't be put on these models. {error}")]
+    OfAdapter {
+        /// What the recipe calls it.
+        name: String,
+        /// Why.
+        error: AdapterError,
+    },
+    /// An adapter of the recipe has a tensor that takes the place of a model's own.
+    #[error(
+        "The adapter “{name}” replaces whole tensors, such as {tensor}: its strength can't be changed. Add it as a distilled model under Models instead."
+    )]
+    Replaces {
+        /// What the recipe calls it.
+        name: String,
+        /// The tensor's name.
+        tensor: String,
+    },
     /// The models of the pair don't fit each other.
     #[error("The pair's models don't fit together: {reason}.")]
     Mismatch {

@@ -149,8 +149,16 @@ pub async fn generate(
                 negative: negative.as_ref(),
             };
             let calls = next_calls(pair, &mut together, samples, &prompt, grid)?;
+            let strengths = match (calls.first(), together.first()) {
+                (Some(call), Some(&cell)) => {
+                    let step = grid.cell(cell)?.sampling.position() as u32 + 1;
+                    row.strengths(call.model, step, call.timestep)
+                }
+                _ => Vec::new(),
+            };
             let start = host.milliseconds();
-            let (predictions, batch) = predict(pair, &calls, &mut prepared, &prompt).await?;
+            let (predictions, batch) =
+                predict(pair, &calls, &strengths, &mut prepared, &prompt).await?;
             let milliseconds = host.milliseconds() - start;
             if let Some(call) = calls.first() {
                 let model = call.model;
@@ -218,6 +226,9 @@ async fn end(
             row: cell.row,
             diversity,
         });
+    }
+    for (row, change) in grid.changes(cell)? {
+        host.emit(JobEvent::Change { row, change });
     }
     Ok(())
 }
@@ -467,7 +478,7 @@ struct PreparedPrompt {
 }
 
 /// What a prompt was prepared for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct PreparedFor {
     model: ModelRole,
     /// Whether it is for both passes of guidance.
@@ -476,6 +487,8 @@ struct PreparedFor {
     embedded_scale: u32,
     /// The cells that are drawn together.
     cells: usize,
+    /// The bits of the strengths of the adapters.
+    strengths: Vec<u32>,
 }
 
 impl PreparedPrompt {
@@ -493,15 +506,24 @@ impl PreparedPrompt {
         prepare: impl FnOnce() -> PreparedConditioning,
     ) -> &PreparedConditioning {
         if !self.conditionings.contains_key(&wanted) {
-            let single = PreparedFor { cells: 1, ..wanted };
-            // Those for batches of another size take memory, and this size comes first.
+            let single = |of: &PreparedFor| PreparedFor {
+                cells: 1,
+                ..of.clone()
+            };
+            let own = single(&wanted);
+            // Those for batches of another size, and for other strengths, take memory, and these come
+            // first.
             self.conditionings.retain(|known, _| {
-                known.cells == 1 || PreparedFor { cells: 1, ..*known } != single
+                let is_of_now = known.model != wanted.model || known.strengths == wanted.strengths;
+                is_of_now && (known.cells == 1 || single(known) != own)
             });
-            let one = self.conditionings.entry(single).or_insert_with(prepare);
-            if wanted != single {
+            let one = self
+                .conditionings
+                .entry(own.clone())
+                .or_insert_with(prepare);
+            if wanted != own {
                 let repeated = one.repeat(wanted.cells);
-                self.conditionings.insert(wanted, repeated);
+                self.conditionings.insert(wanted.clone(), repeated);
             }
         }
         &self.conditionings[&wanted]
@@ -530,6 +552,7 @@ async fn encode(
 async fn predict(
     pair: &Pair,
     calls: &[ModelCall],
+    strengths: &[f32],
     prepared: &mut PreparedPrompt,
     prompt: &Prompt<'_>,
 ) -> Result<(Vec<Vec<f32>>, u32), EngineError> {
@@ -544,7 +567,12 @@ async fn predict(
         is_guided: negative.is_some(),
         embedded_scale: embedded.map_or(0, |_| call.guidance_scale.to_bits()),
         cells: calls.len(),
+        strengths: strengths
+            .iter()
+            .map(|strength| strength.to_bits())
+            .collect(),
     };
+    pair.set_strengths(call.model, strengths);
     let conditioning = prepared.of(wanted, || {
         let mut conditioning = match negative {
             Some(negative) => negative.with(prompt.positive),

@@ -9,6 +9,7 @@ use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor};
 use futures::{StreamExt, stream};
 
+use super::attached::Attached;
 use super::error::EngineError;
 use super::plan::schedulers_of;
 use super::prompt::{self, Chunk, EncodedPrompt, EncodedPrompts, prompts_of, tokenized_by_both};
@@ -19,7 +20,7 @@ use crate::models::{
     TokenizerConfig, UNet2DConditionConfig, UNet2DConditionModel, Weights, is_of_gated_layer,
 };
 use crate::protocol::allowance::{Allowance, LARGEST_MAP};
-use crate::protocol::engine::{OwnScheduler, PairChoice, PairInfo};
+use crate::protocol::engine::{AdapterChoice, OwnScheduler, PairChoice, PairInfo};
 use crate::recipe::size::{ImageSize, ImageSizes};
 use crate::recipe::{Mode, Prompt, PromptReading, Recipe};
 use crate::sampler::{ModelRole, SchedulerChoice, SchedulerConfig};
@@ -75,6 +76,7 @@ pub struct Pair {
     /// Of the pictures that are drawn now.
     image_size: ImageSize,
     allowance: Allowance,
+    pub(super) attached: Attached,
 }
 
 /// A text encoder, which is on the device or can be read again.
@@ -175,6 +177,7 @@ impl Pair {
                 batch: 1,
                 largest_map: LARGEST_MAP,
             },
+            attached: Attached::default(),
         };
         pair.check()?;
         Ok(pair)
@@ -290,10 +293,11 @@ impl Pair {
     ) -> Result<(), EngineError> {
         let config = UNet2DConditionConfig::from_json(&self.component_of(role).config)?;
         self.check_unet(&config)?;
-        let weights = match role {
+        let mut weights = match role {
             ModelRole::Base => self.load_base_weights(files).await?,
             ModelRole::Distilled => self.load_distilled_weights(files).await?,
         };
+        self.attached.put_beside(&mut weights, role, files).await?;
         let unet = Some(UNet2DConditionModel::load(config, weights)?);
         match role {
             ModelRole::Base => self.base = unet,
@@ -314,7 +318,7 @@ impl Pair {
         Ok(())
     }
 
-    fn drop_unet(&mut self, role: ModelRole) {
+    pub(super) fn drop_unet(&mut self, role: ModelRole) {
         match role {
             ModelRole::Base => self.base = None,
             ModelRole::Distilled => self.distilled = None,
@@ -701,7 +705,7 @@ async fn adapt(
                 weights.insert(tensor)?;
             }
             if let Some(branch) = adapter.take_branch(&name, &shape)? {
-                weights.insert_branch(name, branch.down, branch.up, branch.scale)?;
+                weights.insert_branch(name, branch.down, branch.up, branch.scale, None)?;
             }
         } else {
             weights.change(&name, |values| adapter.merge(&name, &shape, values))?;
@@ -830,6 +834,17 @@ pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
         distilled_scheduler: own_scheduler(&own.distilled),
         scheduler_notices: own.notices(),
         embeds_distilled_guidance: distilled_unet.time_cond_proj_dim.is_some(),
+        adapters: manifest
+            .adapters
+            .iter()
+            .map(|adapter| AdapterChoice {
+                path: adapter.path.clone(),
+                title: adapter.title.clone(),
+                description: adapter.description.clone(),
+                prompt: adapter.prompt.clone(),
+                strength: adapter.strength,
+            })
+            .collect(),
         family: manifest
             .family
             .iter()

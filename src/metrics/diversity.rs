@@ -112,7 +112,7 @@ impl PairwiseDistances {
 
 /// The t that a variable of Student's distribution with this many degrees of freedom stays within,
 /// on either side, with the probability [`CONFIDENCE`].
-fn student_t_quantile(degrees: usize) -> f64 {
+pub(super) fn student_t_quantile(degrees: usize) -> f64 {
     // Halved often enough for every bit of a double.
     let (mut low, mut high) = (0.0, FRAC_PI_2);
     for _ in 0..f64::MANTISSA_DIGITS {

@@ -15,12 +15,14 @@
     reason = "pictures have the size that was compared before"
 )]
 
+mod change;
 mod difference;
 mod diversity;
 mod error;
 mod plane;
 mod ssim;
 
+pub use change::Change;
 pub use difference::absolute_difference;
 pub use diversity::{Diversity, PairwiseDistances};
 pub use error::MetricsError;

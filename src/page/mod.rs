@@ -18,11 +18,13 @@ mod strip;
 mod workers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
 use form::actions::Actions;
+use form::adapter_shelf::AdapterShelf;
 use form::axis_field::AxisField;
 use form::controls::Controls;
 use form::example_prompts::ExamplePrompts;
@@ -47,9 +49,10 @@ use workers::engine::EngineClient;
 use workers::loader::LoaderClient;
 use workers::token_counts::keep_counted;
 
+use crate::browser::opened_file::OpenedFile;
 use crate::history::Request;
 use crate::protocol::engine::{Extent, PairChoice, Task, TaskEvent};
-use crate::protocol::loader::PairSource;
+use crate::protocol::loader::{AdapterSource, PairSource};
 use crate::recipe::PromptReading;
 use crate::recipe::foreign::read_parameters::ReadParameters;
 use crate::recipe::pair_address::beside;
@@ -57,6 +60,9 @@ use crate::recipe::parameters::{OWN_SIZE, place, word_of};
 use crate::recipe::taken_over::TakenOver;
 use crate::view::address::{OWN_PAIR_ADDRESS, SharedRun};
 use crate::vocabulary::Lookup;
+
+/// How long a strength has to rest before it is drawn.
+const MOVE_PAUSE: Duration = Duration::from_millis(200);
 
 /// Whether the page is wide enough for the grid to stand beside the controls instead of below them.
 /// The stylesheet has the same width.
@@ -255,6 +261,40 @@ pub fn App() -> impl IntoView {
         show_problem.run(taken.sentence);
     });
 
+    // A strength that is moved has its effect at once: what is under way ends.
+    let latest_move = StoredValue::new(0u32);
+    let draw_anew = Callback::new(move |()| {
+        let number = latest_move.get_value().wrapping_add(1);
+        latest_move.set_value(number);
+        set_timeout(
+            move || {
+                if latest_move.get_value() == number {
+                    engine.cancel();
+                    generate.run(());
+                }
+            },
+            MOVE_PAUSE,
+        );
+    });
+    // A single file may be an adapter; what is none goes to the models' panel, which says what it is.
+    let dropped = StoredValue::new(Vec::<OpenedFile>::new());
+    let open_models = Callback::new(move |files: Vec<OpenedFile>| match files.as_slice() {
+        [file] => {
+            loader.add_adapter(AdapterSource::Disk(file.clone()));
+            dropped.set_value(files);
+        }
+        _ => models.open_with(PairSource::Disk(files)),
+    });
+    Effect::new(move |_| {
+        let failed = loader.adapter_problem.with(Option::is_some);
+        let files = dropped.get_value();
+        if failed && !files.is_empty() {
+            dropped.set_value(Vec::new());
+            loader.adapter_problem.set(None);
+            models.open_with(PairSource::Disk(files));
+        }
+    });
+
     let counts = keep_counted(move || controls.all_prompts(), engine);
 
     let loading_pair = Signal::derive(move || engine.pair.with(Option::is_none));
@@ -362,11 +402,19 @@ pub fn App() -> impl IntoView {
                 <fieldset class="bare" disabled=loading_pair>
                     <Settings controls=controls pair=engine.pair open=grid_is_beside() />
                 </fieldset>
+                <AdapterShelf
+                    controls=controls
+                    loader=loader
+                    pair=engine.pair
+                    pair_address=engine.pair_address
+                    on_move=draw_anew
+                    on_generate=generate
+                />
                 <OpenPicture
                     on_open=address_actions.open
                     on_parameters=take_over
                     on_manifest=Callback::new(move |text| models.open_with(PairSource::Manifest(text)))
-                    on_models=Callback::new(move |files| models.open_with(PairSource::Disk(files)))
+                    on_models=open_models
                     on_problem=show_problem
                 />
                 <History

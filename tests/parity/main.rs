@@ -11,6 +11,7 @@
 )]
 
 mod adapter;
+mod attached;
 mod jobs;
 mod memory;
 mod metrics;

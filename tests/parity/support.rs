@@ -210,6 +210,25 @@ impl BundledPair {
             .collect()
     }
 
+    /// All tensors of a file that was added.
+    pub fn tensors_below(&self, id: &str) -> Vec<StoredTensor> {
+        self.file(id).to_vec()
+    }
+
+    /// Gives a component other tensors, in a file of its own.
+    pub fn replace(&mut self, component: &str, tensors: Vec<StoredTensor>) {
+        let components = &mut self.manifest.components;
+        let component = match component {
+            "unet" => &mut components.unet,
+            _ => &mut components.unet_distilled,
+        };
+        let mut file = component.files.first().expect("a file").clone();
+        file.id = format!("replaced {}", file.id);
+        let id = file.id.clone();
+        component.files = vec![file];
+        self.add_file(&id, tensors);
+    }
+
     fn file(&self, id: &str) -> &[StoredTensor] {
         &self.tensors[id]
     }

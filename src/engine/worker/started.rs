@@ -210,6 +210,10 @@ impl StartedEngine {
         if presence == Presence::Unstorable {
             self.hold(host).await?;
         }
+        if let Some(pair) = &mut self.pair {
+            // What leaves for other adapters is read again.
+            pair.attach(&recipe.adapters);
+        }
         let prompts = prompts_of(recipe);
         let reading = self.reading(&recipe.modes, &prompts).await?;
         let files = JobFiles {
@@ -236,6 +240,7 @@ impl StartedEngine {
         let allowance = self.allowance(recipe.size)?;
         let pair = self.pair.insert(pair);
         pair.draw_in(recipe.size)?;
+        pair.attach(&recipe.adapters);
         pair.allow(allowance);
         // Before the UNets, as the text encoders may leave them their memory.
         let loaded = match pair.encode_prompts(&prompts, &files).await {

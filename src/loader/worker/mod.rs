@@ -1,5 +1,6 @@
 //! The loader in its Web Worker: it takes requests and posts events. Only one tab loads at a time.
 
+mod adapters;
 mod added;
 mod catalogue;
 mod error;
@@ -113,6 +114,23 @@ impl Loader {
                 });
                 if let Err(failure) = self.delete(&address).await {
                     self.fail(Some(address), failure).await;
+                }
+                self.changed().await;
+            }
+            Request::AddAdapter(source) => match self.add_adapter(source).await {
+                Ok(entry) => {
+                    self.changed().await;
+                    self.post(Event::AdapterAdded(entry));
+                }
+                Err(error) => self.post(Event::AdapterFailed {
+                    message: error.to_string(),
+                }),
+            },
+            Request::DeleteAdapter { hash } => {
+                if let Err(error) = self.delete_adapter(&hash).await {
+                    self.post(Event::AdapterFailed {
+                        message: error.to_string(),
+                    });
                 }
                 self.changed().await;
             }

@@ -12,6 +12,7 @@ use std::str::FromStr;
 
 use leptos::prelude::*;
 
+use crate::recipe::adapters::STRENGTH;
 use crate::recipe::bounds::{Bounds, GUIDANCE_SCALE, STEPS};
 use crate::recipe::parameters::{Kind, ON, PARAMETERS, Parameter, ReadError, place};
 use crate::recipe::size::ImageSize;
@@ -31,6 +32,8 @@ pub struct Controls {
     pub k_values: RwSignal<String>,
     /// Numbers with commas between them.
     pub base_guidance_values: RwSignal<String>,
+    /// Numbers with commas between them.
+    pub adapter_strengths: RwSignal<String>,
     /// A prompt per line.
     pub further_prompts: RwSignal<String>,
 }
@@ -44,6 +47,7 @@ impl Controls {
             axis_kind: RwSignal::default(),
             k_values: RwSignal::default(),
             base_guidance_values: RwSignal::default(),
+            adapter_strengths: RwSignal::default(),
             further_prompts: RwSignal::default(),
         }
     }
@@ -114,6 +118,10 @@ impl Controls {
                 self.axis_kind.set(AxisKind::BaseGuidance);
                 self.base_guidance_values.set(list(&values));
             }
+            Axis::AdapterStrength(values) => {
+                self.axis_kind.set(AxisKind::AdapterStrength);
+                self.adapter_strengths.set(list(&values));
+            }
             Axis::Prompts(further) => {
                 self.axis_kind.set(AxisKind::Prompts);
                 self.further_prompts.set(further.join("\n"));
@@ -133,7 +141,8 @@ impl Controls {
                 | Kind::Number(..)
                 | Kind::Scheduler(_)
                 | Kind::Switch(_)
-                | Kind::Size(_) => text
+                | Kind::Size(_)
+                | Kind::Adapters(_) => text
                     .with(|text| parameter.read(text, &mut recipe))
                     .map_err(|error| ControlsError::of(parameter, error))?,
             }
@@ -151,6 +160,9 @@ impl Controls {
                 self.base_guidance_values,
                 GUIDANCE_SCALE,
             )?),
+            AxisKind::AdapterStrength => {
+                Axis::AdapterStrength(numbers("Each strength", self.adapter_strengths, STRENGTH)?)
+            }
             AxisKind::Prompts => Axis::Prompts(self.further_prompts.with(|text| {
                 text.lines()
                     .map(str::trim)
@@ -174,15 +186,17 @@ pub enum AxisKind {
     Modes,
     K,
     BaseGuidance,
+    AdapterStrength,
     Prompts,
 }
 
 impl AxisKind {
     /// Every kind, in the order in which they are offered.
-    pub const ALL: [AxisKind; 4] = [
+    pub const ALL: [AxisKind; 5] = [
         AxisKind::Modes,
         AxisKind::K,
         AxisKind::BaseGuidance,
+        AxisKind::AdapterStrength,
         AxisKind::Prompts,
     ];
 
@@ -192,6 +206,7 @@ impl AxisKind {
             AxisKind::Modes => "modes",
             AxisKind::K => "k",
             AxisKind::BaseGuidance => "base-guidance",
+            AxisKind::AdapterStrength => "adapter-strength",
             AxisKind::Prompts => "prompts",
         }
     }
@@ -207,6 +222,7 @@ impl AxisKind {
             AxisKind::Modes => "the mode alone",
             AxisKind::K => "k of the hybrid",
             AxisKind::BaseGuidance => "the hybrid's base guidance",
+            AxisKind::AdapterStrength => "the first adapter's strength",
             AxisKind::Prompts => "the prompt",
         }
     }

@@ -1,6 +1,8 @@
 //! The controls, and the recipe that they spell.
 
 pub mod actions;
+pub mod adapter_field;
+pub mod adapter_shelf;
 pub mod axis_field;
 pub mod controls;
 pub mod example_prompts;

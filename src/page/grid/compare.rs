@@ -157,6 +157,7 @@ pub fn Compare(
         let grid = grid.clone();
         Memo::new(move |_| column.get().map(|column| grid.recipe.seed_of(column)))
     };
+    let (width, height) = grid.image_size;
     let panes = move || {
         let shown = column.get()?;
         let panes = grid
@@ -202,7 +203,6 @@ pub fn Compare(
             .collect_view();
         Some(panes)
     };
-    let (width, height) = grid.image_size;
     view! {
         <dialog
             node_ref=dialog

@@ -218,6 +218,29 @@ fn GridRowView(
         })
     };
     let explained = row.row.clone();
+    let change = {
+        let (shown, key) = (row.change.clone(), row.row.key());
+        move || {
+            shown.get().map(|it| {
+                let margin = it.margin.map(|margin| format!(" ± {margin:.3}"));
+                view! {
+                    <span
+                        class="row-diversity"
+                        title="Mean structural dissimilarity to the images of the same seeds with strength 0, with its 95 % interval"
+                        data-testid=format!("change-{key}")
+                        data-mean=it.mean.to_string()
+                        data-n=it.seeds.to_string()
+                    >
+                        "change "
+                        <b>{format!("{:.3}", it.mean)}</b>
+                        {margin}
+                        ", "
+                        <span class="whole">{format!("n = {}", it.seeds)}</span>
+                    </span>
+                }
+            })
+        }
+    };
     let prompt = match row.row.variant {
         Variant::Prompt(_) => Some(view! { <q class="row-prompt">{row.row.prompt.clone()}</q> }),
         _ => None,
@@ -250,6 +273,7 @@ fn GridRowView(
                     {move || view! { <ModelBar stretches=stretches.get() /> }}
                     <span class="row-time">{mean_time}</span>
                     {diversity}
+                    {change}
                     <span class="row-explanation">
                         {move || stretches.with(|stretches| row_explanation(&explained, stretches))}
                     </span>

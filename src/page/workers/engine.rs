@@ -490,7 +490,8 @@ impl EngineClient {
             | JobEvent::Step { .. }
             | JobEvent::CellRests { .. }
             | JobEvent::Image { .. }
-            | JobEvent::Diversity { .. } => {
+            | JobEvent::Diversity { .. }
+            | JobEvent::Change { .. } => {
                 if let Some(grid) = self.running_grid(job) {
                     let row_of_step = match &event {
                         JobEvent::Step { cell, .. } => Some(cell.row),

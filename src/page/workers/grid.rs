@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use crate::metrics::Diversity;
+use crate::metrics::{Change, Diversity};
 use crate::picture::image::Image;
 use crate::protocol::engine::{Extent, JobEvent, JobId, PairInfo, Snapshot};
 use crate::recipe::digest::StepDigest;
@@ -48,6 +48,8 @@ pub struct GridRow {
     pub cells: Vec<Cell>,
     /// The diversity of the finished images; none for fewer than two.
     pub diversity: ArcRwSignal<Option<Diversity>>,
+    /// How much the first adapter changes the images; none where rows don't differ in its strength.
+    pub change: ArcRwSignal<Option<Change>>,
 }
 
 /// A cell of the grid.
@@ -164,6 +166,7 @@ impl Grid {
                 stretches: stretches(&recipe, &row),
                 cells: cells(&row, index),
                 diversity: ArcRwSignal::default(),
+                change: ArcRwSignal::default(),
                 row,
             })
             .collect();
@@ -305,6 +308,12 @@ impl Grid {
                 let row = usize::try_from(row).ok();
                 if let Some(row) = row.and_then(|row| self.rows.get(row)) {
                     row.diversity.set(Some(diversity));
+                }
+            }
+            JobEvent::Change { row, change } => {
+                let row = usize::try_from(row).ok();
+                if let Some(row) = row.and_then(|row| self.rows.get(row)) {
+                    row.change.set(Some(change));
                 }
             }
             JobEvent::LacksWeights { .. }

@@ -21,6 +21,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
 use crate::browser::globals::indexed_db::{self, OpenError};
+use crate::weights::adapter_file::adapter_hash;
 use crate::weights::download::plan::FileProgress;
 use crate::weights::format::encoding::Encoding;
 use crate::weights::format::order::Order;
@@ -126,6 +127,22 @@ pub struct FileRecord {
     /// The file's last progress, whose states prove its commits; none for a file that is loaded as a
     /// whole.
     pub progress: Option<FileProgress>,
+    /// What is known of an adapter that the visitor has brought; none for files of pairs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<AdapterRecord>,
+}
+
+/// An adapter that the visitor has brought.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AdapterRecord {
+    /// What its file was called.
+    pub name: String,
+    /// What it is, in words.
+    pub description: String,
+    /// Bytes of its file.
+    pub size: u64,
+    /// When it was brought, in milliseconds since 1970.
+    pub added: f64,
 }
 
 /// A pair that this browser knows.
@@ -334,7 +351,7 @@ impl Store {
                 FileRecord {
                     tensors: Some(tensors.iter().map(|t| t.name.clone()).collect()),
                     stored: tensors.iter().map(|t| t.bytes.len() as u64).sum(),
-                    progress: None,
+                    ..FileRecord::default()
                 }
             }
             FileContent::Blob(bytes) => {
@@ -348,6 +365,40 @@ impl Store {
         };
         self.remove_parts(id).await?;
         self.complete(id, &record).await
+    }
+
+    /// Writes tensors of a file without a completion record.
+    ///
+    /// # Errors
+    /// [`StoreError::Quota`] or [`StoreError::Failed`].
+    pub async fn put_tensors(&self, id: &str, tensors: &[StoredTensor]) -> Result<(), StoreError> {
+        let records = tensors
+            .iter()
+            .map(|tensor| Ok((tensor_key(id, &tensor.name), tensor_record(tensor)?)))
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        self.put(TENSORS, &records).await
+    }
+
+    /// Writes the header of a file without a completion record.
+    ///
+    /// # Errors
+    /// [`StoreError::Quota`] or [`StoreError::Failed`].
+    pub async fn put_header(&self, id: &str, header: &[u8]) -> Result<(), StoreError> {
+        self.put(TENSORS, &[(tensor_key(id, ""), blob_record(header)?)])
+            .await
+    }
+
+    /// The adapters that the visitor has brought, by the SHA-256 of their files, each with the bytes that
+    /// it takes.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub async fn adapters(&self) -> Result<Vec<(String, AdapterRecord, u64)>, StoreError> {
+        let files = self.files().await?.into_iter();
+        let adapters = files.filter_map(|(id, file)| {
+            Some((adapter_hash(&id)?.to_owned(), file.adapter?, file.stored))
+        });
+        Ok(adapters.collect())
     }
 
     /// The names of a complete file's tensors, in the order of the file; empty for a file without
@@ -490,7 +541,7 @@ impl Store {
     }
 
     /// Deletes every file that no stored manifest names, such as those of deleted pairs or of an
-    /// earlier version of a manifest.
+    /// earlier version of a manifest. Adapters that the visitor has brought stay.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -505,7 +556,8 @@ impl Store {
         }
         let complete = self.files().await?.into_iter().map(|(id, _)| id);
         let begun = self.begun().await?.into_iter().map(|(id, _)| id);
-        for id in complete.chain(begun).filter(|id| !named.contains(id)) {
+        let is_named = |id: &String| named.contains(id) || adapter_hash(id).is_some();
+        for id in complete.chain(begun).filter(|id| !is_named(id)) {
             self.remove_file(&id).await?;
         }
         Ok(())

@@ -48,6 +48,7 @@ fn every_parameter_sets_its_control() {
             distilled_steps: 8,
             distilled_guidance: 2.0,
             distilled_scheduler: SchedulerChoice::from_key("lcm"),
+            adapters: Vec::new(),
         }
     );
     assert_eq!(link.device, Some(DevicePreference::Cpu));
