@@ -866,7 +866,7 @@ pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
             prompt: defaults.prompt.clone(),
             seed: defaults.seed,
             seed_count: defaults.seed_count,
-            modes: vec![Mode::Distilled, Mode::Hybrid, Mode::SkipFirstStep],
+            modes: first_modes(&defaults.modes),
             k: defaults.k,
             hybrid_base_guidance: defaults.hybrid_base_guidance,
             hybrid_base_steps: defaults.hybrid_base_steps,
@@ -902,9 +902,32 @@ pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
     })
 }
 
+/// The rows that the page starts with, by their keys in a manifest: the known ones, in the grid's order.
+fn first_modes(keys: &[String]) -> Vec<Mode> {
+    let named = |mode: &Mode| keys.iter().any(|key| key == mode.key());
+    let modes: Vec<Mode> = Mode::ALL.into_iter().filter(named).collect();
+    if modes.is_empty() {
+        vec![Mode::Distilled, Mode::Hybrid, Mode::SkipFirstStep]
+    } else {
+        modes
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pair_may_name_the_rows_to_begin_with() {
+        let named =
+            |keys: &[&str]| first_modes(&keys.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(
+            named(&["hybrid", "base", "a later one"]),
+            [Mode::Base, Mode::Hybrid]
+        );
+        assert_eq!(named(&["a later one"]), named(&[]));
+        assert!(!named(&[]).contains(&Mode::Base));
+    }
 
     #[test]
     fn previews_are_of_about_a_cells_size_and_whole() {

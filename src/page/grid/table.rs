@@ -16,6 +16,7 @@ use crate::page::workers::grid::{CellState, Grid, GridRow};
 use crate::recipe::{CellAddress, Row, Variant};
 use crate::view::diversity::compared_with;
 use crate::view::rows::{row_explanation, row_name};
+use crate::view::stretches::counted;
 use crate::view::units;
 
 /// Rows up to this number explain themselves; more of them would be higher than their images.
@@ -210,6 +211,18 @@ fn GridRowView(
             format!("{} per image", units::duration(mean / 1000.0))
         })
     });
+    // The engine's own count replaces the recipe's where that is not exact.
+    let counting = row.cells.clone();
+    let planned = row.stretches;
+    let stretches = Memo::new(move |_| {
+        let steps = counting
+            .iter()
+            .find_map(|cell| cell.view.with(|view| view.step.map(|taken| taken.steps)));
+        match steps {
+            Some(steps) => counted(planned.clone(), steps),
+            None => planned.clone(),
+        }
+    });
     let name = row_name(&row.row);
     let key = row.row.key();
     let diversity = view! {
@@ -220,6 +233,7 @@ fn GridRowView(
             compared=compared
         />
     };
+    let explained = row.row.clone();
     let change = {
         let (shown, key) = (row.change.clone(), row.row.key());
         move || {
@@ -276,11 +290,13 @@ fn GridRowView(
                 <div class="row-header-content">
                     <span class="row-name">{name.clone()}</span>
                     {prompt}
-                    <ModelBar stretches=row.stretches />
+                    {move || view! { <ModelBar stretches=stretches.get() /> }}
                     <span class="row-time">{mean_time}</span>
                     {diversity}
                     {change}
-                    <span class="row-explanation">{row_explanation(&row.row)}</span>
+                    <span class="row-explanation">
+                        {move || stretches.with(|stretches| row_explanation(&explained, stretches))}
+                    </span>
                 </div>
             </th>
             {cells}

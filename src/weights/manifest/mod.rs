@@ -96,6 +96,10 @@ pub struct Defaults {
     pub seed: u32,
     /// How many images of each row the page starts with.
     pub seed_count: u32,
+    /// The rows that the page starts with: base, distilled, hybrid or skip; empty: all but the base,
+    /// which takes longest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modes: Vec<String>,
 }
 
 /// A pair that is offered as a choice.
