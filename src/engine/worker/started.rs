@@ -355,7 +355,7 @@ impl StartedEngine {
     }
 
     /// The files that a job with these modes and prompts reads: those of models that aren't loaded.
-    fn read_by(&self, modes: &[Mode], prompts: &[Prompt]) -> Vec<&ManifestFile> {
+    fn read_by(&self, modes: &[Mode], prompts: &[AdaptedPrompt]) -> Vec<&ManifestFile> {
         let pair = self.pair.as_ref();
         let reads_text_encoder =
             |index| pair.is_none_or(|pair| pair.reads_text_encoder(index, prompts));
