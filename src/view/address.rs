@@ -2,13 +2,14 @@
 //! the two changes the other, and when. Pure, so that every change of state has a native test;
 //! `page::shell::address` reads and writes the browser's address.
 
+use crate::recipe::adapters::AdapterUse;
 use crate::recipe::bounds::{SEED, SEED_COUNT};
 use crate::recipe::device::DevicePreference;
 use crate::recipe::digest::StepDigest;
 use crate::recipe::link::Link;
 use crate::recipe::parameters::{PARAMETERS, place};
 use crate::recipe::saved_recipe::SavedRecipe;
-use crate::recipe::{Mode, PromptReading, Recipe};
+use crate::recipe::{Axis, Mode, PromptReading, Recipe};
 
 /// The manifest of the pair that the page opens with, relative to the page.
 pub const OWN_PAIR_ADDRESS: &str = "pairs/emoji/manifest.json";
@@ -50,6 +51,10 @@ pub struct VisitorInput {
     pub seed_count: String,
     /// The modes that are ticked.
     pub modes: Vec<Mode>,
+    /// What rows differ in; [`Axis::Modes`] where its fields hold no values.
+    pub axis: Axis,
+    /// The adapters: to see one on another pair is what they are compared for.
+    pub adapters: Vec<AdapterUse>,
 }
 
 /// The values for the controls.
@@ -133,7 +138,11 @@ impl Address {
     pub fn choose_pair(&mut self, pair: String, typed: VisitorInput) -> (EngineTarget, String) {
         let seed = SEED.parse(&typed.seed);
         let seed_count = SEED_COUNT.parse(&typed.seed_count);
+        // How many steps there are to take over is the pair's.
+        let keeps_axis = !matches!(typed.axis, Axis::Modes | Axis::K(_));
         let carries_over = [
+            (place::AXIS, keeps_axis),
+            (place::ADAPTERS, !typed.adapters.is_empty()),
             (place::PROMPT, true),
             (place::NEGATIVE_PROMPT, true),
             (place::LONG_PROMPTS, typed.reading.long),
@@ -150,6 +159,8 @@ impl Address {
             seed: seed.unwrap_or_default(),
             seed_count: seed_count.unwrap_or_default(),
             modes: typed.modes,
+            axis: typed.axis,
+            adapters: typed.adapters,
             ..Recipe::default()
         };
         self.link = Link {
@@ -430,6 +441,8 @@ mod tests {
             seed: "12".into(),
             seed_count: "many".into(),
             modes: vec![Mode::Base],
+            axis: Axis::AdapterStrength(vec![0.0, 1.0]),
+            adapters: vec![AdapterUse::new(&"a".repeat(64), "style")],
         };
         let (target, hash) = address.choose_pair(OTHER.into(), typed);
         assert_eq!(target.pair, OTHER);
@@ -442,6 +455,8 @@ mod tests {
         assert!(!hash.contains("long-prompts"), "{hash}");
         assert_eq!(recipe.seed, 12);
         assert_eq!(recipe.modes, [Mode::Base]);
+        assert_eq!(recipe.adapters.len(), 1);
+        assert_eq!(recipe.axis, Axis::AdapterStrength(vec![0.0, 1.0]));
         // Everything else is the pair's.
         assert_eq!(recipe.seed_count, defaults().seed_count);
         assert_eq!(recipe.k, defaults().k);

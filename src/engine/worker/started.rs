@@ -185,8 +185,8 @@ impl StartedEngine {
         // have been deleted meanwhile.
         let is_here = match &self.pair {
             Some(_) => {
-                self.has_all(self.read_by(&recipe.modes, &prompts_of(recipe)))
-                    .await?
+                let prompts = plain_prompts(recipe);
+                self.has_all(self.read_by(&recipe.modes, &prompts)).await?
             }
             None => false,
         };
@@ -229,7 +229,7 @@ impl StartedEngine {
         }
         let prompts: Vec<AdaptedPrompt> = match &self.pair {
             Some(pair) => pair.adapted_prompts(recipe),
-            None => prompts_of(recipe).into_iter().map(Into::into).collect(),
+            None => plain_prompts(recipe),
         };
         let reading = self.reading(&recipe.modes, &prompts).await?;
         let files = JobFiles {
@@ -379,4 +379,9 @@ impl StartedEngine {
         }
         files
     }
+}
+
+/// The prompts of a recipe as text encoders without adapters read them.
+fn plain_prompts(recipe: &Recipe) -> Vec<AdaptedPrompt> {
+    prompts_of(recipe).into_iter().map(Into::into).collect()
 }

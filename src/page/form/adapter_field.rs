@@ -119,11 +119,21 @@ pub fn AdapterField(
                     type="range"
                     min=STRENGTH.minimum.to_string()
                     max=STRENGTH.maximum.to_string()
-                    step="0.1"
+                    step="0.05"
                     prop:value=move || strength().to_string()
                     on:input=set_strength
                 />
-                <output>{move || format!("{:.1}", strength())}</output>
+                <input
+                    data-testid="adapter-strength-number"
+                    type="number"
+                    inputmode="decimal"
+                    aria-label="Strength as a number"
+                    min=STRENGTH.minimum.to_string()
+                    max=STRENGTH.maximum.to_string()
+                    step="any"
+                    prop:value=move || strength().to_string()
+                    on:change=set_strength
+                />
             </div>
             <p class="help" data-testid="adapter-description">
                 {description}

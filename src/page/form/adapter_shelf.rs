@@ -36,16 +36,26 @@ pub fn AdapterShelf(
         Callback::new(move |adapters: Vec<AdapterUse>| text.set(adapters::spell(&adapters)));
     let put_on = move |adapter: AdapterUse| {
         let mut all = used.get_untracked();
-        let is_new = all.iter().all(|it| it.hash != adapter.hash);
-        if is_new && all.len() < MAXIMUM_ADAPTERS {
+        if all.iter().any(|it| it.hash == adapter.hash) {
+            return;
+        }
+        if all.len() < MAXIMUM_ADAPTERS {
             all.push(adapter);
             change.run(all);
+        } else {
+            loader.adapter_problem.set(Some(format!(
+                "{MAXIMUM_ADAPTERS} adapters act at once at most: take one off first. “{}” is in the \
+                 list.",
+                adapter.name
+            )));
         }
     };
     // The strength that a bundled adapter is shown with, until it has been stored.
     let wanted_strength = StoredValue::new(None::<f32>);
     Effect::new(move |_| {
-        if let Some(added) = loader.added_adapter.get() {
+        // The pair's defaults would replace what came before them.
+        let is_ready = pair.with(Option::is_some);
+        if let Some(added) = loader.added_adapter.get().filter(|_| is_ready) {
             loader.added_adapter.set(None);
             let strength = wanted_strength.get_value().unwrap_or(1.0);
             wanted_strength.set_value(None);

@@ -166,7 +166,8 @@ impl Controls {
         }
     }
 
-    fn axis(&self) -> Result<Axis, ControlsError> {
+    /// What the rows differ in; follows the choice and the values.
+    pub fn axis(&self) -> Result<Axis, ControlsError> {
         Ok(match self.axis_kind.get() {
             AxisKind::Modes => Axis::Modes,
             AxisKind::K => Axis::K(numbers(K_VALUES, "Each k", self.k_values, STEPS)?),

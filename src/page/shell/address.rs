@@ -8,6 +8,7 @@ use wasm_bindgen::JsValue;
 
 use crate::page::form::controls::Controls;
 use crate::page::workers::engine::{EngineClient, LostPair, Problem};
+use crate::recipe::adapters;
 use crate::recipe::parameters::place;
 use crate::recipe::saved_recipe::SavedRecipe;
 use crate::view::address::{Address, EngineTarget, SharedRun, VisitorInput};
@@ -137,6 +138,11 @@ pub fn keep_in_sync(
             seed: controls.text(place::SEED).get_untracked(),
             seed_count: controls.text(place::SEED_COUNT).get_untracked(),
             modes: controls.modes.get_untracked(),
+            axis: untrack(|| controls.axis()).unwrap_or_default(),
+            adapters: controls
+                .text(place::ADAPTERS)
+                .with_untracked(|text| adapters::parse(text))
+                .unwrap_or_default(),
         };
         let chosen = address.try_update_untracked(|address| address.choose_pair(pair, typed));
         let Some((target, hash)) = chosen else { return };
