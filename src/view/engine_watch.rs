@@ -13,22 +13,24 @@ use super::units;
 const START: u32 = 180;
 /// An engine without a job answers at once.
 const ANSWER: u32 = 60;
+/// Between two jobs: a large file takes its time to be encoded.
+const TASK: u32 = 300;
 /// Bytes that are read are reported five times a second.
 const READING: u32 = 60;
 /// Drivers take minutes to compile the shaders of a large pair, and nothing is heard meanwhile.
 const COMPILING: u32 = 900;
 /// The first step compiles what no earlier one has.
 const FIRST_STEP: u32 = 600;
-/// The least bound on a further step.
-const STEP: u32 = 60;
+/// The least bound on a further step: a row may be the first to need some shader.
+const STEP: u32 = 180;
 /// How many times its longest step the engine may take for one.
 const STEPS: u32 = 10;
 /// The least bound on the end of a cancelled job; it ends after the step that runs.
-const CANCEL: u32 = 15;
+const CANCEL: u32 = 30;
 /// How many of its longest steps the engine may take to end a cancelled job.
 const STEPS_TO_CANCEL: u32 = 3;
 /// The bound on the end of a job that was cancelled before its first step.
-const CANCEL_BEFORE_STEP: u32 = 60;
+const CANCEL_BEFORE_STEP: u32 = 90;
 /// Hangs without a step between them after which no further worker is started by itself.
 const MOST_HANGS: u32 = 2;
 
@@ -154,7 +156,7 @@ impl EngineWatch {
                 None => CANCEL_BEFORE_STEP,
             }),
             Activity::Idle | Activity::Done { .. } | Activity::Cancelled | Activity::Failed => {
-                owes_answers.then_some(ANSWER)
+                owes_answers.then_some(TASK)
             }
             // The loader has a watch of its own.
             Activity::Stopped | Activity::Fetching(_) => None,
@@ -236,6 +238,6 @@ mod tests {
             assert_eq!(seconds(&mut watch, &activity, false), None, "{activity:?}");
         }
         let after = (1..).find(|_| watch.second_passed(&Activity::Idle, false, true).is_some());
-        assert_eq!(after, Some(ANSWER));
+        assert_eq!(after, Some(TASK));
     }
 }
