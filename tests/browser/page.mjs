@@ -25,6 +25,8 @@ export const QUICK = Object.freeze({
   "seed-count": 1,
   modes: "distilled",
   "distilled-steps": 2,
+  // Whatever the pair opens with.
+  "hybrid-base-steps": 1,
   device: "cpu",
 });
 

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { DIST, PAIR_PATH } from "../browser/page.mjs";
 import { comparePicture, entries } from "../browser/pictures.mjs";
 import { StaticServer } from "../browser/server.mjs";
+import { wordsOutside } from "../browser/words.mjs";
 import { eventually } from "./webdriver.mjs";
 
 /** For a load of all weights on a machine with two cores and another build beside it. */
@@ -184,6 +185,17 @@ async function assertLacksAreSaid(t, session, page) {
   await page.press("library-close");
 }
 
+/** Letters are as wide as each system has them: the row of buttons holds its words at every width. */
+async function assertWordsFit(session) {
+  for (const width of [240, 288, 320, 480, null]) {
+    await session.run((width) => {
+      document.querySelector(".actions").style.inlineSize = width === null ? "" : `${width}px`;
+    }, width);
+    const outside = await session.run(wordsOutside, ".actions button");
+    assert.deepEqual(outside, [], `the row of ${width ?? "as many as it has"} pixels`);
+  }
+}
+
 /**
  * Does all of it in one browser.
  *
@@ -210,6 +222,7 @@ export async function smoke(t, withEngine) {
       for (const [index, entry] of drawn.entries()) {
         await comparePicture(t, entry, pictures[index], "cpu");
       }
+      await assertWordsFit(session);
       await assertLacksAreSaid(t, session, page);
 
       await session.click(handle("cell-hybrid-0"));

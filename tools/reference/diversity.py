@@ -2,11 +2,10 @@
 chosen by.
 
 Usage: python tools/reference diversity
-       python tools/reference/diversity.py [--seeds 32] [--pair manifest.json] [--prompt "a bus" …]
+       python tools/reference/diversity.py [--seeds 16] [--pair manifest.json] [--prompt "a bus" …]
 
-Draws the pictures of the page (pictures.py) for each example prompt of the pair, from its first seed on:
-the base, the distilled model, skip-first-step, and hybrids whose base takes over the first one or two of
-the distilled model's steps with one, two or three of its own in place of each. A row's diversity is the
+Draws the pictures of the page (pictures.py) for each example prompt of the pair, from seed 0 on: the distilled model, skip-first-step, and hybrids whose base takes over the first one or two of the
+distilled model's steps with one, two or three of its own in place of each. A row's diversity is the
 page's: the mean of 1 − MS-SSIM on luma and chroma over all pairs of pictures, with the 95 % interval that
 src/metrics/diversity.rs describes. The paper's measure, DreamSim, gives other numbers.
 
@@ -14,7 +13,7 @@ Without options it writes tests/browser/reference/diversity.json, which a test h
 defaults to, and prints the table of the pair's card. With `--prompt` it prints the table alone.
 
 diversity.json: {"seeds", "rows": {name: {"mode", "k", "base_steps", "steps": [base, distilled]}},
-"prompts": {prompt: {name: [[mean, margin] of the first eight seeds, [mean, margin] of all]}}}.
+"prompts": {prompt: {name: [[mean, margin] of the seeds that the page opens with, [mean, margin] of all]}}}.
 """
 
 import argparse
@@ -30,8 +29,6 @@ from pictures import Settings, draw_seeds, plan
 from scipy.stats import t as student
 
 PATH = ROOT / "tests" / "browser" / "reference" / "diversity.json"
-#: Seeds that the page draws at first.
-SHOWN = 8
 SIGMA, C1, C2 = 1.5, 0.01**2, 0.03**2
 #: Pictures of 64 × 64 pixels have room for this many scales.
 SCALES = 3
@@ -97,13 +94,21 @@ def row_settings(pair, prompt: str, row: dict) -> Settings:
     return Settings(prompt=prompt, seed=0, distilled_guidance=guidance, **row)
 
 
-def measure(pair, prompt: str, seeds: list[int]) -> dict[str, list[tuple[float, float]]]:
-    """Of each row the diversity of the seeds that the page shows, and of all."""
+def measured(pair, pictures: np.ndarray) -> list[tuple[float, float]]:
+    """Of a row's pictures the diversity of the seeds that the page opens with, and of all."""
+    defaults = pair.manifest["defaults"]
+    shown = slice(defaults["seed"], defaults["seed"] + defaults["seed_count"])
+    distance = distances(pictures)
+    return [diversity(distance[shown, shown]), diversity(distance)]
+
+
+def measure(pair, prompt: str, seeds: int) -> dict[str, list[tuple[float, float]]]:
+    """The diversity of each row."""
     result = {}
     for name, row in ROWS.items():
-        distance = distances(draw_seeds(pair, row_settings(pair, prompt, row), seeds))
-        result[name] = [diversity(distance[:count, :count]) for count in (SHOWN, len(seeds))]
-        print(f"  {name:20} " + "  ".join(f"{mean:.3f} ± {margin:.3f}" for mean, margin in result[name]), flush=True)
+        pictures = draw_seeds(pair, row_settings(pair, prompt, row), list(range(seeds)))
+        result[name] = measured(pair, pictures)
+        print(f"  {name:20}", *(f"{mean:.3f} ± {margin:.3f}" for mean, margin in result[name]), flush=True)
     return result
 
 
@@ -122,35 +127,42 @@ def described(pair, row: dict) -> dict:
 
 def table(rows: dict, prompts: dict[str, dict]) -> str:
     """As the card has it: all seeds, a column for each prompt."""
-    lines = ["| | steps: base, distilled | " + " | ".join(prompts) + " |", "|" + "---|" * (2 + len(prompts))]
+    heads = ["", "steps: base, distilled", *prompts]
+    lines = [heads, ["---"] * len(heads)]
     for name, row in rows.items():
-        cells = [f"{mean:.3f} ± {margin:.3f}" for mean, margin in (found[name][-1] for found in prompts.values())]
-        lines.append(f"| {name} | {row['steps'][0]}, {row['steps'][1]} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        found = (measures[name][-1] for measures in prompts.values())
+        steps = ", ".join(map(str, row["steps"]))
+        lines.append([name, steps, *(f"{mean:.3f} ± {margin:.3f}" for mean, margin in found)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def write(seeds: int, rows: dict, prompts: dict[str, dict]) -> None:
+    def lines(entries: dict) -> str:
+        entry = "    {}: {}".format
+        return ",\n".join(entry(json.dumps(key), json.dumps(value)) for key, value in entries.items())
+
+    parts = f'  "rows": {{\n{lines(rows)}\n  }},\n  "prompts": {{\n{lines(prompts)}\n  }}'
+    PATH.write_text(f'{{\n  "seeds": {seeds},\n{parts}\n}}\n')
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pair", default="manifest.json", help="the file of its manifest")
-    parser.add_argument("--seeds", type=int, default=32)
+    parser.add_argument("--seeds", type=int, default=16)
     parser.add_argument("--prompt", action="append", help="in place of the pair's examples; writes nothing")
     # `python tools/reference` has arguments of its own.
     arguments, _ = parser.parse_known_args()
     reproducible()
     diffusers.utils.logging.set_verbosity_error()
     pair = load_emoji_pair(arguments.pair)
-    defaults = pair.manifest["defaults"]
-    seeds = list(range(defaults["seed"], defaults["seed"] + arguments.seeds))
     prompts = {}
-    for prompt in arguments.prompt or defaults["example_prompts"]:
+    for prompt in arguments.prompt or pair.manifest["defaults"]["example_prompts"]:
         print(prompt)
-        prompts[prompt] = measure(pair, prompt, seeds)
+        prompts[prompt] = measure(pair, prompt, arguments.seeds)
     rows = {name: described(pair, row) for name, row in ROWS.items()}
     print(table(rows, prompts))
     if not arguments.prompt and arguments.pair == "manifest.json":
-        lines = ",\n    ".join(f"{json.dumps(prompt, ensure_ascii=False)}: {json.dumps(found)}" for prompt, found in prompts.items())
-        head = f'  "seeds": {len(seeds)},\n  "rows": {json.dumps(rows)},\n'
-        PATH.write_text(f'{{\n{head}  "prompts": {{\n    {lines}\n  }}\n}}\n')
+        write(arguments.seeds, rows, prompts)
 
 
 if __name__ == "__main__":
