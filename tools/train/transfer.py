@@ -4,7 +4,7 @@ Usage: python tools/train/transfer.py   (after classifier.py, style.py on both m
 
 Asks every model for the same prompts from the same seeds with each adapter at each strength, and counts the
 pictures that have the attribute, as the pair's classifier sees it: a happy or a sad face by the concept, a black
-or a white background by the background, 3d or flat by the style. It has no word for black ink; that is seen by a
+or a white background by the background. It has no word for black ink; that is seen by a
 linear probe on its embedding, fitted by ridge regression to the embeddings of drawn pictures in ink and in the
 pair's own styles, after the VAE. What the probe is worth is measured on pictures of its own and printed.
 
@@ -25,7 +25,6 @@ import torch
 from adapters import FOLDER, adapted, read_changes
 from classifier import HELD_OUT_SEED, Classifier, Prediction, Singles, load_classifier, through
 from common import contact_sheet, options, start
-from data import STYLES
 from evaluate import bearers, halved, load_sampler
 from pictures import BACKGROUNDS
 from prompts import HELD_OUT, with_article
@@ -41,14 +40,15 @@ MODELS = {
     "lcm": ("lcm", "distilled"),
 }
 THINGS = tuple(f"image of {with_article(name)}" for name in HELD_OUT)
-FACES = ("face", "a face", "image of a face", "picture of a face", "face emoji")
+#: One prompt and many seeds: from the same seed, all ways of asking for a face give nearly the same picture.
+FACES = ("image of a face",)
 WHOLE, BOTH_WAYS = (-1.0, 0.0, 1.0), (-2.0, -1.0, 0.0, 1.0, 2.0)
 #: Drawn pictures in ink, and as many in other styles, to fit the probe with and again to test it.
 PROBE_PICTURES = 256
 #: Of the ridge regression, as a share of the mean variance.
 RIDGE = 0.1
-#: Pictures of each prompt in a contact sheet's row.
-SHEET_PROMPTS = (0, 6)
+#: Pictures of a contact sheet's row at each strength, and the prompts that they are of, where there are several.
+SHEET_PICTURES, SHEET_PROMPTS = 4, (0, 6)
 
 
 class Study(NamedTuple):
@@ -102,7 +102,7 @@ class Judge:
         """Which pictures have each attribute."""
         prediction: Prediction = self.classifier.predict(pictures)
         concept = prediction.concept.argmax(1)
-        background, style = prediction.background.argmax(1), prediction.style.argmax(1)
+        background = prediction.background.argmax(1)
         names = tuple(BACKGROUNDS)
         return {
             "ink": prediction.embedding @ self.probe > 0,
@@ -110,8 +110,6 @@ class Judge:
             "sad": torch.isin(concept, self.sad),
             "black": background == names.index("black"),
             "white": background == names.index("white"),
-            "3d": style == STYLES.index("3d"),
-            "flat": style == STYLES.index("flat"),
         }
 
 
@@ -138,7 +136,8 @@ def main() -> None:
         repeats = -(-arguments.pictures // len(study.prompts))
         prompts = [prompt for prompt in study.prompts for _ in range(repeats)]
         seeds = [seed for _ in study.prompts for seed in range(repeats)]
-        shown = [index * repeats + seed for index in SHEET_PROMPTS if index < len(study.prompts) for seed in range(2)]
+        asked = [index for index in SHEET_PROMPTS if index < len(study.prompts)]
+        shown = [index * repeats + seed for index in asked for seed in range(SHEET_PICTURES // len(asked))]
         rows = []
         for model, (name, mode) in MODELS.items():
             sampler = samplers[name]
