@@ -4,9 +4,9 @@ Usage: python tools/train/transfer.py   (after classifier.py, style.py on both m
 
 Asks every model for the same prompts from the same seeds with each adapter at each strength, and counts the
 pictures that have the attribute, as the pair's classifier sees it: a happy or a sad face by the concept, a black
-or a white background by the background. It has no word for black ink; that is seen by a
-linear probe on its embedding, fitted by ridge regression to the embeddings of drawn pictures in ink and in the
-pair's own styles, after the VAE. What the probe is worth is measured on pictures of its own and printed.
+or a white background by the background. It has no word for black ink; that is seen by a linear probe on its
+embedding, fitted by ridge regression to the embeddings of drawn pictures in ink and in the pair's own styles,
+after the VAE. What the probe is worth is measured on pictures of its own and printed.
 
 The share has Wilson's 95 % interval: the pictures of a cell count as independent draws. The change is the root
 mean square difference, at half size and with colours from 0 to 1, of each picture to the same seed's without the
@@ -131,7 +131,8 @@ def main() -> None:
     untouched: dict[tuple, torch.Tensor] = {}
     for adapter in arguments.adapters:
         study = STUDIES[adapter]
-        changes = read_changes(work / FOLDER / f"{adapter}.safetensors")
+        file = work / FOLDER / f"{adapter}.safetensors"
+        changes = read_changes(file)
         # Prompts repeat with the next seeds until there are enough pictures.
         repeats = -(-arguments.pictures // len(study.prompts))
         prompts = [prompt for prompt in study.prompts for _ in range(repeats)]
@@ -147,7 +148,8 @@ def main() -> None:
             for strength in sorted((value for value in study.strengths if abs(value) <= arguments.strongest), key=abs):
                 cell_file = work / FOLDER / f"{adapter}-{model}-{strength:g}.pt"
                 key = (model, study.prompts)
-                if cell_file.exists() and f"{strength:g}" in cells:
+                known = f"{strength:g}" in cells and cell_file.exists() and cell_file.stat().st_mtime > file.stat().st_mtime
+                if known:
                     pictures = torch.load(cell_file, weights_only=True).float() / 127.5 - 1
                 elif not strength and key in untouched:
                     pictures = untouched[key]
