@@ -66,7 +66,7 @@ SLIDERS = {
         lambda prompt: prompt.replace("face", "happy face"),
         lambda prompt: prompt.replace("face", "sad face"),
         1.5,
-        ("face", "image of a face", "face emoji"),
+        ("image of a face", "happy face", "crying face"),
     ),
     "night": Slider(
         "white – black background",

@@ -85,18 +85,26 @@ class Judge:
         faces = {index for index, concept in enumerate(singles.concepts) if concept["group"] == "faces"}
         with_tags = lambda *names: torch.tensor([index for index in bear(*names) if index in faces], device=device)
         self.happy, self.sad = with_tags("smile", "smiling", "happy", "smiley"), with_tags("sad", "unhappy", "sad face")
-        torch.manual_seed(seed + 3 * HELD_OUT_SEED)
-        ink = Ink(work, device)
+        path = work / "ink-probe.pt"
+        if not path.exists() or path.stat().st_mtime < (work / "classifier.pt").stat().st_mtime:
+            torch.manual_seed(seed + 3 * HELD_OUT_SEED)
+            torch.save(self._probe(Ink(work, device), singles, vae), path)
+        stored = torch.load(path, map_location=device, weights_only=True)
+        self.probe, self.probe_accuracy = stored["probe"], stored["accuracy"]
+
+    def _probe(self, ink: Ink, singles: Singles, vae) -> dict:
+        """The probe, and the share of new pictures that it is right on, in per cent."""
         embeddings = []
         for source in (ink, singles, ink, singles):
             picture = through(vae, source.draw(PROBE_PICTURES)[0])
             embeddings.append(self.classifier.predict(picture).embedding)
-        fitted, truth = torch.cat(embeddings[:2]), torch.tensor([1.0, -1.0], device=device).repeat_interleave(PROBE_PICTURES)
+        fitted = torch.cat(embeddings[:2])
+        truth = torch.tensor([1.0, -1.0], device=fitted.device).repeat_interleave(PROBE_PICTURES)
         covariance = fitted.T @ fitted
-        ridge = RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance), device=device)
-        self.probe = torch.linalg.solve(covariance + ridge, fitted.T @ truth)
-        right = torch.cat([embeddings[2] @ self.probe > 0, embeddings[3] @ self.probe <= 0])
-        self.probe_accuracy = 100 * right.float().mean().item()
+        ridge = RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance), device=fitted.device)
+        probe = torch.linalg.solve(covariance + ridge, fitted.T @ truth)
+        right = torch.cat([embeddings[2] @ probe > 0, embeddings[3] @ probe <= 0])
+        return {"probe": probe, "accuracy": 100 * right.float().mean().item()}
 
     def attributes(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
         """Which pictures have each attribute."""
