@@ -118,7 +118,7 @@ def main() -> None:
         if len(data) > LIMIT:
             raise SystemExit(f"{path} has {len(data)} bytes, more than {LIMIT}.")
         known = json.loads((source / f"{name}.json").read_text())
-        shutil.copy(path, folder / path.name)
+        (folder / path.name).write_bytes(data)
         adapters.append(
             dict(name=name, file=path.name, size=len(data), sha256=hashlib.sha256(data).hexdigest(), licence=LICENCE) | about | known
         )
