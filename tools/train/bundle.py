@@ -25,8 +25,6 @@ PAIRS = [
     "Twemoji (Twitter and contributors, CC BY 4.0)",
     "Fluent Emoji, flat and 3D (Microsoft, MIT)",
 ]
-#: A slider begins when the composition stands, as its authors' own inference does.
-SLIDER_FROM = 700
 
 
 def style(title: str) -> dict:
@@ -120,9 +118,7 @@ def main() -> None:
         if len(data) > LIMIT:
             raise SystemExit(f"{path} has {len(data)} bytes, more than {LIMIT}.")
         known = json.loads((source / f"{name}.json").read_text())
-        if about["kind"] == "slider":
-            about["from_timestep"] = SLIDER_FROM
-        shutil.copy(path, folder / path.name)
+        (folder / path.name).write_bytes(data)
         adapters.append(
             dict(name=name, file=path.name, size=len(data), sha256=hashlib.sha256(data).hexdigest(), licence=LICENCE) | about | known
         )

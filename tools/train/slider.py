@@ -65,22 +65,14 @@ SLIDERS = {
         ("face",),
         lambda prompt: prompt.replace("face", "happy face"),
         lambda prompt: prompt.replace("face", "sad face"),
-        3.0,
-        ("face", "image of a face", "face emoji"),
+        1.5,
+        ("image of a face", "happy face", "crying face"),
     ),
     "night": Slider(
         "white – black background",
         (),
         lambda prompt: f"{prompt} on a black background",
         lambda prompt: f"{prompt} on a white background",
-        3.0,
-        ("image of a dog", "a pizza", "image of a bus"),
-    ),
-    "3d": Slider(
-        "flat – 3d",
-        (),
-        lambda prompt: f"{prompt} in 3d style",
-        lambda prompt: f"{prompt} in flat style",
         3.0,
         ("image of a dog", "a pizza", "image of a bus"),
     ),
@@ -91,8 +83,8 @@ def main() -> None:
     parser = options(__doc__.splitlines()[0])
     parser.add_argument("name", choices=SLIDERS)
     parser.add_argument("--on", choices=("base", "distilled"), default="base", help="the model that is trained")
-    parser.add_argument("--steps", type=int, default=240)
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=96)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--scale", type=float, help="η, where not the slider's own")
     arguments = parser.parse_args()
     device = start(arguments)
@@ -109,7 +101,7 @@ def main() -> None:
     names = slider.names or [concept["label"].lower() for concept in json.loads((arguments.work / "concepts.json").read_text())]
     encoded = lambda prompts: encoders.of(prompts, device)
     sampler = Sampler(base, encoders, vae, device, distilled)
-    average, step = 0.0, 0
+    left = added = step = 0
     while step < arguments.steps:
         asked = [random.choice(TEMPLATES).format(name=name, a=with_article(name)) for name in random.choices(names, k=arguments.batch)]
         with torch.no_grad():
@@ -137,13 +129,12 @@ def main() -> None:
                     unconditional = predict_noise(student, latent, timestep, *empty)
                     noise = unconditional + guidance * (noise - unconditional)
                 latent = scheduler.step(noise, timestep, latent).prev_sample
-            # What is left of the aim, as a share of what the slider was to add.
-            missing = (loss / F.mse_loss(neutral, aim)).item()
-            average = missing if not step else 0.95 * average + 0.05 * missing
+            # What is left of all that the slider was to add, the last steps' more than the first ones'.
+            left, added = 0.95 * left + loss.item(), 0.95 * added + F.mse_loss(neutral, aim).item()
             step += 1
             if step == arguments.steps:
                 break
-        print(f"step {step} of {arguments.steps}  missing {average:.3f}", flush=True)
+        print(f"step {step} of {arguments.steps}  missing {left / added:.3f}", flush=True)
 
     training = dict(
         steps=arguments.steps, batch=arguments.batch, rank=RANK, scale=scale, seed=arguments.seed, cpu_seconds=round(time.process_time() - began)

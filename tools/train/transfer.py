@@ -4,9 +4,9 @@ Usage: python tools/train/transfer.py   (after classifier.py, style.py on both m
 
 Asks every model for the same prompts from the same seeds with each adapter at each strength, and counts the
 pictures that have the attribute, as the pair's classifier sees it: a happy or a sad face by the concept, a black
-or a white background by the background, 3d or flat by the style. It has no word for black ink; that is seen by a
-linear probe on its embedding, fitted by ridge regression to the embeddings of drawn pictures in ink and in the
-pair's own styles, after the VAE. What the probe is worth is measured on pictures of its own and printed.
+or a white background by the background. It has no word for black ink; that is seen by a linear probe on its
+embedding, fitted by ridge regression to the embeddings of drawn pictures in ink and in the pair's own styles,
+after the VAE. What the probe is worth is measured on pictures of its own and printed.
 
 The share has Wilson's 95 % interval: the pictures of a cell count as independent draws. The change is the root
 mean square difference, at half size and with colours from 0 to 1, of each picture to the same seed's without the
@@ -25,7 +25,6 @@ import torch
 from adapters import FOLDER, adapted, read_changes
 from classifier import HELD_OUT_SEED, Classifier, Prediction, Singles, load_classifier, through
 from common import contact_sheet, options, start
-from data import STYLES
 from evaluate import bearers, halved, load_sampler
 from pictures import BACKGROUNDS
 from prompts import HELD_OUT, with_article
@@ -41,14 +40,15 @@ MODELS = {
     "lcm": ("lcm", "distilled"),
 }
 THINGS = tuple(f"image of {with_article(name)}" for name in HELD_OUT)
-FACES = ("face", "a face", "image of a face", "picture of a face", "face emoji")
+#: One prompt and many seeds: from the same seed, all ways of asking for a face give nearly the same picture.
+FACES = ("image of a face",)
 WHOLE, BOTH_WAYS = (-1.0, 0.0, 1.0), (-2.0, -1.0, 0.0, 1.0, 2.0)
 #: Drawn pictures in ink, and as many in other styles, to fit the probe with and again to test it.
 PROBE_PICTURES = 256
 #: Of the ridge regression, as a share of the mean variance.
 RIDGE = 0.1
-#: Pictures of each prompt in a contact sheet's row.
-SHEET_PROMPTS = (0, 6)
+#: Pictures of a contact sheet's row at each strength, and the prompts that they are of, where there are several.
+SHEET_PICTURES, SHEET_PROMPTS = 4, (0, 6)
 
 
 class Study(NamedTuple):
@@ -85,24 +85,32 @@ class Judge:
         faces = {index for index, concept in enumerate(singles.concepts) if concept["group"] == "faces"}
         with_tags = lambda *names: torch.tensor([index for index in bear(*names) if index in faces], device=device)
         self.happy, self.sad = with_tags("smile", "smiling", "happy", "smiley"), with_tags("sad", "unhappy", "sad face")
-        torch.manual_seed(seed + 3 * HELD_OUT_SEED)
-        ink = Ink(work, device)
+        path = work / "ink-probe.pt"
+        if not path.exists() or path.stat().st_mtime < (work / "classifier.pt").stat().st_mtime:
+            torch.manual_seed(seed + 3 * HELD_OUT_SEED)
+            torch.save(self._probe(Ink(work, device), singles, vae), path)
+        stored = torch.load(path, map_location=device, weights_only=True)
+        self.probe, self.probe_accuracy = stored["probe"], stored["accuracy"]
+
+    def _probe(self, ink: Ink, singles: Singles, vae) -> dict:
+        """The probe, and the share of new pictures that it is right on, in per cent."""
         embeddings = []
         for source in (ink, singles, ink, singles):
             picture = through(vae, source.draw(PROBE_PICTURES)[0])
             embeddings.append(self.classifier.predict(picture).embedding)
-        fitted, truth = torch.cat(embeddings[:2]), torch.tensor([1.0, -1.0], device=device).repeat_interleave(PROBE_PICTURES)
+        fitted = torch.cat(embeddings[:2])
+        truth = torch.tensor([1.0, -1.0], device=fitted.device).repeat_interleave(PROBE_PICTURES)
         covariance = fitted.T @ fitted
-        ridge = RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance), device=device)
-        self.probe = torch.linalg.solve(covariance + ridge, fitted.T @ truth)
-        right = torch.cat([embeddings[2] @ self.probe > 0, embeddings[3] @ self.probe <= 0])
-        self.probe_accuracy = 100 * right.float().mean().item()
+        ridge = RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance), device=fitted.device)
+        probe = torch.linalg.solve(covariance + ridge, fitted.T @ truth)
+        right = torch.cat([embeddings[2] @ probe > 0, embeddings[3] @ probe <= 0])
+        return {"probe": probe, "accuracy": 100 * right.float().mean().item()}
 
     def attributes(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
         """Which pictures have each attribute."""
         prediction: Prediction = self.classifier.predict(pictures)
         concept = prediction.concept.argmax(1)
-        background, style = prediction.background.argmax(1), prediction.style.argmax(1)
+        background = prediction.background.argmax(1)
         names = tuple(BACKGROUNDS)
         return {
             "ink": prediction.embedding @ self.probe > 0,
@@ -110,8 +118,6 @@ class Judge:
             "sad": torch.isin(concept, self.sad),
             "black": background == names.index("black"),
             "white": background == names.index("white"),
-            "3d": style == STYLES.index("3d"),
-            "flat": style == STYLES.index("flat"),
         }
 
 
@@ -133,12 +139,14 @@ def main() -> None:
     untouched: dict[tuple, torch.Tensor] = {}
     for adapter in arguments.adapters:
         study = STUDIES[adapter]
-        changes = read_changes(work / FOLDER / f"{adapter}.safetensors")
+        file = work / FOLDER / f"{adapter}.safetensors"
+        changes = read_changes(file)
         # Prompts repeat with the next seeds until there are enough pictures.
         repeats = -(-arguments.pictures // len(study.prompts))
         prompts = [prompt for prompt in study.prompts for _ in range(repeats)]
         seeds = [seed for _ in study.prompts for seed in range(repeats)]
-        shown = [index * repeats + seed for index in SHEET_PROMPTS if index < len(study.prompts) for seed in range(2)]
+        asked = [index for index in SHEET_PROMPTS if index < len(study.prompts)]
+        shown = [index * repeats + seed for index in asked for seed in range(SHEET_PICTURES // len(asked))]
         rows = []
         for model, (name, mode) in MODELS.items():
             sampler = samplers[name]
@@ -148,7 +156,8 @@ def main() -> None:
             for strength in sorted((value for value in study.strengths if abs(value) <= arguments.strongest), key=abs):
                 cell_file = work / FOLDER / f"{adapter}-{model}-{strength:g}.pt"
                 key = (model, study.prompts)
-                if cell_file.exists() and f"{strength:g}" in cells:
+                known = f"{strength:g}" in cells and cell_file.exists() and cell_file.stat().st_mtime > file.stat().st_mtime
+                if known:
                     pictures = torch.load(cell_file, weights_only=True).float() / 127.5 - 1
                 elif not strength and key in untouched:
                     pictures = untouched[key]
