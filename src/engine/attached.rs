@@ -5,13 +5,12 @@
 //! decides how the models are built; how strongly they act does not.
 
 use super::error::EngineError;
-use super::pair::{Pair, PairFiles};
-use super::prompt::{AdaptedPrompt, prompts_of};
-use crate::adapters::{Adapter, LeftOut, Model, split, write_alphas};
+use super::pair_files::PairFiles;
+use crate::adapters::{Adapter, Model, split, write_alphas};
 use crate::kernels::Strengths;
 use crate::models::Weights;
+use crate::recipe::Row;
 use crate::recipe::adapters::AdapterUse;
-use crate::recipe::{Prompt, Recipe, Row};
 use crate::sampler::ModelRole;
 use crate::weights::adapter_file::adapter_id;
 
@@ -19,23 +18,23 @@ use crate::weights::adapter_file::adapter_id;
 #[derive(Default)]
 pub(super) struct Attached {
     /// In the recipe's order; their strengths there don't count.
-    adapters: Vec<AdapterUse>,
+    pub adapters: Vec<AdapterUse>,
     /// Which of them have layers for text encoders.
-    has_text: Vec<bool>,
+    pub has_text: Vec<bool>,
     /// Whether text encoders could not be read with them.
-    is_broken: bool,
-    base: Strengths,
-    distilled: Strengths,
+    pub is_broken: bool,
+    pub base: Strengths,
+    pub distilled: Strengths,
 }
 
 impl Attached {
     /// Whether these are the files that the models are built with.
-    fn are(&self, adapters: &[AdapterUse]) -> bool {
+    pub fn are(&self, adapters: &[AdapterUse]) -> bool {
         let own = self.adapters.iter().map(|adapter| &adapter.hash);
         !self.is_broken && own.eq(adapters.iter().map(|adapter| &adapter.hash))
     }
 
-    fn strengths(&self, role: ModelRole) -> &Strengths {
+    pub fn strengths(&self, role: ModelRole) -> &Strengths {
         match role {
             ModelRole::Base => &self.base,
             ModelRole::Distilled => &self.distilled,
@@ -95,8 +94,8 @@ impl Attached {
     }
 
     /// How strongly a row's adapters act on the text encoders for one of the UNets, as
-    /// [`AdaptedPrompt::strengths`]. Prompts are encoded once: schedules don't count here.
-    fn text_strengths(&self, row: &Row, role: ModelRole) -> Vec<u32> {
+    /// [`AdaptedPrompt::strengths`](super::prompt::AdaptedPrompt::strengths). Prompts are encoded once: schedules don't count here.
+    pub fn text_strengths(&self, row: &Row, role: ModelRole) -> Vec<u32> {
         let strengths: Vec<f32> = row
             .adapters
             .iter()
@@ -170,7 +169,10 @@ async fn put_one_beside(
 }
 
 /// The names of the tensors in an adapter's file.
-async fn names_of(used: &AdapterUse, files: &impl PairFiles) -> Result<Vec<String>, EngineError> {
+pub(super) async fn names_of(
+    used: &AdapterUse,
+    files: &impl PairFiles,
+) -> Result<Vec<String>, EngineError> {
     let names = files.tensor_names(&adapter_id(&used.hash)).await;
     names.map_err(|_| EngineError::NoAdapter {
         name: used.name.clone(),
@@ -182,75 +184,5 @@ fn replaces(used: &AdapterUse, tensor: String) -> EngineError {
     EngineError::Replaces {
         name: used.name.clone(),
         tensor,
-    }
-}
-
-impl Pair {
-    /// Has the models built with these adapters from now on: UNets that were built with other ones leave,
-    /// and text encoders are read again where one of them has layers for these.
-    ///
-    /// # Errors
-    /// The file of an adapter is not there, or doesn't fit a text encoder.
-    pub async fn attach(
-        &mut self,
-        adapters: &[AdapterUse],
-        files: &impl PairFiles,
-    ) -> Result<(), EngineError> {
-        if self.attached.are(adapters) {
-            self.attached.adapters = adapters.to_vec();
-            return Ok(());
-        }
-        let mut has_text = Vec::new();
-        for adapter in adapters {
-            let names = names_of(adapter, files).await?;
-            let left_out = LeftOut::of(names.iter().map(String::as_str));
-            has_text.push(left_out.text_encoder > 0);
-        }
-        self.drop_unet(ModelRole::Base);
-        self.drop_unet(ModelRole::Distilled);
-        let had_text = self.attached.has_text.contains(&true);
-        let renews = had_text || self.attached.is_broken || has_text.contains(&true);
-        self.attached = Attached {
-            adapters: adapters.to_vec(),
-            has_text,
-            is_broken: renews,
-            ..Attached::default()
-        };
-        if renews {
-            self.renew_text_encoders(files).await?;
-            self.attached.is_broken = false;
-        }
-        Ok(())
-    }
-
-    /// A text of a row for one of the UNets, as the attached adapters have the text encoders read it.
-    pub fn adapted(&self, prompt: Prompt, row: &Row, role: ModelRole) -> AdaptedPrompt {
-        AdaptedPrompt {
-            prompt,
-            strengths: self.attached.text_strengths(row, role),
-        }
-    }
-
-    /// All that the text encoders are asked for in a recipe's grid: see [`prompts_of`], with each of the
-    /// rows' strengths.
-    pub fn adapted_prompts(&self, recipe: &Recipe) -> Vec<AdaptedPrompt> {
-        let prompts = prompts_of(recipe);
-        let mut adapted = Vec::new();
-        for row in recipe.rows() {
-            for role in [ModelRole::Base, ModelRole::Distilled] {
-                for prompt in &prompts {
-                    let one = self.adapted(prompt.clone(), &row, role);
-                    if !adapted.contains(&one) {
-                        adapted.push(one);
-                    }
-                }
-            }
-        }
-        adapted
-    }
-
-    /// Sets how strongly the attached adapters act on a UNet from its next pass on, in their order.
-    pub fn set_strengths(&self, role: ModelRole, strengths: &[f32]) {
-        self.attached.strengths(role).set(strengths);
     }
 }

@@ -5,12 +5,14 @@
 //! neither the browser nor burn's choice of device, so native tests run the very code of the worker.
 //! Only `worker` needs the browser.
 
+mod adapted;
 mod allowance;
 mod attached;
 mod error;
 mod generate;
 mod grid_state;
 mod pair;
+mod pair_files;
 mod plan;
 mod prompt;
 #[cfg(target_family = "wasm")]
@@ -20,6 +22,7 @@ pub use allowance::allowance;
 pub use error::EngineError;
 pub use generate::{Host, Outcome, StripRequest, generate, restore, strip};
 pub use grid_state::GridState;
-pub use pair::{Pair, PairFiles, describe, load_tokenizers};
+pub use pair::{Pair, describe, load_tokenizers};
+pub use pair_files::PairFiles;
 pub use plan::plan_for;
 pub use prompt::{AdaptedPrompt, count, encode, prompts_of, tokenized, tokenized_by_both};

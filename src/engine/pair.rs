@@ -1,6 +1,5 @@
 //! A pair of models on the device, built from a manifest and its files.
 
-use std::collections::BTreeMap;
 use std::pin::pin;
 use std::rc::Rc;
 
@@ -11,6 +10,7 @@ use futures::{StreamExt, stream};
 
 use super::attached::Attached;
 use super::error::EngineError;
+use super::pair_files::PairFiles;
 use super::plan::schedulers_of;
 use super::prompt::{
     self, AdaptedPrompt, Chunk, EncodedPrompt, EncodedPrompts, prompts_of, tokenized_by_both,
@@ -30,34 +30,6 @@ use crate::sampler::{ModelRole, SchedulerChoice, SchedulerConfig};
 use crate::weights::format::tensor::StoredTensor;
 use crate::weights::format::tokenizer_json::{TOKENIZER_FILE, vocabulary_and_merges};
 use crate::weights::manifest::{AdapterBase, Component, Manifest};
-
-/// The source of a pair's files, which are complete and verified: the browser's store, or memory.
-/// Files are named by their [`ManifestFile::id`](crate::weights::manifest::ManifestFile::id).
-pub trait PairFiles {
-    /// Names of the tensors in a file.
-    fn tensor_names(&self, id: &str) -> impl Future<Output = Result<Vec<String>, EngineError>>;
-    /// One tensor of a file, in the encoding in which it is stored.
-    fn tensor(
-        &self,
-        id: &str,
-        name: &str,
-    ) -> impl Future<Output = Result<StoredTensor, EngineError>>;
-    /// What the header of a file with tensors says beside them.
-    fn metadata(
-        &self,
-        id: &str,
-    ) -> impl Future<Output = Result<BTreeMap<String, String>, EngineError>>;
-    /// Bytes of a file as it is stored.
-    fn stored_length(&self, id: &str) -> impl Future<Output = Result<u64, EngineError>>;
-    /// The bytes of a file that holds no tensors, such as a tokenizer's vocabulary.
-    fn blob(&self, id: &str) -> impl Future<Output = Result<Vec<u8>, EngineError>>;
-    /// Called for each component whose tensors are stored in the order of earlier versions, and had to be
-    /// quantized anew.
-    fn note_requantized(&self) {}
-    /// Called when the device had no room for both UNets, and one of them was given up that the job doesn't
-    /// need: so many bytes are read again when it is needed next.
-    fn note_swap(&self, _bytes: u64) {}
-}
 
 /// The models of a pair. The UNets are loaded when the first job needs them.
 pub struct Pair {

@@ -9,7 +9,7 @@ use std::convert::Infallible;
 
 use serde::{Deserialize, Serialize};
 
-use super::PairwiseDistances;
+use super::diversity::PairwiseDistances;
 
 /// The distances of a row's finished pictures, and which columns they are of.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

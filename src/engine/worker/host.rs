@@ -11,7 +11,7 @@ use super::meter::Meter;
 use crate::browser::globals::worker_scope::WorkerScope;
 use crate::engine::error::EngineError;
 use crate::engine::generate::{Host, StripRequest};
-use crate::engine::pair::PairFiles;
+use crate::engine::pair_files::PairFiles;
 use crate::models::ClipTokenizer;
 use crate::protocol::allowance::Allowance;
 use crate::protocol::engine::{Event, JobEvent, JobId, LoadingFrom, TaskEvent, TaskId};
