@@ -1,12 +1,10 @@
 """Measures whether an adapter does to the other models what it does to the one that it was trained on.
 
-Usage: python tools/train/transfer.py   (after classifier.py, style.py on both models, and slider.py for each slider)
+Usage: python tools/train/transfer.py   (after classifier.py, probe.py, style.py on both models, and slider.py for each)
 
 Asks every model for the same prompts from the same seeds with each adapter at each strength, and counts the
 pictures that have the attribute, as the pair's classifier sees it: a happy or a sad face by the concept, a black
-or a white background by the background. It has no word for black ink; that is seen by a linear probe on its
-embedding, fitted by ridge regression to the embeddings of drawn pictures in ink and in the pair's own styles,
-after the VAE. What the probe is worth is measured on pictures of its own and printed.
+or a white background by the background. It has no word for black ink; that is what probe.py's network sees.
 
 The share has Wilson's 95 % interval: the pictures of a cell count as independent draws. The change is the root
 mean square difference, at half size and with colours from 0 to 1, of each picture to the same seed's without the
@@ -23,13 +21,13 @@ from typing import NamedTuple
 import torch
 
 from adapters import FOLDER, adapted, read_changes
-from classifier import HELD_OUT_SEED, Classifier, Prediction, Singles, load_classifier, through
+from classifier import Prediction, Singles, load_classifier
 from common import contact_sheet, options, start
 from evaluate import bearers, halved, load_sampler
 from pictures import BACKGROUNDS
+from probe import Probe
 from prompts import HELD_OUT, with_article
 from sampling import BASE_STEPS
-from style import Ink
 
 #: The columns: the model's name, the folder of the distilled model, and the mode.
 MODELS = {
@@ -43,10 +41,6 @@ THINGS = tuple(f"image of {with_article(name)}" for name in HELD_OUT)
 #: One prompt and many seeds: from the same seed, all ways of asking for a face give nearly the same picture.
 FACES = ("image of a face",)
 WHOLE, BOTH_WAYS = (-1.0, 0.0, 1.0), (-2.0, -1.0, 0.0, 1.0, 2.0)
-#: Drawn pictures in ink, and as many in other styles, to fit the probe with and again to test it.
-PROBE_PICTURES = 256
-#: Of the ridge regression, as a share of the mean variance.
-RIDGE = 0.1
 #: Pictures of a contact sheet's row at each strength, and the prompts that they are of, where there are several.
 SHEET_PICTURES, SHEET_PROMPTS = 4, (0, 6)
 
@@ -76,35 +70,16 @@ def wilson(count: int, total: int) -> dict[str, float]:
 
 
 class Judge:
-    """The classifier, with the probe for ink and the groups of faces."""
+    """The classifier, the probe for ink, and the groups of faces."""
 
-    def __init__(self, work: Path, device: torch.device, vae, seed: int):
+    def __init__(self, work: Path, device: torch.device):
         self.classifier, self.accuracy = load_classifier(work, device)
         singles = Singles(work, device)
         bear = lambda *names: sorted({concept for name in names for concept in bearers(singles.concepts, name)})
         faces = {index for index, concept in enumerate(singles.concepts) if concept["group"] == "faces"}
         with_tags = lambda *names: torch.tensor([index for index in bear(*names) if index in faces], device=device)
-        self.happy, self.sad = with_tags("smile", "smiling", "happy", "smiley"), with_tags("sad", "unhappy", "sad face")
-        path = work / "ink-probe.pt"
-        if not path.exists() or path.stat().st_mtime < (work / "classifier.pt").stat().st_mtime:
-            torch.manual_seed(seed + 3 * HELD_OUT_SEED)
-            torch.save(self._probe(Ink(work, device), singles, vae), path)
-        stored = torch.load(path, map_location=device, weights_only=True)
-        self.probe, self.probe_accuracy = stored["probe"], stored["accuracy"]
-
-    def _probe(self, ink: Ink, singles: Singles, vae) -> dict:
-        """The probe, and the share of new pictures that it is right on, in per cent."""
-        embeddings = []
-        for source in (ink, singles, ink, singles):
-            picture = through(vae, source.draw(PROBE_PICTURES)[0])
-            embeddings.append(self.classifier.predict(picture).embedding)
-        fitted = torch.cat(embeddings[:2])
-        truth = torch.tensor([1.0, -1.0], device=fitted.device).repeat_interleave(PROBE_PICTURES)
-        covariance = fitted.T @ fitted
-        ridge = RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance), device=fitted.device)
-        probe = torch.linalg.solve(covariance + ridge, fitted.T @ truth)
-        right = torch.cat([embeddings[2] @ probe > 0, embeddings[3] @ probe <= 0])
-        return {"probe": probe, "accuracy": 100 * right.float().mean().item()}
+        self.happy, self.sad = with_tags("smile", "smiling", "happy", "smiley"), with_tags("sad", "sad face")
+        self.probe = Probe(work, device)
 
     def attributes(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
         """Which pictures have each attribute."""
@@ -113,7 +88,7 @@ class Judge:
         background = prediction.background.argmax(1)
         names = tuple(BACKGROUNDS)
         return {
-            "ink": prediction.embedding @ self.probe > 0,
+            "ink": self.probe.is_ink(pictures),
             "happy": torch.isin(concept, self.happy),
             "sad": torch.isin(concept, self.sad),
             "black": background == names.index("black"),
@@ -131,11 +106,11 @@ def main() -> None:
     device = start(arguments)
     work = arguments.work
     samplers = {name: load_sampler(work, name, device) for name, _ in MODELS.values()}
-    judge = Judge(work, device, samplers["distilled"].vae, arguments.seed)
-    print(f"The probe for ink is right on {judge.probe_accuracy:.1f} % of new pictures.", flush=True)
+    judge = Judge(work, device)
+    print(f"The probe for ink is right on {judge.probe.accuracy:.1f} % of new pictures.", flush=True)
     path = work / "transfer.json"
     result = json.loads(path.read_text()) if path.exists() else {"cells": {}}
-    result |= {"classifier": judge.accuracy, "ink_probe_accuracy": judge.probe_accuracy, "base_steps": arguments.base_steps}
+    result |= {"classifier": judge.accuracy, "ink_probe_accuracy": judge.probe.accuracy, "base_steps": arguments.base_steps}
     untouched: dict[tuple, torch.Tensor] = {}
     for adapter in arguments.adapters:
         study = STUDIES[adapter]
