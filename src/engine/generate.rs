@@ -102,7 +102,7 @@ pub async fn generate(
         let row = &rows[first.row as usize];
         told.encode(pair, recipe, row, is_any_guided, host).await?;
         let plan = Arc::new(plan_for(row, recipe, pair.manifest())?);
-        prepared.switch_to(told.key(pair, recipe, row));
+        prepared.switch_to(Told::key(pair, recipe, row));
         for &cell in &left {
             grid.discard_finished(cell);
             grid.start_unless_begun(cell, || {
@@ -503,7 +503,7 @@ impl Told {
     }
 
     /// What tells rows apart that are told something else.
-    fn key(&self, pair: &Pair, recipe: &Recipe, row: &Row) -> Vec<AdaptedPrompt> {
+    fn key(pair: &Pair, recipe: &Recipe, row: &Row) -> Vec<AdaptedPrompt> {
         let prompt = recipe.read_prompt(&row.prompt);
         let roles = [ModelRole::Base, ModelRole::Distilled];
         roles
@@ -567,15 +567,15 @@ impl PreparedPrompt {
     /// The conditioning of a batch; `prepare` makes that of one cell.
     fn of(
         &mut self,
-        wanted: PreparedFor,
+        wanted: &PreparedFor,
         prepare: impl FnOnce() -> PreparedConditioning,
     ) -> &PreparedConditioning {
-        if !self.conditionings.contains_key(&wanted) {
+        if !self.conditionings.contains_key(wanted) {
             let single = |of: &PreparedFor| PreparedFor {
                 cells: 1,
                 ..of.clone()
             };
-            let own = single(&wanted);
+            let own = single(wanted);
             // Those for batches of another size, and for other strengths, take memory, and these come
             // first.
             self.conditionings.retain(|known, _| {
@@ -586,12 +586,12 @@ impl PreparedPrompt {
                 .conditionings
                 .entry(own.clone())
                 .or_insert_with(prepare);
-            if wanted != own {
+            if *wanted != own {
                 let repeated = one.repeat(wanted.cells);
                 self.conditionings.insert(wanted.clone(), repeated);
             }
         }
-        &self.conditionings[&wanted]
+        &self.conditionings[wanted]
     }
 }
 
@@ -638,7 +638,7 @@ async fn predict(
             .collect(),
     };
     pair.set_strengths(call.model, strengths);
-    let conditioning = prepared.of(wanted, || {
+    let conditioning = prepared.of(&wanted, || {
         let mut conditioning = match negative {
             Some(negative) => negative.with(prompt.positive),
             None => prompt.positive.clone(),

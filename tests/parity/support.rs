@@ -168,7 +168,12 @@ impl BundledPair {
     pub fn read_relative(manifest: &str) -> Self {
         let folder = repository("public/pairs/emoji");
         let text = fs::read_to_string(folder.join(manifest)).expect("a manifest");
-        let manifest = Manifest::parse(&text).expect("a manifest");
+        let mut manifest = Manifest::parse(&text).expect("a manifest");
+        // The page opens with what shows the pair best, which the tests don't depend on.
+        manifest.defaults.prompt = "image of a dog face".into();
+        manifest.defaults.hybrid_base_steps = 1;
+        manifest.defaults.seed = 0;
+        manifest.defaults.seed_count = 4;
         let mut tensors = HashMap::new();
         let mut blobs = HashMap::new();
         for file in manifest.files() {

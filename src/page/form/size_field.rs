@@ -123,9 +123,9 @@ fn Size(
         let is_refused = wrong.with(Option::is_some);
         is_refused
             || !is_own.get()
-                && !value
+                && value
                     .with(|text| ImageSize::parse(text))
-                    .is_some_and(|size| sizes.drawn(Some(size)).is_ok())
+                    .is_none_or(|size| sizes.drawn(Some(size)).is_err())
     };
     let (shortest, longest) = sizes.sides.unwrap_or((SHORTEST_SIDE, LONGEST_SIDE));
     let bounds = Bounds {
