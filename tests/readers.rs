@@ -148,8 +148,11 @@ fn members(archive: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     };
     let mut members = Vec::new();
     let mut from = 0;
-    while let Some(start) = at(b"PK\x03\x04", from) {
-        let end = at(b"PK\x07\x08", start).expect("a member's end");
+    let bounds = |from| {
+        let start = at(b"PK\x03\x04", from)?;
+        Some((start, at(b"PK\x07\x08", start)?))
+    };
+    while let Some((start, end)) = bounds(from) {
         let length = |at: usize| usize::from(u16::from_le_bytes([archive[at], archive[at + 1]]));
         let name_end = start + 30 + length(start + 26);
         let data = archive[name_end + length(start + 28)..end].to_vec();

@@ -1,7 +1,7 @@
 //! Why a file of torch's can't be read.
 
 /// The longest pickle that is read, in bytes. That of all of SDXL is a tenth as long, and reading one takes
-/// up to some fifty times its length of memory.
+/// up to some sixty times its length of memory.
 pub const MAXIMUM_PICKLE_LENGTH: u64 = 4 * 1024 * 1024;
 
 /// The longest table of contents that is read of an archive, in bytes: a hundred thousand tensors.

@@ -1,8 +1,8 @@
 //! Reading what `torch.save` writes: a zip archive with a pickle of names and shapes, and each storage's
 //! values as a member of its own. LoRAs and Concept Sliders are shared as `.pt`, `.bin` and `.ckpt` of that.
 //!
-//! Nothing of the file is ever run: [`pickle`] knows the few instructions and names that a state dict
-//! needs, describes what they would give, and refuses all others by their names. The tensors' values are
+//! Nothing of the file is ever run: the pickle's reader knows the few instructions and names that a state
+//! dict needs, describes what they would give, and refuses all others by their names. The tensors' values are
 //! not touched: [`TorchFile::to_safetensors`] gives the header of a safetensors file and the ranges of this
 //! one that follow it, so that all that comes after knows one format alone. Dtypes that are none of weights
 //! are listed like the others; the reader of safetensors has the rule for them.

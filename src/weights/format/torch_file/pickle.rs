@@ -159,20 +159,21 @@ pub(super) fn read<'a>(file: &str, bytes: &'a [u8]) -> Result<Pickle<'a>, TorchF
             machine.follow(opcode)?;
             Ok(false)
         });
-        let file = file.to_owned();
-        match followed {
+        let refusal = match followed {
             Ok(true) => return Ok(machine.pickle),
-            Ok(false) => {}
-            Err(Refusal::Reason(reason)) => return Err(TorchFileError::Pickle { file, reason }),
-            Err(Refusal::Global(name)) => return Err(TorchFileError::Forbidden { file, name }),
-            Err(Refusal::Opcode) => {
-                return Err(TorchFileError::Opcode {
-                    file,
-                    opcode: opcode.unwrap_or_default(),
-                    position,
-                });
-            }
-        }
+            Ok(false) => continue,
+            Err(refusal) => refusal,
+        };
+        let file = file.to_owned();
+        return Err(match refusal {
+            Refusal::Reason(reason) => TorchFileError::Pickle { file, reason },
+            Refusal::Global(name) => TorchFileError::Forbidden { file, name },
+            Refusal::Opcode => TorchFileError::Opcode {
+                file,
+                opcode: opcode.unwrap_or_default(),
+                position,
+            },
+        });
     }
 }
 
@@ -233,7 +234,7 @@ impl<'a> Machine<'a> {
             opcodes::PROTO => self.skip(1),
             opcodes::FRAME => self.skip(8),
             opcodes::MARK => {
-                Self::check_depth(self.marks.len())?;
+                check_depth(self.marks.len())?;
                 self.marks.push(self.stack.len());
                 Ok(())
             }
@@ -323,16 +324,8 @@ impl<'a> Machine<'a> {
         self.cursor.take(length).map(drop).ok_or(CUT_OFF)
     }
 
-    fn check_depth(depth: usize) -> Followed<()> {
-        if depth < DEEPEST_STACK {
-            Ok(())
-        } else {
-            Err(Refusal::Reason("it is nested too deeply"))
-        }
-    }
-
     fn push(&mut self, value: Value<'a>) -> Followed<()> {
-        Self::check_depth(self.stack.len())?;
+        check_depth(self.stack.len())?;
         self.stack.push(value);
         Ok(())
     }
@@ -511,6 +504,14 @@ impl<'a> Machine<'a> {
         self.push(Value::Storage(self.pickle.storages.len()))?;
         self.pickle.storages.push(Storage { dtype, key, count });
         Ok(())
+    }
+}
+
+fn check_depth(depth: usize) -> Followed<()> {
+    if depth < DEEPEST_STACK {
+        Ok(())
+    } else {
+        Err(Refusal::Reason("it is nested too deeply"))
     }
 }
 

@@ -153,7 +153,8 @@ fn each_other_file_has_its_sentence() {
 /// A pickle's beginning with a tensor of the slider in the memo's place 0.
 fn with_tensor(rest: &[u8]) -> Vec<u8> {
     let mut pickle = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storage".to_vec();
-    pickle.extend(b"ctorch\nBFloat16Storage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x01tQK\0))\x89NtRq\00");
+    pickle
+        .extend(b"ctorch\nBFloat16Storage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x01tQK\0))\x89NtRq\x000");
     pickle.extend(rest);
     pickle
 }
