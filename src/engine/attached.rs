@@ -131,7 +131,7 @@ async fn put_one_beside(
     write_alphas(&mut tensors, &files.metadata(&id).await?)?;
     let of_adapter = |error| EngineError::OfAdapter {
         name: used.name.clone(),
-        error,
+        error: Box::new(error),
     };
     let split = split(tensors).map_err(of_adapter)?;
     let own = match model {
