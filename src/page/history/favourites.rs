@@ -101,7 +101,7 @@ fn FavouriteView(
     let label = format!("“{prompt}”, {what}");
     let [open_label, off_label] = [
         format!("Open {label}"),
-        format!("Take {label} off the favourites"),
+        format!("Take off the favourites: {label}"),
     ];
     let opened = favourite.clone();
     view! {
