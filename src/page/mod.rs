@@ -149,9 +149,12 @@ pub fn App() -> impl IntoView {
     // A field that is mended is no longer marked; another one may be wrong then.
     Effect::new(move |_| {
         let recipe = controls.recipe();
-        if controls.wrong.with_untracked(Option::is_some) {
+        if let Some(before) = controls.wrong.get_untracked() {
             let wrong = recipe.err().map(|error| error.wrong_field());
-            notices.set(wrong.iter().map(|wrong| wrong.sentence.clone()).collect());
+            // Another sentence, such as what was taken over of a picture, stays.
+            if notices.with_untracked(|notices| *notices == [before.sentence]) {
+                notices.set(wrong.iter().map(|wrong| wrong.sentence.clone()).collect());
+            }
             controls.wrong.set(wrong);
         }
     });
