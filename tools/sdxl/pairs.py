@@ -126,6 +126,8 @@ class Pair:
     config: dict = field(default_factory=lambda: UNET)
     timesteps: tuple[int, ...] = ()
     image_size: int = 1024
+    # Before the description.
+    advice: str = ""
 
     @property
     def is_lora(self) -> bool:
@@ -168,6 +170,7 @@ PAIR_TABLE = [
         scheduler=LCM,
         guidance=0.0,
         restriction="its licence forbids commercial use",
+        advice="The one to begin with: its LoRA is less to load than a whole model and needs less memory. ",
         timesteps=(999, 749, 499, 249),
     ),
     Pair(
@@ -374,7 +377,7 @@ def description(pair: Pair) -> str:
     size = pair.image_size
     restriction = f"; {pair.restriction}" if pair.restriction else ""
     return (
-        f"Stable Diffusion XL and {pair.about}, which draws {size} × {size} pixels in {STEPS} steps "
+        f"{pair.advice}Stable Diffusion XL and {pair.about}, which draws {size} × {size} pixels in {STEPS} steps "
         f"instead of {BASE_STEPS}. It is a download of {gigabytes(download_size(pair))}, takes "
         f"{gigabytes(kept_size(pair))} of this browser's disk space and needs a good graphics "
         f"card{restriction}."
