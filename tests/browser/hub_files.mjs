@@ -103,7 +103,6 @@ export async function smallPair(
     schedulers: { base: SCHEDULER, distilled: emoji.schedulers.distilled },
     defaults: {
       ...emoji.defaults,
-      modes: ["distilled", "hybrid", "skip"],
       base_steps: 2,
       hybrid_base_steps: 1,
       distilled_timesteps: [999, 749, 499, 249],
