@@ -115,17 +115,32 @@ async function listen() {
   }
 }
 
+/** What the page shows. */
+const look = () =>
+  page.page.evaluate(() => ({
+    status: document.querySelector('[data-testid="status"] strong')?.innerText ?? "",
+    remedy: document.querySelector('[data-testid="status"] .problem button') !== null,
+    seeds: [...document.querySelectorAll('[data-testid^="cell-"]')].map((it) => it.dataset.seed),
+  }));
+
 /** Brings the page to a finished grid of this seed, as a visitor would who presses what is offered. */
 async function untilDrawn(seed) {
   const end = performance.now() + BOUND;
   let pressed = performance.now();
   for (;;) {
-    await listen();
-    const state = await page.page.evaluate(() => ({
-      status: document.querySelector('[data-testid="status"] strong')?.innerText ?? "",
-      remedy: document.querySelector('[data-testid="status"] .problem button') !== null,
-      seeds: [...document.querySelectorAll('[data-testid^="cell-"]')].map((it) => it.dataset.seed),
-    }));
+    // A service worker that comes anew after its site data was cleared reloads a page that doesn't draw.
+    const read = await Promise.all([listen(), look()]).catch((error) => {
+      if (/context was destroyed|navigation/.test(error.message)) {
+        return [];
+      }
+      throw error;
+    });
+    if (read.length === 0) {
+      await ready();
+      continue;
+    }
+    const [, state] = read;
+
     if (state.seeds.length === 4 && state.seeds.every((it) => it === String(seed) || it === String(seed + 1))) {
       return;
     }
