@@ -75,6 +75,7 @@ pub fn StripSection(
             <Player
                 handle=handle
                 label=view_label(view)
+                cell=strip.cell
                 decoded=decoded
                 view=view
                 blend=strip.blend
@@ -88,6 +89,7 @@ pub fn StripSection(
             <Film
                 handle=strip.handle
                 label=view_label(view)
+                cell=strip.cell
                 decoded=decoded
                 view=view
                 current=current
