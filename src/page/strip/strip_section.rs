@@ -75,7 +75,6 @@ pub fn StripSection(
             <Player
                 handle=handle
                 label=view_label(view)
-                cell=strip.cell
                 decoded=decoded
                 view=view
                 blend=strip.blend

@@ -7,7 +7,6 @@
 
 mod address;
 mod civitai;
-mod distillations;
 mod error;
 mod listing;
 mod published;
@@ -20,7 +19,6 @@ use super::file::ManifestFile;
 
 pub use address::{ModelAddress, file_at_hub};
 pub use civitai::{is_civitai, model_address, newest_file, version_of};
-pub use distillations::{Distillation, distillation};
 pub use error::HubError;
 pub use listing::{
     DistilledFile, ListedFile, distilled_file, files_by_index, index_of, known_distilled, listing,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::listing::steps_in_name;
+use crate::weights::manifest::hub::steps_in_name;
 
 /// What a distilled model is sampled with.
 #[derive(Clone, Debug, PartialEq)]
