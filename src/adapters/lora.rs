@@ -137,8 +137,8 @@ impl Adapter {
     }
 
     /// The values of the base's tensor `name` with the adapter on: `W + (alpha / rank) · B · A`.
-    /// `values` holds the product of `shape` numbers in row-major order, and so does the result. A
-    /// tensor that the adapter doesn't touch stays as it is.
+    /// `values` holds the product of `shape` numbers in row-major order, and so does the result; of
+    /// outlines, neither has any. A tensor that the adapter doesn't touch stays as it is.
     ///
     /// # Errors
     /// The adapter has the tensor in another shape, or a tensor of the adapter can't be read.
@@ -148,7 +148,7 @@ impl Adapter {
         shape: &[usize],
         mut values: Vec<f32>,
     ) -> Result<Vec<f32>, AdapterError> {
-        if let Some(tensor) = self.take_whole(name, shape)? {
+        if let Some(tensor) = self.take_whole(name, shape)?.filter(|it| !it.is_outline()) {
             values = tensor.to_f32()?;
         }
         if let Some(branch) = self.take_branch(name, shape)? {
@@ -219,6 +219,7 @@ impl LowRankBranch {
         }
         let alpha = match parts.remove(&Part::Alpha) {
             None => rank as f32,
+            Some(alpha) if alpha.is_outline() => rank as f32,
             Some(alpha) => match alpha.to_f32()?.as_slice() {
                 [alpha] if alpha.is_finite() => *alpha,
                 _ => {
@@ -242,6 +243,9 @@ impl LowRankBranch {
 
     /// Adds the change to a weight of that shape, row by row.
     fn add_to(&self, weight: &mut [f32]) -> Result<(), AdapterError> {
+        if self.down.is_outline() {
+            return Ok(());
+        }
         let down = self.down.to_f32()?;
         let up = self.up.to_f32()?;
         let rank = self.down.shape[0];

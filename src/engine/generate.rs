@@ -10,18 +10,19 @@ use std::{
     sync::Arc,
 };
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use super::error::EngineError;
 use super::grid_state::{GridState, distance, reduced_to_measure};
 use super::pair::{Pair, is_any_guided, plan_for};
-use crate::models::{Conditioning, PreparedConditioning, guidance_embedding};
+use super::pass::{PreparedPrompt, Prompt, latents, predict, read};
+use crate::models::Conditioning;
 use crate::picture::image::Image;
 use crate::protocol::engine::{Extent, JobEvent, Latent, Snapshot, StripView, TaskEvent, TaskId};
 use crate::protocol::stats::Phase;
 use crate::recipe::digest::StepDigest;
 use crate::recipe::{CellAddress, Mode, Recipe, Row};
-use crate::sampler::{ModelCall, ModelRole, Sampling, combine, is_guided};
+use crate::sampler::{ModelCall, Sampling, is_guided};
 
 /// The surroundings of the job loop: the worker, or a test.
 pub trait Host {
@@ -314,7 +315,7 @@ pub async fn strip(
 /// compared early, and then the next seeds; and at last the base model's rows, which take as long as all
 /// others. The cells of a batch are of one row, as they share the prompt and the models, and all of them
 /// show their steps as these are taken.
-fn batches(
+pub(super) fn batches(
     recipe: &Recipe,
     rows: &[Row],
     extent: &Extent,
@@ -380,83 +381,16 @@ fn next_calls(
     } else {
         1
     };
-    let most = (samples / passes).clamp(1, calls.len());
-    let count = 1 << most.ilog2();
+    let count = together_of(calls.len(), samples, passes);
     calls.truncate(count);
     together.truncate(count);
     Ok(calls)
 }
 
-/// What both passes of guidance are told.
-struct Prompt<'a> {
-    positive: &'a Conditioning,
-    /// None where no step of the recipe is guided.
-    negative: Option<&'a Conditioning>,
-}
-
-impl Prompt<'_> {
-    /// The conditioning of the second pass; none where the step takes one pass.
-    fn unconditional(
-        &self,
-        pair: &Pair,
-        call: &ModelCall,
-    ) -> Result<Option<&Conditioning>, EngineError> {
-        // A full LCM model takes the guidance as an input instead of a second pass.
-        let is_embedded = pair.unet(call.model)?.config().time_cond_proj_dim.is_some();
-        Ok(self
-            .negative
-            .filter(|_| !is_embedded && is_guided(call.guidance_scale)))
-    }
-}
-
-/// What the models have made of the prompt of the cells that are drawn. Those of other prompts are
-/// dropped: the keys and values of SDXL's cross-attentions take 55 MB.
-#[derive(Default)]
-struct PreparedPrompt {
-    prompt: String,
-    conditionings: HashMap<PreparedFor, PreparedConditioning>,
-}
-
-/// What a prompt was prepared for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct PreparedFor {
-    model: ModelRole,
-    /// Whether it is for both passes of guidance.
-    is_guided: bool,
-    /// The bits of the guidance scale of a model that takes it as an input.
-    embedded_scale: u32,
-    /// The cells that are drawn together.
-    cells: usize,
-}
-
-impl PreparedPrompt {
-    fn switch_to(&mut self, prompt: &str) {
-        if self.prompt != prompt {
-            prompt.clone_into(&mut self.prompt);
-            self.conditionings.clear();
-        }
-    }
-
-    /// The conditioning of a batch; `prepare` makes that of one cell.
-    fn of(
-        &mut self,
-        wanted: PreparedFor,
-        prepare: impl FnOnce() -> PreparedConditioning,
-    ) -> &PreparedConditioning {
-        if !self.conditionings.contains_key(&wanted) {
-            let single = PreparedFor { cells: 1, ..wanted };
-            // Those for batches of another size take memory, and this size comes first.
-            self.conditionings.retain(|known, _| {
-                known.cells == 1 || PreparedFor { cells: 1, ..*known } != single
-            });
-            let one = self.conditionings.entry(single).or_insert_with(prepare);
-            if wanted != single {
-                let repeated = one.repeat(wanted.cells);
-                self.conditionings.insert(wanted, repeated);
-            }
-        }
-        &self.conditionings[&wanted]
-    }
+/// How many of so many cells take a step together that has so many passes.
+pub(super) fn together_of(cells: usize, samples: usize, passes: usize) -> usize {
+    let most = (samples / passes).clamp(1, cells.max(1));
+    1 << most.ilog2()
 }
 
 /// Encodes a prompt as `encoding` does.
@@ -473,77 +407,6 @@ async fn encode(
         host.took(Phase::TextEncoding, host.milliseconds() - start);
     }
     Ok(conditioning)
-}
-
-/// The model's predictions for the next step of several cells, after guidance: from two passes for each
-/// cell where the step is guided, and from one conditional pass where it is not, all in one batch. The
-/// calls are of the same step. Returns the size of the batch too.
-async fn predict(
-    pair: &Pair,
-    calls: &[ModelCall],
-    prepared: &mut PreparedPrompt,
-    prompt: &Prompt<'_>,
-) -> Result<(Vec<Vec<f32>>, u32), EngineError> {
-    let Some(call) = calls.first() else {
-        return Ok((Vec::new(), 0));
-    };
-    let unet = pair.unet(call.model)?;
-    let negative = prompt.unconditional(pair, call)?;
-    let embedded = unet.config().time_cond_proj_dim;
-    let wanted = PreparedFor {
-        model: call.model,
-        is_guided: negative.is_some(),
-        embedded_scale: embedded.map_or(0, |_| call.guidance_scale.to_bits()),
-        cells: calls.len(),
-    };
-    let conditioning = prepared.of(wanted, || {
-        let mut conditioning = match negative {
-            Some(negative) => negative.clone().concatenate(prompt.positive.clone()),
-            None => prompt.positive.clone(),
-        };
-        conditioning.guidance = embedded.map(|size| {
-            let embedding = guidance_embedding(call.guidance_scale, size);
-            Tensor::from_data(TensorData::new(embedding, [1, size]), pair.device())
-        });
-        unet.prepare(&conditioning)
-    });
-    let passes = if negative.is_some() { 2 } else { 1 };
-    let samples = calls
-        .iter()
-        .flat_map(|call| std::iter::repeat_n(call.sample.as_slice(), passes))
-        .flatten()
-        .copied()
-        .collect();
-    let predictions =
-        read(unet.forward(latents(pair, samples), call.timestep, conditioning)).await?;
-    let length = (predictions.len() / calls.len()).max(1);
-    let predictions = predictions.chunks_exact(length).map(|prediction| {
-        match prediction.split_at(length / passes) {
-            (unconditional, conditional) if passes == 2 => {
-                combine(unconditional, conditional, call.guidance_scale)
-            }
-            (only, _) => only.to_vec(),
-        }
-    });
-    Ok((predictions.collect(), (calls.len() * passes) as u32))
-}
-
-/// Latents, one behind the other, on the device: `[batch, channels, height, width]`.
-fn latents(pair: &Pair, values: Vec<f32>) -> Tensor<4> {
-    let [_, channels, height, width] = pair.latent_shape();
-    let batch = values.len() / (channels * height * width);
-    let data = TensorData::new(values, [batch, channels, height, width]);
-    Tensor::from_data(data, pair.device())
-}
-
-async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, EngineError> {
-    let failed = |reason: String| EngineError::Device { reason };
-    let data = tensor
-        .into_data_async()
-        .await
-        .map_err(|error| failed(error.to_string()))?;
-    data.try_into_vec::<f32>()
-        .map_err(|error| failed(format!("{error:?}")))
 }
 
 /// A picture in −1…1 as 8-bit RGBA, rounded as diffusers does.

@@ -10,6 +10,9 @@ mod error;
 mod generate;
 mod grid_state;
 mod pair;
+mod pass;
+#[cfg(feature = "gpu")]
+mod rehearsal;
 #[cfg(target_family = "wasm")]
 pub mod worker;
 
@@ -18,3 +21,5 @@ pub use error::EngineError;
 pub use generate::{Host, Outcome, StripRequest, generate, restore, strip};
 pub use grid_state::GridState;
 pub use pair::{Pair, PairFiles, describe, plan_for, prompts_of};
+#[cfg(feature = "gpu")]
+pub use rehearsal::{OutlineFiles, Rehearsed};

@@ -36,6 +36,14 @@ pub trait PairFiles {
     fn stored_length(&self, id: &str) -> impl Future<Output = Result<u64, EngineError>>;
     /// The bytes of a file that holds no tensors, such as a tokenizer's vocabulary.
     fn blob(&self, id: &str) -> impl Future<Output = Result<Vec<u8>, EngineError>>;
+    /// The [outlines](StoredTensor::outline) of a file's tensors; none where they are not known without
+    /// reading the tensors.
+    fn outlines(
+        &self,
+        _id: &str,
+    ) -> impl Future<Output = Result<Option<Vec<StoredTensor>>, EngineError>> {
+        async { Ok(None) }
+    }
     /// Called for each component whose tensors are stored in the order of earlier versions, and had to be
     /// quantized anew.
     fn note_requantized(&self) {}
@@ -168,14 +176,23 @@ impl Pair {
         device: Device,
         files: &impl PairFiles,
     ) -> Result<Self, EngineError> {
+        let tokenizers = load_tokenizers(&manifest, files).await?;
+        Self::load_with(tokenizers, manifest, device, files).await
+    }
+
+    /// [`Pair::load`] with tokenizers that were loaded before.
+    ///
+    /// # Errors
+    /// As [`Pair::load`].
+    pub async fn load_with(
+        tokenizers: [ClipTokenizer; 2],
+        manifest: Manifest,
+        device: Device,
+        files: &impl PairFiles,
+    ) -> Result<Self, EngineError> {
         // Frees the memory of an earlier pair.
         device.memory_cleanup();
-        let components = &manifest.components;
         let limit = manifest.expanded_limit();
-        let tokenizers = [
-            load_tokenizer(&components.tokenizer, files).await?,
-            load_tokenizer(&components.tokenizer_2, files).await?,
-        ];
         let text_encoders = [
             TextEncoder::load(0, &manifest, &device, files).await?,
             TextEncoder::load(1, &manifest, &device, files).await?,
@@ -486,6 +503,11 @@ impl Pair {
         }
     }
 
+    /// The tokenizers, of a pair that is not needed any more.
+    pub fn into_tokenizers(self) -> [ClipTokenizer; 2] {
+        self.tokenizers
+    }
+
     /// The manifest that the pair was loaded from.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
@@ -700,6 +722,21 @@ async fn tensors_of<'a>(
         tensors.extend(own.map(|name| (file.id.as_str(), name)));
     }
     Ok(tensors)
+}
+
+/// Loads a pair's tokenizers.
+///
+/// # Errors
+/// One of their files is missing or malformed.
+pub async fn load_tokenizers(
+    manifest: &Manifest,
+    files: &impl PairFiles,
+) -> Result<[ClipTokenizer; 2], EngineError> {
+    let components = &manifest.components;
+    Ok([
+        load_tokenizer(&components.tokenizer, files).await?,
+        load_tokenizer(&components.tokenizer_2, files).await?,
+    ])
 }
 
 async fn load_tokenizer(

@@ -79,6 +79,7 @@ export class Engine {
    * @param {string} [options.description] what the adapter says of itself
    * @param {{key: string, value: any}[]} [options.choices] what an earlier worker has stored of adapters
    * @param {string} [options.brokenShader] the first shader with this text is one that doesn't compile
+   * @param {boolean} [options.breaksAllShaders] all shaders with that text are
    * @param {string} [options.companion] address of a module that runs beside the worker, in its process
    *   and on its WebGPU; `ask` calls its `answer`
    */
@@ -90,6 +91,7 @@ export class Engine {
     description,
     choices,
     brokenShader,
+    breaksAllShaders = false,
     companion,
   } = {}) {
     const server = await StaticServer.start(DIST);
@@ -99,6 +101,7 @@ export class Engine {
       description,
       choices,
       brokenShader,
+      breaksAllShaders,
       companion,
     };
     const child = fork(PROCESS, [DIST, JSON.stringify(surroundings)], {

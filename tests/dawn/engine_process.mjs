@@ -16,13 +16,23 @@ import "fake-indexeddb/auto";
 import { create, globals } from "webgpu";
 
 import { countGpu } from "../../www/gpu_counters.mjs";
+import { prepareGpu } from "../../www/programs.mjs";
 
 const [folder, options] = process.argv.slice(2);
-const { withoutFeatures, limits, brokenShader, description, choices, companion } =
-  JSON.parse(options);
+const {
+  withoutFeatures,
+  limits,
+  brokenShader,
+  breaksAllShaders,
+  description,
+  choices,
+  companion,
+} = JSON.parse(options);
 
 Object.assign(globalThis, globals);
 const counters = countGpu();
+// As www/start_engine.js does.
+globalThis.gpuPrograms = prepareGpu();
 // Dawn ends the process if its instance is collected while an object of it is alive: the global
 // object keeps it.
 const gpu = create([]);
@@ -30,7 +40,7 @@ const gpu = create([]);
 const devices = [];
 weaken(gpu);
 if (brokenShader !== undefined) {
-  breakShader(brokenShader);
+  breakShader(brokenShader, breaksAllShaders);
 }
 
 Object.defineProperty(globalThis, "navigator", {
@@ -146,13 +156,13 @@ function limitNames(limits) {
   return names;
 }
 
-/** Makes the first shader that has this text in its code one that doesn't compile. */
-function breakShader(text) {
+/** Makes the first shader that has this text in its code one that doesn't compile, or every such one. */
+function breakShader(text, breaksAll) {
   const { prototype } = globals.GPUDevice;
   const { createShaderModule } = prototype;
   let isBroken = false;
   prototype.createShaderModule = function (descriptor) {
-    const breaks = !isBroken && descriptor.code.includes(text);
+    const breaks = (breaksAll || !isBroken) && descriptor.code.includes(text);
     isBroken ||= breaks;
     const code = breaks ? `${descriptor.code}\nbroken` : descriptor.code;
     return createShaderModule.call(this, { ...descriptor, code });

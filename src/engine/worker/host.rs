@@ -194,6 +194,10 @@ impl PairFiles for JobFiles<'_> {
         Ok(bytes)
     }
 
+    async fn outlines(&self, id: &str) -> Result<Option<Vec<StoredTensor>>, EngineError> {
+        Ok(self.files.outlines(id).await?)
+    }
+
     async fn stored_length(&self, id: &str) -> Result<u64, EngineError> {
         Ok(self.files.stored_size(id).await?)
     }

@@ -4,6 +4,7 @@ mod choices;
 mod device;
 mod host;
 mod meter;
+mod preparation;
 mod started;
 mod tasks;
 

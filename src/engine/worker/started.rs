@@ -7,14 +7,16 @@ use std::rc::Rc;
 use super::device;
 use super::host::{JobFiles, ReadingProgress, WorkerHost};
 use super::meter::Meter;
+use super::preparation::{Preparation, Wanted};
 use crate::browser::adapter_limits::AdapterLimits;
 use crate::browser::globals::worker_scope::WorkerScope;
 use crate::engine::allowance::allowance;
 use crate::engine::error::EngineError;
 use crate::engine::generate::{Host, Outcome, StripRequest, generate, restore, strip};
 use crate::engine::grid_state::GridState;
-use crate::engine::pair::{Pair, describe, prompts_of};
+use crate::engine::pair::{Pair, describe, load_tokenizers, prompts_of};
 use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
+use crate::kernels;
 use crate::protocol::allowance::Allowance;
 use crate::protocol::engine::{Event, Extent, JobEvent, LoadingFrom, Snapshot};
 use crate::protocol::stats::Phase;
@@ -60,6 +62,8 @@ pub(super) struct StartedEngine {
     grid: GridState,
     /// None where nothing is measured.
     meter: Option<Rc<Meter>>,
+    /// None on the CPU, and where programs can't be compiled ahead.
+    preparation: Option<Preparation>,
 }
 
 impl StartedEngine {
@@ -96,14 +100,30 @@ impl StartedEngine {
             pair: None,
             grid: GridState::default(),
             meter,
+            preparation: None,
         };
+        let started = started.with_preparation();
         scope.post(Event::Allowance(started.allowance()?));
         Ok(started)
     }
 
+    /// Forgets the programs of a pair before this one.
+    fn with_preparation(self) -> Self {
+        let preparation = self.adapter.as_ref().and_then(|_| Preparation::new());
+        Self {
+            preparation,
+            ..self
+        }
+    }
+
     /// What the pair may use of the device.
     fn allowance(&self) -> Result<Allowance, EngineError> {
-        let planned = allowance(&self.manifest, self.adapter.as_ref())?;
+        let adapter = self.adapter.as_ref().map(|adapter| AdapterLimits {
+            // Half precision that can't be used saves no memory.
+            has_f16: kernels::is_half(),
+            ..adapter.clone()
+        });
+        let planned = allowance(&self.manifest, adapter.as_ref())?;
         Ok(match self.at_most {
             Some(most) => planned.at_most(most),
             None => planned,
@@ -139,6 +159,7 @@ impl StartedEngine {
         self.grid.clear();
         (self.manifest, self.manifest_text) = self.files.manifest(&address.manifest_url).await?;
         self.address = address;
+        self = self.with_preparation();
         scope.post(Event::Pair(Box::new(describe(&self.manifest)?)));
         let bytes = self.files.missing_bytes(&self.manifest).await?;
         scope.post(Event::Missing { bytes });
@@ -198,14 +219,28 @@ impl StartedEngine {
         };
         let start = host.milliseconds();
         let mut reads_weights = self.pair.is_none();
+        let allowance = self.allowance()?;
+        let wanted = Wanted { recipe, extent };
         let pair = match self.pair.take() {
             Some(pair) => pair,
             None => {
                 self.files.note_use(&self.address.manifest_url).await;
-                Box::new(Pair::load(self.manifest.clone(), self.device.clone(), &files).await?)
+                let (manifest, device) = (&self.manifest, &self.device);
+                let mut tokenizers = None;
+                if let Some(preparation) = &mut self.preparation {
+                    host.post(JobEvent::Preparing { done: 0, total: 0 });
+                    tokenizers = preparation
+                        .begin_with_outlines(manifest, device, allowance, &files, &wanted)
+                        .await;
+                }
+                let tokenizers = match tokenizers {
+                    Some(tokenizers) => tokenizers,
+                    None => load_tokenizers(manifest, &files).await?,
+                };
+                let (manifest, device) = (manifest.clone(), device.clone());
+                Box::new(Pair::load_with(tokenizers, manifest, device, &files).await?)
             }
         };
-        let allowance = self.allowance()?;
         let pair = self.pair.insert(pair);
         pair.allow(allowance);
         // Before the UNets, as the text encoders may leave them their memory.
@@ -214,11 +249,7 @@ impl StartedEngine {
             Err(error) => Err(error),
         };
         match loaded {
-            Ok(true) => {
-                reads_weights = true;
-                host.post(JobEvent::Compiling);
-            }
-            Ok(false) => {}
+            Ok(loaded) => reads_weights |= loaded,
             Err(error) => {
                 // A damaged record has been discarded, so the next job has to check for all files again.
                 self.pair = None;
@@ -227,6 +258,9 @@ impl StartedEngine {
         }
         if reads_weights {
             host.took(Phase::ReadingWeights, host.milliseconds() - start);
+        }
+        if let Some(preparation) = &mut self.preparation {
+            preparation.complete(pair, &wanted, host).await?;
         }
         if extent.resumes {
             restore(pair, recipe, snapshots, &mut self.grid)?;

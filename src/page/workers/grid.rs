@@ -308,7 +308,7 @@ impl Grid {
             JobEvent::LacksWeights { .. }
             | JobEvent::Started
             | JobEvent::Loading { .. }
-            | JobEvent::Compiling
+            | JobEvent::Preparing { .. }
             | JobEvent::Done
             | JobEvent::Cancelled
             | JobEvent::Failed { .. } => {}

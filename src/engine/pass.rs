@@ -1,0 +1,191 @@
+//! One pass of a pair's models: what they are told, what is launched, and what is read of it.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a conditioning was inserted before it is looked up"
+)]
+
+use std::collections::HashMap;
+
+use burn::tensor::{Tensor, TensorData};
+
+use super::error::EngineError;
+use super::pair::Pair;
+use crate::models::{Conditioning, PreparedConditioning, guidance_embedding};
+use crate::sampler::{ModelCall, ModelRole, combine, is_guided};
+
+/// What both passes of guidance are told.
+pub struct Prompt<'a> {
+    /// The conditional one.
+    pub positive: &'a Conditioning,
+    /// None where no step of the recipe is guided.
+    pub negative: Option<&'a Conditioning>,
+}
+
+impl Prompt<'_> {
+    /// The conditioning of the second pass; none where the step takes one pass.
+    pub fn unconditional(
+        &self,
+        pair: &Pair,
+        call: &ModelCall,
+    ) -> Result<Option<&Conditioning>, EngineError> {
+        let is_guided = takes_two_passes(pair, call.model, call.guidance_scale)?;
+        Ok(self.negative.filter(|_| is_guided))
+    }
+}
+
+/// Whether a step of this guidance scale takes a second pass, without the prompt.
+///
+/// # Errors
+/// The model is not loaded.
+pub fn takes_two_passes(
+    pair: &Pair,
+    model: ModelRole,
+    guidance_scale: f32,
+) -> Result<bool, EngineError> {
+    // A full LCM model takes the guidance as an input instead.
+    let is_embedded = pair.unet(model)?.config().time_cond_proj_dim.is_some();
+    Ok(!is_embedded && is_guided(guidance_scale))
+}
+
+/// What the models have made of the prompt of the cells that are drawn. Those of other prompts are
+/// dropped: the keys and values of SDXL's cross-attentions take 55 MB.
+#[derive(Default)]
+pub struct PreparedPrompt {
+    prompt: String,
+    conditionings: HashMap<PreparedFor, PreparedConditioning>,
+}
+
+/// What a prompt was prepared for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct PreparedFor {
+    model: ModelRole,
+    /// Whether it is for both passes of guidance.
+    is_guided: bool,
+    /// The bits of the guidance scale of a model that takes it as an input.
+    embedded_scale: u32,
+    /// The cells that are drawn together.
+    cells: usize,
+}
+
+impl PreparedPrompt {
+    /// Begins cells with this prompt.
+    pub fn switch_to(&mut self, prompt: &str) {
+        if self.prompt != prompt {
+            prompt.clone_into(&mut self.prompt);
+            self.conditionings.clear();
+        }
+    }
+
+    /// The conditioning of a batch; `prepare` makes that of one cell.
+    fn of(
+        &mut self,
+        wanted: PreparedFor,
+        prepare: impl FnOnce() -> PreparedConditioning,
+    ) -> &PreparedConditioning {
+        if !self.conditionings.contains_key(&wanted) {
+            let single = PreparedFor { cells: 1, ..wanted };
+            // Those for batches of another size take memory, and this size comes first.
+            self.conditionings.retain(|known, _| {
+                known.cells == 1 || PreparedFor { cells: 1, ..*known } != single
+            });
+            let one = self.conditionings.entry(single).or_insert_with(prepare);
+            if wanted != single {
+                let repeated = one.repeat(wanted.cells);
+                self.conditionings.insert(wanted, repeated);
+            }
+        }
+        &self.conditionings[&wanted]
+    }
+}
+
+/// Launches the pass of the models for the next step of several cells, all in one batch: two for each cell
+/// where the step is guided, and one conditional one where it is not. The calls are of the same step.
+/// Returns the output and the passes of a cell; none where there are no calls.
+pub fn launch(
+    pair: &Pair,
+    calls: &[ModelCall],
+    prepared: &mut PreparedPrompt,
+    prompt: &Prompt<'_>,
+) -> Result<Option<(Tensor<4>, usize)>, EngineError> {
+    let Some(call) = calls.first() else {
+        return Ok(None);
+    };
+    let unet = pair.unet(call.model)?;
+    let negative = prompt.unconditional(pair, call)?;
+    let embedded = unet.config().time_cond_proj_dim;
+    let wanted = PreparedFor {
+        model: call.model,
+        is_guided: negative.is_some(),
+        embedded_scale: embedded.map_or(0, |_| call.guidance_scale.to_bits()),
+        cells: calls.len(),
+    };
+    let conditioning = prepared.of(wanted, || {
+        let mut conditioning = match negative {
+            Some(negative) => negative.clone().concatenate(prompt.positive.clone()),
+            None => prompt.positive.clone(),
+        };
+        conditioning.guidance = embedded.map(|size| {
+            let embedding = guidance_embedding(call.guidance_scale, size);
+            Tensor::from_data(TensorData::new(embedding, [1, size]), pair.device())
+        });
+        unet.prepare(&conditioning)
+    });
+    let passes = if negative.is_some() { 2 } else { 1 };
+    let samples = calls
+        .iter()
+        .flat_map(|call| std::iter::repeat_n(call.sample.as_slice(), passes))
+        .flatten()
+        .copied()
+        .collect();
+    let output = unet.forward(latents(pair, samples), call.timestep, conditioning);
+    Ok(Some((output, passes)))
+}
+
+/// The models' predictions for the next step of several cells, after guidance. Returns the size of the
+/// batch too.
+pub async fn predict(
+    pair: &Pair,
+    calls: &[ModelCall],
+    prepared: &mut PreparedPrompt,
+    prompt: &Prompt<'_>,
+) -> Result<(Vec<Vec<f32>>, u32), EngineError> {
+    let Some((output, passes)) = launch(pair, calls, prepared, prompt)? else {
+        return Ok((Vec::new(), 0));
+    };
+    let predictions = read(output).await?;
+    let length = (predictions.len() / calls.len()).max(1);
+    let predictions = predictions.chunks_exact(length).zip(calls);
+    let predictions =
+        predictions.map(
+            |(prediction, call)| match prediction.split_at(length / passes) {
+                (unconditional, conditional) if passes == 2 => {
+                    combine(unconditional, conditional, call.guidance_scale)
+                }
+                (only, _) => only.to_vec(),
+            },
+        );
+    Ok((predictions.collect(), (calls.len() * passes) as u32))
+}
+
+/// Latents, one behind the other, on the device: `[batch, channels, height, width]`.
+pub fn latents(pair: &Pair, values: Vec<f32>) -> Tensor<4> {
+    let [_, channels, height, width] = pair.latent_shape();
+    let batch = values.len() / (channels * height * width);
+    let data = TensorData::new(values, [batch, channels, height, width]);
+    Tensor::from_data(data, pair.device())
+}
+
+/// A tensor's values.
+///
+/// # Errors
+/// The device fails.
+pub async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, EngineError> {
+    let failed = |reason: String| EngineError::Device { reason };
+    let data = tensor
+        .into_data_async()
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    data.try_into_vec::<f32>()
+        .map_err(|error| failed(format!("{error:?}")))
+}

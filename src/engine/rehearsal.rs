@@ -1,0 +1,177 @@
+//! The launches of a pair's jobs without computing, so that the programs for them are compiled before the
+//! first picture needs them: the job loop's own passes over the models, once each.
+//!
+//! A pair of [outlines](OutlineFiles) has the shapes and forms of all weights and none of their bytes, so
+//! that the launches are known while the weights are still being read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::EngineError;
+use super::generate::{batches, together_of};
+use super::pair::{Pair, PairFiles, is_any_guided, plan_for};
+use super::pass::{PreparedPrompt, Prompt, latents, launch, takes_two_passes};
+use crate::kernels::Rehearsal;
+use crate::protocol::engine::Extent;
+use crate::recipe::Recipe;
+use crate::sampler::{ModelCall, ModelRole};
+use crate::weights::format::tensor::StoredTensor;
+use crate::weights::manifest::Manifest;
+
+/// A pair's files without the bytes of their tensors.
+pub struct OutlineFiles<'a, Source> {
+    files: &'a Source,
+    /// By the file's id.
+    tensors: BTreeMap<String, Vec<StoredTensor>>,
+}
+
+impl<'a, Source: PairFiles> OutlineFiles<'a, Source> {
+    /// Those of a pair; none where a tensor's outline is known only when it is read.
+    ///
+    /// # Errors
+    /// The files can't be read.
+    pub async fn of(manifest: &Manifest, files: &'a Source) -> Result<Option<Self>, EngineError> {
+        let mut tensors = BTreeMap::new();
+        for file in manifest.files() {
+            if file.holds_tensors() {
+                let Some(outlines) = files.outlines(&file.id).await? else {
+                    return Ok(None);
+                };
+                tensors.insert(file.id.clone(), outlines);
+            }
+        }
+        Ok(Some(Self { files, tensors }))
+    }
+
+    fn tensors(&self, id: &str) -> &[StoredTensor] {
+        self.tensors.get(id).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl<Source: PairFiles> PairFiles for OutlineFiles<'_, Source> {
+    async fn tensor_names(&self, id: &str) -> Result<Vec<String>, EngineError> {
+        let tensors = self.tensors(id).iter();
+        Ok(tensors.map(|tensor| tensor.name.clone()).collect())
+    }
+
+    async fn tensor(&self, id: &str, name: &str) -> Result<StoredTensor, EngineError> {
+        let mut tensors = self.tensors(id).iter();
+        let tensor = tensors.find(|tensor| tensor.name == name);
+        tensor.cloned().ok_or(EngineError::NotLoaded)
+    }
+
+    async fn stored_length(&self, id: &str) -> Result<u64, EngineError> {
+        self.files.stored_length(id).await
+    }
+
+    async fn blob(&self, id: &str) -> Result<Vec<u8>, EngineError> {
+        self.files.blob(id).await
+    }
+}
+
+/// What was rehearsed of a pair. Launches of other sizes need no other programs.
+#[derive(Default)]
+pub struct Rehearsed {
+    has_decoders: bool,
+    passes: BTreeSet<Pass>,
+}
+
+/// A pass of a UNet, of those that need different programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Pass {
+    model: ModelRole,
+    is_guided: bool,
+    are_several: bool,
+}
+
+impl Rehearsed {
+    /// Launches what a job launches and was not launched before. `begin` is called before launches and gives
+    /// what is kept during them; `pause` lets messages through between them, and says whether to go on.
+    ///
+    /// # Errors
+    /// The recipe doesn't fit the pair.
+    pub async fn rehearse<Kept>(
+        &mut self,
+        pair: &Pair,
+        recipe: &Recipe,
+        extent: &Extent,
+        begin: impl Fn() -> Kept,
+        pause: impl AsyncFn() -> bool,
+    ) -> Result<(), EngineError> {
+        recipe.validate()?;
+        let rows = recipe.rows();
+        let latent: usize = pair.latent_shape().iter().product();
+        let samples = pair.allowance().batch as usize;
+        let mut steps = BTreeMap::new();
+        for cells in batches(recipe, &rows, extent, samples) {
+            let Some(row) = cells.first().and_then(|cell| rows.get(cell.row as usize)) else {
+                continue;
+            };
+            let plan = plan_for(row, recipe, pair.manifest())?;
+            for (number, step) in plan.steps().iter().enumerate() {
+                let is_guided = takes_two_passes(pair, step.model, step.guidance_scale)?;
+                let together = together_of(cells.len(), samples, if is_guided { 2 } else { 1 });
+                let pass = Pass {
+                    model: step.model,
+                    is_guided,
+                    are_several: together > 1,
+                };
+                if !self.passes.contains(&pass) {
+                    let call = ModelCall {
+                        model: step.model,
+                        timestep: plan.timestep(number),
+                        sample: vec![0.0; latent],
+                        guidance_scale: step.guidance_scale,
+                    };
+                    steps.insert(pass, vec![call; together]);
+                }
+            }
+        }
+        if steps.is_empty() && self.has_decoders {
+            return Ok(());
+        }
+        let launch_all = |launches: &mut (dyn FnMut() -> Result<(), EngineError> + Send)| {
+            let _kept = begin();
+            Rehearsal::new().launch(pair.device(), launches)
+        };
+        if let Some(row) = rows.first().filter(|_| !steps.is_empty()) {
+            let (mut positive, mut negative) = (None, None);
+            launch_all(&mut || {
+                positive = Some(pair.encode_prompt(&row.prompt)?);
+                if is_any_guided(recipe, &rows) {
+                    negative = Some(pair.encode_negative_prompt(&recipe.negative_prompt)?);
+                }
+                Ok(())
+            })?;
+            let Some(positive) = &positive else {
+                return Ok(());
+            };
+            let negative = negative.as_ref();
+            for (pass, calls) in steps {
+                if !pause().await {
+                    return Ok(());
+                }
+                launch_all(&mut || {
+                    let prompt = Prompt { positive, negative };
+                    launch(pair, &calls, &mut PreparedPrompt::default(), &prompt).map(drop)
+                })?;
+                self.passes.insert(pass);
+            }
+        }
+        if !self.has_decoders {
+            let latents = || latents(pair, vec![0.0; latent]);
+            for decode in [Pair::decode_preview, Pair::decode] {
+                if !pause().await {
+                    return Ok(());
+                }
+                launch_all(&mut || {
+                    drop(decode(pair, latents()));
+                    Ok(())
+                })?;
+            }
+            self.has_decoders = true;
+        }
+        // What was allocated for it.
+        pair.device().memory_cleanup();
+        Ok(())
+    }
+}
