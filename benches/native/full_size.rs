@@ -21,8 +21,9 @@ use super::{counted, manifest, memory, type_name};
 
 /// The largest relative error, by the root mean square, in single precision.
 const LIMIT: f64 = 1e-3;
-/// The same where activations are `f16`, which have eleven bits, over the UNet's hundreds of layers.
-const HALF_LIMIT: f64 = 5e-3;
+/// How far a pass with activations in `f16` may be from diffusers' in `f32`, relative to how far diffusers'
+/// own pass in `f16` is: eleven bits cost that much over the UNet's hundreds of layers.
+const HALF_LIMIT: f64 = 1.2;
 
 /// Compares with what is in a folder, in some forms of the kernels: whether it is that for adapters that
 /// compute on the CPU.
@@ -41,6 +42,11 @@ pub fn compare(device: &Device, folder: &Path, halves: &[bool], forms: &[bool]) 
         .collect();
     let values = |name: &str| pass[name].to_f32().unwrap();
     let expected = values("output");
+    let half = Error::of(&values("half_output"), &expected);
+    println!(
+        "diffusers in half precision: relative error, root mean square {:.2e}",
+        half.root_mean_square
+    );
 
     let start = Instant::now();
     let weights = weights(&folder.join("unet.safetensors"), device);
@@ -93,10 +99,14 @@ pub fn compare(device: &Device, folder: &Path, halves: &[bool], forms: &[bool]) 
             counted(&label, &real, Some(seconds));
             memory("after it", device);
 
-            let limit = if is_half { HALF_LIMIT } else { LIMIT };
+            let limit = if is_half {
+                HALF_LIMIT * half.root_mean_square
+            } else {
+                LIMIT
+            };
             let error = Error::of(&output, &expected);
             println!(
-                "    relative error: root mean square {:.2e} (at most {limit:.0e}), largest {:.2e} of the largest value",
+                "    relative error: root mean square {:.2e} (at most {limit:.2e}), largest {:.2e} of the largest value",
                 error.root_mean_square, error.largest
             );
             is_near &= error.root_mean_square <= limit;

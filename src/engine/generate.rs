@@ -165,7 +165,7 @@ pub async fn generate(
                 let digest = StepDigest::of(&outcome.predicted_original);
                 let target = latents(pair, outcome.predicted_original);
                 let start = host.milliseconds();
-                let preview = frame(pair.decode_preview(target)).await?;
+                let preview = frame(pair.decode_small(target)).await?;
                 host.took(Phase::Preview, host.milliseconds() - start);
                 host.emit(JobEvent::Step {
                     cell,

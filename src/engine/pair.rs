@@ -2,6 +2,8 @@
 
 use std::pin::pin;
 
+use burn::tensor::module::avg_pool2d;
+use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor};
 use futures::{StreamExt, stream};
 
@@ -608,6 +610,23 @@ impl Pair {
         self.vae.decode(latent, self.allowance.largest_map as usize)
     }
 
+    /// A picture of a latent at about the size at which a grid shows it: the latent of a larger one is
+    /// averaged first, as each doubling of a side has the decoder take four times as long.
+    ///
+    /// # Shapes
+    /// `[1, channels, height, width]` → `[1, 3, f · height / n, f · width / n]` with n of [`averaged`].
+    pub fn decode_small(&self, latent: Tensor<4>) -> Tensor<4> {
+        let factor = self.vae.config().downscale_factor() as usize;
+        let [_, _, height, width] = latent.dims();
+        let side = averaged([height, width], PREVIEW_SIDE / factor);
+        let latent = if side == 1 {
+            latent
+        } else {
+            avg_pool2d(latent, AvgPoolOptions::new([side; 2]))
+        };
+        self.decode_preview(latent)
+    }
+
     /// As [`Pair::decode`], but faster and less exact where the pair has a tiny decoder.
     pub fn decode_preview(&self, latent: Tensor<4>) -> Tensor<4> {
         match &self.tiny_decoder {
@@ -615,6 +634,22 @@ impl Pair {
             None => self.decode(latent),
         }
     }
+}
+
+/// Pixels of a preview's longer side at most: twice what a cell is wide on most screens.
+const PREVIEW_SIDE: usize = 512;
+
+/// The side of the squares of a latent that become one pixel each, a power of two, so that its longer side
+/// has at most so many: none of them is cut off.
+fn averaged([height, width]: [usize; 2], most: usize) -> usize {
+    let mut side = 1;
+    while height.max(width) / side > most
+        && height.is_multiple_of(2 * side)
+        && width.is_multiple_of(2 * side)
+    {
+        side *= 2;
+    }
+    side
 }
 
 /// Tensors that are read at once, ahead of the one that goes to the device: a store answers several
@@ -862,6 +897,20 @@ pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn previews_are_of_about_a_cells_size_and_whole() {
+        assert_eq!(averaged([8, 8], 64), 1, "a small picture is shown as it is");
+        assert_eq!(averaged([64, 64], 64), 1);
+        assert_eq!(averaged([128, 128], 64), 2);
+        assert_eq!(averaged([80, 192], 64), 4);
+        assert_eq!(averaged([104, 152], 64), 4);
+        assert_eq!(
+            averaged([152, 106], 64),
+            2,
+            "no pixel of the latent is left out"
+        );
+    }
 
     #[test]
     fn encodings_are_kept_for_a_job_and_some_time_after() {

@@ -159,7 +159,7 @@ impl Rehearsed {
         }
         if !self.has_decoders {
             let latents = || latents(pair, vec![0.0; latent]);
-            for decode in [Pair::decode_preview, Pair::decode] {
+            for decode in [Pair::decode_small, Pair::decode] {
                 if !pause().await {
                     return Ok(());
                 }

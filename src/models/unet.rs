@@ -570,17 +570,15 @@ impl PreparedConditioning {
     /// `[batch, …]` → `[times · batch, …]`, the whole batch again and again.
     #[must_use]
     pub fn repeat(&self, times: usize) -> Self {
+        // What is repeated is a view of one image, which each kernel would copy for itself.
+        fn repeated<const D: usize>(tensor: &Tensor<D>, times: usize) -> Tensor<D> {
+            kernels::contiguous(tensor.clone().repeat_dim(0, times))
+        }
+        let keys_values = self.keys_values.iter();
         Self {
-            addition: self.addition.clone().repeat_dim(0, times),
-            guidance: self
-                .guidance
-                .as_ref()
-                .map(|guidance| guidance.clone().repeat_dim(0, times)),
-            keys_values: self
-                .keys_values
-                .iter()
-                .map(|keys_values| keys_values.clone().repeat_dim(0, times))
-                .collect(),
+            addition: repeated(&self.addition, times),
+            guidance: self.guidance.as_ref().map(|it| repeated(it, times)),
+            keys_values: keys_values.map(|it| repeated(it, times)).collect(),
         }
     }
 }

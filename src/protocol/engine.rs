@@ -343,7 +343,7 @@ pub enum JobEvent {
         timestep: f32,
         /// The model that took the step.
         model: ModelRole,
-        /// The decoded Diffusion Target (equation 2 of the paper).
+        /// The decoded Diffusion Target (equation 2 of the paper), of a large picture at a cell's size.
         preview: Image,
         /// A digest of the predicted original, to compare the step with another machine's.
         digest: StepDigest,

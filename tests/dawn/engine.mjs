@@ -80,6 +80,8 @@ export class Engine {
    * @param {{key: string, value: any}[]} [options.choices] what an earlier worker has stored of adapters
    * @param {string} [options.brokenShader] the first shader with this text is one that doesn't compile
    * @param {boolean} [options.breaksAllShaders] all shaders with that text are
+   * @param {{batch: number, largest_map: number}} [options.atMost] the most that it may use of the device, as
+   *   after a failure
    * @param {string} [options.companion] address of a module that runs beside the worker, in its process
    *   and on its WebGPU; `ask` calls its `answer`
    */
@@ -92,6 +94,7 @@ export class Engine {
     choices,
     brokenShader,
     breaksAllShaders = false,
+    atMost,
     companion,
   } = {}) {
     const server = await StaticServer.start(DIST);
@@ -119,6 +122,7 @@ export class Engine {
           pair_address: pair,
           // The process around the worker counts.
           measures: false,
+          at_most: atMost,
         },
       });
       await missing;

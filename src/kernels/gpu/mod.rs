@@ -42,11 +42,18 @@ pub fn is_on<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.device() != burn::tensor::Device::flex()
 }
 
-/// A tensor as the kernels take it: contiguous, and not on the CPU.
+/// A tensor as the kernels take it: not on the CPU, and contiguous. One that is not, as burn has what is
+/// repeated, is copied: whoever reads it more than once does better to copy it before.
 fn primitive<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
-    match tensor.try_into_primitive::<Wgpu>() {
+    let on_card = |tensor: Tensor<D>| match tensor.try_into_primitive::<Wgpu>() {
         Ok(primitive) => primitive,
         Err(_) => unreachable!("is_on was asked before"),
+    };
+    let primitive = on_card(tensor);
+    if primitive.is_contiguous() {
+        primitive
+    } else {
+        on_card(contiguous(Tensor::from_primitive::<Wgpu>(primitive)))
     }
 }
 
