@@ -187,7 +187,12 @@ pub fn pack_shard(
         format!("{component}-{}-of-{count}.safetensors", index + 1)
     };
     let bytes = safetensors::write(&path, tensors)?;
-    Ok(pack_blob(&path, bytes))
+    let mut file = pack_blob(&path, bytes);
+    if file.entry.compression.is_some() {
+        let stored: usize = tensors.iter().map(|tensor| tensor.bytes.len()).sum();
+        file.entry.stored_size = Some(stored as u64);
+    }
+    Ok(file)
 }
 
 /// A file of a pack, gzipped where that is worth it.
