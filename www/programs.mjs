@@ -84,7 +84,7 @@ class Programs {
     };
     awaited.compile().then(
       () => end(undefined),
-      (error) => end(`${descriptor.label || "a program"}: ${error.message}`),
+      ({ message }) => end(`${descriptor.label || "a program"}: ${message.split("\n", 1)[0]}`),
     );
     return awaited;
   }

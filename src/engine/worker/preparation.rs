@@ -174,7 +174,7 @@ impl Preparation {
             if total > 0 {
                 host.post(JobEvent::Preparing { done, total });
             }
-            if done == total || host.is_cancelled() {
+            if done == total || self.programs.failure().is_some() || host.is_cancelled() {
                 break;
             }
             has_waited = true;
