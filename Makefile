@@ -17,17 +17,23 @@ with_dawn := $(setup)/with-dawn
 # minutes, for the build that goes to a host.
 profile := --cargo-profile web
 test_page := target/test-page
+# The kernels and their cases as a program for tests/dawn: with the worker's profile and features, so that
+# all it needs is compiled already.
+define build_kernels
+	$(with_wasm) cargo build --locked --target wasm32-unknown-unknown --profile web --no-default-features --features gpu --bin compare_kernels
+	$(with_wasm) wasm-bindgen --target web --no-typescript --out-dir target/compare-kernels "$${CARGO_TARGET_DIR:-target}/wasm32-unknown-unknown/web/compare_kernels.wasm"
+endef
 # One file at a time: each has all cores, and a kernel that two compile at once takes twice as long.
 test_dawn := $(with_dawn) env DIST=$(test_page) node --test --test-concurrency=1 --test-reporter=spec tests/dawn/*.test.mjs
 
 help:
 	@echo "make serve   build the page, serve it on 127.0.0.1 and rebuild it on changes (PORT=$(PORT))"
-	@echo "make test    unit and parity tests, then the page in headless Chromium and its engine on Dawn"
-	@echo "make test-dawn  the page's engine in Node.js on Dawn, a WebGPU with half precision on any machine"
+	@echo "make test    unit and parity tests, then the page in headless Chromium, its kernels and engine on Dawn"
+	@echo "make test-dawn  the kernels and the page's engine in Node.js on Dawn, a WebGPU with half precision on any machine"
 	@echo "make build   the optimized page for a static host, in dist/"
 	@echo "make check   formatting, lints and documentation"
 	@echo "make bench   step times in headless Chromium beside another engine's, and the page's long tasks"
-	@echo "make test-gpu   the kernels against the CPU's operations on this machine's graphics card"
+	@echo "make test-gpu   the kernels against torch's values on this machine's graphics card"
 	@echo "make bench-native  SDXL's networks on this machine's graphics card, without a browser (BENCH=--plan counts alone)"
 	@echo "make bench-dawn  kernels, blocks and a whole network on Dawn's adapter, beside burn's and another engine's"
 	@echo "make bench-load  how fast full-size files of SDXL arrive in the page's store (needs 20 GB of disk)"
@@ -47,6 +53,7 @@ test:
 	cargo test --locked
 	$(with_wasm) trunk build $(profile) --dist $(test_page)
 	$(with_browser) $(with_pillow) env DIST=$(test_page) node --test --test-concurrency=2 --test-reporter=spec tests/browser/*.test.mjs
+	$(build_kernels)
 	$(test_dawn)
 
 test-gpu:
@@ -56,6 +63,7 @@ test-dawn:
 	@$(setup)/install-trunk
 	@$(with_dawn) true
 	$(with_wasm) trunk build $(profile) --dist $(test_page)
+	$(build_kernels)
 	$(test_dawn)
 
 build:
@@ -67,7 +75,7 @@ build:
 check:
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	CLIPPY_CONF_DIR=tools/clippy/wasm $(with_wasm) cargo clippy --locked --target wasm32-unknown-unknown --features gpu --lib --bin page --bin worker --bin loader -- -D warnings
+	CLIPPY_CONF_DIR=tools/clippy/wasm $(with_wasm) cargo clippy --locked --target wasm32-unknown-unknown --features gpu --lib --bin page --bin worker --bin loader --bin compare_kernels -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
 
 bench:

@@ -55,7 +55,10 @@ const ROOMS: [(&str, &[&str]); 16] = [
             "protocol",
         ],
     ),
-    ("loader", &["browser", "weights", "protocol"]),
+    (
+        "loader",
+        &["browser", "sampler", "weights", "adapters", "protocol"],
+    ),
     (
         "view",
         &[

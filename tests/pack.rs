@@ -368,3 +368,162 @@ fn a_model_in_shards_is_packed_as_the_whole_one() {
     let sentence = workshop.refusal(&["pair.json"]);
     assert!(sentence.contains("missing parts"), "{sentence}");
 }
+
+#[test]
+fn case_06_scheduler_class_is_looked_at_before_the_weights() {
+    let workshop = Workshop::new("case-06");
+    let scheduler = |text: &str| {
+        let path = "models/scheduler/scheduler_config.json";
+        workshop.write(path, text.as_bytes());
+    };
+    scheduler(r#"{"_class_name": "EDMDPMSolverMultistepScheduler", "sigma_data": 0.5}"#);
+    let sentence = workshop.refusal(&["pair.json"]);
+    assert!(
+        sentence.contains("EDMDPMSolverMultistepScheduler"),
+        "{sentence}"
+    );
+    assert!(!workshop.0.join("pack").exists(), "nothing was packed");
+
+    // As Python writes it.
+    scheduler(r#"{"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -Infinity}"#);
+    let output = workshop.pack(&["pair.json"]);
+    assert!(output.status.success(), "{output:?}");
+
+    scheduler(r#"{"_class_name": "PNDMScheduler", "skip_prk_steps": true}"#);
+    let output = workshop.pack(&["pair.json"]);
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).expect("text");
+    let expected = "Pair: The base model names PNDMScheduler, which Firststep doesn't have";
+    assert!(said.contains(expected), "{said}");
+}
+
+#[test]
+fn an_empty_prompt_is_what_the_models_pipeline_makes_of_it() {
+    let workshop = Workshop::new("empty-prompt");
+    let index =
+        r#"{"_class_name": "StableDiffusionXLPipeline", "force_zeros_for_empty_prompt": true}"#;
+    workshop.write("models/model_index.json", index.as_bytes());
+    let sentence = workshop.refusal(&["pair.json"]);
+    assert!(
+        sentence.contains("is true") && sentence.contains("it is false"),
+        "{sentence}"
+    );
+}
+/// A file of a case.
+fn case(file: &str) -> Vec<u8> {
+    let path = format!("{}/tests/cases/{file}", env!("CARGO_MANIFEST_DIR"));
+    fs::read(&path).expect(&path)
+}
+
+fn said(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).expect("text")
+}
+
+#[test]
+fn what_is_transferred_is_counted_with_every_file() {
+    let workshop = Workshop::new("totals");
+    let said = said(&workshop.pack(&["pair.json"]));
+    let folder = workshop.0.join("pack");
+    let length = |path: &str| fs::metadata(folder.join(path)).expect(path).len();
+    let manifest = workshop.manifest("manifest.json");
+    let files: Vec<&str> = manifest
+        .files()
+        .iter()
+        .map(|file| file.path.as_str())
+        .collect();
+    let bytes: u64 = files.iter().map(|path| length(path)).sum();
+    let total = format!(
+        "manifest.json: {} files, {} bytes to transfer with the manifest",
+        files.len() + 1,
+        bytes + length("manifest.json")
+    );
+    assert!(
+        files.len() > 5 && said.contains(&total),
+        "{total} in {said}"
+    );
+}
+
+#[test]
+fn case_27_a_tokenizer_in_one_file_is_packed() {
+    let workshop = Workshop::new("tokenizer-json");
+    for tokenizer in ["tokenizer", "tokenizer_2"] {
+        for file in ["vocab.json", "merges.txt"] {
+            let path = workshop.0.join(format!("models/{tokenizer}/{file}"));
+            fs::remove_file(path).expect(file);
+        }
+        for file in ["tokenizer.json", "tokenizer_config.json"] {
+            let bytes = case(&format!("27-tokenizer-json-only/{file}"));
+            workshop.write(&format!("models/{tokenizer}/{file}"), &bytes);
+        }
+    }
+    said(&workshop.pack(&["pair.json"]));
+    let tokenizer = workshop.manifest("manifest.json").components.tokenizer;
+    let names: Vec<&str> = tokenizer.files.iter().map(ManifestFile::name).collect();
+    assert_eq!(names, ["vocab.json", "merges.txt"]);
+    // transformers 5 writes that there is no limit, and the text encoder has one.
+    assert_eq!(tokenizer.config["model_max_length"], 77);
+}
+
+#[test]
+fn case_25_a_dora_is_not_packed() {
+    for file in ["kohya", "peft"] {
+        let workshop = Workshop::new(&format!("dora-{file}"));
+        let bytes = case(&format!("25-dora/{file}.safetensors"));
+        workshop.write(&format!("models/{ADAPTER}"), &bytes);
+        let sentence = workshop.refusal(&["pair.json", "lcm.json"]);
+        assert!(sentence.contains("DoRA"), "{sentence}");
+    }
+}
+
+#[test]
+fn case_09_what_is_left_out_of_an_adapter_is_said_and_not_packed() {
+    let workshop = Workshop::new("text-encoders");
+    let bytes = case("09-lora-with-text-encoders/lora.safetensors");
+    workshop.write(&format!("models/{ADAPTER}"), &bytes);
+    let said = said(&workshop.pack(&["pair.json", "lcm.json"]));
+    assert!(said.contains("text encoders (6 tensors)"), "{said}");
+    let adapter = workshop.manifest("lcm.json").components.unet_distilled;
+    let tensors: Vec<StoredTensor> = adapter
+        .files
+        .iter()
+        .flat_map(|file| workshop.tensors(file))
+        .collect();
+    assert_eq!(tensors.len(), 12);
+    assert!(
+        tensors
+            .iter()
+            .all(|tensor| tensor.name.starts_with("lora_unet_"))
+    );
+}
+
+#[test]
+fn pefts_own_files_and_a_strength_are_packed() {
+    let workshop = Workshop::new("peft");
+    let folder = workshop.0.join("models/unet_lcm");
+    fs::rename(
+        folder.join("pytorch_lora_weights.safetensors"),
+        folder.join("adapter_model.safetensors"),
+    )
+    .expect("the adapter");
+    workshop.write(
+        "models/unet_lcm/adapter_config.json",
+        br#"{"peft_type": "LORA", "r": 2, "lora_alpha": 6}"#,
+    );
+    let text = fs::read_to_string(workshop.0.join("lcm.json")).expect("a description");
+    let mut relative: Value = serde_json::from_str(&text).expect("a description");
+    relative["strength"] = json!(0.5);
+    workshop.write("lcm.json", relative.to_string().as_bytes());
+    said(&workshop.pack(&["pair.json", "lcm.json"]));
+    let adapter = workshop.manifest("lcm.json").components.unet_distilled;
+    assert_eq!(adapter.strength, Some(0.5));
+    let tensors: Vec<StoredTensor> = adapter
+        .files
+        .iter()
+        .flat_map(|file| workshop.tensors(file))
+        .collect();
+    let alpha = tensors
+        .iter()
+        .find(|tensor| tensor.name.ends_with(".alpha"));
+    assert_eq!(alpha.expect("an alpha").to_f32(), Ok(vec![6.0]));
+}

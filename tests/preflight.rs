@@ -5,7 +5,7 @@
     reason = "a test ends where something is not as it should be"
 )]
 
-use firststep::browser::adapter_limits::AdapterLimits;
+use firststep::browser::adapter_limits::{AdapterLimits, NoAdapter};
 use firststep::loader::preflight::{device_memory, preflight};
 use firststep::protocol::loader::{Preflight, Storage, Verdict};
 use firststep::weights::footprint::LARGEST_MAP;
@@ -32,6 +32,11 @@ fn gpu() -> AdapterLimits {
 }
 
 fn check(name: &str, adapter: Option<AdapterLimits>, free: u64) -> Preflight {
+    let missing = || NoAdapter::Missing("navigator.gpu is missing".into());
+    check_with(name, adapter.ok_or_else(missing), free)
+}
+
+fn check_with(name: &str, adapter: Result<AdapterLimits, NoAdapter>, free: u64) -> Preflight {
     let storage = Storage {
         usage: Some(1e9),
         quota: Some(1e9 + free as f64),
@@ -122,4 +127,17 @@ fn what_is_missing_is_named() {
     );
     // The emoji pair runs anywhere.
     assert_eq!(check("emoji/manifest", None, GIB).verdict, Verdict::Fits);
+}
+
+#[test]
+fn case_29_a_page_over_plain_http_says_that_https_is_needed() {
+    let found = reasons(&check_with(
+        "sdxl-dmd2",
+        Err(NoAdapter::Insecure),
+        100 * GIB,
+    ));
+    assert!(
+        found.contains("https") && found.contains("localhost"),
+        "{found}"
+    );
 }

@@ -9,13 +9,13 @@ pub enum AdapterError {
     /// No layer's branch at all.
     #[error(
         "The adapter holds no LoRA: it has no tensor named ….lora_A.weight or ….lora_down.weight. \
-         Use a LoRA in the layout of diffusers or of kohya's scripts."
+         Use a LoRA in the layout of diffusers, PEFT, LyCORIS or kohya's scripts."
     )]
     NoBranch,
-    /// Layers of a text encoder.
+    /// Nothing but layers of text encoders.
     #[error(
-        "The adapter changes {name}, a layer of a text encoder ({count} such tensors); adapters \
-         are put on the UNet alone. Use one that was trained without the text encoders."
+        "The adapter changes {name}, a layer of a text encoder ({count} such tensors), and nothing of the \
+         UNet; adapters are put on the UNet alone. Use one that was trained on the UNet."
     )]
     TextEncoder { name: String, count: usize },
     /// A layer's branch lacks a part.
@@ -54,6 +54,22 @@ pub enum AdapterError {
          again from its source."
     )]
     Alpha { module: String },
+    /// A kind of adapter that isn't computed here.
+    #[error(
+        "The adapter is {kind} ({name}, {count} such tensors), which is not computed here: the rest of it \
+         alone would draw other pictures. Use a plain LoRA, LoCon, LoHa or LoKr."
+    )]
+    Kind {
+        kind: &'static str,
+        name: String,
+        count: usize,
+    },
+    /// The factors of a LoHa, a LoKr or a LoCon with a core don't belong together.
+    #[error(
+        "The adapter's layer {module} has factors that don't belong together: {what}. Get the file again \
+         from its source."
+    )]
+    Factors { module: String, what: &'static str },
     /// The base has no such layer.
     #[error(
         "The adapter changes {name}, which the base model does not have ({count} such tensors): it \
@@ -72,8 +88,8 @@ pub enum AdapterError {
     },
     /// The file says that it is more than a plain LoRA.
     #[error(
-        "The adapter's header can't be followed: {reason}. Only plain LoRA with one alpha is \
-         supported there."
+        "The adapter's header or configuration can't be followed: {reason}. Use a LoRA that was saved \
+         without that."
     )]
     Metadata { reason: String },
     /// A tensor can't be read.

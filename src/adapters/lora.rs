@@ -1,21 +1,12 @@
-//! LoRA: a layer's change as the product of two narrow matrices.
-
-#![expect(
-    clippy::indexing_slicing,
-    reason = "shapes were looked at when the branch was made"
-)]
+//! LoRA and its relatives: a layer's change as the product of two narrow matrices.
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
+use super::branch::{LowRankBranch, Parts};
 use super::error::AdapterError;
-use super::names::{self, ALPHA, Layers, PREFIX, Part, WEIGHT};
-use crate::weights::format::encoding::Encoding;
+use super::lycoris;
+use super::names::{self, Layers, Part, WEIGHT};
 use crate::weights::format::tensor::StoredTensor;
-
-/// Under which diffusers writes PEFT's configuration into a file's header.
-const METADATA_KEY: &str = "lora_adapter_metadata";
 
 /// An adapter on a base model, whose tensors it takes one by one: [`Adapter::merge`] for each (or
 /// [`Adapter::take_whole`] and [`Adapter::take_branch`], where the change stays beside the weight),
@@ -28,43 +19,93 @@ const METADATA_KEY: &str = "lora_adapter_metadata";
 /// - alpha: one number; absent: the rank.
 ///
 /// Their names are those of diffusers and PEFT (`….lora_A.weight`, `….lora_B.weight`, also with
-/// `.default` in between; `….lora.down.weight`, `….lora.up.weight`; `….processor.to_q_lora.down.weight`
-/// of old), with or without `unet.` before the layer, or those of kohya's scripts
-/// (`….lora_down.weight`, `….lora_up.weight`, with `lora_unet_` before the layer and underscores for
-/// its dots, in diffusers' names or the original code's); `….alpha` in all of them.
+/// `.default` or another adapter's name in between; `….lora.down.weight`, `….lora.up.weight`;
+/// `….processor.to_q_lora.down.weight` of old), with or without `unet.` or `base_model.model.` before the
+/// layer, or those of kohya's scripts (`….lora_down.weight`, `….lora_up.weight`, with `lora_unet_` before
+/// the layer and underscores for its dots, in diffusers' names or the original code's; the latter also with
+/// their dots); `….alpha` in all of them. LyCORIS' LoCon with a core (`….lora_mid.weight`), LoHa
+/// (`….hada_…`) and LoKr (`….lokr_…`) become branches of the same change.
 ///
 /// A tensor of any other name is a whole one: it takes the place of the base's of that name, or is
 /// added to the model, as the projection of the embedded guidance is by LCM
-/// (`time_embedding.cond_proj.weight`).
+/// (`time_embedding.cond_proj.weight`). What is for a text encoder, or an embedding, is left out:
+/// [`Adapter::left_out`].
 #[derive(Debug)]
 pub struct Adapter {
     /// By the name of the tensor that they change.
     branches: BTreeMap<String, LowRankBranch>,
     whole: BTreeMap<String, StoredTensor>,
+    left_out: LeftOut,
+}
+
+/// Tensors of an adapter's file that are not for the UNet, so that nothing is done with them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Tensors for text encoders.
+    pub text_encoder: usize,
+    /// Tensors of embeddings, which a prompt would name.
+    pub embeddings: usize,
+}
+
+impl LeftOut {
+    /// What these tensors of a file's are, by their names.
+    pub fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        names.fold(Self::default(), |mut left_out, name| {
+            if names::is_of_text_encoder(name) {
+                left_out.text_encoder += 1;
+            } else if names::is_embedding(name) {
+                left_out.embeddings += 1;
+            }
+            left_out
+        })
+    }
+
+    /// A sentence about it; none where nothing is left out.
+    pub fn sentence(&self) -> Option<String> {
+        let what = match (self.text_encoder, self.embeddings) {
+            (0, 0) => return None,
+            (count, 0) => format!("its layers for text encoders ({count} tensors) are"),
+            (0, count) => format!("the embeddings in its file ({count} tensors) are"),
+            (layers, embeddings) => format!(
+                "its layers for text encoders ({layers} tensors) and the embeddings in its file \
+                 ({embeddings}) are"
+            ),
+        };
+        Some(format!(
+            "The adapter is put on the UNet alone: {what} left out."
+        ))
+    }
 }
 
 impl Adapter {
     /// Sorts an adapter's tensors; `base` has the names of the base's.
     ///
     /// # Errors
-    /// There is no LoRA among the tensors, a layer's parts don't make one, or a layer is one of a
-    /// text encoder or, in kohya's spelling, none that the base has.
+    /// There is no LoRA for the UNet among the tensors, a layer's parts don't make one, a layer in kohya's
+    /// spelling is none that the base has, or the adapter is of a kind that isn't computed here.
     pub fn new<'a>(
         tensors: Vec<StoredTensor>,
         base: impl Iterator<Item = &'a str>,
     ) -> Result<Self, AdapterError> {
-        let of_text_encoders = |tensor: &&StoredTensor| names::is_of_text_encoder(&tensor.name);
-        if let Some(tensor) = tensors.iter().find(of_text_encoders) {
-            return Err(AdapterError::TextEncoder {
-                name: tensor.name.clone(),
-                count: tensors.iter().filter(of_text_encoders).count(),
-            });
-        }
+        let left_out = LeftOut::of(tensors.iter().map(|tensor| tensor.name.as_str()));
         let base = Layers::new(base);
         let mut layers: BTreeMap<String, Parts> = BTreeMap::new();
         let mut whole = BTreeMap::new();
         let mut unknown = Vec::new();
+        let mut others: Vec<(&'static str, String)> = Vec::new();
+        let mut of_text_encoder = None;
         for mut tensor in tensors {
+            if names::is_of_text_encoder(&tensor.name) {
+                of_text_encoder = Some(tensor.name);
+                continue;
+            }
+            if names::is_embedding(&tensor.name) {
+                continue;
+            }
+            if let Some(kind) = names::other_kind(&tensor.name) {
+                others.push((kind, tensor.name));
+                continue;
+            }
             match names::split(&tensor.name) {
                 Some((layer, part)) => match base.resolve(layer) {
                     Some(layer) => {
@@ -73,12 +114,33 @@ impl Adapter {
                     None => unknown.push(tensor.name),
                 },
                 None => {
-                    let name = tensor.name.strip_prefix(PREFIX).unwrap_or(&tensor.name);
-                    let name = name.to_owned();
-                    tensor.name.clone_from(&name);
-                    whole.insert(name, tensor);
+                    let name = names::whole_name(&tensor.name).to_owned();
+                    if base.takes_whole(&name) {
+                        tensor.name.clone_from(&name);
+                        whole.insert(name, tensor);
+                    } else {
+                        unknown.push(tensor.name);
+                    }
                 }
             }
+        }
+        if let Some((kind, name)) = others.first() {
+            return Err(AdapterError::Kind {
+                kind,
+                name: name.clone(),
+                count: others.len(),
+            });
+        }
+        if layers.is_empty()
+            && let Some(name) = of_text_encoder
+        {
+            return Err(AdapterError::TextEncoder {
+                name,
+                count: left_out.text_encoder,
+            });
+        }
+        if layers.is_empty() && unknown.is_empty() {
+            return Err(AdapterError::NoBranch);
         }
         if let Some(name) = unknown.first() {
             return Err(AdapterError::MissingInBase {
@@ -86,17 +148,30 @@ impl Adapter {
                 count: unknown.len(),
             });
         }
-        if layers.is_empty() {
-            return Err(AdapterError::NoBranch);
-        }
         let branches = layers
             .into_iter()
             .map(|(layer, parts)| {
-                let branch = LowRankBranch::new(&layer, parts)?;
+                let branch = branch_of(&layer, parts)?;
                 Ok((layer + WEIGHT, branch))
             })
             .collect::<Result<_, AdapterError>>()?;
-        Ok(Adapter { branches, whole })
+        Ok(Adapter {
+            branches,
+            whole,
+            left_out,
+        })
+    }
+
+    /// Tensors of the file that nothing is done with.
+    pub fn left_out(&self) -> LeftOut {
+        self.left_out
+    }
+
+    /// Makes every branch this many times as strong; 1 is what the file says. Whole tensors stay.
+    pub fn scale(&mut self, strength: f32) {
+        for branch in self.branches.values_mut() {
+            branch.scale *= strength;
+        }
     }
 
     /// Whether the adapter changes the base's tensor of that name.
@@ -120,7 +195,8 @@ impl Adapter {
         Ok(tensor)
     }
 
-    /// Takes out the branch that changes the base's tensor of that name and shape.
+    /// Takes out the branch that changes the base's tensor of that name and shape. Its parts get that
+    /// shape where they have the same numbers in one of fewer or more dimensions.
     ///
     /// # Errors
     /// The branch is for another shape.
@@ -129,11 +205,10 @@ impl Adapter {
         name: &str,
         shape: &[usize],
     ) -> Result<Option<LowRankBranch>, AdapterError> {
-        let branch = self.branches.remove(name);
-        if let Some(branch) = &branch {
-            check_shape(name, &branch.weight_shape(), shape)?;
+        match self.branches.remove(name) {
+            None => Ok(None),
+            Some(branch) => branch.for_weight(name, shape).map(Some),
         }
-        Ok(branch)
     }
 
     /// The values of the base's tensor `name` with the adapter on: `W + (alpha / rank) · B · A`.
@@ -172,150 +247,64 @@ impl Adapter {
     }
 }
 
-/// What a file holds of a layer's branch.
-type Parts = BTreeMap<Part, StoredTensor>;
-
-/// A layer's change: `scale · up · down`.
-#[derive(Debug)]
-pub struct LowRankBranch {
-    /// `[rank, input, …]`.
-    pub down: StoredTensor,
-    /// `[output, rank, …]`.
-    pub up: StoredTensor,
-    /// `alpha / rank`.
-    pub scale: f32,
-}
-
-impl LowRankBranch {
-    fn new(module: &str, mut parts: Parts) -> Result<Self, AdapterError> {
-        let mut take = |part, missing| {
-            parts.remove(&part).ok_or_else(|| AdapterError::Incomplete {
-                module: module.to_owned(),
-                missing,
-            })
-        };
-        let down = take(Part::Down, "down projection (lora_A, lora_down)")?;
-        let up = take(Part::Up, "up projection (lora_B, lora_up)")?;
-        let (rank, up_rank) = match (down.shape.as_slice(), up.shape.as_slice()) {
-            ([rank, _, ..], [_, up_rank, kernel @ ..])
-                if down.element_count() > 0 && kernel.iter().all(|&size| size == 1) =>
-            {
-                (*rank, *up_rank)
-            }
+/// The branch that a layer's parts make.
+fn branch_of(module: &str, mut parts: Parts) -> Result<LowRankBranch, AdapterError> {
+    let alpha = match parts.remove(&Part::Alpha) {
+        None => None,
+        Some(alpha) if alpha.is_outline() => None,
+        Some(alpha) => match alpha.to_f32()?.as_slice() {
+            [alpha] if alpha.is_finite() => Some(*alpha),
             _ => {
-                return Err(AdapterError::Parts {
+                return Err(AdapterError::Alpha {
                     module: module.to_owned(),
-                    down: down.shape,
-                    up: up.shape,
                 });
             }
-        };
-        if rank != up_rank {
-            return Err(AdapterError::Rank {
+        },
+    };
+    if parts.keys().any(|part| matches!(part, Part::Hada(_))) {
+        return lycoris::hadamard(module, parts, alpha);
+    }
+    if parts.keys().any(|part| matches!(part, Part::Kronecker(_))) {
+        return lycoris::kronecker(module, parts, alpha);
+    }
+    let mid = parts.remove(&Part::Mid);
+    let mut take = |part, missing| {
+        parts.remove(&part).ok_or_else(|| AdapterError::Incomplete {
+            module: module.to_owned(),
+            missing,
+        })
+    };
+    let mut down = take(Part::Down, "down projection (lora_A, lora_down)")?;
+    let up = take(Part::Up, "up projection (lora_B, lora_up)")?;
+    if let Some(mid) = mid {
+        down = lycoris::with_core(module, &down, &mid)?;
+    }
+    let (rank, up_rank) = match (down.shape.as_slice(), up.shape.as_slice()) {
+        ([rank, _, ..], [_, up_rank, kernel @ ..])
+            if down.element_count() > 0 && kernel.iter().all(|&size| size == 1) =>
+        {
+            (*rank, *up_rank)
+        }
+        _ => {
+            return Err(AdapterError::Parts {
                 module: module.to_owned(),
-                down: rank,
-                up: up_rank,
+                down: down.shape,
+                up: up.shape,
             });
         }
-        let alpha = match parts.remove(&Part::Alpha) {
-            None => rank as f32,
-            Some(alpha) if alpha.is_outline() => rank as f32,
-            Some(alpha) => match alpha.to_f32()?.as_slice() {
-                [alpha] if alpha.is_finite() => *alpha,
-                _ => {
-                    return Err(AdapterError::Alpha {
-                        module: module.to_owned(),
-                    });
-                }
-            },
-        };
-        Ok(LowRankBranch {
-            scale: alpha / rank as f32,
-            down,
-            up,
-        })
-    }
-
-    /// Shape of the weight that the branch changes: `[output, input, …]`.
-    fn weight_shape(&self) -> Vec<usize> {
-        [&self.up.shape[..1], &self.down.shape[1..]].concat()
-    }
-
-    /// Adds the change to a weight of that shape, row by row.
-    fn add_to(&self, weight: &mut [f32]) -> Result<(), AdapterError> {
-        if self.down.is_outline() {
-            return Ok(());
-        }
-        let down = self.down.to_f32()?;
-        let up = self.up.to_f32()?;
-        let rank = self.down.shape[0];
-        let columns = down.len() / rank;
-        // Summed apart: the terms are far smaller than the weight and would be rounded to its steps.
-        let mut change = vec![0.0; columns];
-        for (row, factors) in weight.chunks_exact_mut(columns).zip(up.chunks_exact(rank)) {
-            change.fill(0.0);
-            for (&factor, direction) in factors.iter().zip(down.chunks_exact(columns)) {
-                for (sum, &value) in change.iter_mut().zip(direction) {
-                    *sum += factor * value;
-                }
-            }
-            for (value, &change) in row.iter_mut().zip(&change) {
-                *value += self.scale * change;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Adds a tensor `….alpha` for each layer that has none, where the file's header alone says the alpha,
-/// as diffusers' `save_lora_adapter` writes it: a pack keeps the tensors and not that header.
-///
-/// # Errors
-/// The header is malformed, or asks for more than `alpha / rank` as every layer's scale.
-pub fn write_alphas(
-    tensors: &mut Vec<StoredTensor>,
-    metadata: &BTreeMap<String, String>,
-) -> Result<(), AdapterError> {
-    let Some(json) = metadata.get(METADATA_KEY) else {
-        return Ok(());
     };
-    let failed = |reason: String| AdapterError::Metadata { reason };
-    let config: Value = serde_json::from_str(json)
-        .map_err(|error| failed(format!("{METADATA_KEY} is malformed: {error}")))?;
-    // Pipelines write the same configuration with the prefix of their tensors.
-    let option = |name: &str| match &config[name] {
-        Value::Null => &config[format!("{PREFIX}{name}")],
-        value => value,
-    };
-    for name in ["use_rslora", "use_dora", "alpha_pattern"] {
-        let is_used = match option(name) {
-            Value::Null | Value::Bool(false) => false,
-            Value::Object(patterns) => !patterns.is_empty(),
-            _ => true,
-        };
-        if is_used {
-            return Err(failed(format!("it sets {name} = {}", option(name))));
-        }
+    if rank != up_rank {
+        return Err(AdapterError::Rank {
+            module: module.to_owned(),
+            down: rank,
+            up: up_rank,
+        });
     }
-    let alpha = match option("lora_alpha") {
-        Value::Null => return Ok(()),
-        value => value
-            .as_f64()
-            .ok_or_else(|| failed(format!("its lora_alpha is {value}")))?,
-    };
-    let missing: Vec<String> = tensors
-        .iter()
-        .filter_map(|tensor| match names::split(&tensor.name)? {
-            (layer, Part::Down) => Some(layer.to_owned() + ALPHA),
-            _ => None,
-        })
-        .filter(|name| !tensors.iter().any(|tensor| tensor.name == *name))
-        .collect();
-    for name in missing {
-        let alpha = StoredTensor::encode(&name, &[], &[alpha as f32], Encoding::F32, 0.0)?;
-        tensors.push(alpha);
-    }
-    Ok(())
+    Ok(LowRankBranch {
+        scale: alpha.map_or(1.0, |alpha| alpha / rank as f32),
+        down,
+        up,
+    })
 }
 
 fn check_shape(name: &str, adapter: &[usize], base: &[usize]) -> Result<(), AdapterError> {

@@ -1,6 +1,7 @@
 //! Adapters: small files that turn a base model into another one.
 //!
-//! What is read here is LoRA as diffusers, PEFT and kohya's scripts write it (see [`Adapter`]). Where
+//! What is read here is LoRA as diffusers, PEFT and kohya's scripts write it, and LyCORIS' relatives of it
+//! (see [`Adapter`]). Where
 //! the base's weights are expanded on the device, it is merged into them on their way there:
 //! `W + (alpha / rank) · B · A`. The merged model costs no more per step than a full one, while the
 //! network and the store carry the adapter alone. Where the base stays quantized, merging would lose
@@ -9,11 +10,16 @@
 //!
 //! Pure: tensors in, numbers out. Nothing here knows burn, a device or where a file is from.
 
+mod branch;
 mod error;
 mod layout;
 mod lora;
+mod lycoris;
+mod metadata;
 mod names;
 
+pub use branch::LowRankBranch;
 pub use error::AdapterError;
 pub use layout::kohya_layout;
-pub use lora::{Adapter, LowRankBranch, write_alphas};
+pub use lora::{Adapter, LeftOut};
+pub use metadata::{write_alphas, write_configured_alphas};

@@ -26,3 +26,24 @@ pub struct AdapterLimits {
     /// subgroups.
     pub subgroups: Option<[u64; 2]>,
 }
+
+/// Why there is no WebGPU adapter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoAdapter {
+    /// The page came over plain http from another machine, over which browsers keep WebGPU from it.
+    Insecure,
+    /// Another reason, as a clause without a full stop.
+    Missing(String),
+}
+
+impl std::fmt::Display for NoAdapter {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            NoAdapter::Insecure => {
+                "this page came over plain http, and browsers allow WebGPU only over https or from localhost: \
+                 open it over https, or on the machine that serves it as http://localhost"
+            }
+            NoAdapter::Missing(reason) => reason,
+        })
+    }
+}

@@ -5,3 +5,4 @@ pub mod adapter_limits;
 pub mod from_worker;
 #[cfg(target_family = "wasm")]
 pub mod globals;
+pub mod opened_file;

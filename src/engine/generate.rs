@@ -14,8 +14,10 @@ use burn::tensor::Tensor;
 
 use super::error::EngineError;
 use super::grid_state::{GridState, distance, reduced_to_measure};
-use super::pair::{Pair, is_any_guided, plan_for};
-use super::pass::{PreparedPrompt, Prompt, latents, predict, read};
+use super::pair::Pair;
+use super::pass::{Negative, PreparedPrompt, Prompt, latents, predict, read};
+use super::plan::plan_for;
+use super::prompt::is_any_guided;
 use crate::models::Conditioning;
 use crate::picture::image::Image;
 use crate::protocol::engine::{Extent, JobEvent, Latent, Snapshot, StripView, TaskEvent, TaskId};
@@ -70,6 +72,9 @@ pub enum Outcome {
     Cancelled,
 }
 
+/// Chunks of a prompt that don't make a batch smaller.
+const FREE_CHUNKS: usize = 2;
+
 /// Draws the grid of a recipe, or a part of it, with a pair whose UNets are loaded. Events have the
 /// steps' previews and the images; `grid` takes the latents from which strips are decoded and a later
 /// job goes on.
@@ -87,26 +92,25 @@ pub async fn generate(
     grid.switch_to(recipe, extent.resumes);
     let rows = recipe.rows();
     let negative = if is_any_guided(recipe, &rows) {
-        Some(
-            encode(pair, host, |pair| {
-                pair.encode_negative_prompt(&recipe.negative_prompt)
-            })
-            .await?,
-        )
+        let prompt = recipe.read_prompt(&recipe.negative_prompt);
+        let negative = |pair: &Pair| pair.encode_negative_prompt(&prompt);
+        let conditioning = encode(pair, host, negative).await?;
+        Some(Negative::of(pair, recipe, conditioning)?)
     } else {
         None
     };
     let mut prompts = HashMap::new();
     let mut prepared = PreparedPrompt::default();
     let depth = extent.depth.map_or(usize::MAX, |depth| depth as usize);
-    let samples = pair.allowance().batch as usize;
+    let samples = samples_of(pair, recipe)?;
     for mut left in batches(recipe, &rows, extent, samples) {
         let Some(first) = left.first() else { continue };
         let row = &rows[first.row as usize];
         let positive = match prompts.entry(row.prompt.as_str()) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
-                entry.insert(encode(pair, host, |pair| pair.encode_prompt(&row.prompt)).await?)
+                let prompt = recipe.read_prompt(&row.prompt);
+                entry.insert(encode(pair, host, |pair| pair.encode_prompt(&prompt)).await?)
             }
         };
         let plan = Arc::new(plan_for(row, recipe, pair.manifest())?);
@@ -155,13 +159,16 @@ pub async fn generate(
                 host.took(Phase::UnetPass { model, batch }, milliseconds);
             }
             let each = milliseconds / calls.len().max(1) as f64;
-            for ((cell, call), prediction) in together.into_iter().zip(calls).zip(predictions) {
+            for (cell, prediction) in together.into_iter().zip(predictions) {
                 let state = grid.cell(cell)?;
-                let outcome = state.sampling.advance(&prediction);
                 state.milliseconds += each;
+                // A step of Heun's takes another pass at its end.
+                let Some(outcome) = state.sampling.advance(&prediction) else {
+                    continue;
+                };
                 let milliseconds = state.milliseconds;
-                let reached = Latent::of(state.sampling.latent());
-                grid.record_step(cell, call, &outcome);
+                let reached = Latent::of(&state.sampling.state());
+                grid.record_step(cell, &outcome);
                 let digest = StepDigest::of(&outcome.predicted_original);
                 let target = latents(pair, outcome.predicted_original);
                 let start = host.milliseconds();
@@ -308,6 +315,16 @@ pub async fn strip(
     }
     host.emit_task(id, TaskEvent::Done);
     Ok(())
+}
+
+/// The passes that go through a UNet together.
+///
+/// # Errors
+/// A prompt can't be cut into tokens.
+pub(super) fn samples_of(pair: &Pair, recipe: &Recipe) -> Result<usize, EngineError> {
+    // Long texts take the memory of pictures.
+    let chunks = pair.most_chunks(recipe)?;
+    Ok((pair.allowance().batch as usize / chunks.div_ceil(FREE_CHUNKS)).max(1))
 }
 
 /// The grid's cells in the order in which they are drawn, those together that are drawn at the same time:

@@ -14,7 +14,7 @@ use crate::metrics::{Diversity, MetricsError, PairwiseDistances, structural_diss
 use crate::picture::image::Image;
 use crate::protocol::engine::StripView;
 use crate::recipe::{CellAddress, Recipe};
-use crate::sampler::{ModelCall, ModelRole, Sampling, StepOutcome};
+use crate::sampler::{ModelRole, Sampling, StepOutcome};
 
 /// The most bytes of all steps' latents. A step has 8 kB with the emoji pair, and half a megabyte in an
 /// SDXL image of 1024 × 1024.
@@ -148,7 +148,7 @@ impl GridState {
         }
     }
 
-    /// The cells of these that have taken the fewest steps.
+    /// The cells of these that are least far: they wait for the same model pass.
     ///
     /// # Errors
     /// As [`GridState::cell`].
@@ -157,14 +157,14 @@ impl GridState {
         addresses: &[CellAddress],
     ) -> Result<Vec<CellAddress>, EngineError> {
         let mut behind = Vec::new();
-        let mut fewest = usize::MAX;
+        let mut least = (usize::MAX, false);
         for &address in addresses {
-            let position = self.cell(address)?.sampling.position();
-            if position < fewest {
-                fewest = position;
+            let progress = self.cell(address)?.sampling.progress();
+            if progress < least {
+                least = progress;
                 behind.clear();
             }
-            if position == fewest {
+            if progress == least {
                 behind.push(address);
             }
         }
@@ -181,17 +181,12 @@ impl GridState {
 
     /// Adds a step to a cell's trace. Where that needs room, the cells that were begun first lose
     /// their traces.
-    pub(super) fn record_step(
-        &mut self,
-        address: CellAddress,
-        call: ModelCall,
-        outcome: &StepOutcome,
-    ) {
+    pub(super) fn record_step(&mut self, address: CellAddress, outcome: &StepOutcome) {
         let step = TraceStep {
             timestep: outcome.timestep,
             model: outcome.model,
             target: outcome.predicted_original.clone(),
-            sample: call.sample,
+            sample: outcome.sample.clone(),
         };
         let bytes = step.bytes();
         while self.trace_bytes + bytes > MAXIMUM_TRACE_BYTES && !self.traced.is_empty() {

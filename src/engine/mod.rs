@@ -11,6 +11,8 @@ mod generate;
 mod grid_state;
 mod pair;
 mod pass;
+mod plan;
+mod prompt;
 #[cfg(feature = "gpu")]
 mod rehearsal;
 #[cfg(target_family = "wasm")]
@@ -20,6 +22,8 @@ pub use allowance::allowance;
 pub use error::EngineError;
 pub use generate::{Host, Outcome, StripRequest, generate, restore, strip};
 pub use grid_state::GridState;
-pub use pair::{Pair, PairFiles, describe, plan_for, prompts_of};
+pub use pair::{Pair, PairFiles, describe, load_tokenizers};
+pub use plan::plan_for;
+pub use prompt::{count, encode, prompts_of, tokenized, tokenized_by_both};
 #[cfg(feature = "gpu")]
 pub use rehearsal::{OutlineFiles, Rehearsed};

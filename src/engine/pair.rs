@@ -1,6 +1,8 @@
 //! A pair of models on the device, built from a manifest and its files.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
+use std::sync::Arc;
 
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
@@ -8,19 +10,20 @@ use burn::tensor::{Device, Tensor};
 use futures::{StreamExt, stream};
 
 use super::error::EngineError;
-use crate::adapters::Adapter;
+use super::plan::schedulers_of;
+use super::prompt::{self, Chunk, EncodedPrompt, EncodedPrompts, prompts_of, tokenized_by_both};
+use crate::adapters::{Adapter, write_alphas, write_configured_alphas};
 use crate::models::{
     AutoencoderConfig, AutoencoderKlDecoder, AutoencoderKlEncoder, ClipTextConfig, ClipTextModel,
-    ClipTokenizer, Conditioning, TextEncoding, TinyDecoder, TinyDecoderConfig, TokenizerConfig,
-    UNet2DConditionConfig, UNet2DConditionModel, Weights, is_of_gated_layer,
+    ClipTokenizer, Conditioning, ModelError, TextEncoding, TinyDecoder, TinyDecoderConfig,
+    TokenizerConfig, UNet2DConditionConfig, UNet2DConditionModel, Weights, is_of_gated_layer,
 };
 use crate::protocol::allowance::{Allowance, LARGEST_MAP};
-use crate::protocol::engine::{PairChoice, PairInfo};
-use crate::recipe::{Mode, Recipe, Row};
-use crate::sampler::{
-    ModelRole, Plan, Scheduler, SchedulerClass, SchedulerConfig, Timesteps, is_guided,
-};
+use crate::protocol::engine::{OwnScheduler, PairChoice, PairInfo};
+use crate::recipe::{Mode, Prompt, PromptReading, Recipe};
+use crate::sampler::{ModelRole, SchedulerChoice, SchedulerConfig};
 use crate::weights::format::tensor::StoredTensor;
+use crate::weights::format::tokenizer_json::{TOKENIZER_FILE, vocabulary_and_merges};
 use crate::weights::manifest::{AdapterBase, Component, Manifest};
 
 /// The source of a pair's files, which are complete and verified: the browser's store, or memory.
@@ -34,6 +37,11 @@ pub trait PairFiles {
         id: &str,
         name: &str,
     ) -> impl Future<Output = Result<StoredTensor, EngineError>>;
+    /// What the header of a file with tensors says beside them.
+    fn metadata(
+        &self,
+        id: &str,
+    ) -> impl Future<Output = Result<BTreeMap<String, String>, EngineError>>;
     /// Bytes of a file as it is stored.
     fn stored_length(&self, id: &str) -> impl Future<Output = Result<u64, EngineError>>;
     /// The bytes of a file that holds no tensors, such as a tokenizer's vocabulary.
@@ -58,7 +66,8 @@ pub trait PairFiles {
 pub struct Pair {
     manifest: Manifest,
     device: Device,
-    tokenizers: [ClipTokenizer; 2],
+    /// Shared with whoever counts a prompt's tokens while a job runs.
+    tokenizers: Arc<[ClipTokenizer; 2]>,
     text_encoders: [TextEncoder; 2],
     encoded: EncodedPrompts,
     base: Option<UNet2DConditionModel>,
@@ -95,7 +104,8 @@ impl TextEncoder {
         };
         let config = ClipTextConfig::from_json(&component.config)?;
         let limit = manifest.expanded_limit();
-        let weights = load_weights(name, component, device, limit, files, |_| true).await?;
+        let wanted = |name: &str| config.uses(name);
+        let weights = load_weights(name, component, device, limit, files, wanted).await?;
         let is_held = weights.is_held();
         Ok(Self {
             model: Some(ClipTextModel::load(config.clone(), weights)?),
@@ -103,69 +113,6 @@ impl TextEncoder {
             is_held,
         })
     }
-}
-
-/// Prompts whose encodings are kept at least: one of SDXL's takes 0.6 MB.
-const KEPT_PROMPTS: usize = 32;
-
-/// What the text encoders have made of prompts, those that were used last at the end.
-#[derive(Default)]
-struct EncodedPrompts(Vec<(String, EncodedPrompt)>);
-
-/// What the UNets are told of a prompt.
-#[derive(Clone)]
-struct EncodedPrompt {
-    /// `[1, tokens, widths of both encoders]`.
-    context: Tensor<3>,
-    /// `[1, pooled]`.
-    pooled: Tensor<2>,
-}
-
-impl EncodedPrompt {
-    fn of([first, second]: [TextEncoding; 2]) -> Self {
-        Self {
-            context: Tensor::cat(vec![first.penultimate, second.penultimate], 2),
-            pooled: second.pooled,
-        }
-    }
-}
-
-impl EncodedPrompts {
-    fn get(&self, prompt: &str) -> Option<&EncodedPrompt> {
-        let mut all = self.0.iter();
-        all.find(|(own, _)| own == prompt)
-            .map(|(_, encoded)| encoded)
-    }
-
-    /// Adds prompts, and moves those that are `used` to the end. Others are dropped beyond
-    /// [`KEPT_PROMPTS`], the oldest first.
-    fn add(&mut self, added: Vec<(String, EncodedPrompt)>, used: &[String]) {
-        self.0.extend(added);
-        self.0.sort_by_key(|(prompt, _)| used.contains(prompt));
-        let kept = KEPT_PROMPTS.max(used.len());
-        self.0.drain(..self.0.len().saturating_sub(kept));
-    }
-}
-
-/// Whether any step of a recipe's grid takes a second pass, without the prompt.
-pub fn is_any_guided(recipe: &Recipe, rows: &[Row]) -> bool {
-    [recipe.base_guidance, recipe.distilled_guidance]
-        .into_iter()
-        .chain(rows.iter().map(|row| row.hybrid_base_guidance))
-        .any(is_guided)
-}
-
-/// The texts that a recipe's grid needs: its rows' prompts, and the negative one where any step is guided.
-pub fn prompts_of(recipe: &Recipe) -> Vec<String> {
-    let rows = recipe.rows();
-    let negative = is_any_guided(recipe, &rows).then(|| recipe.negative_prompt.clone());
-    let mut prompts = Vec::new();
-    for prompt in rows.into_iter().map(|row| row.prompt).chain(negative) {
-        if !prompts.contains(&prompt) {
-            prompts.push(prompt);
-        }
-    }
-    prompts
 }
 
 impl Pair {
@@ -178,16 +125,16 @@ impl Pair {
         device: Device,
         files: &impl PairFiles,
     ) -> Result<Self, EngineError> {
-        let tokenizers = load_tokenizers(&manifest, files).await?;
+        let tokenizers = Arc::new(load_tokenizers(&manifest, files).await?);
         Self::load_with(tokenizers, manifest, device, files).await
     }
 
-    /// [`Pair::load`] with tokenizers that were loaded before.
+    /// As [`Pair::load`], where the tokenizers are there already.
     ///
     /// # Errors
     /// As [`Pair::load`].
     pub async fn load_with(
-        tokenizers: [ClipTokenizer; 2],
+        tokenizers: Arc<[ClipTokenizer; 2]>,
         manifest: Manifest,
         device: Device,
         files: &impl PairFiles,
@@ -244,7 +191,7 @@ impl Pair {
                 reason: reason.into(),
             })
         };
-        let [first, second] = &self.tokenizers;
+        let [first, second] = self.tokenizers.as_ref();
         if first.length() != second.length() {
             return mismatch("its tokenizers pad to different lengths");
         }
@@ -392,13 +339,13 @@ impl Pair {
     /// A prompt can't be cut into tokens, or the files are not what the config says.
     pub async fn encode_prompts(
         &mut self,
-        prompts: &[String],
+        prompts: &[Prompt],
         files: &impl PairFiles,
     ) -> Result<(), EngineError> {
         if !self.text_encoders.iter().any(|encoder| encoder.is_held) {
             return Ok(());
         }
-        let lacking: Vec<String> = self.lacking(prompts).cloned().collect();
+        let lacking: Vec<Prompt> = self.lacking(prompts).cloned().collect();
         let mut encodings = Vec::new();
         for index in 0..self.text_encoders.len() {
             encodings.push(self.encode_with(index, &lacking, files).await?);
@@ -418,14 +365,14 @@ impl Pair {
     }
 
     /// Of prompts, those that are not encoded yet.
-    fn lacking<'a>(&self, prompts: &'a [String]) -> impl Iterator<Item = &'a String> {
+    fn lacking<'a>(&self, prompts: &'a [Prompt]) -> impl Iterator<Item = &'a Prompt> {
         prompts
             .iter()
             .filter(|prompt| self.encoded.get(prompt).is_none())
     }
 
     /// Whether [`Pair::encode_prompts`] reads a text encoder for these prompts, counted from 0.
-    pub fn reads_text_encoder(&self, index: usize, prompts: &[String]) -> bool {
+    pub fn reads_text_encoder(&self, index: usize, prompts: &[Prompt]) -> bool {
         let encoder = self.text_encoders.get(index);
         encoder.is_some_and(|encoder| encoder.model.is_none())
             && self.lacking(prompts).next().is_some()
@@ -434,7 +381,7 @@ impl Pair {
     async fn encode_with(
         &mut self,
         index: usize,
-        prompts: &[String],
+        prompts: &[Prompt],
         files: &impl PairFiles,
     ) -> Result<Vec<TextEncoding>, EngineError> {
         if self.reads_text_encoder(index, prompts) {
@@ -447,16 +394,16 @@ impl Pair {
                 *place = encoder;
             }
         }
-        let (Some(tokenizer), Some(encoder)) = (
-            self.tokenizers.get(index),
-            self.text_encoders.get_mut(index),
-        ) else {
+        let Some(encoder) = self.text_encoders.get_mut(index) else {
             return Err(EngineError::NotLoaded);
         };
         let mut encodings = Vec::new();
         for prompt in prompts {
             let model = encoder.model.as_ref().ok_or(EngineError::NotLoaded)?;
-            encodings.push(model.encode(&tokenizer.encode(prompt)?));
+            let both = tokenized_by_both(&self.tokenizers, prompt)?;
+            let own = both.get(index);
+            let encoding = own.and_then(|own| prompt::encode(model, &own.chunks));
+            encodings.push(encoding.ok_or(EngineError::NotLoaded)?);
         }
         if encoder.is_held && encoder.model.take().is_some() {
             self.device.memory_cleanup();
@@ -503,11 +450,6 @@ impl Pair {
                 Ok(weights)
             }
         }
-    }
-
-    /// The tokenizers, of a pair that is not needed any more.
-    pub fn into_tokenizers(self) -> [ClipTokenizer; 2] {
-        self.tokenizers
     }
 
     /// The manifest that the pair was loaded from.
@@ -563,7 +505,7 @@ impl Pair {
     ///
     /// # Errors
     /// The prompt can't be cut into tokens, or the text encoders have left and didn't encode it.
-    pub fn encode_prompt(&self, prompt: &str) -> Result<Conditioning, EngineError> {
+    pub fn encode_prompt(&self, prompt: &Prompt) -> Result<Conditioning, EngineError> {
         let EncodedPrompt { context, pooled } = match self.encoded.get(prompt) {
             Some(encoded) => encoded.clone(),
             None => EncodedPrompt::of(self.encode_with_both(prompt)?),
@@ -582,24 +524,49 @@ impl Pair {
     ///
     /// # Errors
     /// As [`Pair::encode_prompt`].
-    pub fn encode_negative_prompt(&self, prompt: &str) -> Result<Conditioning, EngineError> {
+    pub fn encode_negative_prompt(&self, prompt: &Prompt) -> Result<Conditioning, EngineError> {
         let mut conditioning = self.encode_prompt(prompt)?;
-        if prompt.is_empty() && self.manifest.force_zeros_for_empty_prompt {
+        if prompt.text.is_empty() && self.manifest.force_zeros_for_empty_prompt {
             conditioning.context = conditioning.context.zeros_like();
             conditioning.pooled = conditioning.pooled.zeros_like();
         }
         Ok(conditioning)
     }
 
-    fn encode_with_both(&self, prompt: &str) -> Result<[TextEncoding; 2], EngineError> {
-        let [first, second] = &self.tokenizers;
-        let [first, second] = [first.encode(prompt)?, second.encode(prompt)?];
-        match self.text_encoders.each_ref().map(|it| &it.model) {
-            [Some(encoder), Some(encoder_2)] => {
-                Ok([encoder.encode(&first), encoder_2.encode(&second)])
+    /// Chunks of the longest of a recipe's prompts.
+    ///
+    /// # Errors
+    /// A prompt can't be cut into tokens.
+    pub fn most_chunks(&self, recipe: &Recipe) -> Result<usize, EngineError> {
+        let mut most = 1;
+        if recipe.prompt_reading() != PromptReading::default() {
+            for prompt in prompts_of(recipe) {
+                let [tokenized, _] = tokenized_by_both(&self.tokenizers, &prompt)?;
+                most = most.max(tokenized.chunks.len());
             }
+        }
+        Ok(most)
+    }
+
+    fn encode_with_both(&self, prompt: &Prompt) -> Result<[TextEncoding; 2], EngineError> {
+        let [first, second] = tokenized_by_both(&self.tokenizers, prompt)?;
+        let encoded = |encoder: &TextEncoder, chunks: &[Chunk]| {
+            let model = encoder.model.as_ref()?;
+            prompt::encode(model, chunks)
+        };
+        let [encoder, encoder_2] = &self.text_encoders;
+        match (
+            encoded(encoder, &first.chunks),
+            encoded(encoder_2, &second.chunks),
+        ) {
+            (Some(first), Some(second)) => Ok([first, second]),
             _ => Err(EngineError::NotLoaded),
         }
+    }
+
+    /// The tokenizers, which stay wherever the text encoders are.
+    pub fn tokenizers(&self) -> &Arc<[ClipTokenizer; 2]> {
+        &self.tokenizers
     }
 
     /// Decodes a latent with the VAE, to a picture in about −1…1.
@@ -614,7 +581,7 @@ impl Pair {
     /// averaged first, as each doubling of a side has the decoder take four times as long.
     ///
     /// # Shapes
-    /// `[1, channels, height, width]` → `[1, 3, f · height / n, f · width / n]` with n of [`averaged`].
+    /// `[1, channels, height, width]` → `[1, 3, f · height / n, f · width / n]` with n of `averaged`.
     pub fn decode_small(&self, latent: Tensor<4>) -> Tensor<4> {
         let factor = self.vae.config().downscale_factor() as usize;
         let [_, _, height, width] = latent.dims();
@@ -697,14 +664,23 @@ async fn load_weights(
 /// held ones as low-rank branches.
 async fn adapt(
     weights: &mut Weights,
-    adapter: &Component,
+    component: &Component,
     files: &impl PairFiles,
 ) -> Result<(), EngineError> {
     let mut tensors = Vec::new();
-    for (id, tensor) in tensors_of(adapter, files).await? {
-        tensors.push(read_tensor(adapter, files, id, &tensor).await?);
+    for (id, tensor) in tensors_of(component, files).await? {
+        tensors.push(read_tensor(component, files, id, &tensor).await?);
+    }
+    for file in &component.files {
+        write_alphas(&mut tensors, &files.metadata(&file.id).await?)?;
+    }
+    if let Some(config) = &component.adapter_config {
+        write_configured_alphas(&mut tensors, config)?;
     }
     let mut adapter = Adapter::new(tensors, weights.shapes().map(|(name, _)| name))?;
+    if let Some(strength) = component.strength {
+        adapter.scale(strength);
+    }
     let changed: Vec<(String, Vec<usize>)> = weights
         .shapes()
         .filter(|(name, _)| adapter.changes(name))
@@ -759,10 +735,10 @@ async fn tensors_of<'a>(
     Ok(tensors)
 }
 
-/// Loads a pair's tokenizers.
+/// Both tokenizers of a pair.
 ///
 /// # Errors
-/// One of their files is missing or malformed.
+/// Their files are not there, or not what their configs say.
 pub async fn load_tokenizers(
     manifest: &Manifest,
     files: &impl PairFiles,
@@ -778,75 +754,28 @@ async fn load_tokenizer(
     component: &Component,
     files: &impl PairFiles,
 ) -> Result<ClipTokenizer, EngineError> {
+    let find = |wanted: &str| component.files.iter().find(|file| file.name() == wanted);
     let text = async |wanted: &'static str| {
-        let file = component
-            .files
-            .iter()
-            .find(|file| file.name() == wanted)
-            .ok_or(EngineError::MissingFile { file: wanted })?;
+        let file = find(wanted).ok_or(EngineError::MissingFile { file: wanted })?;
         let bytes = files.blob(&file.id).await?;
         Ok::<_, EngineError>(String::from_utf8_lossy(&bytes).into_owned())
     };
-    let (vocabulary, merges) = (text("vocab.json").await?, text("merges.txt").await?);
+    let (vocabulary, merges) = if find("vocab.json").is_none() && find(TOKENIZER_FILE).is_some() {
+        let read = vocabulary_and_merges(&text(TOKENIZER_FILE).await?);
+        let read = read.map_err(|reason| ModelError::Tokenizer { reason })?;
+        (read.vocabulary, read.merges)
+    } else {
+        (text("vocab.json").await?, text("merges.txt").await?)
+    };
     let config = TokenizerConfig::from_json(&component.config)?;
     Ok(ClipTokenizer::new(&config, &vocabulary, &merges)?)
 }
 
-/// The plan of one row's steps: the recipe's choices, and the pair's defaults where it has none.
-///
-/// # Errors
-/// A scheduler's config has an option that isn't supported, or k doesn't fit the steps.
-pub fn plan_for(row: &Row, recipe: &Recipe, manifest: &Manifest) -> Result<Plan, EngineError> {
-    let base_config = SchedulerConfig::from_json(&manifest.schedulers.base)?;
-    let base_config = match recipe.base_scheduler {
-        Some(class) => base_config.with_class(class),
-        None => base_config,
-    };
-    let base = |steps| Scheduler::new(&base_config, &Timesteps::Steps(steps));
-    if row.mode == Mode::Base {
-        return Ok(Plan::base(base(recipe.base_steps)?, recipe.base_guidance));
+fn own_scheduler(config: &SchedulerConfig) -> OwnScheduler {
+    OwnScheduler {
+        choice: SchedulerChoice::of(config),
+        label: config.label(),
     }
-
-    let own_config = SchedulerConfig::from_json(&manifest.schedulers.distilled)?;
-    let own_class = own_config.class();
-    let distilled_config = match recipe.distilled_scheduler {
-        Some(class) => own_config.with_class(class),
-        None => own_config,
-    };
-    let own_timesteps = &manifest.defaults.distilled_timesteps;
-    // The timesteps that a model was distilled at belong to its own scheduler and step count.
-    let timesteps = if own_timesteps.len() == recipe.distilled_steps as usize
-        && distilled_config.class() == own_class
-    {
-        Timesteps::Explicit(own_timesteps.clone())
-    } else {
-        Timesteps::Steps(recipe.distilled_steps)
-    };
-    let distilled = Scheduler::new(&distilled_config, &timesteps)?;
-    let guidance = recipe.distilled_guidance;
-    Ok(match row.mode {
-        Mode::Base | Mode::Distilled => Plan::distilled(distilled, guidance),
-        Mode::SkipFirstStep => Plan::skip_first_step(distilled, guidance)?,
-        Mode::Hybrid => {
-            let base = match recipe.hybrid_base_steps {
-                // The base model's steps add no noise: in place of Turbo's ancestral scheduler it has
-                // plain Euler on the same timesteps, as in the paper's code.
-                1 if distilled_config.class() == SchedulerClass::EulerAncestral => {
-                    let euler = distilled_config.with_class(SchedulerClass::EulerDiscrete);
-                    Some(Scheduler::new(&euler, &timesteps)?)
-                }
-                1 => None,
-                replaced => Some(base(replaced * recipe.distilled_steps)?),
-            };
-            Plan::hybrid(
-                base,
-                distilled,
-                row.k as usize,
-                row.hybrid_base_guidance,
-                guidance,
-            )?
-        }
-    })
 }
 
 /// The facts about a pair that the page shows, and the recipe that it starts with.
@@ -856,6 +785,7 @@ pub fn plan_for(row: &Row, recipe: &Recipe, manifest: &Manifest) -> Result<Plan,
 pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
     let defaults = &manifest.defaults;
     let [width, height] = manifest.image_size;
+    let own = schedulers_of(manifest)?;
     let distilled_unet =
         UNet2DConditionConfig::from_json(&manifest.components.unet_distilled.config)?;
     Ok(PairInfo {
@@ -880,8 +810,9 @@ pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
             distilled_guidance: defaults.distilled_guidance,
             ..Recipe::default()
         },
-        base_scheduler: SchedulerConfig::from_json(&manifest.schedulers.base)?.class(),
-        distilled_scheduler: SchedulerConfig::from_json(&manifest.schedulers.distilled)?.class(),
+        base_scheduler: own_scheduler(&own.base),
+        distilled_scheduler: own_scheduler(&own.distilled),
+        scheduler_notices: own.notices(),
         embeds_distilled_guidance: distilled_unet.time_cond_proj_dim.is_some(),
         family: manifest
             .family
@@ -910,30 +841,5 @@ mod tests {
             2,
             "no pixel of the latent is left out"
         );
-    }
-
-    #[test]
-    fn encodings_are_kept_for_a_job_and_some_time_after() {
-        let encoded = |prompt: usize| {
-            let encoded = EncodedPrompt {
-                context: Tensor::zeros([1, 1, 1], &Device::flex()),
-                pooled: Tensor::zeros([1, 1], &Device::flex()),
-            };
-            (prompt.to_string(), encoded)
-        };
-        let mut kept = EncodedPrompts::default();
-        for prompt in 0..KEPT_PROMPTS {
-            kept.add(vec![encoded(prompt)], &[prompt.to_string()]);
-        }
-        // The first one is used again, so that the second is the oldest.
-        kept.add(Vec::new(), &["0".into()]);
-        kept.add(vec![encoded(100)], &["100".into()]);
-        assert_eq!(kept.0.len(), KEPT_PROMPTS);
-        assert!(kept.get("0").is_some() && kept.get("1").is_none());
-        // A job's own are all kept, however many.
-        let many: Vec<_> = (200..300).map(encoded).collect();
-        let used: Vec<_> = many.iter().map(|(prompt, _)| prompt.clone()).collect();
-        kept.add(many, &used);
-        assert!(used.iter().all(|prompt| kept.get(prompt).is_some()));
     }
 }

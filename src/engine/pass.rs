@@ -12,6 +12,7 @@ use burn::tensor::{Tensor, TensorData};
 use super::error::EngineError;
 use super::pair::Pair;
 use crate::models::{Conditioning, PreparedConditioning, guidance_embedding};
+use crate::recipe::{PromptReading, Recipe};
 use crate::sampler::{ModelCall, ModelRole, combine, is_guided};
 
 /// What both passes of guidance are told.
@@ -19,7 +20,55 @@ pub struct Prompt<'a> {
     /// The conditional one.
     pub positive: &'a Conditioning,
     /// None where no step of the recipe is guided.
-    pub negative: Option<&'a Conditioning>,
+    pub negative: Option<&'a Negative>,
+}
+
+/// What the second pass of guidance is told, which has to be as long as the first one's.
+pub struct Negative {
+    conditioning: Conditioning,
+    /// What follows it where the prompt has more chunks.
+    filler: Conditioning,
+    /// What follows the prompt where this one has more chunks: the empty text.
+    positive_filler: Conditioning,
+}
+
+impl Negative {
+    /// Of the recipe's negative prompt as it was encoded.
+    ///
+    /// # Errors
+    /// As [`Pair::encode_prompt`].
+    pub fn of(
+        pair: &Pair,
+        recipe: &Recipe,
+        conditioning: Conditioning,
+    ) -> Result<Self, EngineError> {
+        let has_chunks = recipe.prompt_reading() != PromptReading::default();
+        // Elsewhere both are one chunk.
+        let positive_filler = if has_chunks {
+            pair.encode_prompt(&recipe.read_prompt(""))?
+        } else {
+            conditioning.clone()
+        };
+        // An empty one may be zeros, and stays what it is.
+        let filler = if recipe.negative_prompt.is_empty() {
+            conditioning.clone()
+        } else {
+            positive_filler.clone()
+        };
+        Ok(Negative {
+            conditioning,
+            filler,
+            positive_filler,
+        })
+    }
+
+    /// Both passes as one batch, this one first.
+    fn with(&self, positive: &Conditioning) -> Conditioning {
+        let (own, other) = (self.conditioning.tokens(), positive.tokens());
+        let negative = self.conditioning.clone().filled_up(other, &self.filler);
+        let positive = positive.clone().filled_up(own, &self.positive_filler);
+        negative.concatenate(positive)
+    }
 }
 
 impl Prompt<'_> {
@@ -28,7 +77,7 @@ impl Prompt<'_> {
         &self,
         pair: &Pair,
         call: &ModelCall,
-    ) -> Result<Option<&Conditioning>, EngineError> {
+    ) -> Result<Option<&Negative>, EngineError> {
         let is_guided = takes_two_passes(pair, call.model, call.guidance_scale)?;
         Ok(self.negative.filter(|_| is_guided))
     }
@@ -122,7 +171,7 @@ pub fn launch(
     };
     let conditioning = prepared.of(wanted, || {
         let mut conditioning = match negative {
-            Some(negative) => negative.clone().concatenate(prompt.positive.clone()),
+            Some(negative) => negative.with(prompt.positive),
             None => prompt.positive.clone(),
         };
         conditioning.guidance = embedded.map(|size| {

@@ -7,9 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::EngineError;
-use super::generate::{batches, together_of};
-use super::pair::{Pair, PairFiles, is_any_guided, plan_for};
-use super::pass::{PreparedPrompt, Prompt, latents, launch, takes_two_passes};
+use super::generate::{batches, samples_of, together_of};
+use super::pair::{Pair, PairFiles};
+use super::pass::{Negative, PreparedPrompt, Prompt, latents, launch, takes_two_passes};
+use super::plan::plan_for;
+use super::prompt::is_any_guided;
 use crate::kernels::Rehearsal;
 use crate::protocol::engine::Extent;
 use crate::recipe::Recipe;
@@ -59,6 +61,10 @@ impl<Source: PairFiles> PairFiles for OutlineFiles<'_, Source> {
         tensor.cloned().ok_or(EngineError::NotLoaded)
     }
 
+    async fn metadata(&self, id: &str) -> Result<BTreeMap<String, String>, EngineError> {
+        self.files.metadata(id).await
+    }
+
     async fn stored_length(&self, id: &str) -> Result<u64, EngineError> {
         self.files.stored_length(id).await
     }
@@ -100,7 +106,7 @@ impl Rehearsed {
         recipe.validate()?;
         let rows = recipe.rows();
         let latent: usize = pair.latent_shape().iter().product();
-        let samples = pair.allowance().batch as usize;
+        let samples = samples_of(pair, recipe)?;
         let mut steps = BTreeMap::new();
         for cells in batches(recipe, &rows, extent, samples) {
             let Some(row) = cells.first().and_then(|cell| rows.get(cell.row as usize)) else {
@@ -136,9 +142,11 @@ impl Rehearsed {
         if let Some(row) = rows.first().filter(|_| !steps.is_empty()) {
             let (mut positive, mut negative) = (None, None);
             launch_all(&mut || {
-                positive = Some(pair.encode_prompt(&row.prompt)?);
+                positive = Some(pair.encode_prompt(&recipe.read_prompt(&row.prompt))?);
                 if is_any_guided(recipe, &rows) {
-                    negative = Some(pair.encode_negative_prompt(&recipe.negative_prompt)?);
+                    let prompt = recipe.read_prompt(&recipe.negative_prompt);
+                    let conditioning = pair.encode_negative_prompt(&prompt)?;
+                    negative = Some(Negative::of(pair, recipe, conditioning)?);
                 }
                 Ok(())
             })?;

@@ -5,5 +5,6 @@
 //! them loads, and tells the other tabs. It knows nothing of burn, the models or the page.
 
 pub mod preflight;
+pub mod scheduling;
 #[cfg(target_family = "wasm")]
 pub mod worker;

@@ -5,7 +5,8 @@
 //! [`footprint`](crate::weights::footprint) that the engine applies too. Browsers don't tell how much
 //! memory a GPU has, so the verdict rests on the adapter's limits.
 
-use crate::browser::adapter_limits::AdapterLimits;
+use super::scheduling;
+use crate::browser::adapter_limits::{AdapterLimits, NoAdapter};
 use crate::protocol::loader::{Licence, Preflight, Storage, Verdict};
 use crate::weights::footprint::{
     Activations, DecoderShape, LARGEST_MAP, UNetShape, activation_length, decoder_maps, numbers,
@@ -31,7 +32,7 @@ pub fn preflight(
     is_accepted: bool,
     missing: u64,
     is_complete: impl Fn(&str) -> bool,
-    adapter: Option<AdapterLimits>,
+    adapter: Result<AdapterLimits, NoAdapter>,
     storage: Storage,
 ) -> Preflight {
     let files = manifest.files();
@@ -41,11 +42,16 @@ pub fn preflight(
         .filter(|file| !is_complete(&file.id))
         .map(|file| stored(manifest, file))
         .sum();
+    let from_disk: u64 = files
+        .iter()
+        .filter(|file| file.is_on_disk() && !is_complete(&file.id))
+        .map(|file| file.size)
+        .sum();
     let disk_free = match (storage.quota, storage.usage) {
         (Some(quota), Some(usage)) => Some((quota - usage).max(0.0) as u64),
         _ => None,
     };
-    let has_f16 = adapter.as_ref().is_some_and(|adapter| adapter.has_f16);
+    let has_f16 = adapter.as_ref().is_ok_and(|adapter| adapter.has_f16);
     let memory = device_memory(manifest, has_f16);
     let mut reasons = Vec::new();
     if let Some(free) = disk_free.filter(|free| *free < disk_needed) {
@@ -78,31 +84,39 @@ pub fn preflight(
     Preflight {
         address: address.into(),
         name: manifest.name.clone(),
-        download: missing,
+        download: missing.saturating_sub(from_disk),
+        from_disk,
         present: size.saturating_sub(missing),
         disk_needed,
         disk_free,
         gpu_weights: memory.weights,
         gpu_activations: memory.peak() - memory.weights,
         largest_buffer: memory.largest_buffer,
-        adapter,
+        adapter: adapter.ok(),
         verdict,
         licences,
+        notices: scheduling::notices(manifest),
         unproven: files
             .iter()
-            .filter(|file| !file.is_proven())
+            .filter(|file| !file.is_proven() && !file.is_on_disk())
             .map(|file| file.path.clone())
             .collect(),
     }
 }
 
-fn device_reasons(adapter: Option<&AdapterLimits>, largest_buffer: u64) -> Vec<String> {
-    let Some(adapter) = adapter else {
-        return vec![
-            "This browser offers no WebGPU adapter, and models of this size need one: use a current \
-             Chrome or Edge on a machine with a graphics card."
-                .to_owned(),
-        ];
+fn device_reasons(adapter: Result<&AdapterLimits, &NoAdapter>, largest_buffer: u64) -> Vec<String> {
+    let adapter = match adapter {
+        Ok(adapter) => adapter,
+        Err(insecure @ NoAdapter::Insecure) => {
+            return vec![format!("Models of this size need WebGPU, and {insecure}.")];
+        }
+        Err(NoAdapter::Missing(_)) => {
+            return vec![
+                "This browser offers no WebGPU adapter, and models of this size need one: use a current \
+                 Chrome or Edge on a machine with a graphics card."
+                    .to_owned(),
+            ];
+        }
     };
     let mut reasons = Vec::new();
     if adapter.is_software {

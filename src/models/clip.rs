@@ -85,6 +85,14 @@ impl ClipTextConfig {
         }
     }
 
+    /// Whether the encoder has a tensor of that name, for files in which other programs have left more: a
+    /// projection that this encoder doesn't use, the scale of the logits, or the half for pictures.
+    pub fn uses(&self, name: &str) -> bool {
+        let unused = ["logit_scale", "vision_model.", "visual_projection."];
+        let is_unused = unused.iter().any(|start| name.starts_with(start));
+        !is_unused && (self.has_projection() || !name.starts_with("text_projection."))
+    }
+
     fn has_projection(&self) -> bool {
         self.architectures
             .iter()

@@ -31,7 +31,7 @@ pub use clip::{ClipTextConfig, ClipTextModel, TextEncoding};
 pub use error::ModelError;
 pub use layout::layout_of;
 pub use tiny_decoder::{TinyDecoder, TinyDecoderConfig};
-pub use tokenizer::{ClipTokenizer, TokenizerConfig};
+pub use tokenizer::{ClipTokenizer, Token, TokenizerConfig};
 pub use unet::{
     Conditioning, PreparedConditioning, UNet2DConditionConfig, UNet2DConditionModel,
     guidance_embedding,

@@ -1,6 +1,7 @@
 //! CLIP's byte-level BPE with SDXL's two padding rules, on the `tokenizers` crate.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use serde::Deserialize;
 use tokenizers::{
@@ -73,6 +74,15 @@ impl TokenizerConfig {
         }
         Ok(parsed)
     }
+}
+
+/// A token of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Its number in the vocabulary.
+    pub id: u32,
+    /// The bytes of the text that it stands for.
+    pub bytes: Range<usize>,
 }
 
 /// Turns a prompt into the token ids of a text encoder.
@@ -172,9 +182,14 @@ impl ClipTokenizer {
         })
     }
 
-    /// Number of ids of every prompt.
+    /// Number of ids of every chunk.
     pub fn length(&self) -> usize {
         self.length
+    }
+
+    /// Number of a text's own tokens in a chunk: all but the first and the last.
+    pub fn room(&self) -> usize {
+        self.length - 2
     }
 
     /// One more than the largest id.
@@ -182,22 +197,40 @@ impl ClipTokenizer {
         self.vocabulary_size
     }
 
-    /// The ids of a prompt: the first token, at most `model_max_length − 2` of the text, the last
-    /// token, and padding.
+    /// The tokens of a text, however many.
+    ///
+    /// # Errors
+    /// The text can't be cut into tokens.
+    pub fn tokens(&self, text: &str) -> Result<Vec<Token>, ModelError> {
+        let encoding =
+            self.tokenizer
+                .encode(text, false)
+                .map_err(|error| ModelError::Tokenizer {
+                    reason: error.to_string(),
+                })?;
+        let ids = encoding.get_ids().iter().copied();
+        let bytes = encoding.get_offsets().iter().map(|&(from, to)| from..to);
+        Ok(ids
+            .zip(bytes)
+            .map(|(id, bytes)| Token { id, bytes })
+            .collect())
+    }
+
+    /// The ids of a chunk: the first token, at most [`ClipTokenizer::room`] of a text's, the last token,
+    /// and padding.
+    pub fn chunk(&self, tokens: impl IntoIterator<Item = u32>) -> Vec<u32> {
+        let mut ids = vec![self.bos_id];
+        ids.extend(tokens.into_iter().take(self.room()));
+        ids.push(self.eos_id);
+        ids.resize(self.length, self.pad_id);
+        ids
+    }
+
+    /// The ids of a prompt that is cut where its first chunk ends, as transformers cuts it.
     ///
     /// # Errors
     /// The text can't be cut into tokens.
     pub fn encode(&self, prompt: &str) -> Result<Vec<u32>, ModelError> {
-        let encoding =
-            self.tokenizer
-                .encode_fast(prompt, false)
-                .map_err(|error| ModelError::Tokenizer {
-                    reason: error.to_string(),
-                })?;
-        let mut ids = vec![self.bos_id];
-        ids.extend(encoding.get_ids().iter().take(self.length - 2));
-        ids.push(self.eos_id);
-        ids.resize(self.length, self.pad_id);
-        Ok(ids)
+        Ok(self.chunk(self.tokens(prompt)?.into_iter().map(|token| token.id)))
     }
 }

@@ -322,6 +322,29 @@ pub struct Conditioning {
 }
 
 impl Conditioning {
+    /// Number of the text's tokens, those of all chunks.
+    pub fn tokens(&self) -> usize {
+        let [_, tokens, _] = self.context.dims();
+        tokens
+    }
+
+    /// Puts the hidden states of another text behind these, again and again, until there are as many
+    /// tokens as asked for; those that are as many or more stay as they are.
+    ///
+    /// # Shapes
+    /// filler: of a batch as large as this one
+    #[must_use]
+    pub fn filled_up(mut self, tokens: usize, filler: &Self) -> Self {
+        let lacking = tokens.saturating_sub(self.tokens());
+        let times = lacking.div_ceil(filler.tokens().max(1));
+        if times > 0 {
+            let further = filler.context.clone().repeat_dim(1, times);
+            let further = further.narrow(1, 0, lacking);
+            self.context = Tensor::cat(vec![self.context, further], 1);
+        }
+        self
+    }
+
     /// Both as one batch, this one first: for the two passes of classifier-free guidance.
     pub fn concatenate(self, other: Self) -> Self {
         let time_ids = [self.time_ids, other.time_ids].concat();

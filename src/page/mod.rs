@@ -44,13 +44,15 @@ use shell::status::Status;
 use shell::update_offer::UpdateOffer;
 use workers::engine::EngineClient;
 use workers::loader::LoaderClient;
+use workers::token_counts::keep_counted;
 
 use crate::history::Request;
 use crate::protocol::engine::{Extent, PairChoice, Task, TaskEvent};
 use crate::protocol::loader::PairSource;
-use crate::recipe::generation_parameters::ReadParameters;
+use crate::recipe::PromptReading;
+use crate::recipe::foreign::read_parameters::ReadParameters;
 use crate::recipe::pair_address::beside;
-use crate::recipe::parameters::place;
+use crate::recipe::parameters::{place, word_of};
 use crate::recipe::taken_over::TakenOver;
 use crate::view::address::{OWN_PAIR_ADDRESS, SharedRun};
 use crate::vocabulary::Lookup;
@@ -205,14 +207,30 @@ pub fn App() -> impl IntoView {
         reveal();
     });
     let take_over = Callback::new(move |read: ReadParameters| {
-        let taken = TakenOver::of(&read);
+        let mut taken = TakenOver::of(&read);
+        let drawn = engine
+            .pair
+            .with_untracked(|pair| pair.as_ref().map(|pair| pair.image_size));
+        if let Some(drawn) = drawn {
+            taken = taken.where_drawn_is(&read, drawn);
+        }
+        let choice = |is_on: fn(PromptReading) -> bool| {
+            let choice = taken.reading.map(|reading| word_of(is_on(reading)));
+            choice.map(str::to_owned)
+        };
         let texts = [
             (place::PROMPT, taken.prompt),
             (place::NEGATIVE_PROMPT, taken.negative_prompt),
+            (place::LONG_PROMPTS, choice(|reading| reading.long)),
+            (place::WEIGHTED_PROMPT, choice(|reading| reading.weighted)),
             (place::SEED, taken.seed.map(|seed| seed.to_string())),
             (
                 place::BASE_STEPS,
                 taken.base_steps.map(|steps| steps.to_string()),
+            ),
+            (
+                place::BASE_GUIDANCE,
+                taken.base_guidance.map(|scale| scale.to_string()),
             ),
         ];
         for (place, text) in texts {
@@ -222,6 +240,8 @@ pub fn App() -> impl IntoView {
         }
         show_problem.run(taken.sentence);
     });
+
+    let counts = keep_counted(move || controls.all_prompts(), engine);
 
     let loading_pair = Signal::derive(move || engine.pair.with(Option::is_none));
     // The size is shown only before the first run.
@@ -295,8 +315,8 @@ pub fn App() -> impl IntoView {
                 }
             >
                 <PromptFields
-                    prompt=controls.prompt()
-                    negative_prompt=controls.negative_prompt()
+                    controls=controls
+                    counts=counts
                     lookup=lookup
                     on_see_list=see_known_words
                     on_generate=generate
@@ -331,6 +351,7 @@ pub fn App() -> impl IntoView {
                     on_open=address_actions.open
                     on_parameters=take_over
                     on_manifest=Callback::new(move |text| models.open_with(PairSource::Manifest(text)))
+                    on_models=Callback::new(move |files| models.open_with(PairSource::Disk(files)))
                     on_problem=show_problem
                 />
                 <History

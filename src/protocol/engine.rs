@@ -13,13 +13,13 @@ use crate::picture::image::Image;
 use crate::protocol::stats::Measurement;
 use crate::recipe::device::DevicePreference;
 use crate::recipe::digest::StepDigest;
-use crate::recipe::{CellAddress, Recipe};
-use crate::sampler::{ModelRole, SchedulerClass};
+use crate::recipe::{CellAddress, Prompt, Recipe};
+use crate::sampler::{ModelRole, SchedulerChoice};
 use crate::vocabulary::Vocabulary;
 
 /// Raised with every change of the messages: a page that was loaded before a deploy must not
 /// misunderstand a worker that was loaded after it.
-pub const PROTOCOL_VERSION: u32 = 7;
+pub const PROTOCOL_VERSION: u32 = 8;
 
 /// The number of a job; each page counts its jobs from 1.
 pub type JobId = u32;
@@ -81,14 +81,25 @@ pub struct PairInfo {
     /// The pair's defaults, with which the page fills the controls.
     pub recipe: Recipe,
     /// The pair's own scheduler of the base model.
-    pub base_scheduler: SchedulerClass,
+    pub base_scheduler: OwnScheduler,
     /// The pair's own scheduler of the distilled model.
-    pub distilled_scheduler: SchedulerClass,
+    pub distilled_scheduler: OwnScheduler,
+    /// Sentences about schedulers that the models name and that others take the places of.
+    pub scheduler_notices: Vec<String>,
     /// Whether the distilled model takes its guidance scale as an input, as a full LCM model does,
     /// and not from a second pass.
     pub embeds_distilled_guidance: bool,
     /// The pairs to choose from, this one among them; empty where there is no choice.
     pub family: Vec<PairChoice>,
+}
+
+/// The scheduler that a pair brings for one of its models.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnScheduler {
+    /// The choice that is nearest to it.
+    pub choice: SchedulerChoice,
+    /// Its name, with all that it tells.
+    pub label: String,
 }
 
 /// A pair that the visitor can choose in place of the current one.
@@ -171,7 +182,8 @@ pub struct Snapshot {
     pub step: u32,
     /// Time of its steps.
     pub milliseconds: f64,
-    /// The latent after the step.
+    /// The latent after the step, and behind it what the scheduler remembers of the steps before:
+    /// [`Sampling::state`](crate::sampler::Sampling::state).
     pub latent: Latent,
 }
 
@@ -182,6 +194,21 @@ pub enum StripView {
     Target,
     /// The noisy latent that the model was given: the standard view of the paper's Figure 4.
     Sample,
+}
+
+/// The tokens of a prompt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenCount {
+    /// All of them, by each text encoder's tokenizer.
+    pub tokens: [u32; 2],
+    /// The most that are encoded together.
+    pub room: u32,
+    /// Chunks that are encoded.
+    pub chunks: u32,
+    /// The most chunks that are encoded.
+    pub most_chunks: u32,
+    /// The parts of the prompt that no text encoder reads.
+    pub cut: Vec<String>,
 }
 
 /// Work that is not a job.
@@ -203,6 +230,8 @@ pub enum Task {
     File(Box<FileRequest>),
     /// Change or list the history of runs: [`Event::History`].
     History(history::Request),
+    /// Count the tokens of prompts: [`TaskEvent::Tokens`]. Fails before [`Event::CountsTokens`].
+    Tokens(Vec<Prompt>),
 }
 
 /// From the page to the engine.
@@ -271,6 +300,8 @@ pub enum Event {
         /// Bytes over the network.
         bytes: u64,
     },
+    /// The pair's tokenizers are there: from now on [`Task::Tokens`] is answered.
+    CountsTokens,
     /// Something that the visitor should know and that doesn't stop the work, such as a browser that
     /// stores nothing.
     Notice {
@@ -406,6 +437,8 @@ pub enum TaskEvent {
         /// The structural dissimilarity, a number per step.
         distances: Vec<f64>,
     },
+    /// The tokens of each prompt of [`Task::Tokens`].
+    Tokens(Vec<TokenCount>),
     /// The encoded file.
     File {
         /// The whole file.

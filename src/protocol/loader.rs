@@ -9,10 +9,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::browser::adapter_limits::AdapterLimits;
+use crate::browser::opened_file::OpenedFile;
 
 /// Raised with every change of the messages, as the engine's
 /// [`PROTOCOL_VERSION`](crate::protocol::engine::PROTOCOL_VERSION).
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// A licence that has to be accepted before a download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +56,8 @@ pub struct PairEntry {
     pub name: String,
     /// The manifest's description, a sentence or two.
     pub description: String,
+    /// As [`Preflight::notices`].
+    pub notices: Vec<String>,
     /// Bundled, offered or added.
     pub origin: Origin,
     /// Name of the licence that decides what the pair may be used for.
@@ -102,13 +105,15 @@ pub struct Library {
 }
 
 /// The source of a pair that the visitor adds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum PairSource {
     /// A text that the visitor typed: a hub's `owner/name`, or an address with `https://`, of a manifest, of a
     /// folder in diffusers' layout, or of a single checkpoint file.
     Typed(String),
     /// The text of a manifest file that was dropped on the page.
     Manifest(String),
+    /// Files of the visitor's disk: a checkpoint, an adapter or both, or a folder in diffusers' layout.
+    Disk(Vec<OpenedFile>),
 }
 
 /// The needs of a pair, and whether this browser meets them, before the first byte of a load.
@@ -118,8 +123,10 @@ pub struct Preflight {
     pub address: String,
     /// The manifest's name for the pair.
     pub name: String,
-    /// Bytes to fetch.
+    /// Bytes to fetch over the network.
     pub download: u64,
+    /// Bytes to read of files of the visitor's disk.
+    pub from_disk: u64,
     /// Bytes of the pair's files that this browser has already, from this pair or another.
     pub present: u64,
     /// Bytes that missing files will take in the store.
@@ -136,6 +143,8 @@ pub struct Preflight {
     pub adapter: Option<AdapterLimits>,
     /// Whether the pair fits.
     pub verdict: Verdict,
+    /// Sentences about what will differ from what the models name, such as a scheduler.
+    pub notices: Vec<String>,
     /// Licences to accept; empty where they have been accepted or none has to be.
     pub licences: Vec<Licence>,
     /// Files whose hosts publish no SHA-256: only their length can be checked.

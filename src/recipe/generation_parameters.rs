@@ -7,15 +7,21 @@
 
 use std::fmt::{self, Display};
 
+use super::parameters::ON;
 use super::{CellAddress, Mode, Recipe};
-use crate::sampler::{ModelRole, SchedulerClass};
+use crate::sampler::{ModelRole, SchedulerChoice};
 
 /// What begins the negative prompt.
-const NEGATIVE_PROMPT: &str = "Negative prompt:";
+pub(super) const NEGATIVE_PROMPT: &str = "Negative prompt:";
 /// What begins the line of fields in texts of all programs.
-const FIRST_FIELD: &str = "Steps:";
-/// Fields that make the last line one of fields rather than a prompt's: the web UI's own rule.
-const MINIMUM_FIELDS: usize = 3;
+pub(super) const FIRST_FIELD: &str = "Steps:";
+
+/// The field that only this page's text has.
+pub(super) const MODE: &str = "Firststep mode";
+/// The field of [`Recipe::long_prompts`], where that is on.
+pub(super) const LONG_PROMPTS: &str = "Firststep long prompts";
+/// The field of [`Recipe::weighted_prompt`], where that is on.
+pub(super) const WEIGHTED_PROMPT: &str = "Firststep weighted prompt";
 
 /// What one picture was made with; its [`Display`] is the text.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +32,7 @@ pub struct GenerationParameters {
     pub negative_prompt: String,
     /// Sampling steps.
     pub steps: u32,
-    /// The sampler by the web UI's name: `LCM`, `DDIM`, `Euler` or `Euler a`.
+    /// The sampler by the web UI's name, such as `LCM`, `DDIM`, `Euler a` or `DPM++ 2M Karras`.
     pub sampler: String,
     /// Guidance scale; the web UI calls it `CFG scale`.
     pub guidance_scale: f32,
@@ -52,8 +58,8 @@ impl GenerationParameters {
     pub fn of(
         recipe: &Recipe,
         cell: CellAddress,
-        base_scheduler: SchedulerClass,
-        distilled_scheduler: SchedulerClass,
+        base_scheduler: SchedulerChoice,
+        distilled_scheduler: SchedulerChoice,
         image_size: (u32, u32),
         pair_name: &str,
     ) -> Option<GenerationParameters> {
@@ -85,7 +91,9 @@ impl GenerationParameters {
                 // With one step for each that it replaces, the base model follows the distilled
                 // one's schedule, but never adds noise.
                 let scheduler = match (recipe.hybrid_base_steps, distilled) {
-                    (1, SchedulerClass::EulerAncestral) => SchedulerClass::EulerDiscrete,
+                    (1, SchedulerChoice::EulerAncestral) => SchedulerChoice::EulerDiscrete,
+                    (1, SchedulerChoice::DpmSolverSde) => SchedulerChoice::DpmSolver,
+                    (1, SchedulerChoice::DpmSolverSdeKarras) => SchedulerChoice::DpmSolverKarras,
                     (1, distilled) => distilled,
                     _ => base,
                 };
@@ -93,7 +101,15 @@ impl GenerationParameters {
             }
             (_, ModelRole::Base) => (base, recipe.base_guidance),
         };
-        let mut further = vec![("Firststep mode", row.mode.key().to_owned())];
+        let mut further = vec![(MODE, row.mode.key().to_owned())];
+        for (name, is_on) in [
+            (LONG_PROMPTS, recipe.long_prompts),
+            (WEIGHTED_PROMPT, recipe.weighted_prompt),
+        ] {
+            if is_on {
+                further.push((name, ON.to_owned()));
+            }
+        }
         if row.mode == Mode::Hybrid {
             // A key of one letter would be none.
             further.push(("Firststep k", row.k.to_string()));
@@ -120,12 +136,10 @@ impl GenerationParameters {
 }
 
 /// The web UI's name of a scheduler.
-fn sampler(class: SchedulerClass) -> &'static str {
-    match class {
-        SchedulerClass::Ddim => "DDIM",
-        SchedulerClass::EulerDiscrete => "Euler",
-        SchedulerClass::EulerAncestral => "Euler a",
-        SchedulerClass::Lcm => "LCM",
+fn sampler(choice: SchedulerChoice) -> &'static str {
+    match choice {
+        SchedulerChoice::EulerAncestral => "Euler a",
+        choice => choice.label(),
     }
 }
 
@@ -168,136 +182,12 @@ fn quoted(value: &str) -> String {
     }
 }
 
-/// What could be read of such a text, by whatever program it was written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ReadParameters {
-    /// What to draw, as long as the text has it: the page's own bound is yet to be applied.
-    pub prompt: String,
-    /// What to keep away from.
-    pub negative_prompt: String,
-    /// Seed; the web UI's may have more than 32 bits.
-    pub seed: Option<u64>,
-    /// Sampling steps.
-    pub steps: Option<u32>,
-    /// Width and height in pixels.
-    pub size: Option<(u32, u32)>,
-}
-
-impl ReadParameters {
-    /// Reads a text as far as it goes. A text without any field is a prompt.
-    pub fn parse(text: &str) -> ReadParameters {
-        let lines: Vec<&str> = text.trim().split('\n').map(str::trim).collect();
-        let is_last = |line: &&str| fields(line).len() >= MINIMUM_FIELDS;
-        let fields_at = if lines.last().is_some_and(is_last) {
-            lines.len().checked_sub(1)
-        } else {
-            // Some extensions of the web UI add lines of their own.
-            lines.iter().rposition(|line| line.starts_with(FIRST_FIELD))
-        };
-
-        let mut parameters = ReadParameters::default();
-        let mut is_negative = false;
-        for line in lines.iter().take(fields_at.unwrap_or(lines.len())) {
-            let mut line = *line;
-            if let Some(negative) = line.strip_prefix(NEGATIVE_PROMPT) {
-                is_negative = true;
-                line = negative.trim();
-            }
-            let prompt = if is_negative {
-                &mut parameters.negative_prompt
-            } else {
-                &mut parameters.prompt
-            };
-            if !prompt.is_empty() {
-                prompt.push('\n');
-            }
-            prompt.push_str(line);
-        }
-        let fields_line = fields_at.and_then(|at| lines.get(at));
-        for (key, value) in fields_line.map_or_else(Vec::new, |line| fields(line)) {
-            match key {
-                "Steps" => parameters.steps = value.parse().ok(),
-                "Seed" => parameters.seed = value.parse().ok(),
-                "Size" => {
-                    parameters.size = value.split_once('x').and_then(|(width, height)| {
-                        Some((width.parse().ok()?, height.parse().ok()?))
-                    });
-                }
-                _ => {}
-            }
-        }
-        parameters
-    }
-}
-
-/// The fields of a line. The time grows with its length alone: the search for a closing quote ends
-/// at the next field's opening one, which nothing before it can escape.
-fn fields(line: &str) -> Vec<(&str, String)> {
-    let mut fields = Vec::new();
-    let mut rest = line;
-    while let Some((before, after)) = rest.split_once(':') {
-        rest = after;
-        if let Some(key) = key_at_end(before) {
-            let (value, after) = value_at_start(after.trim_start());
-            fields.push((key, value));
-            rest = after;
-        }
-    }
-    fields
-}
-
-/// The key that a text ends with: at least two characters, the first a letter, digit or underscore,
-/// blanks, hyphens and slashes among the others.
-fn key_at_end(text: &str) -> Option<&str> {
-    let is_word = |character: char| character.is_alphanumeric() || character == '_';
-    let run = text
-        .char_indices()
-        .rev()
-        .take_while(|(_, character)| is_word(*character) || " -/".contains(*character))
-        .last()
-        .map_or("", |(start, _)| &text[start..]);
-    let key = run
-        .trim_start_matches(|character| !is_word(character))
-        .trim_end();
-    (key.chars().nth(1).is_some()).then_some(key)
-}
-
-/// The value that a text begins with, and what follows the comma after it.
-fn value_at_start(text: &str) -> (String, &str) {
-    if let Some(end) = quoted_end(text)
-        && (end == text.len() || text[end..].starts_with(','))
-    {
-        let value = &text[..end];
-        let rest = text.get(end + 1..).unwrap_or_default();
-        return (
-            serde_json::from_str(value).unwrap_or_else(|_| value.to_owned()),
-            rest,
-        );
-    }
-    let (value, rest) = text.split_once(',').unwrap_or((text, ""));
-    (value.trim_end().to_owned(), rest)
-}
-
-/// Where the quoted value ends that a text begins with, if it does so and the quote is closed.
-fn quoted_end(text: &str) -> Option<usize> {
-    let quoted = text.strip_prefix('"')?;
-    let mut is_escaped = false;
-    for (index, byte) in quoted.bytes().enumerate() {
-        match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = true,
-            // Both quotes are one byte.
-            b'"' => return Some(index + 2),
-            _ => {}
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::recipe::Axis;
+    use crate::recipe::foreign::read_parameters::ReadParameters;
+    use crate::recipe::foreign::web_ui::fields;
     use crate::recipe::random::Random;
 
     fn parameters() -> GenerationParameters {
@@ -319,8 +209,8 @@ mod tests {
         GenerationParameters::of(
             recipe,
             CellAddress { row, column },
-            SchedulerClass::EulerDiscrete,
-            SchedulerClass::Lcm,
+            SchedulerChoice::EulerDiscrete,
+            SchedulerChoice::Lcm,
             (64, 48),
             "Emoji",
         )
@@ -371,8 +261,8 @@ mod tests {
         let mut recipe = recipe();
         recipe.axis = Axis::K(vec![2, 4]);
         recipe.modes = vec![Mode::Hybrid];
-        recipe.distilled_scheduler = Some(SchedulerClass::EulerAncestral);
-        recipe.base_scheduler = Some(SchedulerClass::Ddim);
+        recipe.distilled_scheduler = Some(SchedulerChoice::EulerAncestral);
+        recipe.base_scheduler = Some(SchedulerChoice::Ddim);
         for (base_steps, row, steps, sampler, guidance_scale) in [
             (6, 0, 14, "Euler a", 0.0),
             (6, 1, 24, "DDIM", 0.5),
@@ -457,63 +347,9 @@ mod tests {
             ReadParameters {
                 seed: Some(7),
                 steps: Some(4),
+                guidance: Some(1.0),
                 size: Some((64, 48)),
-                ..Default::default()
-            }
-        );
-    }
-
-    /// The example in the web UI's own description of its parser, shortened.
-    #[test]
-    fn a_text_of_the_web_ui_is_read() {
-        let read = ReadParameters::parse(
-            "girl with an artist's beret, desert scene, ((eyeshadow))\r\n\
-             Negative prompt: ugly, [blurry]\r\nbad anatomy\r\n\
-             Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 965400086123, Size: 512x768, \
-             Model hash: 45dee52b, Lora hashes: \"a: 1, Seed: 3\", Version: v1.9.4",
-        );
-        assert_eq!(
-            read,
-            ReadParameters {
-                prompt: "girl with an artist's beret, desert scene, ((eyeshadow))".into(),
-                negative_prompt: "ugly, [blurry]\nbad anatomy".into(),
-                seed: Some(965_400_086_123),
-                steps: Some(20),
-                size: Some((512, 768)),
-            }
-        );
-    }
-
-    #[test]
-    fn lines_after_the_fields_are_passed_over() {
-        let read = ReadParameters::parse("apple\nSteps: 20, Seed: 3\nTemplate: a, b");
-        assert_eq!((read.prompt.as_str(), read.seed), ("apple", Some(3)));
-    }
-
-    #[test]
-    fn a_prompt_alone_is_a_prompt() {
-        for text in [
-            "red apple",
-            "style: ink, a cat: sitting",
-            "a\n\nb",
-            ":::,,,\"\\",
-        ] {
-            let read = ReadParameters::parse(text);
-            assert_eq!(read.prompt, text);
-            assert_eq!(read.seed.or(read.steps.map(u64::from)), None);
-        }
-    }
-
-    #[test]
-    fn numbers_that_are_none_are_left_out() {
-        let read = ReadParameters::parse(
-            "apple\nSteps: many, Sampler: \"open, Seed: 99999999999999999999, Size: 64xx64, CFG scale: 2",
-        );
-        assert_eq!(
-            read,
-            ReadParameters {
-                prompt: "apple".into(),
-                ..Default::default()
+                ..ReadParameters::parse("")
             }
         );
     }
@@ -565,22 +401,11 @@ mod tests {
                     negative_prompt: written.negative_prompt,
                     seed: Some(u64::from(seed)),
                     steps: Some(4),
+                    guidance: Some(1.0),
                     size: Some((64, 48)),
+                    ..ReadParameters::parse("")
                 }
             );
-        }
-    }
-
-    #[test]
-    fn any_text_is_read() {
-        let alphabet: Vec<char> = "aS:,x1 \n\"\\-/漢".chars().collect();
-        let mut random = Random(3);
-        for _ in 0..2000 {
-            ReadParameters::parse(&random.text(&alphabet, 60));
-        }
-        // As long as a text can be: minutes, if it took time by the square of the length.
-        for pattern in ["aa:\"\\\",", "aa:\"", "aa: ", ":,", "Steps:\n", "\\\""] {
-            ReadParameters::parse(&pattern.repeat((1 << 20) / pattern.len()));
         }
     }
 }

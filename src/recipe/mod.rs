@@ -4,20 +4,24 @@ pub mod bounds;
 pub mod device;
 pub mod digest;
 mod excerpt;
+pub mod foreign;
 pub mod generation_parameters;
 pub mod link;
 pub mod pair_address;
 pub mod parameters;
 pub mod partial;
+pub mod prompt_syntax;
 #[cfg(test)]
 pub(crate) mod random;
 pub mod saved_recipe;
 pub mod taken_over;
 pub mod validate;
 
+use std::ops::Not;
+
 use serde::{Deserialize, Serialize};
 
-use crate::sampler::SchedulerClass;
+use crate::sampler::SchedulerChoice;
 
 /// Which model takes which steps of an image: the rows of the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -126,6 +130,36 @@ impl Row {
     }
 }
 
+/// How the texts of prompts are read. With neither choice it is as diffusers reads them: the text as it
+/// stands, cut where a text encoder's first chunk ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PromptReading {
+    /// Whether what exceeds one chunk of 75 tokens is encoded in further ones, which are joined.
+    pub long: bool,
+    /// Whether brackets, weights and `BREAK` mean what other programs mean by them, see
+    /// [`prompt_syntax`].
+    pub weighted: bool,
+}
+
+/// The text of a prompt, and how it is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Prompt {
+    /// What somebody has typed.
+    pub text: String,
+    /// How it is read.
+    pub reading: PromptReading,
+}
+
+impl Prompt {
+    /// A text that is read as diffusers reads it.
+    pub fn plain(text: &str) -> Self {
+        Prompt {
+            text: text.to_owned(),
+            reading: PromptReading::default(),
+        }
+    }
+}
+
 /// The place of a cell in a recipe's grid, both counted from 0.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
@@ -147,6 +181,12 @@ pub struct Recipe {
     pub prompt: String,
     /// What to keep away from; it acts only where classifier-free guidance does (scale above 1).
     pub negative_prompt: String,
+    /// Whether prompts may be longer than a text encoder reads at once: see [`PromptReading::long`].
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub long_prompts: bool,
+    /// Whether prompts have a syntax: see [`PromptReading::weighted`].
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub weighted_prompt: bool,
     /// The first column's seed; the others count up from it. A seed here is a seed of
     /// `torch.manual_seed`, which uses its low 32 bits alone.
     pub seed: u32,
@@ -169,16 +209,32 @@ pub struct Recipe {
     /// Guidance scale of [`Mode::Base`].
     pub base_guidance: f32,
     /// Scheduler of the base model; none means the pair's own.
-    pub base_scheduler: Option<SchedulerClass>,
+    pub base_scheduler: Option<SchedulerChoice>,
     /// Steps of the distilled model.
     pub distilled_steps: u32,
     /// Guidance scale of the distilled model's steps.
     pub distilled_guidance: f32,
     /// Scheduler of the distilled model; none means the pair's own.
-    pub distilled_scheduler: Option<SchedulerClass>,
+    pub distilled_scheduler: Option<SchedulerChoice>,
 }
 
 impl Recipe {
+    /// How all prompts of the recipe are read.
+    pub fn prompt_reading(&self) -> PromptReading {
+        PromptReading {
+            long: self.long_prompts,
+            weighted: self.weighted_prompt,
+        }
+    }
+
+    /// One of the recipe's prompts, as the recipe has it read.
+    pub fn read_prompt(&self, text: &str) -> Prompt {
+        Prompt {
+            text: text.to_owned(),
+            reading: self.prompt_reading(),
+        }
+    }
+
     /// The seed of a column, counting up from the first and starting over after the largest.
     pub fn seed_of(&self, column: u32) -> u32 {
         self.seed.wrapping_add(column)

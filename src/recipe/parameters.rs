@@ -14,12 +14,16 @@ use super::bounds::{
     Bounds, GUIDANCE_SCALE, HYBRID_BASE_STEPS, MAXIMUM_PROMPT_CHARACTERS, SEED, SEED_COUNT, STEPS,
 };
 use super::{Axis, Mode, Recipe};
-use crate::sampler::SchedulerClass;
+use crate::sampler::SchedulerChoice;
 
 /// The word for a scheduler that is the pair's own.
 pub const OWN_SCHEDULER: &str = "pair";
 /// The word for [`Axis::Modes`].
 const NO_AXIS: &str = "modes";
+/// The word for a choice that is made.
+pub const ON: &str = "on";
+/// The word for a choice that is not made.
+pub const OFF: &str = "off";
 
 /// A parameter of a recipe.
 pub struct Parameter {
@@ -49,7 +53,9 @@ pub enum Kind {
     /// of their own in links, and fields of their own in the form.
     Axis(Field<Axis>),
     /// A scheduler, or the pair's own.
-    Scheduler(Field<Option<SchedulerClass>>),
+    Scheduler(Field<Option<SchedulerChoice>>),
+    /// A choice that is on or off.
+    Switch(Field<bool>),
 }
 
 /// Where a recipe keeps a value.
@@ -70,7 +76,7 @@ macro_rules! field {
 }
 
 /// Every parameter, in the order of links.
-pub static PARAMETERS: [Parameter; 15] = [
+pub static PARAMETERS: [Parameter; 17] = [
     Parameter {
         name: "prompt",
         subject: "The prompt",
@@ -82,6 +88,18 @@ pub static PARAMETERS: [Parameter; 15] = [
         subject: "The negative prompt",
         is_optional: true,
         kind: Kind::Prompt(field!(negative_prompt)),
+    },
+    Parameter {
+        name: "long-prompts",
+        subject: "The choice of long prompts",
+        is_optional: true,
+        kind: Kind::Switch(field!(long_prompts)),
+    },
+    Parameter {
+        name: "weighted-prompt",
+        subject: "The choice of a weighted prompt",
+        is_optional: true,
+        kind: Kind::Switch(field!(weighted_prompt)),
     },
     Parameter {
         name: "seed",
@@ -172,6 +190,10 @@ pub mod place {
     pub const PROMPT: usize = place_of("prompt");
     /// [`Recipe::negative_prompt`](super::Recipe::negative_prompt).
     pub const NEGATIVE_PROMPT: usize = place_of("negative-prompt");
+    /// [`Recipe::long_prompts`](super::Recipe::long_prompts).
+    pub const LONG_PROMPTS: usize = place_of("long-prompts");
+    /// [`Recipe::weighted_prompt`](super::Recipe::weighted_prompt).
+    pub const WEIGHTED_PROMPT: usize = place_of("weighted-prompt");
     /// [`Recipe::seed`](super::Recipe::seed).
     pub const SEED: usize = place_of("seed");
     /// [`Recipe::seed_count`](super::Recipe::seed_count).
@@ -186,6 +208,8 @@ pub mod place {
     pub const HYBRID_BASE_GUIDANCE: usize = place_of("base-guidance");
     /// [`Recipe::base_steps`](super::Recipe::base_steps).
     pub const BASE_STEPS: usize = place_of("base-steps");
+    /// [`Recipe::base_guidance`](super::Recipe::base_guidance).
+    pub const BASE_GUIDANCE: usize = place_of("guidance");
 }
 
 /// The place of a parameter in [`PARAMETERS`]. For constants: a name that the table lacks doesn't
@@ -261,6 +285,7 @@ impl Parameter {
             Kind::Modes(field) => field.copy(from, to),
             Kind::Axis(field) => field.copy(from, to),
             Kind::Scheduler(field) => field.copy(from, to),
+            Kind::Switch(field) => field.copy(from, to),
         }
     }
 
@@ -273,6 +298,7 @@ impl Parameter {
             Kind::Modes(field) => field.is_same(one, other),
             Kind::Axis(field) => field.is_same(one, other),
             Kind::Scheduler(field) => field.is_same(one, other),
+            Kind::Switch(field) => field.is_same(one, other),
         }
     }
 
@@ -307,8 +333,16 @@ impl Parameter {
             Kind::Axis(_) => return Err(ReadError::NoValue),
             Kind::Scheduler(field) if text == OWN_SCHEDULER => field.set(recipe, None),
             Kind::Scheduler(field) => {
-                let class = SchedulerClass::from_key(text).ok_or(ReadError::NoValue)?;
+                let class = SchedulerChoice::from_key(text).ok_or(ReadError::NoValue)?;
                 field.set(recipe, Some(class));
+            }
+            Kind::Switch(field) => {
+                let is_on = match text {
+                    ON => true,
+                    OFF => false,
+                    _ => return Err(ReadError::NoValue),
+                };
+                field.set(recipe, is_on);
             }
         }
         Ok(())
@@ -331,8 +365,9 @@ impl Parameter {
             Kind::Axis(_) => return None,
             Kind::Scheduler(field) => field
                 .of(recipe)
-                .map_or(OWN_SCHEDULER, SchedulerClass::key)
+                .map_or(OWN_SCHEDULER, SchedulerChoice::key)
                 .to_owned(),
+            Kind::Switch(field) => word_of(*field.of(recipe)).to_owned(),
         })
     }
 
@@ -348,11 +383,17 @@ impl Parameter {
             }
             Kind::Axis(_) => NO_AXIS.to_owned(),
             Kind::Scheduler(_) => {
-                let classes = SchedulerClass::ALL.map(SchedulerClass::key);
+                let classes = SchedulerChoice::ALL.map(SchedulerChoice::key);
                 format!("one of {} and {OWN_SCHEDULER}", classes.join(", "))
             }
+            Kind::Switch(_) => format!("{ON} or {OFF}"),
         }
     }
+}
+
+/// The word of a choice.
+pub fn word_of(is_on: bool) -> &'static str {
+    if is_on { ON } else { OFF }
 }
 
 /// The same number, but 0 for −0, which is spelled otherwise and means the same.

@@ -2,7 +2,7 @@
 
 use super::bounds::{HYBRID_BASE_STEPS, MAXIMUM_ROWS, SEED_COUNT, STEPS};
 use super::{Axis, Mode, Recipe};
-use crate::sampler::SchedulerClass;
+use crate::sampler::SchedulerChoice;
 
 /// Steele, Lea and Flood's SplitMix64.
 pub struct Random(pub u64);
@@ -72,8 +72,10 @@ impl Random {
         self.text(&alphabet, 40)
     }
 
-    fn scheduler(&mut self) -> Option<SchedulerClass> {
-        SchedulerClass::ALL.get(self.below(5)).copied()
+    fn scheduler(&mut self) -> Option<SchedulerChoice> {
+        SchedulerChoice::ALL
+            .get(self.below(SchedulerChoice::ALL.len() + 1))
+            .copied()
     }
 
     /// A recipe that can be drawn.
@@ -104,6 +106,8 @@ impl Random {
         let recipe = Recipe {
             prompt: self.prompt(),
             negative_prompt: self.prompt(),
+            long_prompts: self.below(2) == 0,
+            weighted_prompt: self.below(2) == 0,
             seed: self.next() as u32,
             seed_count: self.up_to(SEED_COUNT.maximum),
             modes,

@@ -58,7 +58,7 @@ fn check(parameter: &Parameter, recipe: &Recipe) -> Result<(), RecipeError> {
         Kind::Number(field, bounds) => within(parameter.subject, *field.of(recipe), *bounds),
         Kind::Modes(field) if field.of(recipe).is_empty() => Err(RecipeError::NoMode),
         Kind::Axis(field) => check_axis(field.of(recipe)),
-        Kind::Modes(_) | Kind::Scheduler(_) => Ok(()),
+        Kind::Modes(_) | Kind::Scheduler(_) | Kind::Switch(_) => Ok(()),
     }
 }
 

@@ -17,15 +17,18 @@
 
 mod guidance;
 mod noise;
+mod pair;
 mod plan;
 mod sampling;
 mod scheduler;
 
 pub use guidance::{combine, is_guided};
 pub use noise::TorchGenerator;
+pub use pair::PairSchedulers;
 pub use plan::{ModelRole, Plan, PlanError, PlanStep};
 pub use sampling::{ModelCall, Sampling, StepOutcome};
 pub use scheduler::{
-    BetaSchedule, LatentScale, NoiseLevel, PredictionType, Scheduler, SchedulerClass,
-    SchedulerConfig, SchedulerError, StepOutput, TimestepSpacing, Timesteps,
+    AlgorithmType, BetaSchedule, Evaluation, LatentScale, Memory, NoiseLevel, PredictionType,
+    Scheduler, SchedulerChoice, SchedulerClass, SchedulerConfig, SchedulerError, SigmaSpacing,
+    StepOutput, TimestepSpacing, TimestepType, Timesteps,
 };

@@ -70,7 +70,8 @@ impl Plan {
     ///
     /// With a scheduler of its own the base model runs from its first step up to, and not
     /// including, the one whose timestep is nearest to that of the distilled model's step `k` (the
-    /// earlier of two that are equally near). Without one it follows the distilled model's
+    /// earlier of two that are equally near); where the two models' timesteps aren't equally noisy, the
+    /// one whose noise level is nearest, in logarithms. Without one it follows the distilled model's
     /// scheduler. If `k` is all of the distilled model's steps, the base model takes all of its own.
     ///
     /// # Errors
@@ -87,12 +88,19 @@ impl Plan {
         if k == 0 || k > steps {
             return Err(PlanError::KOutOfBounds { k, steps });
         }
-        let distilled_timestep = distilled.timesteps().get(k).copied();
         let (schedulers, base_end) = match base {
             Some(base) => {
-                let base_end = match distilled_timestep {
-                    Some(timestep) => nearest(base.timesteps(), timestep),
-                    None => base.timesteps().len(),
+                let base_end = if k == steps {
+                    base.timesteps().len()
+                } else if base.shares_timesteps_with(&distilled) {
+                    nearest(base.timesteps(), distilled.timesteps()[k])
+                } else {
+                    // The same timestep is another noise level for each of them.
+                    let level = |scheduler: &Scheduler, index| scheduler.noise_level(index).log();
+                    let levels: Vec<f32> = (0..base.timesteps().len())
+                        .map(|index| level(&base, index))
+                        .collect();
+                    nearest(&levels, level(&distilled, k))
                 };
                 if base_end == 0 {
                     return Err(PlanError::NoBaseStep {
@@ -129,13 +137,40 @@ impl Plan {
         &self.schedulers[step.schedule]
     }
 
-    /// The timestep that the model is given in a step, counted from 0.
+    /// The timestep that the model is given at the start of a step, counted from 0.
     ///
     /// # Panics
     /// If there is no such step.
     pub fn timestep(&self, step_number: usize) -> f32 {
         let step = &self.steps[step_number];
         self.scheduler(step).timesteps()[step.index]
+    }
+
+    /// Whether a scheduler or a model takes its first step at `step_number`, so that nothing is
+    /// remembered of the steps before; true also after the last one.
+    pub(super) fn starts_at(&self, step_number: usize) -> bool {
+        let by = |number: usize| {
+            let step = self.steps.get(number)?;
+            Some((step.schedule, step.model))
+        };
+        match step_number.checked_sub(1) {
+            Some(before) => by(before) != by(step_number),
+            None => true,
+        }
+    }
+
+    /// How many arrays of the latent's length are remembered before step `step_number`.
+    pub(super) fn remembers_at(&self, step_number: usize) -> usize {
+        if self.starts_at(step_number) {
+            return 0;
+        }
+        let start = (0..step_number)
+            .rev()
+            .find(|number| self.starts_at(*number))
+            .unwrap_or(0);
+        self.steps.get(step_number).map_or(0, |step| {
+            self.scheduler(step).remembers_after(step_number - start)
+        })
     }
 
     /// A latent after step `step_number`, in the scale that the next step's scheduler keeps.
@@ -194,10 +229,10 @@ impl Plan {
     }
 }
 
-/// The position of the timestep nearest to `target`, the first of equally near ones.
-fn nearest(timesteps: &[f32], target: f32) -> usize {
-    let distance = |index: usize| (timesteps[index] - target).abs();
-    (0..timesteps.len()).fold(0, |best, index| {
+/// The position of the value nearest to `target`, the first of equally near ones.
+fn nearest(values: &[f32], target: f32) -> usize {
+    let distance = |index: usize| (values[index] - target).abs();
+    (0..values.len()).fold(0, |best, index| {
         if distance(index) < distance(best) {
             index
         } else {

@@ -4,9 +4,14 @@ use std::sync::Arc;
 
 use super::noise::TorchGenerator;
 use super::plan::{ModelRole, Plan};
+use super::scheduler::Memory;
 
-/// The state of one image between two steps: a latent, its position in the plan, and the generator
-/// that its noise comes from.
+/// The state of one image between two model passes: a latent, its position in the plan, what the
+/// scheduler remembers, and the generator that its noise comes from.
+///
+/// A step is a step of its scheduler. Heun's takes two model passes; its Diffusion Target is that of the
+/// first, which is made of the latent before the step. A scheduler that remembers earlier steps starts
+/// afresh where another scheduler or another model takes over, as a new scheduler of diffusers does.
 ///
 /// A clone is a snapshot: it goes on, or forks, from where it was taken, with the same noise.
 #[derive(Clone, Debug)]
@@ -14,6 +19,7 @@ pub struct Sampling {
     plan: Arc<Plan>,
     position: usize,
     latent: Vec<f32>,
+    memory: Memory,
     generator: TorchGenerator,
 }
 
@@ -34,6 +40,8 @@ pub struct ModelCall {
 /// What a step brought.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepOutcome {
+    /// The noisy latent as the model was given it, at the step's timestep.
+    pub sample: Vec<f32>,
     /// The original sample that the model aims at: the Diffusion Target, as a latent.
     pub predicted_original: Vec<f32>,
     /// The timestep that the model was given.
@@ -64,24 +72,27 @@ impl Sampling {
             plan,
             position: 0,
             latent,
+            memory: Memory::default(),
             generator,
         }
     }
 
-    /// An image after its first `position` steps, of which only the latent was kept: the generator draws
-    /// again what those steps have drawn. `len` and `seed` are those of [`Sampling::new`]. None where the
-    /// plan has fewer steps or the latent another length.
+    /// An image after its first `position` steps, of which only [`Sampling::state`] was kept: the
+    /// generator draws again what those steps have drawn. `len` and `seed` are those of
+    /// [`Sampling::new`]. None where the plan has fewer steps or the state another length.
     pub fn resume(
         plan: Arc<Plan>,
         len: usize,
         seed: u64,
         position: usize,
-        latent: Vec<f32>,
+        mut state: Vec<f32>,
     ) -> Option<Sampling> {
         let done = plan.steps().get(..position)?;
-        if latent.len() != len {
+        if state.len() != len.checked_mul(1 + plan.remembers_at(position))? {
             return None;
         }
+        let memory = Memory::from_values(&state[len..], len);
+        state.truncate(len);
         let noisy = done
             .iter()
             .filter(|step| plan.scheduler(step).needs_noise(step.index))
@@ -94,47 +105,61 @@ impl Sampling {
         Some(Sampling {
             plan,
             position,
-            latent,
+            latent: state,
+            memory,
             generator,
         })
     }
 
-    /// The model pass that the next step needs; none once the image is done.
+    /// What it takes to resume the image after its last step: the latent, and behind it what the
+    /// scheduler remembers.
+    pub fn state(&self) -> Vec<f32> {
+        let latent = self.latent.iter().copied();
+        latent.chain(self.memory.values()).collect()
+    }
+
+    /// The model pass that the image needs next; none once it is done.
     pub fn next(&self) -> Option<ModelCall> {
         let step = self.plan.steps().get(self.position)?;
+        let scheduler = self.plan.scheduler(step);
+        let evaluation = scheduler.evaluation(step.index, &self.latent, &self.memory);
         Some(ModelCall {
             model: step.model,
-            timestep: self.plan.timestep(self.position),
-            sample: self
-                .plan
-                .scheduler(step)
-                .scale_model_input(step.index, &self.latent),
+            timestep: evaluation.timestep,
+            sample: evaluation.sample,
             guidance_scale: step.guidance_scale,
         })
     }
 
-    /// Takes the step, with the model's output after guidance, in the latent's shape.
+    /// Takes the step, with the model's output after guidance, in the latent's shape; none where the
+    /// step needs another model pass first.
     ///
     /// # Panics
     /// If the image is done: [`Sampling::next`] tells.
-    pub fn advance(&mut self, model_output: &[f32]) -> StepOutcome {
+    pub fn advance(&mut self, model_output: &[f32]) -> Option<StepOutcome> {
         let step = self.plan.steps()[self.position];
-        let output = self.plan.scheduler(&step).step(
+        let scheduler = self.plan.scheduler(&step);
+        let output = scheduler.step(
             step.index,
             model_output,
             &self.latent,
+            &mut self.memory,
             &mut self.generator,
-        );
+        )?;
+        let given = scheduler.evaluation(step.index, &self.latent, &Memory::default());
         self.latent = self.plan.hand_over(self.position, output.previous_sample);
-        let timestep = self.plan.timestep(self.position);
         self.position += 1;
-        StepOutcome {
+        if self.plan.starts_at(self.position) {
+            self.memory = Memory::default();
+        }
+        Some(StepOutcome {
+            sample: given.sample,
             predicted_original: output.predicted_original,
-            timestep,
+            timestep: given.timestep,
             model: step.model,
             step: self.position,
             steps: self.plan.steps().len(),
-        }
+        })
     }
 
     /// Whether no step is left.
@@ -155,5 +180,11 @@ impl Sampling {
     /// Steps done.
     pub fn position(&self) -> usize {
         self.position
+    }
+
+    /// Steps done, and whether the next has taken the first of two model passes. Images of one plan that
+    /// are equally far need the same pass.
+    pub fn progress(&self) -> (usize, bool) {
+        (self.position, self.memory.is_within_step())
     }
 }

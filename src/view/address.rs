@@ -8,7 +8,7 @@ use crate::recipe::digest::StepDigest;
 use crate::recipe::link::Link;
 use crate::recipe::parameters::{PARAMETERS, place};
 use crate::recipe::saved_recipe::SavedRecipe;
-use crate::recipe::{Mode, Recipe};
+use crate::recipe::{Mode, PromptReading, Recipe};
 
 /// The manifest of the pair that the page opens with, relative to the page.
 pub const OWN_PAIR_ADDRESS: &str = "pairs/emoji/manifest.json";
@@ -40,6 +40,8 @@ pub struct VisitorInput {
     pub prompt: String,
     /// The negative prompt; empty for none.
     pub negative_prompt: String,
+    /// How both are read.
+    pub reading: PromptReading,
     /// The text of the first seed's field, which may not be a number.
     pub seed: String,
     /// The text of the field with the number of seeds, which may not be a number.
@@ -128,6 +130,8 @@ impl Address {
         let carries_over = [
             (place::PROMPT, true),
             (place::NEGATIVE_PROMPT, true),
+            (place::LONG_PROMPTS, typed.reading.long),
+            (place::WEIGHTED_PROMPT, typed.reading.weighted),
             (place::SEED, seed.is_some()),
             (place::SEED_COUNT, seed_count.is_some()),
             (place::MODES, !typed.modes.is_empty()),
@@ -135,6 +139,8 @@ impl Address {
         let input = Recipe {
             prompt: typed.prompt,
             negative_prompt: typed.negative_prompt,
+            long_prompts: typed.reading.long,
+            weighted_prompt: typed.reading.weighted,
             seed: seed.unwrap_or_default(),
             seed_count: seed_count.unwrap_or_default(),
             modes: typed.modes,
@@ -370,6 +376,10 @@ mod tests {
         let typed = VisitorInput {
             prompt: "blue bus".into(),
             negative_prompt: "worm".into(),
+            reading: PromptReading {
+                long: false,
+                weighted: true,
+            },
             seed: "12".into(),
             seed_count: "many".into(),
             modes: vec![Mode::Base],
@@ -381,6 +391,8 @@ mod tests {
         let recipe = fill(&mut address);
         assert_eq!(recipe.prompt, "blue bus");
         assert_eq!(recipe.negative_prompt, "worm");
+        assert!(recipe.weighted_prompt);
+        assert!(!hash.contains("long-prompts"), "{hash}");
         assert_eq!(recipe.seed, 12);
         assert_eq!(recipe.modes, [Mode::Base]);
         // Everything else is the pair's.

@@ -179,6 +179,13 @@ pub fn verdict(verdict: &Verdict) -> (String, &[String]) {
 
 /// The bytes to download, and those that are here already.
 pub fn download(preflight: &Preflight) -> String {
+    if preflight.from_disk > 0 {
+        let disk = size(preflight.from_disk);
+        return match preflight.download {
+            0 => format!("nothing: {disk} are read from your disk"),
+            download => format!("{}; {disk} more are read from your disk", size(download)),
+        };
+    }
     if preflight.download == 0 {
         return "nothing: all of it is here".to_owned();
     }
@@ -229,6 +236,7 @@ mod tests {
             address: "pairs/two.json".to_owned(),
             name: "Two".to_owned(),
             description: String::new(),
+            notices: Vec::new(),
             origin: Origin::Offered,
             licence: String::new(),
             image_size: (1024, 1024),

@@ -13,5 +13,6 @@ pub mod rows;
 pub mod stats;
 pub mod stretches;
 pub mod strip;
+pub mod token_count;
 pub mod units;
 pub mod worker_link;

@@ -4,15 +4,17 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, before, test } from "node:test";
-import { readFile, rm } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 
-import { SHARED, smallModels } from "./hub_files.mjs";
+import { DISTILLED, SHARED, smallModels } from "./hub_files.mjs";
 import { SMALL, encodedPair, offer, readStore } from "./library.mjs";
 import { cellNames } from "./page.mjs";
 import { withLibrary } from "./with_page.mjs";
 
 const TIMEOUT = 5 * 60_000;
 const BASE = SHARED.unet.repository;
+const LORA = DISTILLED["lcm-lora"];
 const TEMPLATE = "pairs/sdxl-dmd2-lora.json";
 const VALUES = new URL("../parity/values/quantization/", import.meta.url);
 
@@ -94,19 +96,76 @@ test("what can't be a pair is a sentence, and nothing is added", { timeout: TIME
   const prepare = async (tools) => {
     await prepareTemplate(tools);
     tools.browser.expectProblem(/Failed to load resource/);
+    tools.hub.refuse("form/filled", 401, "GatedRepo");
+    tools.hub.refuse("mine/own", 401, "RepoNotFound");
+    await mkdir(join(models, "static"), { recursive: true });
+    await writeFile(join(models, "static/page.safetensors"), "<!doctype html><title>Not found</title>");
   };
   await withLibrary({ models, prepare }, async ({ hub, page, library }) => {
     await library.open();
     for (const [text, says] of [
       ["not a repository", /neither a hub's repository/],
       ["nobody/nothing", /404/],
-      [hub.resolveUrl(BASE, SHARED.unet.path), /single-file SDXL checkpoint/],
+      [hub.resolveUrl(BASE, SHARED.unet.path), /no single-file SDXL checkpoint, but a UNet alone/],
+      [hub.resolveUrl(LORA.repository, LORA.path), /a LoRA or another adapter/],
+      [hub.staticUrl("page.safetensors"), /web page/],
+      ["form/filled", /gated/],
+      ["mine/own", /private or gated/],
+      [`${BASE}@v9`, /no branch, tag or commit v9/],
     ]) {
       await page.control("add-pair-text").fill(text);
       await page.control("add-pair").click();
       await library.waitForSentence(says);
     }
     assert.equal(await page.page.locator('[data-address^="added/"]').count(), 0);
+  });
+});
+
+test("a hub's pages, renamed and busy, lead to the model", { timeout: TIMEOUT }, async () => {
+  const prepare = async (tools) => {
+    await prepareTemplate(tools);
+    tools.browser.expectProblem(/Failed to load resource/);
+    tools.hub.rename("earlier/name", BASE);
+    tools.hub.setPageLength(3);
+    tools.hub.fault(BASE, { kind: "status", status: 503, retryAfter: 0, times: 2, route: "api" });
+    tools.hub.fault(`${BASE}/unet/config.json`, { kind: "status", status: 429, retryAfter: 0 });
+  };
+  await withLibrary({ models, prepare }, async (tools) => {
+    const address = await add(tools, `${tools.hub.url}earlier/name/tree/main/unet`);
+    const row = tools.library.row(address);
+    assert.match(await row.innerText(), new RegExp(BASE));
+  });
+});
+
+test("a LoRA beside a base has a strength, and says what is left out", { timeout: TIMEOUT }, async () => {
+  await withLibrary({ models, prepare: prepareTemplate }, async (tools) => {
+    const address = await add(tools, `${BASE} + ${LORA.repository} * 0.7`);
+    const text = await tools.library.row(address).innerText();
+    assert.match(text, /at a strength of 0\.7/);
+  });
+});
+
+test("a checkpoint on the disk is stored as one of the hub's is", { timeout: TIMEOUT }, async () => {
+  await withLibrary({ models, prepare: prepareTemplate }, async (tools) => {
+    const { hub, page, library } = tools;
+    const url = hub.resolveUrl(BASE, "sd_xl_base_1.0.safetensors");
+    const there = await add(tools, url);
+    await library.load(there, TIMEOUT);
+    const loaded = await readStore(page);
+    const checkpoint = recordsOf(loaded, fileWith(loaded, "unet.conv_in.weight"));
+    const sent = hub.bytesOf(`${BASE}/sd_xl_base_1.0.safetensors`);
+
+    await library.open();
+    await page.control("add-pair-models").setInputFiles(join(models, BASE, "sd_xl_base_1.0.safetensors"));
+    const others = `[data-testid="library-pair"][data-address^="added/"]:not([data-address="${there}"])`;
+    const row = page.page.locator(others);
+    await row.waitFor({ timeout: TIMEOUT });
+    const here = await row.getAttribute("data-address");
+    await library.load(here, TIMEOUT);
+    const store = await readStore(page);
+    const complete = store.complete.filter((id) => !loaded.complete.includes(id));
+    assert.deepEqual(recordsOf(store, fileWith({ ...store, complete }, "unet.conv_in.weight")), checkpoint);
+    assert.equal(hub.bytesOf(`${BASE}/sd_xl_base_1.0.safetensors`), sent, "nothing was fetched again");
   });
 });
 

@@ -1,9 +1,11 @@
 // The address sets every control, and a bad one is a sentence on a page that works.
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
 
-import { QUICK } from "./page.mjs";
+import { DIST, QUICK } from "./page.mjs";
 import { withPage } from "./with_page.mjs";
 
 const TIMEOUT = 2 * 60_000;
@@ -49,5 +51,27 @@ test("what can't be read of an address is a sentence", { timeout: TIMEOUT }, asy
     await page.waitForStatus([/base-steps/, /seed-counts/], 30_000);
     await page.page.locator('[data-testid="seed-count"]:enabled').waitFor({ timeout: TIMEOUT });
     assert.equal(await page.control("prompt").inputValue(), QUICK.prompt);
+  });
+});
+
+// Browsers evict what a page has stored: Safari after seven days without a visit, others where room gets
+// scarce.
+test("an added pair that the browser has evicted says so and how to get it back", { timeout: TIMEOUT }, async () => {
+  const parameters = { ...QUICK, pair: "added/0123456789abcdef" };
+  await withPage({ parameters }, async ({ page }) => {
+    await page.waitForStatus([/this one doesn't have it/, /Open Models and add the pair again/], 60_000);
+  });
+});
+
+test("where nothing can be stored, Models says what can be drawn all the same", { timeout: TIMEOUT }, async () => {
+  const nothing = 'Object.defineProperty(self, "indexedDB", { value: undefined });\n';
+  const loader = nothing + (await readFile(join(DIST, "start_loader.js"), "utf8"));
+  const prepare = ({ server }) =>
+    server.fault("/start_loader.js", { replaceBody: Buffer.from(loader) });
+  await withPage({ parameters: QUICK, prepare, isFirstVisit: true }, async ({ page }) => {
+    await page.control("models").click({ timeout: TIMEOUT });
+    const problem = page.control("library-problem").first();
+    await problem.waitFor({ timeout: TIMEOUT });
+    assert.match(await problem.innerText(), /private windows do.*drawn from memory.*ordinary window/s);
   });
 });

@@ -7,8 +7,8 @@ import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { deflateSync } from "node:zlib";
 
+import { drop, png } from "./drop.mjs";
 import { QUICK, cellNames, eventually } from "./page.mjs";
 import { withPage } from "./with_page.mjs";
 
@@ -39,23 +39,6 @@ async function save(page, handle) {
   return { name: download.suggestedFilename(), path: await download.path() };
 }
 
-/** Drops a file on the page, as a visitor's file manager would. */
-async function drop(page, name, bytes, type = "image/png") {
-  const dataTransfer = await page.page.evaluateHandle(
-    ({ name, base64, type }) => {
-      const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-      const transfer = new DataTransfer();
-      transfer.items.add(new File([bytes], name, { type }));
-      return transfer;
-    },
-    { name, base64: Buffer.from(bytes).toString("base64"), type },
-  );
-  await page.page.dispatchEvent("main", "dragover", { dataTransfer });
-  await page.control("drop-target").waitFor({ timeout: 30_000 });
-  await page.page.dispatchEvent("main", "drop", { dataTransfer });
-  await page.control("drop-target").waitFor({ state: "detached", timeout: 30_000 });
-}
-
 /** What the page would draw: every control. */
 async function settings(page) {
   const values = await page.page
@@ -81,39 +64,6 @@ async function waitForSettings(page, expected) {
 
 const ready = (page) =>
   page.page.locator('[data-testid="seed-count"]:enabled').waitFor({ timeout: TIMEOUT });
-
-function crc(bytes) {
-  let crc = ~0;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit += 1) {
-      crc = (crc >>> 1) ^ (0xedb88320 & -(crc & 1));
-    }
-  }
-  return ~crc >>> 0;
-}
-
-function chunk(kind, data) {
-  const body = Buffer.concat([Buffer.from(kind), data]);
-  const [length, checksum] = [Buffer.alloc(4), Buffer.alloc(4)];
-  length.writeUInt32BE(data.length);
-  checksum.writeUInt32BE(crc(body));
-  return Buffer.concat([length, body, checksum]);
-}
-
-/** A PNG of one grey pixel, with these texts. */
-function png(texts = {}) {
-  const header = Buffer.from([0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0]);
-  return Buffer.concat([
-    Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]),
-    chunk("IHDR", header),
-    ...Object.entries(texts).map(([key, text]) =>
-      chunk("iTXt", Buffer.concat([Buffer.from(`${key}\0\0\0\0\0`), Buffer.from(text)])),
-    ),
-    chunk("IDAT", deflateSync(Buffer.from([0, 99]))),
-    chunk("IEND", Buffer.alloc(0)),
-  ]);
-}
 
 test(
   "a saved picture brings its recipe to another browser, which draws the same pixels",
@@ -194,7 +144,7 @@ test(
         png({ [RECIPE_KEY]: JSON.stringify({ ...recipe, ...changed }) });
       const elsewhere = "https://elsewhere.example/manifest.json";
       const wrong = [
-        ["notes.txt", Buffer.from("a red heart"), /not a PNG/],
+        ["notes.txt", Buffer.from("a red heart"), /no PNG, JPEG or WebP/],
         ["cut.png", saved.file.subarray(0, 60), /ends too early/],
         ["plain.png", png(), /holds no recipe/],
         ["later.png", withRecipe({ version: 2 }), /version 2.*Reload the page/],
@@ -218,13 +168,14 @@ test(
       // Another program's picture.
       const text =
         "a kitten on a blue background\nNegative prompt: worm\n" +
-        "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 965400086123, Size: 512x768";
+        "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 965400086123, Size: 512x768, Model: x";
       await drop(page, "other.png", png({ parameters: text }));
-      await page.waitForStatus([/another program's/, /seed 965400086123, since/], 30_000);
+      await page.waitForStatus([/another program's/, /965400086123 as 3327411819, the low 32 bits/], 30_000);
       assert.equal(await page.control("prompt").inputValue(), "a kitten on a blue background");
       assert.equal(await page.control("negative-prompt").inputValue(), "worm");
       assert.equal(await page.control("base-steps").inputValue(), "20");
-      assert.equal(await page.control("seed").inputValue(), String(parameters.seed));
+      assert.equal(await page.control("guidance").inputValue(), "7");
+      assert.equal(await page.control("seed").inputValue(), "3327411819");
       assert.deepEqual(await page.cellStates(), {});
     });
   },

@@ -34,6 +34,8 @@ const EXPOSED_HEADERS = [
   "X-Linked-ETag",
   "X-Linked-Size",
   "X-Repo-Commit",
+  "X-Error-Code",
+  "Link",
 ].join(", ");
 
 /**
@@ -165,6 +167,12 @@ export class Hub {
   #hashes = new Map();
   #commits = new Map();
   #signatures = new Set();
+  /** The names that repositories have today, by those of old. */
+  #renamed = new Map();
+  /** Repositories that the hub doesn't give: the code of the reason, and the status. */
+  #closed = new Map();
+  /** The most files in an answer of a list. */
+  #pageLength = 1000;
   #rate = Infinity;
   #nextSend = 0;
 
@@ -226,6 +234,21 @@ export class Hub {
   /** Gives a repository the commit that a manifest pins. */
   setCommit(repository, commit) {
     this.#commits.set(repository, commit);
+  }
+
+  /** Redirects an old name of a repository to the one that it has today. */
+  rename(old, repository) {
+    this.#renamed.set(old, repository);
+  }
+
+  /** Answers every question about a repository with this status, for the reason that the code names. */
+  refuse(repository, status, code) {
+    this.#closed.set(repository, { status, code });
+  }
+
+  /** Gives lists in pages of so many entries. */
+  setPageLength(length) {
+    this.#pageLength = length;
   }
 
   /** Bytes of bodies sent for this file. */
@@ -441,18 +464,42 @@ export class Hub {
     if (await this.#answerFault(request, response, entry, hits, headers)) {
       return;
     }
+    const closed = this.#closed.get(repository);
+    if (closed !== undefined) {
+      const refused = { ...headers, "X-Error-Code": closed.code };
+      this.#end(request, response, entry, closed.status, refused, JSON.stringify({ error: closed.code }));
+      return;
+    }
+    const today = this.#renamed.get(repository);
+    if (today !== undefined) {
+      const { search } = new URL(request.url, this.url);
+      const Location = `/api/models/${today}/${kind}/${encodeURIComponent(revision)}${search}`;
+      this.#end(request, response, entry, 307, { ...headers, Location }, "");
+      return;
+    }
     const exists = await stat(join(this.#root, normalize(`/${repository}`))).catch(() => null);
     if (exists === null || !this.#knows(repository, revision)) {
       const error = exists === null ? "Repository not found" : `Invalid rev id: ${revision}`;
-      this.#end(request, response, entry, 404, headers, JSON.stringify({ error }));
+      const code = exists === null ? "RepoNotFound" : "RevisionNotFound";
+      const missing = { ...headers, "X-Error-Code": code };
+      this.#end(request, response, entry, 404, missing, JSON.stringify({ error }));
       return;
     }
-    const recursive = new URL(request.url, this.url).searchParams.get("recursive") === "true";
-    const answer =
-      kind === "revision"
-        ? { id: repository, sha: this.commit(repository) }
-        : await this.#tree(repository, recursive);
-    this.#end(request, response, entry, 200, headers, JSON.stringify(answer));
+    const asked = new URL(request.url, this.url);
+    if (kind === "revision") {
+      const answer = { id: repository, sha: this.commit(repository) };
+      this.#end(request, response, entry, 200, headers, JSON.stringify(answer));
+      return;
+    }
+    const recursive = asked.searchParams.get("recursive") === "true";
+    const all = await this.#tree(repository, recursive);
+    const start = Number(asked.searchParams.get("cursor") ?? 0);
+    const end = start + this.#pageLength;
+    if (end < all.length) {
+      asked.searchParams.set("cursor", String(end));
+      headers.Link = `<${asked}>; rel="next"`;
+    }
+    this.#end(request, response, entry, 200, headers, JSON.stringify(all.slice(start, end)));
   }
 
   async #tree(repository, recursive) {

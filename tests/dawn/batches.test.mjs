@@ -35,7 +35,7 @@ const RECIPE = {
 };
 
 async function draw(options) {
-  const engine = await Engine.startWithForms({ ...CARD, ...options }, FORMS);
+  const engine = await Engine.start({ ...CARD, ...options });
   try {
     const events = await engine.draw(RECIPE);
     engine.assertNoProblems();
@@ -50,27 +50,23 @@ async function draw(options) {
   }
 }
 
-for (const { name, options } of [
-  { name: "f32", options: { withoutFeatures: ["shader-f16"] } },
-  { name: "f16", options: {} },
-]) {
-  test(`cells that are drawn together are those drawn alone, ${name}`, { timeout: TIMEOUT }, async (t) => {
-    const together = await draw(options);
-    const alone = await draw({ ...options, atMost: ONE_BY_ONE });
-    assert.equal(alone.images.length, RECIPE.modes.length * CELLS);
-    assert.deepEqual(
-      together.images.map(({ name }) => name),
-      alone.images.map(({ name }) => name),
-    );
-    let largest = 0;
-    for (const [index, { name: cell, image }] of together.images.entries()) {
-      const error = rootMeanSquareError(image.rgba, alone.images[index].image.rgba);
-      largest = Math.max(largest, error);
-      assert.ok(error <= TOLERANCE, `${cell}: RMSE ${error.toFixed(3)} of 255`);
-    }
-    t.diagnostic(`RMSE at most ${largest.toFixed(4)} of 255`);
-    t.diagnostic(`${together.launches} launches together, ${alone.launches} alone`);
-    // 20 passes of a UNet become 8; previews and images are decoded one by one as ever.
-    assert.ok(together.launches < alone.launches * 0.7, "the passes have to be for several cells");
-  });
-}
+test("cells that are drawn together are those drawn alone", { timeout: TIMEOUT }, async (t) => {
+  const choices = await Engine.choicesOfForms(CARD, FORMS);
+  const together = await draw({ choices });
+  const alone = await draw({ choices, atMost: ONE_BY_ONE });
+  assert.equal(alone.images.length, RECIPE.modes.length * CELLS);
+  assert.deepEqual(
+    together.images.map(({ name }) => name),
+    alone.images.map(({ name }) => name),
+  );
+  let largest = 0;
+  for (const [index, { name: cell, image }] of together.images.entries()) {
+    const error = rootMeanSquareError(image.rgba, alone.images[index].image.rgba);
+    largest = Math.max(largest, error);
+    assert.ok(error <= TOLERANCE, `${cell}: RMSE ${error.toFixed(3)} of 255`);
+  }
+  t.diagnostic(`RMSE at most ${largest.toFixed(4)} of 255`);
+  t.diagnostic(`${together.launches} launches together, ${alone.launches} alone`);
+  // 20 passes of a UNet become 8; previews and images are decoded one by one as ever.
+  assert.ok(together.launches < alone.launches * 0.7, "the passes have to be for several cells");
+});

@@ -142,12 +142,17 @@ export class Engine {
    * @param {Record<string, "Shared" | "Registers">} forms
    */
   static async startWithForms(options, forms) {
-    const first = await Engine.start(options);
-    const [{ key, value }] = await first.choices().finally(() => first.close());
+    return Engine.start({ ...options, choices: await Engine.choicesOfForms(options, forms) });
+  }
+
+  /** What a worker has stored that has measured that these forms of the kernels are the faster ones. */
+  static async choicesOfForms(options, forms) {
+    const engine = await Engine.start(options);
+    const [{ key, value }] = await engine.choices().finally(() => engine.close());
     Object.assign(value.choice.forms, forms);
     // The number of submits depends on it: the same on every machine, and that of an adapter on the CPU.
     value.choice.speed = 5e9;
-    return Engine.start({ ...options, choices: [{ key, value }] });
+    return [{ key, value }];
   }
 
   /**

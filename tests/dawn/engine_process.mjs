@@ -7,16 +7,13 @@
 // message before. `{problem}` is a complaint on the console, and `{answer}` or `{refusal}` what the companion
 // says.
 
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { format } from "node:util";
 
 import "fake-indexeddb/auto";
-import { create, globals } from "webgpu";
+import { globals } from "webgpu";
 
-import { countGpu } from "../../www/gpu_counters.mjs";
 import { prepareGpu } from "../../www/programs.mjs";
+import { counters, gpu, instantiate } from "./worker_scope.mjs";
 
 const [folder, options] = process.argv.slice(2);
 const {
@@ -29,13 +26,8 @@ const {
   companion,
 } = JSON.parse(options);
 
-Object.assign(globalThis, globals);
-const counters = countGpu();
 // As www/start_engine.js does.
 globalThis.gpuPrograms = prepareGpu();
-// Dawn ends the process if its instance is collected while an object of it is alive: the global
-// object keeps it.
-const gpu = create([]);
 /** @type {GPUDevice[]} */
 const devices = [];
 weaken(gpu);
@@ -43,19 +35,7 @@ if (brokenShader !== undefined) {
   breakShader(brokenShader, breaksAllShaders);
 }
 
-Object.defineProperty(globalThis, "navigator", {
-  value: { gpu, userAgent: `Node.js ${process.version}`, hardwareConcurrency: 1 },
-});
-globalThis.self = globalThis;
 const { answer } = companion === undefined ? {} : await import(companion);
-// Programs ask for the class of their global object to tell a worker from a page.
-class WorkerGlobalScope {
-  static [Symbol.hasInstance](object) {
-    return object === globalThis;
-  }
-}
-globalThis.WorkerGlobalScope = WorkerGlobalScope;
-globalThis.DedicatedWorkerGlobalScope = WorkerGlobalScope;
 
 for (const level of ["error", "warn"]) {
   console[level] = (...words) => process.send({ problem: `console.${level}: ${format(...words)}` });
@@ -84,10 +64,7 @@ process.on("disconnect", () => process.exit());
 if (choices !== undefined) {
   await storeChoices(choices);
 }
-const { default: init } = await import(pathToFileURL(join(folder, "worker.js")));
-const wasm = await init({ module_or_path: await readFile(join(folder, "worker_bg.wasm")) });
-// As www/start_engine.js does.
-wasm.__wasm_call_ctors();
+await instantiate(folder, "worker");
 
 /** Makes the adapters lack features and have lower limits, as many a machine's do, or another name. */
 function weaken(gpu) {

@@ -173,34 +173,46 @@ fn the_original_codes_names_find_diffusers_layers() {
 
 #[test]
 fn layers_that_nothing_takes_are_named_as_the_file_does() {
-    for (name, is_text) in [
-        (
-            "lora_unet_down_blocks_7_attentions_0_proj_in.lora_down.weight",
-            false,
-        ),
-        (
-            "lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_down.weight",
-            true,
-        ),
-        (
-            "text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_A.weight",
-            true,
-        ),
+    let name = "lora_unet_down_blocks_7_attentions_0_proj_in.lora_down.weight";
+    let error = refusal(|adapter| adapter.push(tensor(name, &[1, 1], &[0.0])));
+    let expected = AdapterError::MissingInBase {
+        name: name.into(),
+        count: 1,
+    };
+    assert_eq!(error, expected);
+    let (base, adapter, expected) = reference();
+    for name in [
+        "lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_down.weight",
+        "text_encoder.text_model.encoder.layers.0.mlp.fc1.lora_A.weight",
+        "base_model.model.text_model.encoder.layers.0.mlp.fc1.lora_A.weight",
     ] {
-        let error = refusal(|adapter| adapter.push(tensor(name, &[1, 1], &[0.0])));
-        let expected = if is_text {
-            AdapterError::TextEncoder {
-                name: name.into(),
-                count: 1,
-            }
-        } else {
-            AdapterError::MissingInBase {
-                name: name.into(),
-                count: 1,
-            }
-        };
-        assert_eq!(error, expected);
+        let text = tensor(name, &[1, 1], &[0.0]);
+        let error = refusal(|adapter| *adapter = vec![text.clone()]);
+        assert!(matches!(error, AdapterError::TextEncoder { .. }), "{error}");
+        let mut both = adapter.clone();
+        both.push(text);
+        assert_merges(&base, both, &expected);
     }
+}
+
+#[test]
+fn names_in_the_original_codes_dots_and_within_pefts_wrapper_are_merged_alike() {
+    let (base, adapter, expected) = reference();
+    for prefix in [
+        "base_model.model.",
+        "base_model.model.unet.",
+        "diffusion_model.",
+        "model.diffusion_model.",
+        "lora_unet.",
+    ] {
+        let spell = |name: &str| name.replace("unet.", prefix);
+        assert_merges(&base, respelled(&adapter, spell), &expected);
+    }
+    let named = |name: &str| {
+        name.replace("lora_A.", "lora_A.my_style.")
+            .replace("lora_B.", "lora_B.my_style.")
+    };
+    assert_merges(&base, respelled(&adapter, named), &expected);
 }
 
 #[test]
@@ -247,6 +259,10 @@ fn an_alpha_in_the_header_alone_counts() {
     for json in [
         r#"{"lora_alpha": 8, "r": 4, "use_dora": false, "alpha_pattern": {}}"#,
         r#"{"unet.lora_alpha": 8.0}"#,
+        // By the root of the rank, which is 2.
+        r#"{"lora_alpha": 4, "use_rslora": true}"#,
+        r#"{"unet.lora_alpha": 1, "unet.alpha_pattern": {"conv": 1, "attn.to_q": 8}}"#,
+        r#"{"unet.lora_alpha": 1, "unet.alpha_pattern": {"to_q": 8}}"#,
     ] {
         assert_close("change", &change(Some(json)), &double, 1e-5);
     }
@@ -254,13 +270,16 @@ fn an_alpha_in_the_header_alone_counts() {
     for json in [
         "no json",
         r#"{"lora_alpha": "8"}"#,
-        r#"{"lora_alpha": 8, "use_rslora": true}"#,
-        r#"{"unet.lora_alpha": 8, "unet.alpha_pattern": {"conv": 1}}"#,
+        r#"{"lora_alpha": 8, "fan_in_fan_out": true}"#,
+        r#"{"unet.lora_alpha": 8, "unet.alpha_pattern": {".*conv": 1}}"#,
     ] {
         let error = write_alphas(&mut without_alpha.clone(), &metadata(json));
         let error = error.expect_err(json).to_string();
         assert!(error.contains("header") && error.ends_with('.'), "{error}");
     }
+    let dora = metadata(r#"{"lora_alpha": 8, "use_dora": true}"#);
+    let error = write_alphas(&mut without_alpha.clone(), &dora).expect_err("a DoRA");
+    assert!(error.to_string().contains("DoRA"), "{error}");
 }
 
 /// What an adapter is refused with, as a sentence.
@@ -360,11 +379,11 @@ fn half_a_branch_and_parts_that_do_not_fit_are_refused() {
 fn a_file_without_lora_is_refused() {
     let none = refusal(Vec::clear);
     assert_eq!(none, AdapterError::NoBranch);
-    let other_layout = refusal(|adapter| {
+    let half = refusal(|adapter| {
         adapter.clear();
         adapter.push(tensor("lora_unet_conv.hada_w1_a", &[1, 1], &[0.0]));
     });
-    assert_eq!(other_layout, AdapterError::NoBranch);
+    assert!(matches!(half, AdapterError::Incomplete { .. }), "{half}");
 }
 
 /// The bundled pair with this adapter on its base in the distilled UNet's place.
@@ -380,26 +399,82 @@ fn adapted_pair_within(
 ) -> Result<Pair, EngineError> {
     let mut bundled = BundledPair::read();
     bundled.manifest.expanded_limit = expanded_limit;
-    let mut config = bundled.manifest.components.unet.config.clone();
-    config["time_cond_proj_dim"] = guidance.into();
-    let id = "a".repeat(64);
-    bundled.add_file(&id, adapter);
-    bundled.manifest.components.unet_distilled = Component {
-        config,
-        files: vec![ManifestFile {
-            path: "unet_lcm.safetensors".into(),
-            size: 1,
-            id,
-            ..ManifestFile::default()
-        }],
-        adapter_on: Some(AdapterBase::Unet),
-        ..bundled.manifest.components.unet.clone()
-    };
+    bundled.adapt(adapter, guidance);
+    load(&bundled)
+}
+
+fn load(bundled: &BundledPair) -> Result<Pair, EngineError> {
     block_on(async {
-        let mut pair = Pair::load(bundled.manifest.clone(), Device::flex(), &bundled).await?;
-        pair.load_unets(&Mode::ALL, &bundled).await?;
+        let mut pair = Pair::load(bundled.manifest.clone(), Device::flex(), bundled).await?;
+        pair.load_unets(&Mode::ALL, bundled).await?;
         Ok(pair)
     })
+}
+
+/// The id of the adapter's file.
+fn adapter_id() -> String {
+    "a".repeat(64)
+}
+
+impl BundledPair {
+    /// Puts an adapter on the base in the distilled UNet's place.
+    fn adapt(&mut self, adapter: Vec<StoredTensor>, guidance: Option<usize>) {
+        let bundled = self;
+
+        let mut config = bundled.manifest.components.unet.config.clone();
+        config["time_cond_proj_dim"] = guidance.into();
+        let id = adapter_id();
+        bundled.add_file(&id, adapter);
+        bundled.manifest.components.unet_distilled = Component {
+            config,
+            files: vec![ManifestFile {
+                path: "unet_lcm.safetensors".into(),
+                size: 1,
+                id,
+                ..ManifestFile::default()
+            }],
+            adapter_on: Some(AdapterBase::Unet),
+            ..bundled.manifest.components.unet.clone()
+        };
+    }
+}
+
+/// The case 21-alpha-in-header, from the file's header to the pair's predictions; and what else says how strong
+/// an adapter is.
+#[test]
+fn the_strength_that_a_header_a_config_or_a_manifest_says_is_that_of_the_pair() {
+    let twice = predictions(&adapted_pair(branch(0.5), None).expect("it fits"));
+    let with = |limit, change: &dyn Fn(&mut BundledPair)| {
+        let mut bundled = BundledPair::read();
+        bundled.manifest.expanded_limit = limit;
+        bundled.adapt(branch(0.25), None);
+        change(&mut bundled);
+        predictions(&load(&bundled).expect("it fits"))
+    };
+    let config = r#"{"unet.r": 1, "unet.lora_alpha": 2}"#;
+    for limit in [None, Some(0)] {
+        let header = with(limit, &|bundled| {
+            let metadata = [("lora_adapter_metadata".to_owned(), config.to_owned())];
+            bundled.metadata.insert(adapter_id(), metadata.into());
+        });
+        let beside = with(limit, &|bundled| {
+            let config = serde_json::from_str(config).expect("JSON");
+            bundled.manifest.components.unet_distilled.adapter_config = Some(config);
+        });
+        let strength = with(limit, &|bundled| {
+            bundled.manifest.components.unet_distilled.strength = Some(2.0);
+        });
+        for [_, distilled] in [header, beside, strength] {
+            assert_close("distilled", &distilled, &twice[1], 1e-4);
+        }
+    }
+    let [_, once] = with(None, &|_| {});
+    let pairs = once.iter().zip(&twice[1]);
+    let difference = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(
+        difference > 1e-2,
+        "the strength changes a lot: {difference}"
+    );
 }
 
 /// A branch of rank 1 on the first convolution; `size` is what every factor of its B is.

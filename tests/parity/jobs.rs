@@ -15,7 +15,7 @@ use firststep::protocol::engine::{
 };
 use firststep::recipe::digest::{self, Agreement, StepDigest};
 use firststep::recipe::{Axis, CellAddress, Mode, Recipe};
-use firststep::sampler::ModelRole;
+use firststep::sampler::{ModelRole, SchedulerChoice};
 
 use crate::support::{BundledPair, Recorder, block_on};
 
@@ -266,21 +266,23 @@ fn a_batch_gives_the_pictures_of_single_cells() {
     }
 }
 
-#[test]
-fn an_engine_goes_on_where_another_one_failed() {
-    let (pair, recipe) = load();
-    let all = Extent::default();
-    let mut whole = Recorder::default();
-    run(&pair, &recipe, &all, &mut GridState::default(), &mut whole);
-
-    // Four cells of four steps: what the page knows after the last step of the second.
-    let mut failed = Recorder {
-        cancel_after: Some(1 + 4 + 1 + 1 + 4),
-        ..Recorder::default()
+/// What another engine draws that knows these steps alone.
+fn resumed(pair: &Pair, recipe: &Recipe, known: &[Snapshot]) -> Recorder {
+    let mut grid = GridState::default();
+    restore(pair, recipe, known, &mut grid).expect("the recipe fits");
+    let extent = Extent {
+        resumes: true,
+        ..Extent::default()
     };
-    run(&pair, &recipe, &all, &mut GridState::default(), &mut failed);
+    let mut rest = Recorder::default();
+    run(pair, recipe, &extent, &mut grid, &mut rest);
+    rest
+}
+
+/// What the page knows of each step.
+fn snapshots(recorder: &Recorder) -> BTreeMap<(CellAddress, u32), Snapshot> {
     let mut snapshots = BTreeMap::new();
-    for event in &failed.events {
+    for event in &recorder.events {
         if let JobEvent::Step {
             cell,
             step,
@@ -298,6 +300,71 @@ fn an_engine_goes_on_where_another_one_failed() {
             snapshots.insert((*cell, *step), snapshot);
         }
     }
+    snapshots
+}
+
+#[test]
+fn solvers_with_a_memory_or_two_passes_a_step_draw_together_and_go_on() {
+    let (mut pair, mut recipe) = load();
+    pair.allow(Allowance {
+        batch: 2,
+        ..pair.allowance()
+    });
+    recipe.modes = vec![Mode::Hybrid];
+    recipe.seed_count = 3;
+    // Base steps 0 and on of eight in all, then three of the distilled model.
+    recipe.hybrid_base_steps = 2;
+    for choice in [
+        SchedulerChoice::DpmSolverSde,
+        SchedulerChoice::UniPc,
+        SchedulerChoice::Heun,
+    ] {
+        recipe.base_scheduler = Some(choice);
+        recipe.distilled_scheduler = Some(choice);
+        let all = Extent::default();
+        let mut whole = Recorder::default();
+        run(&pair, &recipe, &all, &mut GridState::default(), &mut whole);
+        let snapshots = snapshots(&whole);
+        let last = snapshots
+            .keys()
+            .map(|(_, step)| *step)
+            .max()
+            .expect("steps");
+        assert_eq!(
+            snapshots.len(),
+            3 * last as usize,
+            "{choice:?}: no step is missing"
+        );
+        for column in 0..3 {
+            let cell = CellAddress { row: 0, column };
+            assert_eq!(whole.previews(cell).len(), last as usize, "{choice:?}");
+        }
+        for step in 1..=last {
+            let known: Vec<Snapshot> = (0..3)
+                .map(|column| snapshots[&(CellAddress { row: 0, column }, step)].clone())
+                .collect();
+            let rest = resumed(&pair, &recipe, &known);
+            assert_eq!(rest.images(), whole.images(), "{choice:?} from step {step}");
+            let taken = rest.previews(CellAddress { row: 0, column: 0 }).len();
+            assert_eq!(taken, (last - step) as usize, "{choice:?}");
+        }
+    }
+}
+
+#[test]
+fn an_engine_goes_on_where_another_one_failed() {
+    let (pair, recipe) = load();
+    let all = Extent::default();
+    let mut whole = Recorder::default();
+    run(&pair, &recipe, &all, &mut GridState::default(), &mut whole);
+
+    // Four cells of four steps: what the page knows after the last step of the second.
+    let mut failed = Recorder {
+        cancel_after: Some(1 + 4 + 1 + 1 + 4),
+        ..Recorder::default()
+    };
+    run(&pair, &recipe, &all, &mut GridState::default(), &mut failed);
+    let snapshots = snapshots(&failed);
     let [first, second] = [(0, 0), (1, 0)].map(|(row, column)| CellAddress { row, column });
     assert_eq!(snapshots.len(), 8);
     // The first cell has got to each of its steps in turn, the second one only lacks its image.
@@ -316,14 +383,7 @@ fn an_engine_goes_on_where_another_one_failed() {
             cell: CellAddress { row: 9, column: 0 },
             ..known[0].clone()
         });
-        let mut grid = GridState::default();
-        restore(&pair, &recipe, &known, &mut grid).expect("the recipe fits");
-        let resumed = Extent {
-            resumes: true,
-            ..Extent::default()
-        };
-        let mut rest = Recorder::default();
-        run(&pair, &recipe, &resumed, &mut grid, &mut rest);
+        let rest = resumed(&pair, &recipe, &known);
         assert_eq!(rest.images(), whole.images(), "from step {step}");
         let taken = [first, second].map(|cell| rest.previews(cell).len());
         assert_eq!(taken, [4 - step as usize, 0]);

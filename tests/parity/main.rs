@@ -16,6 +16,7 @@ mod memory;
 mod metrics;
 mod models;
 mod pictures;
+mod prompts;
 mod quantization;
 mod sampler;
 mod support;

@@ -2,14 +2,14 @@
 //! no room for.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::Device;
 use firststep::engine::{
     EngineError, GridState, Outcome, Pair, PairFiles, describe, generate, prompts_of,
 };
 use firststep::protocol::engine::Extent;
-use firststep::recipe::{Axis, Mode};
+use firststep::recipe::{Axis, Mode, Prompt};
 use firststep::sampler::ModelRole;
 use firststep::weights::format::tensor::StoredTensor;
 
@@ -77,6 +77,10 @@ impl PairFiles for Observed {
         self.bundled.tensor(id, name).await
     }
 
+    async fn metadata(&self, id: &str) -> Result<BTreeMap<String, String>, EngineError> {
+        self.bundled.metadata(id).await
+    }
+
     async fn stored_length(&self, id: &str) -> Result<u64, EngineError> {
         self.bundled.stored_length(id).await
     }
@@ -98,28 +102,30 @@ fn large_text_encoders_leave_and_are_read_again_for_new_prompts_only() {
     let mut leaves = large.pair();
     large.take_read();
 
-    let prompts = ["red apple", ""].map(str::to_owned);
+    let prompts = ["red apple", ""].map(Prompt::plain);
     assert!(!leaves.reads_text_encoder(0, &prompts), "both are there");
     block_on(leaves.encode_prompts(&prompts, &large)).expect("prompts");
     assert!(large.take_read().is_empty(), "both were there");
     for prompt in &prompts {
-        let [own, other] = [&leaves, &stays].map(|pair| pair.encode_prompt(prompt).expect(prompt));
-        assert_eq!(to_vec(own.context), to_vec(other.context), "{prompt}");
-        assert_eq!(to_vec(own.pooled), to_vec(other.pooled), "{prompt}");
+        let [own, other] =
+            [&leaves, &stays].map(|pair| pair.encode_prompt(prompt).expect("a prompt"));
+        assert_eq!(to_vec(own.context), to_vec(other.context), "{prompt:?}");
+        assert_eq!(to_vec(own.pooled), to_vec(other.pooled), "{prompt:?}");
     }
-    let error = leaves.encode_prompt("a dog").err().expect("they have left");
+    let a_dog = Prompt::plain("a dog");
+    let error = leaves.encode_prompt(&a_dog).err().expect("they have left");
     assert!(matches!(error, EngineError::NotLoaded), "{error}");
-    assert!(stays.encode_prompt("a dog").is_ok());
+    assert!(stays.encode_prompt(&a_dog).is_ok());
 
     // Those that were encoded need nothing more.
     block_on(leaves.encode_prompts(&prompts, &large)).expect("prompts");
     assert!(large.take_read().is_empty());
-    let further = ["red apple", "a dog"].map(str::to_owned);
+    let further = ["red apple", "a dog"].map(Prompt::plain);
     assert!(leaves.reads_text_encoder(0, &further) && leaves.reads_text_encoder(1, &further));
     block_on(leaves.encode_prompts(&further, &large)).expect("prompts");
     let encoders = ["text_encoder", "text_encoder_2"].map(|name| large.id(name));
     assert_eq!(large.take_read(), BTreeSet::from(encoders));
-    let dog = |pair: &Pair| to_vec(pair.encode_prompt("a dog").expect("a prompt").pooled);
+    let dog = |pair: &Pair| to_vec(pair.encode_prompt(&a_dog).expect("a prompt").pooled);
     assert_eq!(dog(&leaves), dog(&stays));
 }
 

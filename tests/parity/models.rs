@@ -9,6 +9,7 @@ use firststep::models::{
     Conditioning, ModelError, TinyDecoder, TinyDecoderConfig, UNet2DConditionConfig,
     UNet2DConditionModel, guidance_embedding, layout_of,
 };
+use firststep::recipe::Prompt;
 use firststep::sampler::ModelRole;
 use firststep::weights::format::encoding::Encoding;
 use firststep::weights::format::tensor::StoredTensor;
@@ -172,7 +173,9 @@ fn the_bundled_pair_computes_what_diffusers_does() {
     let widths = [&first, &second].map(|values| values.shape("penultimate")[2]);
     let (mut contexts, mut pooled) = ([Vec::new(), Vec::new()], Vec::new());
     for prompt in prompts {
-        let conditioning = pair.encode_prompt(prompt).expect("a prompt");
+        let conditioning = pair
+            .encode_prompt(&Prompt::plain(prompt))
+            .expect("a prompt");
         let mut parts = conditioning
             .context
             .split_with_sizes(widths.to_vec(), 2)
@@ -259,7 +262,9 @@ fn a_pair_that_is_held_as_stored_computes_the_same_to_the_bit() {
     let latent = || values.tensor::<4>("latent.999");
     let conditioning = conditioning(&values, None);
     let results = |pair: &Pair| {
-        let prompt = pair.encode_prompt("image of a dog face").expect("a prompt");
+        let prompt = pair
+            .encode_prompt(&Prompt::plain("image of a dog face"))
+            .expect("a prompt");
         let unet = pair.unet(ModelRole::Base).expect("loaded");
         [
             to_vec(prompt.context),

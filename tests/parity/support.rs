@@ -155,6 +155,8 @@ pub struct BundledPair {
     pub manifest: Manifest,
     tensors: HashMap<String, Vec<StoredTensor>>,
     blobs: HashMap<String, Vec<u8>>,
+    /// What the headers of files say beside their tensors.
+    pub metadata: HashMap<String, BTreeMap<String, String>>,
 }
 
 impl BundledPair {
@@ -187,6 +189,7 @@ impl BundledPair {
             manifest,
             tensors,
             blobs,
+            metadata: HashMap::new(),
         }
     }
 
@@ -220,6 +223,10 @@ impl PairFiles for BundledPair {
     async fn tensor(&self, id: &str, name: &str) -> Result<StoredTensor, EngineError> {
         let found = self.file(id).iter().find(|x| x.name == name);
         Ok(found.unwrap_or_else(|| panic!("no {name}")).clone())
+    }
+
+    async fn metadata(&self, id: &str) -> Result<BTreeMap<String, String>, EngineError> {
+        Ok(self.metadata.get(id).cloned().unwrap_or_default())
     }
 
     async fn stored_length(&self, id: &str) -> Result<u64, EngineError> {

@@ -1,7 +1,7 @@
 """Writes the reference values that the tests compare the Rust code with.
 
-Usage: python tools/reference [sampler|models|tokenizer|weights|names|quantization|adapter|metrics|
-       pictures|all]
+Usage: python tools/reference [sampler|models|operations|tokenizer|prompts|weights|names|quantization|
+       adapter|lycoris|metrics|pictures|all]
 
 Each name runs the script of that name in tools/reference/, with the packages pinned in
 tools/reference/requirements.txt. The values are committed, so that the tests need no Python.
@@ -14,11 +14,14 @@ from pathlib import Path
 NAMES = (
     "sampler",
     "models",
+    "operations",
     "tokenizer",
+    "prompts",
     "weights",
     "names",
     "quantization",
     "adapter",
+    "lycoris",
     "metrics",
     "pictures",
 )

@@ -5,7 +5,7 @@ use js_sys::Object;
 use wasm_bindgen::JsValue;
 
 use super::js;
-use crate::browser::adapter_limits::AdapterLimits;
+use crate::browser::adapter_limits::{AdapterLimits, NoAdapter};
 
 /// Words in the descriptions of adapters that compute on the CPU. A browser may offer one of these
 /// without `isFallbackAdapter`.
@@ -28,19 +28,27 @@ fn is_software(description: &str) -> bool {
 /// Requests the adapter with the most power.
 ///
 /// # Errors
-/// A clause, without a full stop, that says why there is no adapter.
-pub async fn request_adapter() -> Result<AdapterLimits, String> {
+/// Why there is no adapter.
+pub async fn request_adapter() -> Result<AdapterLimits, NoAdapter> {
     let gpu = js::global("navigator")
         .and_then(|navigator| js::get(&navigator, "gpu"))
         .filter(JsValue::is_object)
-        .ok_or("navigator.gpu is missing")?;
+        .ok_or_else(|| {
+            let is_secure = js::global("isSecureContext").and_then(|it| it.as_bool());
+            match is_secure {
+                Some(false) => NoAdapter::Insecure,
+                _ => NoAdapter::Missing("navigator.gpu is missing".into()),
+            }
+        })?;
     let options = Object::new();
     js::set(&options, "powerPreference", "high-performance");
     let adapter = js::call_async(&gpu, "requestAdapter", &[options.into()])
         .await
-        .map_err(|error| js::message(&error))?;
+        .map_err(|error| NoAdapter::Missing(js::message(&error)))?;
     if !adapter.is_object() {
-        return Err("it has no adapter for this machine".into());
+        return Err(NoAdapter::Missing(
+            "it has no adapter for this machine".into(),
+        ));
     }
     let info = js::get(&adapter, "info").unwrap_or_default();
     let words: Vec<String> = ["description", "vendor", "architecture", "device"]

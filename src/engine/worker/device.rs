@@ -20,7 +20,8 @@ pub async fn select(preference: DevicePreference) -> Result<(Device, DeviceInfo)
     let adapter = if preference == DevicePreference::Cpu {
         Err("the address asks for the CPU".to_owned())
     } else {
-        gpu::request_adapter().await
+        let adapter = gpu::request_adapter().await;
+        adapter.map_err(|reason| reason.to_string())
     };
     match (adapter, preference) {
         (Ok(adapter), DevicePreference::Automatic) if adapter.is_software => Ok(cpu(format!(

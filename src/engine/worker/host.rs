@@ -2,8 +2,9 @@
 //! reports how much of the pair's files has been read.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use gloo_timers::future::TimeoutFuture;
 
@@ -12,6 +13,7 @@ use crate::browser::globals::worker_scope::WorkerScope;
 use crate::engine::error::EngineError;
 use crate::engine::generate::{Host, StripRequest};
 use crate::engine::pair::PairFiles;
+use crate::models::ClipTokenizer;
 use crate::protocol::engine::{Event, JobEvent, JobId, LoadingFrom, TaskEvent, TaskId};
 use crate::protocol::stats::Phase;
 use crate::weights::download::network::source::SourceError;
@@ -36,6 +38,18 @@ pub(super) struct Shared {
     pub cancelled: RefCell<BTreeSet<JobId>>,
     /// Strips to decode, in the order in which they were requested.
     pub strips: RefCell<VecDeque<StripRequest>>,
+    /// The pair's tokenizers; none until they have been read.
+    pub tokenizers: RefCell<Option<Arc<[ClipTokenizer; 2]>>>,
+}
+
+impl Shared {
+    /// Has the tokens of prompts counted with these from now on, and tells the page so.
+    pub fn count_with(&self, tokenizers: &Arc<[ClipTokenizer; 2]>, scope: &WorkerScope<Event>) {
+        let known = self.tokenizers.replace(Some(tokenizers.clone()));
+        if !known.is_some_and(|known| Arc::ptr_eq(&known, tokenizers)) {
+            scope.post(Event::CountsTokens);
+        }
+    }
 }
 
 /// The worker as the job loop sees it.
@@ -79,6 +93,16 @@ impl<'a> WorkerHost<'a> {
     pub fn post(&self, event: JobEvent) {
         let job = self.job;
         self.scope.post(Event::Job { job, event });
+    }
+
+    /// Counts the tokens of prompts with these from now on.
+    pub fn count_with(&self, tokenizers: &Arc<[ClipTokenizer; 2]>) {
+        self.shared.count_with(tokenizers, self.scope);
+    }
+
+    /// The pair's tokenizers, where they have been read.
+    pub fn tokenizers(&self) -> Option<Arc<[ClipTokenizer; 2]>> {
+        self.shared.tokenizers.borrow().clone()
     }
 
     /// Posts a sentence for the visitor.
@@ -174,6 +198,31 @@ impl JobFiles<'_> {
     }
 }
 
+/// A pair's files as they are read outside of jobs.
+pub(super) struct QuietFiles<'a>(pub &'a Files);
+
+impl PairFiles for QuietFiles<'_> {
+    async fn tensor_names(&self, id: &str) -> Result<Vec<String>, EngineError> {
+        Ok(self.0.tensor_names(id).await?)
+    }
+
+    async fn tensor(&self, id: &str, name: &str) -> Result<StoredTensor, EngineError> {
+        Ok(self.0.read_tensor(id, name).await?)
+    }
+
+    async fn metadata(&self, id: &str) -> Result<BTreeMap<String, String>, EngineError> {
+        Ok(self.0.metadata(id).await?)
+    }
+
+    async fn blob(&self, id: &str) -> Result<Vec<u8>, EngineError> {
+        Ok(self.0.read_blob(id).await?)
+    }
+
+    async fn stored_length(&self, id: &str) -> Result<u64, EngineError> {
+        Ok(self.0.stored_size(id).await?)
+    }
+}
+
 impl PairFiles for JobFiles<'_> {
     async fn tensor_names(&self, id: &str) -> Result<Vec<String>, EngineError> {
         Ok(self.files.tensor_names(id).await?)
@@ -192,6 +241,10 @@ impl PairFiles for JobFiles<'_> {
         let bytes = self.files.read_blob(id).await?;
         self.add(bytes.len());
         Ok(bytes)
+    }
+
+    async fn metadata(&self, id: &str) -> Result<BTreeMap<String, String>, EngineError> {
+        Ok(self.files.metadata(id).await?)
     }
 
     async fn outlines(&self, id: &str) -> Result<Option<Vec<StoredTensor>>, EngineError> {

@@ -68,6 +68,11 @@ pub fn run() {
                     });
                     Incoming::Strip
                 }
+                // Counted at once, also while a job runs.
+                Task::Tokens(prompts) => {
+                    let tokenizers = shared.tokenizers.borrow();
+                    return tasks::count_tokens(&own, tokenizers.as_deref(), id, &prompts);
+                }
                 Task::File(request) => return tasks::encode(own.clone(), id, *request),
                 Task::History(request) => {
                     return tasks::change_history(own.clone(), history.clone(), id, request);
@@ -106,6 +111,7 @@ impl Worker {
                         manifest_url,
                         on_page: pair_address,
                     };
+                    self.shared.tokenizers.take();
                     let started = match self.engine.take() {
                         Some(running)
                             if running.preference() == device
@@ -119,7 +125,12 @@ impl Worker {
                         }
                     };
                     match started {
-                        Ok(started) => self.engine = Some(started),
+                        Ok(started) => {
+                            if let Some(tokenizers) = started.tokenizers().await {
+                                self.shared.count_with(&tokenizers, &self.scope);
+                            }
+                            self.engine = Some(started);
+                        }
                         Err(error) => self.scope.stop(error.to_string()),
                     }
                 }

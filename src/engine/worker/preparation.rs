@@ -2,6 +2,7 @@
 //! as it is known by then which they are.
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use burn::tensor::Device;
 use futures::future::{Either, select};
@@ -11,7 +12,7 @@ use super::host::{JobFiles, WorkerHost};
 use crate::browser::globals::gpu_programs::{Compiled, GpuPrograms};
 use crate::engine::error::EngineError;
 use crate::engine::generate::Host;
-use crate::engine::pair::{Pair, load_tokenizers};
+use crate::engine::pair::Pair;
 use crate::engine::rehearsal::{OutlineFiles, Rehearsed};
 use crate::kernels;
 use crate::models::ClipTokenizer;
@@ -56,6 +57,14 @@ pub(super) struct Wanted<'a> {
     pub extent: &'a Extent,
 }
 
+/// A pair whose weights have not been read.
+pub(super) struct Outlined<'a> {
+    pub manifest: &'a Manifest,
+    pub tokenizers: &'a Arc<[ClipTokenizer; 2]>,
+    pub device: &'a Device,
+    pub allowance: Allowance,
+}
+
 impl Preparation {
     /// None where programs can't be compiled ahead.
     pub fn new() -> Option<Self> {
@@ -65,40 +74,36 @@ impl Preparation {
         })
     }
 
-    /// Begins to compile what a job needs, before the weights of its pair are read. Gives the pair's
-    /// tokenizers, which it has loaded. What is wrong with the pair is left to be found when it is loaded.
+    /// Begins to compile what a job needs, before the weights of its pair are read. What is wrong with the
+    /// pair is left to be found when it is loaded, and a pair of which more has to be read to know its
+    /// operations waits for [`Preparation::complete`].
     pub async fn begin_with_outlines(
         &mut self,
-        manifest: &Manifest,
-        device: &Device,
-        allowance: Allowance,
+        pair: &Outlined<'_>,
         files: &JobFiles<'_>,
         wanted: &Wanted<'_>,
-    ) -> Option<[ClipTokenizer; 2]> {
+    ) {
         self.forget_done();
-        let tokenizers = load_tokenizers(manifest, files).await.ok()?;
-        let Ok(Some(outlines)) = OutlineFiles::of(manifest, files).await else {
-            return Some(tokenizers);
+        let Ok(Some(outlines)) = OutlineFiles::of(pair.manifest, files).await else {
+            return;
         };
         let loaded = {
             let _launches = kernels::Rehearsal::new();
             let _ahead = self.programs.ahead();
-            let (manifest, device) = (manifest.clone(), device.clone());
-            match Pair::load_with(tokenizers, manifest, device, &outlines).await {
-                Ok(mut pair) => {
-                    let unets = pair.load_unets(&wanted.recipe.modes, &outlines).await;
-                    Ok((pair, unets))
-                }
-                Err(error) => Err(error),
+            let (manifest, device) = (pair.manifest.clone(), pair.device.clone());
+            match Pair::load_with(pair.tokenizers.clone(), manifest, device, &outlines).await {
+                Ok(mut own) => match own.load_unets(&wanted.recipe.modes, &outlines).await {
+                    Ok(_) => Some(own),
+                    Err(_) => None,
+                },
+                Err(_) => None,
             }
         };
-        let (mut pair, unets) = loaded.ok()?;
-        pair.allow(allowance);
-        if unets.is_ok() {
+        if let Some(mut own) = loaded {
+            own.allow(pair.allowance);
             // A recipe that doesn't fit the pair fails where it is drawn.
-            let _ = self.begin(&pair, wanted, files.host).await;
+            let _ = self.begin(&own, wanted, files.host).await;
         }
-        Some(pair.into_tokenizers())
     }
 
     /// Compiles all else that a job needs, of a pair whose weights have been read, and waits for all of it.

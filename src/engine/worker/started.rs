@@ -3,26 +3,29 @@
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::device;
-use super::host::{JobFiles, ReadingProgress, WorkerHost};
+use super::host::{JobFiles, QuietFiles, ReadingProgress, WorkerHost};
 use super::meter::Meter;
-use super::preparation::{Preparation, Wanted};
+use super::preparation::{Outlined, Preparation, Wanted};
 use crate::browser::adapter_limits::AdapterLimits;
 use crate::browser::globals::worker_scope::WorkerScope;
 use crate::engine::allowance::allowance;
 use crate::engine::error::EngineError;
 use crate::engine::generate::{Host, Outcome, StripRequest, generate, restore, strip};
 use crate::engine::grid_state::GridState;
-use crate::engine::pair::{Pair, describe, load_tokenizers, prompts_of};
+use crate::engine::pair::{Pair, describe, load_tokenizers};
+use crate::engine::prompt::prompts_of;
 use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
 use crate::kernels;
+use crate::models::ClipTokenizer;
 use crate::protocol::allowance::Allowance;
 use crate::protocol::engine::{Event, Extent, JobEvent, LoadingFrom, Snapshot};
 use crate::protocol::stats::Phase;
 use crate::recipe::device::DevicePreference;
 use crate::recipe::saved_recipe::SavedRecipe;
-use crate::recipe::{Mode, Recipe};
+use crate::recipe::{Mode, Prompt, Recipe};
 use crate::sampler::ModelRole;
 use crate::weights::manifest::Manifest;
 use crate::weights::stored::files::{Files, Presence};
@@ -114,6 +117,22 @@ impl StartedEngine {
             preparation,
             ..self
         }
+    }
+
+    /// The pair's tokenizers, as far as their files are here: so that a prompt's tokens can be counted
+    /// before the first job. Where they can't be read, the job says why.
+    pub async fn tokenizers(&self) -> Option<Arc<[ClipTokenizer; 2]>> {
+        let components = &self.manifest.components;
+        for component in [&components.tokenizer, &components.tokenizer_2] {
+            for file in &component.files {
+                if !self.files.has(&file.id).await.ok()? {
+                    return None;
+                }
+            }
+        }
+        let files = QuietFiles(&self.files);
+        let tokenizers = load_tokenizers(&self.manifest, &files).await;
+        tokenizers.ok().map(Arc::new)
     }
 
     /// What the pair may use of the device.
@@ -225,19 +244,24 @@ impl StartedEngine {
             Some(pair) => pair,
             None => {
                 self.files.note_use(&self.address.manifest_url).await;
-                let (manifest, device) = (&self.manifest, &self.device);
-                let mut tokenizers = None;
+                let tokenizers = match host.tokenizers() {
+                    Some(tokenizers) => tokenizers,
+                    None => Arc::new(load_tokenizers(&self.manifest, &files).await?),
+                };
+                host.count_with(&tokenizers);
                 if let Some(preparation) = &mut self.preparation {
                     host.post(JobEvent::Preparing { done: 0, total: 0 });
-                    tokenizers = preparation
-                        .begin_with_outlines(manifest, device, allowance, &files, &wanted)
+                    let outlined = Outlined {
+                        manifest: &self.manifest,
+                        tokenizers: &tokenizers,
+                        device: &self.device,
+                        allowance,
+                    };
+                    preparation
+                        .begin_with_outlines(&outlined, &files, &wanted)
                         .await;
                 }
-                let tokenizers = match tokenizers {
-                    Some(tokenizers) => tokenizers,
-                    None => load_tokenizers(manifest, &files).await?,
-                };
-                let (manifest, device) = (manifest.clone(), device.clone());
+                let (manifest, device) = (self.manifest.clone(), self.device.clone());
                 Box::new(Pair::load_with(tokenizers, manifest, device, &files).await?)
             }
         };
@@ -319,7 +343,7 @@ impl StartedEngine {
     async fn reading(
         &self,
         modes: &[Mode],
-        prompts: &[String],
+        prompts: &[Prompt],
     ) -> Result<ReadingProgress, EngineError> {
         let pair = self.pair.as_ref();
         let reads_text_encoder =

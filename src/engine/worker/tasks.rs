@@ -1,15 +1,19 @@
 //! Tasks that need neither the device nor the models, and so run while a job waits for either: files
-//! to save, and the history.
+//! to save, the history, and the number of a prompt's tokens.
 
 use std::{cell::Cell, rc::Rc};
 
 use wasm_bindgen_futures::spawn_local;
 
 use crate::browser::globals::worker_scope::WorkerScope;
+use crate::engine::error::EngineError;
+use crate::engine::prompt::count;
 use crate::history::store::{HistoryError, Store};
 use crate::history::{Entry, Request};
+use crate::models::ClipTokenizer;
 use crate::picture::file::FileRequest;
 use crate::protocol::engine::{Event, TaskEvent, TaskId};
+use crate::recipe::Prompt;
 
 /// The worker's state of the history of runs.
 #[derive(Default)]
@@ -32,6 +36,24 @@ pub(super) fn encode(scope: WorkerScope<Event>, id: TaskId, request: FileRequest
             Err(error) => end(&scope, id, Err(error.to_string())),
         }
     });
+}
+
+/// Counts the tokens of prompts.
+pub(super) fn count_tokens(
+    scope: &WorkerScope<Event>,
+    tokenizers: Option<&[ClipTokenizer; 2]>,
+    id: TaskId,
+    prompts: &[Prompt],
+) {
+    let counts = tokenizers.ok_or(EngineError::NotLoaded).and_then(|both| {
+        let counts = prompts.iter().map(|prompt| count(both, prompt));
+        counts.collect::<Result<_, _>>()
+    });
+    let outcome = counts.map(|counts| {
+        let event = TaskEvent::Tokens(counts);
+        scope.post(Event::Task { id, event });
+    });
+    end(scope, id, outcome.map_err(|error| error.to_string()));
 }
 
 /// Changes or lists the history.

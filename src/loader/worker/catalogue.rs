@@ -8,8 +8,11 @@ use serde::Deserialize;
 use web_sys::Url;
 
 use super::error::{LibraryError, parse};
+use crate::loader::scheduling;
 use crate::protocol::loader::{Library, Origin, PairEntry, PairState, Storage};
+use crate::weights::download::network::disk::DiskFile;
 use crate::weights::download::network::source::{self, SourceError};
+use crate::weights::download::network::transfer::FileOrigin;
 use crate::weights::download::plan::FileProgress;
 use crate::weights::manifest::{Manifest, ManifestFile};
 use crate::weights::stored::store::{FileRecord, PairRecord, Store};
@@ -46,6 +49,10 @@ pub(super) struct Pairs {
     index: Option<Index>,
     /// Manifests of the page's own pairs, by address.
     own: BTreeMap<String, Manifest>,
+    /// Addresses with what is secret in them, by those without: they are used in requests and written nowhere.
+    pub secrets: BTreeMap<String, String>,
+    /// Files of the visitor's disk by their addresses in manifests, as long as this page is open.
+    pub disk: BTreeMap<String, DiskFile>,
 }
 
 impl Pairs {
@@ -55,6 +62,8 @@ impl Pairs {
             store,
             index: None,
             own: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            disk: BTreeMap::new(),
         }
     }
 
@@ -183,9 +192,31 @@ impl Pairs {
     ) -> Result<String, LibraryError> {
         Ok(match (&file.hub, &file.url) {
             (Some(hub), _) => hub.file_address(self.hub(), &file.path),
-            (None, Some(url)) => url.clone(),
+            (None, Some(url)) => self.secrets.get(url).unwrap_or(url).clone(),
             (None, None) => source::file_address(manifest_url, &file.path)?,
         })
+    }
+}
+
+impl Pairs {
+    /// A pair of the page's own, by its address.
+    pub fn own(&self, address: &str) -> Option<&Manifest> {
+        self.own.get(address)
+    }
+
+    /// Where the bytes of a file of the manifest at `manifest_url` are.
+    pub fn origin(
+        &self,
+        manifest_url: &str,
+        file: &ManifestFile,
+    ) -> Result<FileOrigin, LibraryError> {
+        if file.is_on_disk() {
+            let opened = file.url.as_ref().and_then(|url| self.disk.get(url));
+            return Ok(opened
+                .cloned()
+                .map_or(FileOrigin::NotOpened, FileOrigin::Disk));
+        }
+        Ok(FileOrigin::Address(self.file_address(manifest_url, file)?))
     }
 }
 
@@ -234,6 +265,7 @@ fn entry(
         address,
         name: manifest.name.clone(),
         description: manifest.description.clone(),
+        notices: scheduling::notices(manifest),
         origin,
         licence: manifest.licence.name.clone(),
         image_size: manifest.image_size.into(),

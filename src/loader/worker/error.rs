@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::loader::scheduling::MarksError;
+use crate::sampler::SchedulerError;
 use crate::weights::download::network::source::{HeaderError, SourceError};
 use crate::weights::format::safetensors::SafetensorsError;
 use crate::weights::manifest::ManifestError;
@@ -23,15 +25,42 @@ pub(super) enum LibraryError {
     Safetensors(#[from] SafetensorsError),
     #[error(transparent)]
     Header(#[from] HeaderError),
+    #[error(transparent)]
+    Scheduler(#[from] SchedulerError),
+    #[error(transparent)]
+    Marks(#[from] MarksError),
     #[error("{file} is not JSON: {reason}.")]
     Json { file: String, reason: String },
     #[error("{0} is not a pair that this page knows. Add it again.")]
     Unknown(String),
+    #[error("{file} is no single-file SDXL checkpoint, but {kind}.{advice}")]
+    NoCheckpoint {
+        file: String,
+        kind: &'static str,
+        /// A sentence with a blank before it, or nothing.
+        advice: String,
+    },
     #[error(
-        "The checkpoint {0} doesn't name its tensors as a single-file SDXL checkpoint does, so it \
-         can't be used as one."
+        "{place} is no Stable Diffusion XL that can be the base of a pair, but {kind}. Give the address of a \
+         model that was tuned from SDXL's base."
     )]
-    NoCheckpoint(String),
+    NoBase { place: String, kind: &'static str },
+    #[error(
+        "{file} can't be the distilled model of a pair: it is {kind}. A LoRA, a UNet or a checkpoint of SDXL \
+         can."
+    )]
+    NoDistilled { file: String, kind: &'static str },
+    #[error(
+        "{file} was found to be a web page: its host shows one where there is no such file, or asks for a \
+         login. Check the address."
+    )]
+    WebPage { file: String },
+    #[error(
+        "Nothing that was opened is a model: a single safetensors file, a LoRA, or a folder in diffusers' \
+         layout (with unet/config.json in it) is read, and the JSON of a manifest. Files in torch's own format \
+         are not."
+    )]
+    NothingOpened,
 }
 
 /// Reads JSON that a host has sent.
@@ -39,6 +68,9 @@ pub(super) fn parse<T: serde::de::DeserializeOwned>(
     file: &str,
     text: &str,
 ) -> Result<T, LibraryError> {
+    if text.trim_start().starts_with('<') {
+        return Err(LibraryError::WebPage { file: file.into() });
+    }
     serde_json::from_str(text).map_err(|error| LibraryError::Json {
         file: file.into(),
         reason: error.to_string(),

@@ -181,7 +181,10 @@ impl Loader {
             }
             Err(error) => self.post(Event::Failed {
                 address: None,
-                message: error.to_string(),
+                message: match error {
+                    StoreError::Unavailable { .. } => NO_STORE.to_owned(),
+                    error => error.to_string(),
+                },
             }),
         }
     }
@@ -240,6 +243,11 @@ impl Loader {
     async fn list(&self) {
         let mut pairs = self.pairs.lock().await;
         let Some(pairs) = pairs.as_mut() else {
+            // Whoever waits for the list goes on without it.
+            self.post(Event::Failed {
+                address: None,
+                message: NO_STORE.to_owned(),
+            });
             return;
         };
         match pairs.list().await {
@@ -313,7 +321,7 @@ impl Loader {
             record.is_accepted,
             missing(&manifest, &files, &begun),
             |id| files.contains_key(id),
-            gpu::request_adapter().await.ok(),
+            gpu::request_adapter().await,
             storage::storage().await,
         ))
     }
@@ -395,7 +403,7 @@ impl Loader {
             let pairs = started(&mut pairs)?;
             let arrival = |file: &crate::weights::manifest::ManifestFile| {
                 Ok(Arrival {
-                    address: pairs.file_address(&url, file)?,
+                    origin: pairs.origin(&url, file)?,
                     rules: manifest.rules_of(file),
                     file: file.clone(),
                 })
@@ -442,14 +450,16 @@ impl Loader {
     }
 }
 
+/// What is said where there is no store: the engine alone holds weights in memory, and only those of
+/// pairs that come with the page.
+const NO_STORE: &str = "This browser doesn't let the page store models, as private windows do: the pairs \
+    that come with the page are drawn from memory, and others can't be loaded. Open the page in an \
+    ordinary window to use them.";
+
 fn started(pairs: &mut Option<Pairs>) -> Result<&mut Pairs, Failure> {
-    pairs.as_mut().ok_or_else(|| {
-        Failure::Sentence(
-            "This browser doesn't let the page store models, so none can be downloaded. Private \
-             windows do that: use another one."
-                .to_owned(),
-        )
-    })
+    pairs
+        .as_mut()
+        .ok_or_else(|| Failure::Sentence(NO_STORE.to_owned()))
 }
 
 /// The arrival of one file, which it reports to the pages.

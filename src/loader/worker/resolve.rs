@@ -9,12 +9,15 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::added::ADDED;
 use super::catalogue::Pairs;
 use super::error::{LibraryError, from_value, parse};
-use crate::weights::download::network::source::{self, Probe};
+use crate::loader::scheduling;
+use crate::weights::download::network::source::{
+    self, Probe, SourceError, patiently, unless_missing,
+};
 use crate::weights::format::sha256::sha256;
 use crate::weights::manifest::{Manifest, ManifestFile, hub};
+use crate::weights::stored::files::ADDED;
 use crate::weights::stored::store::PairRecord;
 
 /// A pair whose manifest has all sizes and hashes.
@@ -58,6 +61,8 @@ impl Pairs {
                 None => source::fetch_text(&url).await?,
             },
         };
+        // What can't be drawn is refused before any host gets a request.
+        scheduling::schedulers_of(&Manifest::parse(&text)?)?;
         let text = self.with_sizes_and_hashes(&text).await?;
         let manifest = Manifest::parse(&text)?;
         let record = PairRecord {
@@ -86,7 +91,8 @@ impl Pairs {
             .flatten();
         for place in files {
             let file: ManifestFile = from_value("manifest.json", place.clone())?;
-            if !file.is_elsewhere() || (file.size > 0 && file.is_proven()) {
+            let is_known = file.size > 0 && (file.is_proven() || file.is_on_disk());
+            if !file.is_elsewhere() || is_known {
                 continue;
             }
             let address = self.file_address("", &file)?;
@@ -110,17 +116,23 @@ impl Pairs {
         if let Some(hub) = &file.hub {
             let pointer = hub.pointer_address(self.hub(), &file.path);
             // The address has a small file itself instead of an LFS pointer to it.
-            if let Ok(text) = source::fetch_text(&pointer).await {
-                (file.sha256, file.size) = hub::lfs_pointer(&text)
-                    .unwrap_or_else(|| (sha256(text.as_bytes()), text.len() as u64));
-                return Ok(file);
+            let name = file.name();
+            match unless_missing(patiently(name, || source::fetch_text(&pointer)).await) {
+                Ok(Some(text)) => {
+                    (file.sha256, file.size) = hub::lfs_pointer(&text)
+                        .unwrap_or_else(|| (sha256(text.as_bytes()), text.len() as u64));
+                    return Ok(file);
+                }
+                // A hub without pointers, or one that has the file itself there, is asked for the file.
+                Ok(None) | Err(SourceError::NotText { .. }) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         let Probe {
             size,
             sha256,
             validator,
-        } = source::probe(address).await?;
+        } = patiently(file.name(), || source::probe(address)).await?;
         file.size = size;
         file.sha256 = sha256.unwrap_or_default();
         file.validator = validator;

@@ -13,9 +13,9 @@ use std::str::FromStr;
 use leptos::prelude::*;
 
 use crate::recipe::bounds::{Bounds, GUIDANCE_SCALE, STEPS};
-use crate::recipe::parameters::{Kind, PARAMETERS, Parameter, ReadError, place};
+use crate::recipe::parameters::{Kind, ON, PARAMETERS, Parameter, ReadError, place};
 use crate::recipe::validate::RecipeError;
-use crate::recipe::{Axis, Mode, Recipe};
+use crate::recipe::{Axis, Mode, Prompt, PromptReading, Recipe};
 
 /// A signal per control, and one for each parameter without a control: what came with a link or a
 /// saved recipe stays with the recipe.
@@ -62,6 +62,34 @@ impl Controls {
         self.text(place::NEGATIVE_PROMPT)
     }
 
+    /// How the prompts are read; follows the two choices.
+    pub fn prompt_reading(&self) -> PromptReading {
+        let is_on = |place| self.text(place).with(|text| text == ON);
+        PromptReading {
+            long: is_on(place::LONG_PROMPTS),
+            weighted: is_on(place::WEIGHTED_PROMPT),
+        }
+    }
+
+    /// All prompts that have a text, the first one, the negative one and further ones; follows them.
+    pub fn all_prompts(&self) -> [Vec<Prompt>; 3] {
+        let reading = self.prompt_reading();
+        let of = |text: String| Prompt { text, reading };
+        let further = match self.axis() {
+            Ok(Axis::Prompts(further)) => further,
+            _ => Vec::new(),
+        };
+        let one = |text: RwSignal<String>| {
+            let text = Some(text.get()).filter(|text| !text.trim().is_empty());
+            text.map(of).into_iter().collect()
+        };
+        [
+            one(self.prompt()),
+            one(self.negative_prompt()),
+            further.into_iter().map(of).collect(),
+        ]
+    }
+
     /// Sets every control.
     pub fn fill(&self, recipe: Recipe) {
         for (parameter, text) in PARAMETERS.iter().zip(self.texts) {
@@ -94,7 +122,11 @@ impl Controls {
             match &parameter.kind {
                 Kind::Modes(field) => field.set(&mut recipe, self.modes.get()),
                 Kind::Axis(field) => field.set(&mut recipe, self.axis()?),
-                Kind::Prompt(_) | Kind::Whole(..) | Kind::Number(..) | Kind::Scheduler(_) => text
+                Kind::Prompt(_)
+                | Kind::Whole(..)
+                | Kind::Number(..)
+                | Kind::Scheduler(_)
+                | Kind::Switch(_) => text
                     .with(|text| parameter.read(text, &mut recipe))
                     .map_err(|error| ControlsError::of(parameter, error))?,
             }

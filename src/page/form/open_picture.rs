@@ -10,8 +10,10 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{DataTransfer, File};
 
+use super::opened_files::{Dropped, dropped, files_in};
+use crate::browser::opened_file::OpenedFile;
 use crate::picture::find_recipe::{FoundRecipe, find_recipe};
-use crate::recipe::generation_parameters::ReadParameters;
+use crate::recipe::foreign::read_parameters::ReadParameters;
 use crate::recipe::saved_recipe::SavedRecipe;
 
 /// The largest file that is read, in bytes.
@@ -39,6 +41,8 @@ pub fn OpenPicture(
     on_parameters: Callback<ReadParameters>,
     /// For the text of a pair's manifest.
     on_manifest: Callback<String>,
+    /// For files of models that were dropped.
+    on_models: Callback<Vec<OpenedFile>>,
     on_problem: Callback<String>,
 ) -> impl IntoView {
     let field = NodeRef::<Input>::new();
@@ -93,6 +97,13 @@ pub fn OpenPicture(
             return;
         };
         event.prevent_default();
+        match dropped(&data) {
+            Some(Dropped::Files(files)) => return on_models.run(files),
+            Some(Dropped::Folders(folders)) => {
+                return spawn_local(async move { on_models.run(files_in(folders).await) });
+            }
+            None => {}
+        }
         match data.files().and_then(|files| files.get(0)) {
             Some(file) => open(file),
             None => on_problem.run(
@@ -133,7 +144,7 @@ pub fn OpenPicture(
                 <input
                     node_ref=field
                     type="file"
-                    accept="image/png"
+                    accept="image/png,image/jpeg,image/webp"
                     data-testid="open-picture"
                     aria-describedby="open-picture-help"
                     on:change=choose
@@ -141,7 +152,7 @@ pub fn OpenPicture(
                 <span>"Open a picture…"</span>
             </label>
             <p id="open-picture-help" class="help">
-                "or drop one here: a PNG that was saved from this page brings its recipe back."
+                "or drop one here: a picture that was saved from this page brings its recipe back, and another program's its prompt and settings."
             </p>
             <p class="help" role="status" data-testid="opened">
                 {opened}
@@ -156,7 +167,7 @@ pub fn OpenPicture(
                         view! {
                             <div class="drop-target" data-testid="drop-target" aria-hidden="true">
                                 <p>
-                                    "Drop it: a picture's recipe fills the page, a manifest's models are looked at. Nothing is drawn or downloaded yet."
+                                    "Drop it: a picture's recipe fills the page; a model's files or folder, or a manifest, are looked at. Nothing is drawn or downloaded yet, and nothing is uploaded."
                                 </p>
                             </div>
                         }

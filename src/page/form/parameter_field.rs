@@ -11,7 +11,6 @@ use super::controls::Controls;
 use super::number_field::NumberField;
 use super::scheduler_field::SchedulerField;
 use crate::recipe::parameters::{Kind, PARAMETERS};
-use crate::sampler::SchedulerClass;
 
 /// A field with the name, the bounds and the text of a parameter; nothing for a parameter of another
 /// kind, which has a component of its own.
@@ -22,9 +21,9 @@ pub fn ParameterField(
     place: usize,
     label: &'static str,
     #[prop(optional, into)] help: Signal<&'static str>,
-    /// The scheduler that the pair brings for this model.
+    /// The name of the scheduler that the pair brings for this model.
     #[prop(optional, into)]
-    own: Signal<Option<SchedulerClass>>,
+    own: Signal<Option<String>>,
 ) -> impl IntoView {
     let parameter = &PARAMETERS[place];
     let handle = parameter.name;
@@ -43,6 +42,6 @@ pub fn ParameterField(
         Kind::Scheduler(_) => {
             view! { <SchedulerField label=label handle=handle value=value own=own /> }.into_any()
         }
-        Kind::Prompt(_) | Kind::Modes(_) | Kind::Axis(_) => ().into_any(),
+        Kind::Prompt(_) | Kind::Modes(_) | Kind::Axis(_) | Kind::Switch(_) => ().into_any(),
     }
 }

@@ -5,16 +5,22 @@ use std::sync::Arc;
 use leptos::html::Textarea;
 use leptos::prelude::*;
 
+use super::controls::Controls;
 use super::prompt_combobox::PromptCombobox;
+use super::prompt_reading_toggles::PromptReadingToggles;
+use super::token_counter::{PromptNotes, TokenCounter};
 use super::unknown_words::UnknownWords;
+use crate::protocol::engine::TokenCount;
 use crate::recipe::bounds::MAXIMUM_PROMPT_CHARACTERS;
 use crate::vocabulary::Lookup;
 
 /// The two prompts. Enter generates; Shift+Enter starts a new line.
 #[component]
 pub fn PromptFields(
-    prompt: RwSignal<String>,
-    negative_prompt: RwSignal<String>,
+    controls: Controls,
+    /// The tokens of the first, the negative and the further prompts; empty while nothing counts them.
+    #[prop(into)]
+    counts: Signal<[Vec<TokenCount>; 3]>,
     /// What the pair knows; none where it has no vocabulary.
     #[prop(into)]
     lookup: Signal<Option<Arc<Lookup>>>,
@@ -23,6 +29,7 @@ pub fn PromptFields(
 ) -> impl IntoView {
     let field = NodeRef::<Textarea>::new();
     let typing = RwSignal::new(None::<usize>);
+    let (prompt, negative_prompt) = (controls.prompt(), controls.negative_prompt());
     let maximum = MAXIMUM_PROMPT_CHARACTERS.to_string();
     view! {
         <div class="field">
@@ -41,6 +48,7 @@ pub fn PromptFields(
                 <kbd>"Esc"</kbd>
                 " cancels"
             </p>
+            <TokenCounter counts=counts which=0 handle="prompt-tokens" controls=controls />
             <UnknownWords
                 prompt=prompt
                 lookup=lookup
@@ -63,6 +71,12 @@ pub fn PromptFields(
             <p id="negative-prompt-help" class="help">
                 "Acts where a guidance below is above 1: in the base row, unless you set others."
             </p>
+            <TokenCounter counts=counts which=1 handle="negative-prompt-tokens" controls=controls />
+        </div>
+        <div class="stack-small">
+            <PromptReadingToggles controls=controls />
+            <TokenCounter counts=counts which=2 handle="further-prompt-tokens" controls=controls />
+            <PromptNotes controls=controls />
         </div>
     }
 }

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use crate::recipe::parameters::OWN_SCHEDULER;
-use crate::sampler::SchedulerClass;
+use crate::sampler::SchedulerChoice;
 
 /// The schedulers, first of all the pair's own, which is the default.
 #[component]
@@ -11,20 +11,20 @@ pub fn SchedulerField(
     label: &'static str,
     /// The field's `data-testid`, and its id.
     handle: &'static str,
-    /// A [`SchedulerClass::key`], or [`OWN_SCHEDULER`].
+    /// A [`SchedulerChoice::key`], or [`OWN_SCHEDULER`].
     value: RwSignal<String>,
-    /// The scheduler that the pair brings for this model.
+    /// The name of the scheduler that the pair brings for this model.
     #[prop(into)]
-    own: Signal<Option<SchedulerClass>>,
+    own: Signal<Option<String>>,
 ) -> impl IntoView {
     let own_label = move || match own.get() {
-        Some(class) => format!("The pair's own ({})", class.label()),
+        Some(name) => format!("The pair's own ({name})"),
         None => "The pair's own".to_owned(),
     };
-    let options = SchedulerClass::ALL.map(|class| {
+    let options = SchedulerChoice::ALL.map(|choice| {
         view! {
-            <option value=class.key() prop:selected=move || value.with(|value| value == class.key())>
-                {class.label()}
+            <option value=choice.key() prop:selected=move || value.with(|value| value == choice.key())>
+                {choice.label()}
             </option>
         }
     });

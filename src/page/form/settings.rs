@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use super::controls::Controls;
 use super::parameter_field::ParameterField;
-use crate::protocol::engine::PairInfo;
+use crate::protocol::engine::{OwnScheduler, PairInfo};
 use crate::recipe::parameters::place_of;
 
 /// A parameter's control.
@@ -68,11 +68,18 @@ pub fn Settings(
     /// Whether the settings are open from the start.
     open: bool,
 ) -> impl IntoView {
-    let base_scheduler =
-        Signal::derive(move || pair.with(|pair| pair.as_ref().map(|pair| pair.base_scheduler)));
-    let distilled_scheduler = Signal::derive(move || {
-        pair.with(|pair| pair.as_ref().map(|pair| pair.distilled_scheduler))
-    });
+    let own = move |scheduler: fn(&PairInfo) -> &OwnScheduler| {
+        Signal::derive(move || pair.with(|pair| Some(scheduler(pair.as_ref()?).label.clone())))
+    };
+    let base_scheduler = own(|pair| &pair.base_scheduler);
+    let distilled_scheduler = own(|pair| &pair.distilled_scheduler);
+    let notices = move || {
+        let notices = pair.with(|pair| Some(pair.as_ref()?.scheduler_notices.clone()));
+        let notices = notices.unwrap_or_default().into_iter();
+        notices
+            .map(|notice| view! { <p class="help" data-testid="scheduler-notice">{notice}</p> })
+            .collect_view()
+    };
     let embeds_guidance = Signal::derive(move || {
         pair.with(|pair| {
             pair.as_ref()
@@ -109,6 +116,7 @@ pub fn Settings(
                 <legend>"Base model"</legend>
                 {fields(BASE, base_scheduler)}
             </fieldset>
+            {notices}
         </details>
     }
 }

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 use crate::page::form::open_picture::read_manifest;
+use crate::page::form::opened_files::opened_files;
 use crate::page::workers::loader::LoaderClient;
 use crate::protocol::loader::PairSource;
 
@@ -13,6 +14,12 @@ use crate::protocol::loader::PairSource;
 pub fn AddPair(loader: LoaderClient) -> impl IntoView {
     let text = RwSignal::new(String::new());
     let file_field = NodeRef::<html::Input>::new();
+    let model_field = NodeRef::<html::Input>::new();
+    let folder_field = NodeRef::<html::Input>::new();
+    folder_field.on_load(|field| {
+        // Browsers that can't choose folders choose files with it.
+        let _ = field.set_attribute("webkitdirectory", "");
+    });
     let file_problem = RwSignal::new(None::<String>);
     let is_adding = loader.is_adding;
     let add = move || {
@@ -51,6 +58,17 @@ pub fn AddPair(loader: LoaderClient) -> impl IntoView {
             });
         }
     };
+    let open = move |field: NodeRef<html::Input>| {
+        let Some(field) = field.get_untracked() else {
+            return;
+        };
+        let files = field.files().map(|files| opened_files(&files));
+        field.set_value("");
+        if let Some(files) = files.filter(|files| !files.is_empty()) {
+            file_problem.set(None);
+            loader.add(PairSource::Disk(files));
+        }
+    };
     view! {
         <section class="library-group add-pair">
             <h3 id="add-pair-heading">"Add a pair"</h3>
@@ -85,7 +103,7 @@ pub fn AddPair(loader: LoaderClient) -> impl IntoView {
                     </button>
                 </div>
                 <p id="add-pair-help" class="help">
-                    "A fine-tune of SDXL as owner/name on the hub, two models as owner/base + owner/distilled, or the https address of a manifest, of a folder in diffusers' layout or of one checkpoint file. You see what it needs before anything is downloaded."
+                    "A fine-tune of SDXL as owner/name on the hub or by the address of its page there, the https address of a manifest, of a folder in diffusers' layout or of one checkpoint file, or two models with a plus sign between blanks: owner/base + owner/distilled, for a LoRA also with its strength, as in owner/base + owner/lora * 0.7. You see what it needs before anything is downloaded."
                 </p>
             </form>
             <label class="file-button">
@@ -98,6 +116,32 @@ pub fn AddPair(loader: LoaderClient) -> impl IntoView {
                 />
                 <span>"Open a manifest…"</span>
             </label>
+            <label class="file-button">
+                <input
+                    node_ref=model_field
+                    type="file"
+                    multiple=true
+                    accept=".safetensors"
+                    data-testid="add-pair-models"
+                    aria-describedby="add-pair-disk-help"
+                    on:change=move |_| open(model_field)
+                />
+                <span>"Open a model's files…"</span>
+            </label>
+            <label class="file-button">
+                <input
+                    node_ref=folder_field
+                    type="file"
+                    multiple=true
+                    data-testid="add-pair-folder"
+                    aria-describedby="add-pair-disk-help"
+                    on:change=move |_| open(folder_field)
+                />
+                <span>"Open a model's folder…"</span>
+            </label>
+            <p id="add-pair-disk-help" class="help">
+                "A checkpoint, a LoRA or both from your disk, or a folder in diffusers' layout; dropping them on the page does the same. They are read where they are and copied into this browser's store: nothing is uploaded. A LoRA alone is put on SDXL's own base."
+            </p>
             <p role="status" class="help">
                 {move || is_adding.get().then_some("Looking at it…")}
             </p>

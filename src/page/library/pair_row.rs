@@ -237,6 +237,12 @@ pub fn PairRow(
                 </div>
             </div>
             <p class="help">{move || entry.with(|entry| entry.description.clone())}</p>
+            {move || {
+                let notices = entry.with(|entry| entry.notices.clone()).into_iter();
+                notices
+                    .map(|notice| view! { <p class="help" data-testid="pair-notice">{notice}</p> })
+                    .collect_view()
+            }}
             <PairLoad entry=entry load=load phase=phase />
             <ul class="pair-facts">{facts}</ul>
             {move || {

@@ -72,6 +72,10 @@ pub fn PreflightView(
             </p>
         }
     });
+    let notices = preflight.notices.clone().into_iter();
+    let notices = notices
+        .map(|notice| view! { <p class="help" data-testid="preflight-notice">{notice}</p> })
+        .collect_view();
     let accepted = RwSignal::new(vec![false; preflight.licences.len()]);
     let can_start = move || accepted.with(|accepted| accepted.iter().all(|it| *it));
     let accept_first = if preflight.licences.len() == 1 {
@@ -83,7 +87,9 @@ pub fn PreflightView(
     let licences = licences
         .map(|(index, licence)| licence_view(index, licence, accepted))
         .collect_view();
-    let label = if preflight.download == 0 {
+    let label = if preflight.download == 0 && preflight.from_disk > 0 {
+        "Read it from the disk".to_owned()
+    } else if preflight.download == 0 {
         "Finish".to_owned()
     } else if !fits {
         "Download all the same".to_owned()
@@ -123,6 +129,7 @@ pub fn PreflightView(
                     })}
             </div>
             <dl class="needs">{needs}</dl>
+            {notices}
             {unproven}
             {licences}
             {(!fits)

@@ -112,6 +112,7 @@ pub fn keep_in_sync(
         let typed = VisitorInput {
             prompt: controls.prompt().get_untracked(),
             negative_prompt: controls.negative_prompt().get_untracked(),
+            reading: untrack(|| controls.prompt_reading()),
             seed: controls.text(place::SEED).get_untracked(),
             seed_count: controls.text(place::SEED_COUNT).get_untracked(),
             modes: controls.modes.get_untracked(),

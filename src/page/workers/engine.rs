@@ -71,6 +71,8 @@ pub struct EngineClient {
     pub notice: RwSignal<Option<String>>,
     /// The history of runs; none until it has been asked for.
     pub history: RwSignal<Option<Listing>>,
+    /// Whether the engine counts the tokens of prompts.
+    pub counts_tokens: RwSignal<bool>,
     /// What was measured on the current device and pair; none where nothing is.
     pub stats: RwSignal<Option<Stats>>,
     loader: LoaderClient,
@@ -113,6 +115,7 @@ impl EngineClient {
             problem: RwSignal::new(None),
             notice: RwSignal::new(None),
             history: RwSignal::new(None),
+            counts_tokens: RwSignal::new(false),
             stats: RwSignal::new(None),
             loader,
             link: WorkerLink::new(ENGINE),
@@ -334,6 +337,7 @@ impl EngineClient {
                 return;
             }
         }
+        self.counts_tokens.set(false);
         self.change_jobs(Jobs::starting);
         let (device, measures) = self
             .inner
@@ -423,6 +427,7 @@ impl EngineClient {
             Event::Missing { bytes } => self.missing.set(bytes),
             Event::Allowance(allowance) => self.with(|inner| inner.recovery.uses(allowance)),
             Event::DeviceFailed { reason } => self.device_failed(&reason),
+            Event::CountsTokens => self.counts_tokens.set(true),
             Event::Notice { message } => self.notice.set(Some(message)),
             Event::History(listing) => self.history.set(Some(*listing)),
             Event::Measured(measurement) => self.stats.update(|stats| {

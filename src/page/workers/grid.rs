@@ -9,7 +9,7 @@ use crate::picture::image::Image;
 use crate::protocol::engine::{Extent, JobEvent, JobId, PairInfo, Snapshot};
 use crate::recipe::digest::StepDigest;
 use crate::recipe::{CellAddress, Mode, Recipe, Row};
-use crate::sampler::{ModelRole, SchedulerClass, is_guided};
+use crate::sampler::{ModelRole, SchedulerChoice, is_guided};
 use crate::view::progress::StepCount;
 use crate::view::stretches::{Stretch, planned_steps, stretches};
 
@@ -25,7 +25,7 @@ pub struct Grid {
     /// Size of an image in pixels: width, height.
     pub image_size: (u32, u32),
     /// The pair's own schedulers: that of the base model, that of the distilled model.
-    pub schedulers: (SchedulerClass, SchedulerClass),
+    pub schedulers: (SchedulerChoice, SchedulerChoice),
     /// See [`PairInfo::embeds_distilled_guidance`].
     embeds_distilled_guidance: bool,
     /// In the order of [`Recipe::rows`].
@@ -175,7 +175,7 @@ impl Grid {
             pair_address,
             pair_name: pair.name.clone(),
             image_size: pair.image_size,
-            schedulers: (pair.base_scheduler, pair.distilled_scheduler),
+            schedulers: (pair.base_scheduler.choice, pair.distilled_scheduler.choice),
             embeds_distilled_guidance: pair.embeds_distilled_guidance,
             recipe,
             rows,
@@ -321,14 +321,30 @@ impl Grid {
         }
     }
 
-    /// The passes of a model in most steps of a mode: two with classifier-free guidance.
+    /// The passes of a model in most steps of a mode: two with classifier-free guidance, and twice as many
+    /// with Heun's method.
     fn passes(&self, mode: Mode) -> u32 {
-        let guidance = match mode {
-            Mode::Base => self.recipe.base_guidance,
-            _ if self.embeds_distilled_guidance => return 1,
-            _ => self.recipe.distilled_guidance,
+        let recipe = &self.recipe;
+        let (base, distilled) = self.schedulers;
+        let (guidance, scheduler) = match mode {
+            Mode::Base => (recipe.base_guidance, recipe.base_scheduler.unwrap_or(base)),
+            _ => (
+                recipe.distilled_guidance,
+                recipe.distilled_scheduler.unwrap_or(distilled),
+            ),
         };
-        if is_guided(guidance) { 2 } else { 1 }
+        let is_embedded = mode != Mode::Base && self.embeds_distilled_guidance;
+        let guided = if is_guided(guidance) && !is_embedded {
+            2
+        } else {
+            1
+        };
+        let ends = if scheduler == SchedulerChoice::Heun {
+            2
+        } else {
+            1
+        };
+        guided * ends
     }
 
     /// The running job's steps, finished and left, by row.

@@ -5,4 +5,5 @@ pub mod grid;
 pub mod link;
 mod load_state;
 pub mod loader;
+pub mod token_counts;
 pub mod unfinished;

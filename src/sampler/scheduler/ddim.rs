@@ -6,7 +6,7 @@ use super::error::SchedulerError;
 use super::noise_schedule;
 use super::output::StepOutput;
 use super::timesteps::{self, Timesteps};
-use super::variance_preserving::{predicted_noise, predicted_original};
+use super::variance_preserving::{at_level, predicted_original};
 
 #[derive(Clone, Debug)]
 pub(super) struct Ddim {
@@ -53,6 +53,7 @@ impl Ddim {
                 (timesteps, previous)
             }
         };
+        noise_schedule::check_signal(config, &alphas_cumprod, &timesteps)?;
         let final_alpha_bar = if config.set_alpha_to_one() {
             1.0
         } else {
@@ -88,17 +89,13 @@ impl Ddim {
         } = self.steps[index];
         let predicted_original =
             predicted_original(self.prediction, alpha_bar, self.clip, model_output, sample);
-        let signal = previous_alpha_bar.sqrt();
-        let noise = (1.0 - previous_alpha_bar).sqrt();
-        let previous_sample = model_output
-            .iter()
-            .zip(sample)
-            .zip(&predicted_original)
-            .map(|((output, value), original)| {
-                let predicted_noise = predicted_noise(self.prediction, alpha_bar, *output, *value);
-                signal * original + noise * predicted_noise
-            })
-            .collect();
+        let previous_sample = at_level(
+            self.prediction,
+            [alpha_bar, previous_alpha_bar],
+            model_output,
+            sample,
+            &predicted_original,
+        );
         StepOutput {
             previous_sample,
             predicted_original,

@@ -51,6 +51,64 @@ pub enum SchedulerError {
         /// The value that is implemented.
         idle: String,
     },
+    /// A model of another kind.
+    #[error(
+        "The model names the scheduler {class}: it was trained with another formula for noise \
+         ({kind}), which Firststep doesn't have, so it can't be drawn."
+    )]
+    OtherModel {
+        /// The class that the file names.
+        class: String,
+        /// The name of the formula.
+        kind: &'static str,
+    },
+    /// Noise levels can be spread in one way alone.
+    #[error(
+        "The scheduler's configuration sets more than one of use_karras_sigmas, \
+         use_exponential_sigmas and use_beta_sigmas; at most one can be true."
+    )]
+    SeveralSpacings,
+    /// No noise level lies between the bounds.
+    #[error(
+        "The scheduler's noise levels can't fall from {maximum} to {minimum}: sigma_min has to be \
+         below sigma_max, and both within the model's own levels where one of them isn't given."
+    )]
+    SigmaRange {
+        /// The smallest level.
+        minimum: f64,
+        /// The largest level.
+        maximum: f64,
+    },
+    /// Timesteps were given, and noise levels that don't follow from them.
+    #[error(
+        "The scheduler's configuration spreads its noise levels in a way of its own ({spacing}), so \
+         it can't follow given timesteps: leave one of the two out."
+    )]
+    ExplicitWithSpacing {
+        /// The way.
+        spacing: &'static str,
+    },
+    /// A model that is told its noise level by another number than a timestep.
+    #[error(
+        "The model was trained on continuous timesteps, which only the scheduler Euler tells it; \
+         {label} would draw something else. Choose Euler."
+    )]
+    ContinuousTimesteps {
+        /// The scheduler's name for people.
+        label: &'static str,
+    },
+    /// A model that predicts noise where there is nothing else.
+    #[error(
+        "The model predicts the noise, and by its configuration (rescale_betas_zero_snr) nothing but \
+         noise is left at timestep {timestep}: {label} can't compute a picture from there. Choose \
+         Euler, or a timestep_spacing that leaves this timestep out."
+    )]
+    NoSignal {
+        /// The timestep without any of the sample.
+        timestep: u32,
+        /// The scheduler's name for people.
+        label: &'static str,
+    },
     /// Betas that are too small or too large to compute with.
     #[error(
         "The scheduler's noise can't be computed with: beta_start {beta_start} and beta_end \

@@ -2,10 +2,11 @@
 //! every step estimates the original sample and noises it again to the next timestep.
 
 use super::config::{PredictionType, SchedulerConfig};
+use super::distilled_timesteps;
 use super::error::SchedulerError;
 use super::noise_schedule;
 use super::output::StepOutput;
-use super::timesteps::{self, Timesteps};
+use super::timesteps::Timesteps;
 use super::variance_preserving::predicted_original;
 use crate::sampler::noise::TorchGenerator;
 
@@ -35,11 +36,9 @@ impl Lcm {
         config: &SchedulerConfig,
         requested: &Timesteps,
     ) -> Result<(Vec<f32>, Lcm), SchedulerError> {
-        let timesteps = match requested {
-            Timesteps::Steps(steps) => selected(config, *steps)?,
-            Timesteps::Explicit(explicit) => timesteps::checked_explicit(config, explicit)?,
-        };
+        let timesteps = distilled_timesteps::chosen(config, requested)?;
         let alphas_cumprod = noise_schedule::alphas_cumprod(config)?;
+        noise_schedule::check_signal(config, &alphas_cumprod, &timesteps)?;
         let steps = timesteps
             .iter()
             .enumerate()
@@ -108,31 +107,4 @@ impl Lcm {
             predicted_original,
         }
     }
-}
-
-/// An even selection of the timesteps that the model was distilled on, from the noisiest down.
-fn selected(config: &SchedulerConfig, steps: u32) -> Result<Vec<u32>, SchedulerError> {
-    let original_steps = config.original_inference_steps();
-    let trained = config.num_train_timesteps();
-    if original_steps > trained {
-        return Err(SchedulerError::OriginalSteps {
-            original_steps,
-            num_train_timesteps: trained,
-        });
-    }
-    let count = timesteps::checked_steps(config, steps)?;
-    if steps > original_steps {
-        return Err(SchedulerError::StepCount {
-            steps,
-            maximum: original_steps,
-        });
-    }
-    let distance = trained / original_steps;
-    let stride = f64::from(original_steps) / count as f64;
-    Ok((0..count)
-        .map(|index| {
-            let skipped = (index as f64 * stride).floor() as u32;
-            (original_steps - skipped) * distance - 1
-        })
-        .collect())
 }

@@ -2,42 +2,117 @@
 
 use std::f64::consts::PI;
 
-use super::config::{BetaSchedule, SchedulerConfig};
+use super::config::{BetaSchedule, PredictionType, SchedulerConfig, TimestepType};
 use super::error::SchedulerError;
 
 /// The largest beta of the cosine schedule.
 const MAXIMUM_COSINE_BETA: f64 = 0.999;
 
+/// What diffusers leaves of the sample at the last timestep of a zero terminal SNR where a scheduler
+/// divides by it: the smallest number of half precision.
+const LEAST_ALPHA_BAR: f32 = 1.0 / (1 << 24) as f32;
+
 /// `alphas_cumprod` of diffusers: per training timestep the product of all `1 - beta` so far, from
-/// nearly 1 (no noise) down to nearly 0. Always above 0 and below 1.
+/// nearly 1 (no noise) down to nearly 0; with a zero terminal SNR to 0 itself, else always above it.
+/// Always below 1.
 ///
 /// Betas are single precision and their product runs in double precision, as in torch.
 ///
 /// # Errors
 /// Betas that leave no noise at the first timestep or nothing of the sample at the last one.
 pub(super) fn alphas_cumprod(config: &SchedulerConfig) -> Result<Vec<f32>, SchedulerError> {
-    let mut product = 1.0_f64;
-    let alphas_cumprod: Vec<f32> = betas(config)
-        .into_iter()
-        .map(|beta| {
-            product *= f64::from(1.0 - beta);
-            product as f32
-        })
-        .collect();
+    let alphas = betas(config).into_iter().map(|beta| 1.0 - beta);
+    let alphas_cumprod = cumulated(alphas);
     // The schedulers divide by signal and by noise. Products only fall, so the ends bound all of them.
     let first_has_noise = alphas_cumprod.first().is_some_and(|first| *first < 1.0);
     let last_has_signal = alphas_cumprod
         .last()
         .is_some_and(|last| *last >= f32::MIN_POSITIVE);
-    if first_has_noise && last_has_signal {
-        Ok(alphas_cumprod)
-    } else {
-        Err(SchedulerError::DegenerateNoise {
+    let falls = alphas_cumprod.first() > alphas_cumprod.last();
+    if !first_has_noise || !last_has_signal || config.rescale_betas_zero_snr() && !falls {
+        return Err(SchedulerError::DegenerateNoise {
             beta_start: config.beta_start(),
             beta_end: config.beta_end(),
             num_train_timesteps: config.num_train_timesteps(),
-        })
+        });
     }
+    if config.rescale_betas_zero_snr() {
+        Ok(rescaled_to_zero_terminal_snr(&alphas_cumprod))
+    } else {
+        Ok(alphas_cumprod)
+    }
+}
+
+/// The noise level of each training timestep, `sqrt((1 - alpha_bar) / alpha_bar)`, from the smallest
+/// up.
+///
+/// # Errors
+/// As [`alphas_cumprod`].
+pub(super) fn trained_sigmas(config: &SchedulerConfig) -> Result<Vec<f32>, SchedulerError> {
+    let mut alphas_cumprod = alphas_cumprod(config)?;
+    if config.rescale_betas_zero_snr()
+        && let Some(last) = alphas_cumprod.last_mut()
+    {
+        *last = LEAST_ALPHA_BAR;
+    }
+    let sigma = |alpha_bar: f32| ((1.0 - alpha_bar) / alpha_bar).sqrt();
+    Ok(alphas_cumprod.into_iter().map(sigma).collect())
+}
+
+/// Checks that a model's predicted noise leads to a picture from each of these timesteps: it doesn't
+/// from one with nothing but noise.
+///
+/// # Errors
+/// [`SchedulerError::NoSignal`], and [`SchedulerError::ContinuousTimesteps`] for a model that isn't told
+/// timesteps at all.
+pub(super) fn check_signal(
+    config: &SchedulerConfig,
+    alphas_cumprod: &[f32],
+    timesteps: &[u32],
+) -> Result<(), SchedulerError> {
+    let label = config.class().label();
+    if config.timestep_type() == TimestepType::Continuous {
+        return Err(SchedulerError::ContinuousTimesteps { label });
+    }
+    let without = |timestep: &&u32| alphas_cumprod[**timestep as usize] <= 0.0;
+    match timesteps.iter().find(without) {
+        Some(&timestep) if config.prediction_type() == PredictionType::Epsilon => {
+            Err(SchedulerError::NoSignal { timestep, label })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn cumulated(alphas: impl Iterator<Item = f32>) -> Vec<f32> {
+    let mut product = 1.0_f64;
+    alphas
+        .map(|alpha| {
+            product *= f64::from(alpha);
+            product as f32
+        })
+        .collect()
+}
+
+/// Algorithm 1 of Lin and others, "Common Diffusion Noise Schedules and Sample Steps are Flawed": the
+/// roots are shifted to end at 0, and scaled to begin where they began. As in diffusers they become
+/// betas again in between, in single precision.
+fn rescaled_to_zero_terminal_snr(alphas_cumprod: &[f32]) -> Vec<f32> {
+    let roots: Vec<f32> = alphas_cumprod.iter().map(|it| it.sqrt()).collect();
+    let (first, last) = (roots[0], roots[roots.len() - 1]);
+    let scale = first / (first - last);
+    let squares: Vec<f32> = roots
+        .iter()
+        .map(|root| {
+            let root = (root - last) * scale;
+            root * root
+        })
+        .collect();
+    let ratios = squares.windows(2).map(|pair| pair[1] / pair[0]);
+    let betas = [squares[0]]
+        .into_iter()
+        .chain(ratios)
+        .map(|alpha| 1.0 - alpha);
+    cumulated(betas.map(|beta| 1.0 - beta))
 }
 
 fn betas(config: &SchedulerConfig) -> Vec<f32> {

@@ -15,6 +15,17 @@ pub enum Timesteps {
     Explicit(Vec<u32>),
 }
 
+impl Timesteps {
+    /// Those that a model was distilled at (`own`, which may be none), where as many steps are asked for.
+    pub fn of_distilled(own: &[u32], steps: u32) -> Timesteps {
+        if own.len() == steps as usize {
+            Timesteps::Explicit(own.to_vec())
+        } else {
+            Timesteps::Steps(steps)
+        }
+    }
+}
+
 /// The number of steps, within what the model was trained on.
 pub(super) fn checked_steps(config: &SchedulerConfig, steps: u32) -> Result<usize, SchedulerError> {
     let maximum = config.num_train_timesteps();
@@ -92,6 +103,60 @@ pub(super) fn spaced(config: &SchedulerConfig, steps: u32) -> Result<Vec<f64>, S
                         f64::from(index) * step
                     }
                 })
+                .collect()
+        }
+    })
+}
+
+/// Where the spacing of a multistep solver begins: so many training timesteps count.
+///
+/// As [`spaced`], in whole timesteps, but with one step more in mind, which would be taken at 0: the
+/// solvers' last step ends there.
+pub(super) fn spaced_before_end(
+    config: &SchedulerConfig,
+    steps: u32,
+    last_timestep: u32,
+) -> Result<Vec<u32>, SchedulerError> {
+    let spacing = config.timestep_spacing();
+    let maximum = match spacing {
+        TimestepSpacing::Trailing => config.num_train_timesteps(),
+        TimestepSpacing::Leading | TimestepSpacing::Linspace => last_timestep.saturating_sub(1),
+    };
+    if !(1..=maximum).contains(&steps) {
+        return Err(SchedulerError::StepCount { steps, maximum });
+    }
+    Ok(match spacing {
+        TimestepSpacing::Leading => {
+            let ratio = last_timestep / (steps + 1);
+            checked_range(config, steps * ratio + config.steps_offset())?;
+            (1..=steps)
+                .rev()
+                .map(|index| index * ratio + config.steps_offset())
+                .collect()
+        }
+        TimestepSpacing::Linspace => {
+            let step = f64::from(last_timestep - 1) / f64::from(steps);
+            (1..=steps)
+                .rev()
+                .map(|index| {
+                    let timestep = if index == steps {
+                        f64::from(last_timestep - 1)
+                    } else {
+                        f64::from(index) * step
+                    };
+                    timestep.round_ties_even() as u32
+                })
+                .collect()
+        }
+        TimestepSpacing::Trailing => {
+            let ratio = f64::from(config.num_train_timesteps()) / f64::from(steps);
+            let first = f64::from(last_timestep);
+            // numpy's arange takes its step from its first two rounded values.
+            let step = (first - ratio) - first;
+            let count = ((first / ratio).ceil() as u32).min(steps);
+            (0..count)
+                .map(|index| first + f64::from(index) * step)
+                .map(|timestep| (timestep.round_ties_even() - 1.0).max(0.0) as u32)
                 .collect()
         }
     })

@@ -1,46 +1,28 @@
-//! What the two Euler schedulers share: samples are `original + sigma * noise`, so their variance
+//! What the Euler schedulers and Heun share: samples are `original + sigma * noise`, so their variance
 //! grows with the noise, and the model's input is scaled back to a variance of about 1.
 
 use super::config::{PredictionType, SchedulerConfig, TimestepSpacing};
 use super::error::SchedulerError;
-use super::noise_schedule;
-use super::timesteps::{self, Timesteps};
+use super::levels::Levels;
+use super::timesteps::Timesteps;
 
-/// Timesteps and noise levels of a run.
+/// Noise levels of a run, and what a model's output means at each of them.
 #[derive(Clone, Debug)]
 pub(super) struct Sigmas {
     prediction: PredictionType,
-    /// The noise level before each step, then the 0 after the last one.
+    /// The noise level before each step, then the one after the last.
     sigmas: Vec<f32>,
     init_noise_sigma: f32,
 }
 
 impl Sigmas {
-    /// The timesteps and their noise levels, interpolated between whole timesteps.
+    /// The timesteps and their noise levels.
     pub(super) fn new(
         config: &SchedulerConfig,
         requested: &Timesteps,
     ) -> Result<(Vec<f32>, Sigmas), SchedulerError> {
-        let timesteps: Vec<f32> = match requested {
-            Timesteps::Steps(steps) => timesteps::spaced(config, *steps)?
-                .into_iter()
-                .map(|timestep| timestep as f32)
-                .collect(),
-            Timesteps::Explicit(explicit) => timesteps::checked_explicit(config, explicit)?
-                .into_iter()
-                .map(|timestep| timestep as f32)
-                .collect(),
-        };
-        let trained: Vec<f32> = noise_schedule::alphas_cumprod(config)?
-            .into_iter()
-            .map(|alpha_bar| ((1.0 - alpha_bar) / alpha_bar).sqrt())
-            .collect();
-        let mut sigmas: Vec<f32> = timesteps
-            .iter()
-            .map(|timestep| interpolate(&trained, *timestep))
-            .collect();
+        let Levels { timesteps, sigmas } = Levels::new(config, requested)?;
         let largest = sigmas.iter().copied().fold(0.0, f32::max);
-        sigmas.push(0.0);
         let init_noise_sigma = match config.timestep_spacing() {
             TimestepSpacing::Linspace | TimestepSpacing::Trailing => largest,
             TimestepSpacing::Leading => (largest * largest + 1.0).sqrt(),
@@ -67,12 +49,14 @@ impl Sigmas {
         self.sigmas[index + 1]
     }
 
+    /// The sample at the level before step `index` as the model is given it.
     pub(super) fn scale_model_input(&self, index: usize, sample: &[f32]) -> Vec<f32> {
         let sigma = self.before(index);
         let scale = (sigma * sigma + 1.0).sqrt();
         sample.iter().map(|value| value / scale).collect()
     }
 
+    /// The predicted original sample at the level before step `index`.
     pub(super) fn predicted_original(
         &self,
         index: usize,
@@ -109,13 +93,4 @@ impl Sigmas {
             .map(|(value, original)| value + (value - original) / sigma * (target - sigma))
             .collect()
     }
-}
-
-/// The value at a position between whole indices, as `numpy.interp` in double precision.
-fn interpolate(values: &[f32], position: f32) -> f32 {
-    let lower = (position as usize).min(values.len() - 1);
-    let upper = (lower + 1).min(values.len() - 1);
-    let start = f64::from(values[lower]);
-    let slope = f64::from(values[upper]) - start;
-    (slope * (f64::from(position) - lower as f64) + start) as f32
 }

@@ -1,4 +1,4 @@
-//! What DDIM and LCM share: samples keep a variance of about 1, as
+//! What DDIM, LCM, TCD and the multistep solvers share: samples keep a variance of about 1, as
 //! `sqrt(alpha_bar) * original + sqrt(1 - alpha_bar) * noise`.
 
 use super::config::PredictionType;
@@ -13,24 +13,62 @@ pub(super) fn predicted_original(
 ) -> Vec<f32> {
     let signal = alpha_bar.sqrt();
     let noise = (1.0 - alpha_bar).sqrt();
+    let mut originals = originals(prediction, [signal, noise], model_output, sample);
+    if let Some(range) = clip {
+        clamp(&mut originals, range);
+    }
+    originals
+}
+
+/// The predicted original samples where a sample has these shares of the original and of the noise.
+pub(super) fn originals(
+    prediction: PredictionType,
+    [signal, noise]: [f32; 2],
+    model_output: &[f32],
+    sample: &[f32],
+) -> Vec<f32> {
     let estimate = |output: f32, value: f32| match prediction {
         PredictionType::Epsilon => (value - noise * output) / signal,
         PredictionType::Sample => output,
         PredictionType::Velocity => signal * value - noise * output,
     };
+    let pairs = model_output.iter().zip(sample);
+    pairs
+        .map(|(output, value)| estimate(*output, *value))
+        .collect()
+}
+
+/// Keeps values within −`range`…`range`.
+pub(super) fn clamp(values: &mut [f32], range: f32) {
+    for value in values {
+        *value = value.clamp(-range, range);
+    }
+}
+
+/// The samples at another level, by the originals that were predicted at this one and the noise that the
+/// model sees there: DDIM's step without noise of its own.
+pub(super) fn at_level(
+    prediction: PredictionType,
+    [alpha_bar, other_alpha_bar]: [f32; 2],
+    model_output: &[f32],
+    sample: &[f32],
+    originals: &[f32],
+) -> Vec<f32> {
+    let signal = other_alpha_bar.sqrt();
+    let noise = (1.0 - other_alpha_bar).sqrt();
     model_output
         .iter()
         .zip(sample)
-        .map(|(output, value)| {
-            let original = estimate(*output, *value);
-            clip.map_or(original, |range| original.clamp(-range, range))
+        .zip(originals)
+        .map(|((output, value), original)| {
+            signal * original + noise * predicted_noise(prediction, alpha_bar, *output, *value)
         })
         .collect()
 }
 
 /// The noise that the model sees in the sample: from its own output, as in diffusers, also where
 /// the predicted original sample is clipped.
-pub(super) fn predicted_noise(
+fn predicted_noise(
     prediction: PredictionType,
     alpha_bar: f32,
     model_output: f32,

@@ -9,4 +9,5 @@ pub mod content_range;
 #[cfg(target_family = "wasm")]
 pub mod network;
 pub mod plan;
+pub mod retry;
 pub mod speed;

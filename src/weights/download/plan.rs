@@ -22,6 +22,7 @@
 //! wrong byte, and is named. Files of a pack are no longer than a commit or two, so for them the
 //! commit is most of the file.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,7 @@ use sha2::digest::common::hazmat::{SerializableState, SerializedState};
 use sha2::{Digest, Sha256};
 
 use crate::weights::format::checkpoint::Form;
+use crate::weights::format::dtype::ForeignDtype;
 use crate::weights::format::encoder::TensorEncoder;
 use crate::weights::format::encoding::Encoding;
 use crate::weights::format::names::StoredName;
@@ -70,8 +72,10 @@ pub struct ArrivingTensor {
     pub name: String,
     /// Its shape in the store.
     pub shape: Vec<usize>,
-    /// The encoding of its bytes in the file.
+    /// The encoding of its bytes in the file, once they are converted.
     pub from: Encoding,
+    /// What its bytes in the file are converted from; none: they are as [`Self::from`] says.
+    pub converted_from: Option<ForeignDtype>,
     /// The order of its values in the file.
     pub order: Order,
     /// The encoding of its record in the store.
@@ -194,6 +198,7 @@ fn arriving(
             ArrivingTensor {
                 to: if rules.is_empty() { entry.encoding } else { to },
                 from: entry.encoding,
+                converted_from: entry.converted_from,
                 order: entry.order,
                 range: start..start + length,
                 is_transposed: form == Form::Transposed && shape.len() == 2,
@@ -213,6 +218,8 @@ pub struct CommitEncoder {
     /// The current tensor's bytes so far where it is transposed: it is encoded by rows, and the last
     /// value of its first row comes near the end.
     columns: Vec<u8>,
+    /// The bytes of a value of the current tensor that is converted and has not arrived to its end.
+    part: Vec<u8>,
     position: u64,
     records: Vec<StoredTensor>,
 }
@@ -228,6 +235,7 @@ impl CommitEncoder {
             waiting: commit.tensors.clone().into_iter(),
             current: None,
             columns: Vec::new(),
+            part: Vec::new(),
             position: commit.range.start,
             records: Vec::with_capacity(commit.tensors.len()),
         };
@@ -246,12 +254,16 @@ impl CommitEncoder {
             let left = tensor.range.end - self.position - skipped;
             let taken = left.min(bytes.len() as u64 - skipped);
             let (skipped_end, taken_end) = (skipped as usize, (skipped + taken) as usize);
-            let arrived = &bytes[skipped_end..taken_end];
+            let arrived = converted(
+                tensor.converted_from,
+                &mut self.part,
+                &bytes[skipped_end..taken_end],
+            );
             if tensor.is_transposed {
-                self.columns.extend_from_slice(arrived);
+                self.columns.extend_from_slice(&arrived);
             } else {
                 encoder
-                    .push(arrived)
+                    .push(&arrived)
                     .map_err(|error| tensor_error(&self.file, error))?;
             }
             self.position += skipped + taken;
@@ -273,6 +285,7 @@ impl CommitEncoder {
     fn end_tensor(&mut self) -> Result<(), SafetensorsError> {
         if let Some((tensor, mut encoder)) = self.current.take() {
             let columns = std::mem::take(&mut self.columns);
+            self.part.clear();
             let record = if tensor.is_transposed {
                 encoder
                     .push(&transposed(&columns, &tensor.shape))
@@ -297,6 +310,23 @@ impl CommitEncoder {
         }
         Ok(())
     }
+}
+
+/// Bytes of a file in the encoding that they are converted to. `part` keeps what is less than a value until
+/// the rest of it has come.
+fn converted<'a>(
+    dtype: Option<ForeignDtype>,
+    part: &mut Vec<u8>,
+    bytes: &'a [u8],
+) -> Cow<'a, [u8]> {
+    let Some(dtype) = dtype else {
+        return Cow::Borrowed(bytes);
+    };
+    part.extend_from_slice(bytes);
+    let rest = part.split_off(part.len() / dtype.width() * dtype.width());
+    let values = dtype.convert(part);
+    *part = rest;
+    Cow::Owned(values)
 }
 
 /// The values of a matrix in rows, from their bytes in columns.

@@ -8,8 +8,10 @@
 
 mod blocks;
 pub mod checkpoint;
+pub mod dtype;
 pub mod encoder;
 pub mod encoding;
+pub mod kind;
 pub mod layout;
 pub mod names;
 pub mod order;
@@ -17,3 +19,4 @@ pub mod rules;
 pub mod safetensors;
 pub mod sha256;
 pub mod tensor;
+pub mod tokenizer_json;

@@ -36,6 +36,12 @@ pub struct Component {
     /// this component with the adapter merged in. Only [`Components::unet_distilled`] can be one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapter_on: Option<AdapterBase>,
+    /// PEFT's `adapter_config.json` of an adapter whose file has no such configuration in its header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter_config: Option<serde_json::Value>,
+    /// How strongly an adapter takes effect: 1, or nothing, as its file says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strength: Option<f32>,
     /// How the tensors are stored when they arrive in another form; the first rule that fits a tensor
     /// counts, and one without a rule is stored as f16. Empty: as they are in the files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

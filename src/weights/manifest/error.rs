@@ -14,6 +14,9 @@ pub const EARLIEST_MANIFEST_FORMAT: u64 = 1;
 /// The largest width or height of an image, in pixels.
 pub(super) const MAXIMUM_IMAGE_SIZE: u32 = 4096;
 
+/// The largest size of an adapter's strength.
+pub const MAXIMUM_STRENGTH: f32 = 10.0;
+
 /// Why a manifest can't be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[expect(missing_docs, reason = "the sentences name every field")]
@@ -79,6 +82,15 @@ pub enum ManifestError {
          unet_distilled can be one."
     )]
     Adapter { component: &'static str },
+    /// A strength that no adapter has.
+    #[error(
+        "The manifest of the model pair puts an adapter on the component {component} {strength} times as \
+         strongly as its file says; from -{MAXIMUM_STRENGTH} to {MAXIMUM_STRENGTH} is possible."
+    )]
+    Strength {
+        component: &'static str,
+        strength: f32,
+    },
     /// An image without pixels, or with too many.
     #[error(
         "The manifest of the model pair has images of {width} × {height} pixels; each has to be \

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::ManifestError;
+use super::percent::encoded_path;
 use crate::weights::format::safetensors;
 use crate::weights::format::sha256::{HASH_DIGITS, sha256};
 
@@ -95,15 +96,36 @@ impl ManifestFile {
         self.hub.is_some() || self.url.is_some()
     }
 
+    /// Whether the file lies on the visitor's disk, see [`disk_address`].
+    pub fn is_on_disk(&self) -> bool {
+        self.url
+            .as_ref()
+            .is_some_and(|url| url.starts_with(DISK_SCHEME))
+    }
+
     /// Whether what the manifest says of the file can be followed.
     pub(super) fn check(&self) -> Result<(), ManifestError> {
+        let is_path = if self.is_elsewhere() {
+            is_relative_path(&self.path)
+        } else {
+            is_plain_relative_path(&self.path)
+        };
+        if !is_path {
+            return Err(ManifestError::Path {
+                path: self.path.clone(),
+            });
+        }
         let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         if !self.is_elsewhere() && self.size == 0 {
             return Err(ManifestError::Unresolved {
                 path: self.path.clone(),
             });
         }
-        if let Some(url) = self.url.as_ref().filter(|url| !is_loadable(url)) {
+        if let Some(url) = self
+            .url
+            .as_ref()
+            .filter(|url| !is_loadable(url) && !url.starts_with(DISK_SCHEME))
+        {
             return Err(ManifestError::Address { url: url.clone() });
         }
         if let Some(HubRepository {
@@ -143,17 +165,42 @@ impl ManifestFile {
     }
 }
 
+/// Before the addresses of files that the visitor has opened from the disk.
+const DISK_SCHEME: &str = "disk:";
+
+/// The address in a manifest of a file that the visitor has opened from the disk: nobody can follow it, but it is
+/// the same when the same file is opened again. `modified` is the time of its last change in milliseconds.
+pub fn disk_address(path: &str, size: u64, modified: u64) -> String {
+    format!(
+        "{DISK_SCHEME}{}?size={size}&modified={modified}",
+        encoded_path(path)
+    )
+}
+
+/// The longest name of a file in bytes that file systems have.
+const LONGEST_NAME: usize = 255;
+
 /// Whether a path consists of plain names joined by `/`: no root, no `..`, no scheme, query or
 /// percent-encoding that a URL would read otherwise.
 pub(super) fn is_plain_relative_path(path: &str) -> bool {
     path.split('/').all(|name| {
-        !name.is_empty()
-            && name != "."
-            && name != ".."
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        !matches!(name, "" | "." | "..") && name.bytes().all(is_plain)
     })
+}
+
+/// Whether a path consists of names of any script joined by `/`, as files have them that lie in a hub's
+/// repository, where each name is encoded, or have an address of their own: no root and no `..`.
+fn is_relative_path(path: &str) -> bool {
+    path.split('/').all(|name| {
+        let is_odd = |it: char| it.is_control() || it == '\\';
+        !matches!(name, "" | "." | "..") && name.len() <= LONGEST_NAME && !name.contains(is_odd)
+    })
+}
+
+/// Whether a text can be a name in a hub: of an owner, a repository, or a part of a revision.
+pub(super) fn is_name(name: &str) -> bool {
+    is_plain_relative_path(name) && !name.contains('/') && !name.starts_with('.')
 }
 
 /// Whether files may be loaded from an address: it can't be read or changed on the way, or there is

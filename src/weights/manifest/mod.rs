@@ -15,6 +15,8 @@ mod error;
 mod file;
 pub mod hub;
 pub mod pack;
+mod percent;
+mod secrets;
 pub mod verify;
 pub mod weight_files;
 
@@ -32,8 +34,10 @@ use error::MAXIMUM_IMAGE_SIZE;
 use file::is_plain_relative_path;
 
 pub use component::{AdapterBase, Component, Components};
-pub use error::{EARLIEST_MANIFEST_FORMAT, MANIFEST_FORMAT, ManifestError};
-pub use file::{Compression, GZIP_ENDING, HubRepository, ManifestFile, is_loadable};
+pub use error::{EARLIEST_MANIFEST_FORMAT, MANIFEST_FORMAT, MAXIMUM_STRENGTH, ManifestError};
+pub use file::{Compression, GZIP_ENDING, HubRepository, ManifestFile, disk_address, is_loadable};
+pub use percent::decoded;
+pub use secrets::without_secrets;
 
 /// Raised when the same bytes and rules give other records than before, and a record doesn't tell which
 /// of the two it is: the store then takes them for other files, and never mixes the two. A record tells
@@ -277,8 +281,8 @@ impl Manifest {
             vocabulary.check()?;
         }
         let manifests = self.family.iter().map(|member| &member.manifest);
-        let mut paths = self.all_files().map(|file| &file.path).chain(manifests);
-        if let Some(path) = paths.find(|path| !is_plain_relative_path(path)) {
+        let mut manifests = manifests.filter(|path| !is_plain_relative_path(path));
+        if let Some(path) = manifests.next() {
             return Err(ManifestError::Path { path: path.clone() });
         }
         for file in self.all_files() {
@@ -287,6 +291,14 @@ impl Manifest {
         for (component, content) in self.components.iter() {
             if content.adapter_on.is_some() && component != "unet_distilled" {
                 return Err(ManifestError::Adapter { component });
+            }
+            if let Some(strength) = content.strength
+                && !(-MAXIMUM_STRENGTH..=MAXIMUM_STRENGTH).contains(&strength)
+            {
+                return Err(ManifestError::Strength {
+                    component,
+                    strength,
+                });
             }
         }
         for file in self.all_files().filter(|file| file.is_proven()) {

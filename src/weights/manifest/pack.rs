@@ -57,6 +57,10 @@ pub struct PairDescription {
     /// or an adapter on the base, and `scheduler_<distilled>`. `distilled` where it isn't given.
     #[serde(default = "default_distilled")]
     pub distilled: String,
+    /// How strongly the distilled model's adapter takes effect, where it is one; see
+    /// [`Component::strength`](super::Component::strength).
+    #[serde(default)]
+    pub strength: Option<f32>,
     /// The rules by the models' folders, in order: the first that fits a tensor counts. A tensor
     /// without a rule is stored as f16. A folder that is not listed is stored by the rules of
     /// the first pair that is packed with this one.

@@ -6,9 +6,14 @@ use std::ops::ControlFlow;
 
 use super::store::{PairRecord, Store, StoreError};
 use crate::weights::download::network::source::{self, SourceError};
+use crate::weights::format::safetensors::Header;
 use crate::weights::format::tensor::StoredTensor;
 use crate::weights::manifest::verify::{self, FileContent, VerifyError};
 use crate::weights::manifest::{Manifest, ManifestError, ManifestFile};
+
+/// The beginning of the addresses of added pairs relative to the page; a part of the manifest's hash
+/// follows. Their manifests are in the store alone.
+pub const ADDED: &str = "added/";
 
 /// Why a pair's files can't be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -37,6 +42,13 @@ pub enum FilesError {
         /// Bytes that are missing.
         missing: u64,
     },
+    /// The record of an added pair is gone, and nobody else has it.
+    #[error(
+        "This pair was added in a browser, and this one doesn't have it: it was another one, or the \
+         browser has deleted what the page had stored, as it may where room gets scarce or a page isn't \
+         visited for long. Open Models and add the pair again, and ask the browser there to keep it."
+    )]
+    NotAdded,
     /// A file was read that is neither in the store nor in memory.
     #[error("The models are not loaded: {what} is missing. Reload the page and try again.")]
     NotLoaded {
@@ -113,6 +125,7 @@ impl Files {
         let stored = self.record(url).await?;
         let text = match stored {
             Some(record) if record.is_pinned || record.is_added => record.text,
+            None if is_added(url) => return Err(FilesError::NotAdded),
             stored => match (source::fetch_text(url).await, stored) {
                 (Ok(text), _) => text,
                 (Err(SourceError::Unreachable { .. }), Some(record)) => record.text,
@@ -173,17 +186,25 @@ impl Files {
         Ok(size_of(&self.missing(manifest).await?))
     }
 
+    /// Whether a file can be read.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn has(&self, id: &str) -> Result<bool, FilesError> {
+        let stored = match &self.store {
+            Some(store) => store.is_complete(id).await?,
+            None => false,
+        };
+        Ok(stored || self.memory.contains_key(id))
+    }
+
     async fn missing<'a>(
         &self,
         manifest: &'a Manifest,
     ) -> Result<Vec<&'a ManifestFile>, FilesError> {
         let mut missing = Vec::new();
         for file in manifest.files() {
-            let stored = match &self.store {
-                Some(store) => store.is_complete(&file.id).await?,
-                None => false,
-            };
-            if !stored && !self.memory.contains_key(&file.id) {
+            if !self.has(&file.id).await? {
                 missing.push(file);
             }
         }
@@ -327,6 +348,23 @@ impl Files {
         }
     }
 
+    /// What the header of a file says beside its tensors (`__metadata__`); nothing of a file that arrived
+    /// as a whole: `pack`, which alone makes such files, writes all of it into tensors.
+    ///
+    /// # Errors
+    /// The store fails, or its record of the header is damaged.
+    pub async fn metadata(&self, id: &str) -> Result<BTreeMap<String, String>, FilesError> {
+        let (None, Some(store)) = (self.memory.get(id), &self.store) else {
+            return Ok(BTreeMap::new());
+        };
+        let header = store.header(id).await;
+        let Some(header) = self.discard_damaged(id, header).await? else {
+            return Ok(BTreeMap::new());
+        };
+        let header = Header::parse(id, &header).map_err(VerifyError::from)?;
+        Ok(header.metadata)
+    }
+
     /// Makes a file with a damaged record count as incomplete. The next load fetches that record alone
     /// where the hash's states can prove it, or else the whole file.
     async fn discard_damaged<T>(
@@ -356,6 +394,15 @@ impl Files {
 /// Bytes over the network of these files, as far as their hosts have told.
 fn size_of(files: &[&ManifestFile]) -> u64 {
     files.iter().map(|file| file.size).sum()
+}
+
+/// Whether an absolute address is one of an added pair.
+fn is_added(url: &str) -> bool {
+    let Some((before, hash)) = url.rsplit_once('/') else {
+        return false;
+    };
+    let is_hash = !hash.is_empty() && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hash && before.ends_with(ADDED.trim_end_matches('/'))
 }
 
 fn not_loaded(what: &str) -> FilesError {

@@ -426,6 +426,20 @@ impl Store {
         self.read_bytes(tensor_key(id, "")).await
     }
 
+    /// The header of a file with tensors; none where the file arrived as a whole, as packed ones do.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] or [`StoreError::Failed`].
+    pub async fn header(&self, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let key = tensor_key(id, "");
+        match self.get::<BlobRecord>(TENSORS, &key).await? {
+            Some(record) if record.checksum != checksum(&record.bytes) => {
+                Err(StoreError::Damaged { key })
+            }
+            record => Ok(record.map(|record| record.bytes)),
+        }
+    }
+
     async fn read_bytes(&self, key: String) -> Result<Vec<u8>, StoreError> {
         let record: BlobRecord = self.get_existing(TENSORS, &key).await?;
         if record.checksum != checksum(&record.bytes) {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use firststep::sampler::SchedulerConfig;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -36,4 +37,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
         None => fs::write(path, bytes),
     };
     written.map_err(|error| format!("{} can't be written: {error}.", path.display()))
+}
+
+/// Reads a JSON file that Python has written, with numbers that JSON has not.
+pub fn read_python_json(path: &Path) -> Result<Value, String> {
+    SchedulerConfig::parse_text(&String::from_utf8_lossy(&read_bytes(path)?))
+        .map_err(|error| format!("{} is not JSON: {error}.", path.display()))
 }

@@ -5,13 +5,13 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use firststep::adapters::write_alphas;
+use firststep::adapters::{write_alphas, write_configured_alphas};
 use firststep::weights::format::encoding::Encoding;
 use firststep::weights::format::safetensors::{ENDING, Header, MAXIMUM_HEADER_LENGTH, TensorEntry};
 use firststep::weights::format::tensor::StoredTensor;
 use firststep::weights::manifest::weight_files::{OWN_PRECISION_FIRST, weight_files};
 
-use super::files::unreadable;
+use super::files::{read_json, unreadable};
 
 /// A tensor of a model.
 pub enum Source {
@@ -60,14 +60,10 @@ impl Source {
                     .read_to_end(&mut bytes)
             })
             .map_err(|error| unreadable(path, &error))?;
-        StoredTensor::new(
-            entry.name.clone(),
-            entry.encoding,
-            entry.order,
-            entry.shape.clone(),
-            bytes,
-        )
-        .map_err(|error| format!("{}: {error}", path.display()))
+        entry
+            .clone()
+            .tensor(bytes)
+            .map_err(|error| format!("{}: {error}", path.display()))
     }
 }
 
@@ -103,7 +99,21 @@ pub fn open_file(path: &Path) -> Result<(BTreeMap<String, String>, Vec<Source>),
     Ok((header.metadata, tensors))
 }
 
-/// The tensors of a LoRA file, with the alpha that only its header may have.
+/// diffusers' and PEFT's names for a LoRA file.
+const ADAPTER_FILES: [&str; 2] = [
+    "pytorch_lora_weights.safetensors",
+    "adapter_model.safetensors",
+];
+/// PEFT's name for the configuration beside its file.
+const ADAPTER_CONFIG: &str = "adapter_config.json";
+
+/// The LoRA file in a folder, where it holds one.
+pub fn adapter_file(folder: &Path) -> Option<PathBuf> {
+    let mut paths = ADAPTER_FILES.iter().map(|name| folder.join(name));
+    paths.find(|path| path.exists())
+}
+
+/// The tensors of a LoRA file, with the alpha that only its header or the configuration beside it may have.
 pub fn read_adapter(path: &Path) -> Result<Vec<StoredTensor>, String> {
     let (metadata, tensors) = open_file(path)?;
     let mut tensors = tensors
@@ -112,6 +122,11 @@ pub fn read_adapter(path: &Path) -> Result<Vec<StoredTensor>, String> {
         .collect::<Result<Vec<_>, String>>()?;
     write_alphas(&mut tensors, &metadata)
         .map_err(|error| format!("{}: {error}", path.display()))?;
+    let config = path.with_file_name(ADAPTER_CONFIG);
+    if config.exists() {
+        write_configured_alphas(&mut tensors, &read_json(&config)?)
+            .map_err(|error| format!("{}: {error}", config.display()))?;
+    }
     Ok(tensors)
 }
 

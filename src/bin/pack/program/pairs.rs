@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use firststep::adapters::{Adapter, AdapterError};
+use firststep::adapters::{Adapter, AdapterError, LeftOut};
+use firststep::sampler::PairSchedulers;
 use firststep::vocabulary::Vocabulary;
 use firststep::weights::format::rules::{EncodingRule, target_encoding};
 use firststep::weights::format::tensor::StoredTensor;
+use firststep::weights::format::tokenizer_json::{
+    TOKENIZER_FILE, VocabularyAndMerges, vocabulary_and_merges,
+};
 use firststep::weights::manifest::pack::{
     MAXIMUM_SHARD_LENGTH, PackedFile, PairDescription, QuantizationError, encode_tensor, pack_blob,
     pack_shard, shards,
@@ -15,14 +19,18 @@ use firststep::weights::manifest::{
     AdapterBase, Component, Components, FamilyMember, MANIFEST_FORMAT, Manifest, ManifestFile,
     Schedulers,
 };
+use serde_json::Value;
 
-use super::files::{read_bytes, read_description, read_json, write};
-use super::model_files::{Source, open_file, read_adapter, weight_paths};
+use super::files::{read_bytes, read_description, read_json, read_python_json, write};
+use super::model_files::{Source, adapter_file, open_file, read_adapter, weight_paths};
 
 /// The folder of the base model.
 const BASE: &str = "unet";
-/// diffusers' name for a LoRA file.
-const ADAPTER_FILE: &str = "pytorch_lora_weights.safetensors";
+/// Of each tokenizer: its folder, and that of the text encoder behind it.
+const TOKENIZERS: [(&str, &str); 2] = [
+    ("tokenizer", "text_encoder"),
+    ("tokenizer_2", "text_encoder_2"),
+];
 
 /// The arguments of `pack` for packing pairs.
 pub struct Arguments {
@@ -59,8 +67,8 @@ pub fn run(arguments: Arguments) -> Result<(), String> {
         let text = serde_json::to_string_pretty(&manifest)
             .map_err(|error| format!("The manifest can't be written: {error}."))?
             + "\n";
-        // The page makes the same checks at every visit.
-        Manifest::parse(&text).map_err(|error| error.to_string())?;
+        // The page makes the same checks at every visit. It also tells the files apart, which are then counted.
+        let manifest = Manifest::parse(&text).map_err(|error| error.to_string())?;
         let name = description.manifest_name();
         write(&packer.arguments.output.join(&name), text.as_bytes())?;
         manifest_lengths += text.len() as u64;
@@ -120,22 +128,28 @@ impl Packer {
         description: &PairDescription,
         family: &[FamilyMember],
     ) -> Result<Manifest, String> {
+        // Before any weights: what can't be drawn is not worth packing.
+        let schedulers = self.schedulers(description)?;
+        self.check_empty_prompt(description)?;
         let tiny_decoder = if self.folder("tiny_decoder").exists() {
             Some(self.model("tiny_decoder", description)?)
         } else {
             None
         };
+        let [(tokenizer, encoder), (tokenizer_2, encoder_2)] = TOKENIZERS;
         let components = Components {
             unet: self.model(BASE, description)?,
-            unet_distilled: self.model(&description.distilled_unet(), description)?,
+            unet_distilled: Component {
+                strength: description.strength,
+                ..self.model(&description.distilled_unet(), description)?
+            },
             text_encoder: self.model("text_encoder", description)?,
             text_encoder_2: self.model("text_encoder_2", description)?,
             vae: self.model("vae", description)?,
             tiny_decoder,
-            tokenizer: self.tokenizer("tokenizer")?,
-            tokenizer_2: self.tokenizer("tokenizer_2")?,
+            tokenizer: self.tokenizer(tokenizer, encoder)?,
+            tokenizer_2: self.tokenizer(tokenizer_2, encoder_2)?,
         };
-        let scheduler = |name: &str| read_json(&self.folder(name).join("scheduler_config.json"));
         Ok(Manifest {
             format: MANIFEST_FORMAT,
             id: description.id.clone(),
@@ -147,15 +161,61 @@ impl Packer {
             image_size: description.image_size,
             force_zeros_for_empty_prompt: description.force_zeros_for_empty_prompt,
             components,
-            schedulers: Schedulers {
-                base: scheduler("scheduler")?,
-                distilled: scheduler(&description.distilled_scheduler())?,
-            },
+            schedulers,
             defaults: description.defaults.clone(),
             vocabulary: self.vocabulary.clone(),
             family: family.to_vec(),
             expanded_limit: None,
         })
+    }
+
+    /// The schedulers' configs, and what there is to say about them.
+    fn schedulers(&self, description: &PairDescription) -> Result<Schedulers, String> {
+        let read = |name: &str| read_python_json(&self.folder(name).join("scheduler_config.json"));
+        let schedulers = Schedulers {
+            base: read("scheduler")?,
+            distilled: read(&description.distilled_scheduler())?,
+        };
+        let distilled = self.folder(&description.distilled_unet());
+        let defaults = &description.defaults;
+        let checked = PairSchedulers::from_json(
+            &schedulers.base,
+            &schedulers.distilled,
+            adapter_file(&distilled).is_some(),
+        )
+        .and_then(|checked| {
+            checked.check(
+                defaults.base_steps,
+                defaults.distilled_steps,
+                &defaults.distilled_timesteps,
+            )?;
+            Ok(checked)
+        })
+        .map_err(|error| format!("{}: {error}", description.name))?;
+        for notice in checked.notices() {
+            println!("{}: {notice}", description.name);
+        }
+        Ok(schedulers)
+    }
+
+    /// Checks that the description says of the empty prompt what the base's pipeline does, where that is
+    /// there.
+    fn check_empty_prompt(&self, description: &PairDescription) -> Result<(), String> {
+        let path = self.arguments.models.join("model_index.json");
+        if !path.exists() {
+            return Ok(());
+        }
+        let stated = read_python_json(&path)?["force_zeros_for_empty_prompt"].as_bool();
+        match stated {
+            Some(stated) if stated != description.force_zeros_for_empty_prompt => Err(format!(
+                "{} says that force_zeros_for_empty_prompt is {stated}, and the description of {} that it \
+                 is {}: the pictures depend on it. Let both say the same.",
+                path.display(),
+                description.name,
+                description.force_zeros_for_empty_prompt
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn folder(&self, component: &str) -> PathBuf {
@@ -186,11 +246,10 @@ impl Packer {
         if let Some(config) = config.as_object_mut() {
             config.remove("_name_or_path");
         }
-        let adapter_file = path.join(ADAPTER_FILE);
-        let (tensors, adapter_on) = if adapter_file.exists() {
-            let tensors = read_adapter(&adapter_file)?;
-            self.check_adapter(&tensors)
-                .map_err(|error| format!("{}: {error}", adapter_file.display()))?;
+        let (tensors, adapter_on) = if let Some(file) = adapter_file(&path) {
+            let tensors = self
+                .checked_adapter(read_adapter(&file)?, &config)
+                .map_err(|error| format!("{}: {error}", file.display()))?;
             let tensors = tensors.into_iter().map(Source::Tensor).collect();
             (tensors, Some(AdapterBase::Unet))
         } else {
@@ -208,6 +267,8 @@ impl Packer {
             config,
             files: self.weights(folder, tensors, &rules)?,
             adapter_on,
+            adapter_config: None,
+            strength: None,
             encodings: Vec::new(),
             prefix: String::new(),
         };
@@ -264,32 +325,77 @@ impl Packer {
         Ok(files)
     }
 
-    /// Checks that the adapter fits tensors of the base's names and shapes, as it has to on the page.
-    fn check_adapter(&self, tensors: &[StoredTensor]) -> Result<(), AdapterError> {
+    /// Checks that the adapter fits tensors of the base's names and shapes, as it has to on the page. What
+    /// the page would leave out is not packed, and said.
+    fn checked_adapter(
+        &self,
+        mut tensors: Vec<StoredTensor>,
+        config: &Value,
+    ) -> Result<Vec<StoredTensor>, String> {
         let base = self.models.get(BASE);
         let shapes = || base.iter().flat_map(|base| &base.shapes);
         let names = shapes().map(|(name, _)| name.as_str());
-        let mut adapter = Adapter::new(tensors.to_vec(), names)?;
-        for (name, shape) in shapes() {
-            adapter.merge(name, shape, vec![0.0; shape.iter().product()])?;
+        let fit = || {
+            let mut adapter = Adapter::new(tensors.clone(), names)?;
+            for (name, shape) in shapes() {
+                adapter.merge(name, shape, vec![0.0; shape.iter().product()])?;
+            }
+            let left_out = adapter.left_out();
+            Ok((left_out, adapter.finish()?))
+        };
+        let (left_out, added) = fit().map_err(|error: AdapterError| error.to_string())?;
+        if let Some(tensor) = added.first()
+            && config["time_cond_proj_dim"].is_null()
+        {
+            return Err(format!(
+                "The adapter adds {} to the UNet, for which the config beside it has no \
+                 time_cond_proj_dim: put the config of the distilled model there.",
+                tensor.name
+            ));
         }
-        adapter.finish().map(drop)
+        if let Some(sentence) = left_out.sentence() {
+            println!("{sentence}");
+        }
+        tensors
+            .retain(|tensor| LeftOut::of([tensor.name.as_str()].into_iter()) == LeftOut::default());
+        Ok(tensors)
     }
 
-    fn tokenizer(&mut self, component: &str) -> Result<Component, String> {
+    fn tokenizer(&mut self, component: &str, encoder: &str) -> Result<Component, String> {
         let folder = self.folder(component);
-        let config = read_json(&folder.join("tokenizer_config.json"))?;
+        let mut config = read_json(&folder.join("tokenizer_config.json"))?;
+        // transformers 5 writes a number that stands for no limit.
+        let positions = read_json(&self.folder(encoder).join("config.json"))?;
+        let positions = &positions["max_position_embeddings"];
+        if let (Some(length), Some(limit)) =
+            (config["model_max_length"].as_f64(), positions.as_f64())
+            && length > limit
+        {
+            config["model_max_length"] = positions.clone();
+        }
+        let combined = folder.join(TOKENIZER_FILE);
+        let texts = if combined.exists() && !folder.join("vocab.json").exists() {
+            let text = String::from_utf8_lossy(&read_bytes(&combined)?).into_owned();
+            let VocabularyAndMerges { vocabulary, merges } = vocabulary_and_merges(&text)
+                .map_err(|reason| format!("{} can't be used: {reason}.", combined.display()))?;
+            [vocabulary.into_bytes(), merges.into_bytes()]
+        } else {
+            [
+                read_bytes(&folder.join("vocab.json"))?,
+                read_bytes(&folder.join("merges.txt"))?,
+            ]
+        };
         let files = ["vocab.json", "merges.txt"]
             .into_iter()
-            .map(|name| {
-                let bytes = read_bytes(&folder.join(name))?;
-                self.store(pack_blob(&format!("{component}/{name}"), bytes))
-            })
+            .zip(texts)
+            .map(|(name, bytes)| self.store(pack_blob(&format!("{component}/{name}"), bytes)))
             .collect::<Result<Vec<_>, String>>()?;
         Ok(Component {
             config,
             files,
             adapter_on: None,
+            adapter_config: None,
+            strength: None,
             encodings: Vec::new(),
             prefix: String::new(),
         })

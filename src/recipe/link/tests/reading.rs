@@ -9,7 +9,7 @@ use crate::recipe::link::reading::{MAXIMUM_ERRORS, MAXIMUM_HASH_BYTES};
 use crate::recipe::pair_address::is_on_own_host;
 use crate::recipe::random::Random;
 use crate::recipe::{Axis, Mode, Recipe};
-use crate::sampler::SchedulerClass;
+use crate::sampler::SchedulerChoice;
 
 /// The sentences of a hash, all of which have to be about it.
 fn sentences(hash: &str) -> Vec<String> {
@@ -20,8 +20,8 @@ fn sentences(hash: &str) -> Vec<String> {
 #[test]
 fn every_parameter_sets_its_control() {
     let (link, errors) = Link::parse(
-        "#prompt=a%20cat&negative-prompt=dog&seed=7&seed-count=2&modes=skip,base&k=2\
-         &base-guidance=1.5&guidance=3&hybrid-base-steps=6&base-steps=12&distilled-steps=8\
+        "#prompt=a%20cat&negative-prompt=dog&long-prompts=on&weighted-prompt=on&seed=7\
+         &seed-count=2&modes=skip,base&k=2&base-guidance=1.5&guidance=3&hybrid-base-steps=6&base-steps=12&distilled-steps=8\
          &distilled-guidance=2&base-scheduler=euler&distilled-scheduler=lcm&device=cpu\
          &pair=pairs/other/manifest.json",
     );
@@ -31,6 +31,8 @@ fn every_parameter_sets_its_control() {
         Recipe {
             prompt: "a cat".into(),
             negative_prompt: "dog".into(),
+            long_prompts: true,
+            weighted_prompt: true,
             seed: 7,
             seed_count: 2,
             modes: vec![Mode::Base, Mode::SkipFirstStep],
@@ -40,10 +42,10 @@ fn every_parameter_sets_its_control() {
             hybrid_base_steps: 6,
             base_steps: 12,
             base_guidance: 3.0,
-            base_scheduler: SchedulerClass::from_key("euler"),
+            base_scheduler: SchedulerChoice::from_key("euler"),
             distilled_steps: 8,
             distilled_guidance: 2.0,
-            distilled_scheduler: SchedulerClass::from_key("lcm"),
+            distilled_scheduler: SchedulerChoice::from_key("lcm"),
         }
     );
     assert_eq!(link.device, Some(DevicePreference::Cpu));
@@ -121,7 +123,7 @@ fn unknown_words_are_refused() {
     for hash in [
         "modes=",
         "modes=hybrid,fast",
-        "base-scheduler=heun",
+        "base-scheduler=lms",
         "distilled-scheduler=DDIM",
         "device=gpu",
     ] {

@@ -5,7 +5,7 @@ use crate::recipe::device::DevicePreference;
 use crate::recipe::link::Link;
 use crate::recipe::random::Random;
 use crate::recipe::{Axis, Mode, Recipe};
-use crate::sampler::SchedulerClass;
+use crate::sampler::SchedulerChoice;
 
 #[test]
 fn a_link_of_the_controls_brings_them_back() {
@@ -20,10 +20,10 @@ fn a_link_of_the_controls_brings_them_back() {
         hybrid_base_steps: 25,
         base_steps: 100,
         base_guidance: 7.5,
-        base_scheduler: SchedulerClass::from_key("euler-ancestral"),
+        base_scheduler: SchedulerChoice::from_key("euler-ancestral"),
         distilled_steps: 5,
         distilled_guidance: 1.0e-3,
-        distilled_scheduler: SchedulerClass::from_key("ddim"),
+        distilled_scheduler: SchedulerChoice::from_key("ddim"),
         ..Recipe::default()
     };
     let pair = Some("pairs/other/manifest.json");
@@ -42,7 +42,7 @@ fn a_link_of_the_controls_brings_them_back() {
 #[test]
 fn a_link_can_take_back_what_the_defaults_set() {
     let mut special = defaults();
-    special.base_scheduler = SchedulerClass::from_key("euler");
+    special.base_scheduler = SchedulerChoice::from_key("euler");
     special.negative_prompt = "text".into();
     let link = Link::of(&defaults(), &special, DevicePreference::Automatic, None);
     let (read, errors) = Link::parse(&link.to_string());

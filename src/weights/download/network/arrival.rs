@@ -5,9 +5,9 @@
 use std::ops::Range;
 use std::rc::Rc;
 
+use super::error::SourceError;
 use super::ordered_bytes::OrderedBytes;
-use super::source::SourceError;
-use super::transfer::{Control, Report, Transfer, TransferError};
+use super::transfer::{Control, FileOrigin, Report, Transfer, TransferError};
 use super::writing::Writing;
 use crate::weights::download::plan::{
     Commit, CommitEncoder, FileProgress, Lengths, RunningHash, plan,
@@ -72,8 +72,8 @@ pub trait ArrivalObserver {
 pub struct Arrival {
     /// The file; its size has to be known.
     pub file: ManifestFile,
-    /// Its absolute URL.
-    pub address: String,
+    /// Where its bytes are.
+    pub origin: FileOrigin,
     /// The rules for the encodings in the store; empty: tensors stay in the file's own encodings.
     pub rules: Vec<EncodingRule>,
 }
@@ -157,7 +157,7 @@ impl Arrival {
         };
         Rc::new(Transfer::new(
             self.name(),
-            self.address.clone(),
+            self.origin.clone(),
             self.file.size,
             progress.validator.clone(),
             control.clone(),

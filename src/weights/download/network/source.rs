@@ -1,124 +1,35 @@
-//! Files over HTTP, in a worker of the browser. Only this module calls `fetch`.
+//! Files over HTTP: whole ones, texts, headers, and what their hosts tell of them.
 
-use std::ops::{ControlFlow, Range};
-use std::pin::pin;
+use std::ops::ControlFlow;
 
-use futures::future::{Either, select};
 use gloo_timers::future::TimeoutFuture;
-use js_sys::Uint8Array;
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
-use web_sys::{
-    ReadableStreamDefaultReader, Request, RequestCache, RequestInit, Response, Url,
-    WorkerGlobalScope,
-};
+use web_sys::{RequestCache, Url};
 
-use crate::browser::globals::js;
+use super::http::{Body, HttpRequest, SILENCE_MILLISECONDS, is_offline, until_cancelled};
 use crate::weights::download::content_range::ContentRange;
-use crate::weights::format::safetensors::{Header, SafetensorsError};
-use crate::weights::manifest::verify::{FileVerifier, VerifyError};
+use crate::weights::download::retry::{is_transient, wait_milliseconds};
+use crate::weights::format::safetensors::Header;
+use crate::weights::manifest::verify::FileVerifier;
 use crate::weights::manifest::{ManifestFile, hub};
+
+pub use super::error::{HeaderError, SourceError};
+pub use super::http::file_name;
 
 /// Bytes of the longest text that is accepted; a real manifest has some ten thousand.
 const MAXIMUM_TEXT_LENGTH: usize = 4 * 1024 * 1024;
 
-/// The interval in which a caller that waits for a silent server can cancel the wait.
-pub(super) const SILENCE_MILLISECONDS: u32 = 250;
+/// Bytes of a file by which it is told whether it is one of safetensors, and how long its header is.
+const FIRST_BYTES: u64 = 64;
 
-/// Why a file can't be loaded.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum SourceError {
-    /// The server answered with something other than the file.
-    #[error(
-        "The server has no usable {file}: it answered with HTTP status {status}. Check the address, or try again later."
-    )]
-    Status {
-        /// The file.
-        file: String,
-        /// The HTTP status.
-        status: u16,
-    },
-    /// There was no answer. Browsers don't tell scripts which of the reasons it was.
-    #[error(
-        "{file} can't be loaded: this browser is offline, its host can't be reached, or that host \
-         doesn't allow this page to read its files (CORS). Check the connection and try again."
-    )]
-    Unreachable {
-        /// The file.
-        file: String,
-    },
-    /// The connection broke before the end of the body.
-    #[error("The connection broke while {file} was loading. Check it and try again.")]
-    Interrupted {
-        /// The file.
-        file: String,
-    },
-    /// The host has sent nothing for too long.
-    #[error("The server of {file} stopped sending. Check the connection and try again.")]
-    Stalled {
-        /// The file.
-        file: String,
-    },
-    /// The host sent another part than the requested one.
-    #[error(
-        "The server of {file} sent another part of it than was asked for. Try again later, or load \
-         it from another host."
-    )]
-    WrongPart {
-        /// The file.
-        file: String,
-    },
-    /// The host doesn't say how long the file is.
-    #[error(
-        "The server of {file} doesn't tell this page how long the file is (it would have to expose \
-         Content-Range), so it can't be loaded by parts. Use another host."
-    )]
-    NoLength {
-        /// The file.
-        file: String,
-    },
-    /// The address is not a URL.
-    #[error("{address} is not an address that a file can be loaded from.")]
-    Address {
-        /// The text that is not a URL.
-        address: String,
-    },
-    /// A text is longer than 4 MiB, or it is not UTF-8.
-    #[error("{file} is not a text of a usable length. Check the address.")]
-    NotText {
-        /// The file.
-        file: String,
-    },
-    /// The caller cancelled the load.
-    #[error("Loading was cancelled.")]
-    Cancelled,
-    /// The file's length or hash is not the manifest's.
-    #[error(transparent)]
-    Verify(#[from] VerifyError),
-}
-
-impl SourceError {
-    /// The error as a clause of a sentence about a retry: without a full stop and without advice.
-    pub fn as_clause(&self) -> String {
-        match self {
-            SourceError::Status { file, status } => {
-                format!("the server of {file} answered with HTTP status {status}")
-            }
-            SourceError::Unreachable { file } => format!(
-                "the host of {file} can't be reached, or doesn't allow this page to read its files \
-                 (CORS)"
-            ),
-            SourceError::Interrupted { file } => {
-                format!("the connection broke while {file} was loading")
-            }
-            SourceError::Stalled { file } => format!("the server of {file} stopped sending"),
-            SourceError::WrongPart { file } => {
-                format!("the server of {file} sent another part of it than was asked for")
-            }
-            other => other.to_string().trim_end_matches('.').to_owned(),
-        }
-    }
-}
+/// How often a busy host is asked, in about ten seconds.
+const ASKS: u32 = 5;
+/// How often a host is asked that can't be reached: it may also be one that lets no other site read its files,
+/// which browsers don't tell.
+const ASKS_OF_UNREACHABLE: u32 = 2;
+/// The longest that an answer to a question may take.
+const LONGEST_ANSWER_MILLISECONDS: u32 = 30_000;
+/// The longest wait that a host can ask for between two questions.
+const LONGEST_PAUSE_SECONDS: f64 = 30.0;
 
 /// The absolute address of a file, whose path is relative to its manifest.
 ///
@@ -165,19 +76,70 @@ pub async fn fetch_file(
     Ok(bytes)
 }
 
-/// Waits for the network until `on_silence` breaks: a server can be silent for ever.
-pub(super) async fn until_cancelled<T>(
-    network: impl Future<Output = Result<T, SourceError>>,
-    mut on_silence: impl FnMut() -> ControlFlow<()>,
-) -> Result<T, SourceError> {
-    let mut network = pin!(network);
+/// Asks a host, and again where it is busy, fails or is silent.
+///
+/// # Errors
+/// The error of the last answer.
+pub async fn patiently<T, F>(file: &str, ask: impl Fn() -> F) -> Result<T, SourceError>
+where
+    F: Future<Output = Result<T, SourceError>>,
+{
+    let mut asks = 0;
     loop {
-        match select(network.as_mut(), TimeoutFuture::new(SILENCE_MILLISECONDS)).await {
-            Either::Left((result, _)) => return result,
-            Either::Right(_) if on_silence().is_break() => return Err(SourceError::Cancelled),
-            Either::Right(_) => {}
+        asks += 1;
+        let mut waited = 0;
+        let answer = until_cancelled(ask(), || {
+            waited += SILENCE_MILLISECONDS;
+            if waited >= LONGEST_ANSWER_MILLISECONDS {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        let error = match answer.await {
+            Ok(answer) => return Ok(answer),
+            Err(SourceError::Cancelled) => SourceError::Stalled { file: file.into() },
+            Err(error) => error,
+        };
+        let (most, pause) = match &error {
+            SourceError::Status {
+                status,
+                retry_after,
+                ..
+            } if is_transient(*status) => (ASKS, *retry_after),
+            SourceError::Stalled { .. } | SourceError::Interrupted { .. } => (ASKS, None),
+            SourceError::Unreachable { .. } if !is_offline() => (ASKS_OF_UNREACHABLE, None),
+            _ => return Err(error),
+        };
+        if asks >= most {
+            return Err(error);
         }
+        let random = js_sys::Math::random();
+        let wait = wait_milliseconds(asks, random, pause, LONGEST_PAUSE_SECONDS);
+        TimeoutFuture::new(wait as u32).await;
     }
+}
+
+/// The answer, or none where the host says that it has no such file: with a 404, and with nothing else.
+///
+/// # Errors
+/// Every other error.
+pub fn unless_missing<T>(answer: Result<T, SourceError>) -> Result<Option<T>, SourceError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(SourceError::Status { status: 404, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A text, and what its answer says of it.
+pub struct Answer {
+    /// The text.
+    pub text: String,
+    /// The address after all redirects.
+    pub url: String,
+    /// The header `Link`; empty where there is none.
+    pub link: String,
 }
 
 /// Loads a text; the browser's HTTP cache has to ask the server whether it has changed.
@@ -185,6 +147,14 @@ pub(super) async fn until_cancelled<T>(
 /// # Errors
 /// Everything that [`SourceError`] lists but what concerns verification and cancelling.
 pub async fn fetch_text(url: &str) -> Result<String, SourceError> {
+    Ok(fetch_answer(url).await?.text)
+}
+
+/// As [`fetch_text`], with what the answer says of the text.
+///
+/// # Errors
+/// As [`fetch_text`].
+pub async fn fetch_answer(url: &str) -> Result<Answer, SourceError> {
     let mut bytes = Vec::new();
     let mut body = Body::open(&HttpRequest::whole(url, RequestCache::NoCache))
         .await?
@@ -198,7 +168,11 @@ pub async fn fetch_text(url: &str) -> Result<String, SourceError> {
             return Err(not_text());
         }
     }
-    String::from_utf8(bytes).map_err(|_| not_text())
+    Ok(Answer {
+        text: String::from_utf8(bytes).map_err(|_| not_text())?,
+        url: body.url(),
+        link: body.header("Link").unwrap_or_default(),
+    })
 }
 
 /// What a host publishes about a file.
@@ -230,12 +204,7 @@ pub async fn probe(url: &str) -> Result<Probe, SourceError> {
         200 => body
             .header("Content-Length")
             .and_then(|header| header.parse().ok()),
-        status => {
-            return Err(SourceError::Status {
-                file: file_name(url),
-                status,
-            });
-        }
+        _ => return Err(body.refusal()),
     };
     let size = size.ok_or_else(|| SourceError::NoLength {
         file: file_name(url),
@@ -252,197 +221,43 @@ pub async fn probe(url: &str) -> Result<Probe, SourceError> {
     })
 }
 
-/// Why a safetensors file's header can't be loaded.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum HeaderError {
-    /// The host doesn't send it.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The bytes are not the header of a safetensors file.
-    #[error(transparent)]
-    Header(#[from] SafetensorsError),
-}
-
-/// Loads the beginning of a safetensors file, up to the end of its header.
+/// Loads the beginning of a safetensors file, up to the end of its header. A busy host is asked again.
 ///
 /// # Errors
-/// The file can't be loaded, or it ends before the end of its header.
+/// The file can't be loaded, it ends before the end of its header, or it is none.
 pub async fn fetch_header(url: &str) -> Result<Vec<u8>, HeaderError> {
     let file = file_name(url);
+    let cut_off = || SourceError::Interrupted { file: file.clone() };
+    let first = patiently(&file, || beginning(url, FIRST_BYTES)).await?;
+    let end = Header::end(&file, &first)?.ok_or_else(cut_off)?;
+    if end <= first.len() as u64 {
+        return Ok(first);
+    }
+    let header = patiently(&file, || beginning(url, end)).await?;
+    if (header.len() as u64) < end {
+        return Err(cut_off().into());
+    }
+    Ok(header)
+}
+
+/// The first bytes of a file, as many as `end` says, or all of a shorter one.
+async fn beginning(url: &str, end: u64) -> Result<Vec<u8>, SourceError> {
+    let mut body = Body::open(&HttpRequest {
+        range: Some(0..end),
+        ..HttpRequest::whole(url, RequestCache::NoStore)
+    })
+    .await?;
+    if !matches!(body.status(), 200 | 206) {
+        return Err(body.refusal());
+    }
     let mut bytes = Vec::new();
-    let mut end = 8;
+    // A host that doesn't send parts sends the whole file: the rest of it is not waited for.
     while (bytes.len() as u64) < end {
-        let range = bytes.len() as u64..end;
-        let mut body = Body::open(&HttpRequest {
-            range: Some(range),
-            ..HttpRequest::whole(url, RequestCache::NoStore)
-        })
-        .await?;
-        if !matches!(body.status(), 200 | 206) {
-            let status = body.status();
-            return Err(SourceError::Status { file, status }.into());
-        }
-        let before = bytes.len();
-        while let Some(piece) = body.next().await? {
-            bytes.extend_from_slice(&piece);
-            if bytes.len() as u64 >= end {
-                break;
-            }
-        }
-        if bytes.len() == before {
-            return Err(SourceError::Interrupted { file }.into());
-        }
-        if let Some(header) = Header::end(&file, &bytes)? {
-            end = header;
-        }
+        let Some(piece) = body.next().await? else {
+            break;
+        };
+        bytes.extend_from_slice(&piece);
     }
     bytes.truncate(end as usize);
     Ok(bytes)
-}
-
-/// A GET request for a file or a part of one.
-pub(super) struct HttpRequest<'a> {
-    pub url: &'a str,
-    pub cache: RequestCache,
-    /// The bytes for `Range`; none: the whole file.
-    pub range: Option<Range<u64>>,
-    /// `If-Range`: a host whose file has another validator sends the whole file instead of the part.
-    pub if_range: Option<&'a str>,
-}
-
-impl<'a> HttpRequest<'a> {
-    pub fn whole(url: &'a str, cache: RequestCache) -> Self {
-        HttpRequest {
-            url,
-            cache,
-            range: None,
-            if_range: None,
-        }
-    }
-
-    fn to_web(&self, signal: &JsValue) -> Result<Request, JsValue> {
-        let init = RequestInit::new();
-        init.set_cache(self.cache);
-        js::set(&init, "signal", signal);
-        let request = Request::new_with_str_and_init(self.url, &init)?;
-        if let Some(Range { start, end }) = &self.range {
-            let last = end.saturating_sub(1);
-            request
-                .headers()
-                .set("Range", &format!("bytes={start}-{last}"))?;
-        }
-        if let Some(validator) = self.if_range {
-            request.headers().set("If-Range", validator)?;
-        }
-        Ok(request)
-    }
-}
-
-/// An `AbortController` that aborts its request, and the answer's body, when it is dropped.
-struct AbortOnDrop(JsValue);
-
-impl AbortOnDrop {
-    fn new() -> Result<Self, JsValue> {
-        js::construct("AbortController", &[]).map(AbortOnDrop)
-    }
-
-    fn signal(&self) -> Result<JsValue, JsValue> {
-        js::get(&self.0, "signal").ok_or(JsValue::UNDEFINED)
-    }
-}
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        // No one waits for the aborted request, so its error interests no one.
-        let _ = js::call(&self.0, "abort", &[]);
-    }
-}
-
-/// An answer, whose body is read piece by piece. Dropping it aborts the transfer.
-pub(super) struct Body {
-    file: String,
-    response: Response,
-    /// None where the answer has no body at all.
-    reader: Option<ReadableStreamDefaultReader>,
-    _abort: AbortOnDrop,
-}
-
-impl Body {
-    /// Sends the request and waits for the answer's headers, whatever its status.
-    pub async fn open(request: &HttpRequest<'_>) -> Result<Self, SourceError> {
-        let file = file_name(request.url);
-        let address = || SourceError::Address {
-            address: request.url.into(),
-        };
-        let unreachable = || SourceError::Unreachable { file: file.clone() };
-        let abort = AbortOnDrop::new().map_err(|_| unreachable())?;
-        let signal = abort.signal().map_err(|_| unreachable())?;
-        let request = request.to_web(&signal).map_err(|_| address())?;
-        let scope: WorkerGlobalScope = js_sys::global().dyn_into().map_err(|_| unreachable())?;
-        let response: Response = JsFuture::from(scope.fetch_with_request(&request))
-            .await
-            .and_then(JsCast::dyn_into)
-            .map_err(|_| unreachable())?;
-        let reader = match response.body() {
-            None => None,
-            Some(stream) => Some(stream.get_reader().dyn_into().map_err(|_| unreachable())?),
-        };
-        Ok(Body {
-            file,
-            response,
-            reader,
-            _abort: abort,
-        })
-    }
-
-    /// This body, if the status is 200: other statuses of success have no body, or a part of the
-    /// file.
-    pub fn error_for_status(self) -> Result<Self, SourceError> {
-        match self.status() {
-            200 => Ok(self),
-            status => Err(SourceError::Status {
-                file: self.file.clone(),
-                status,
-            }),
-        }
-    }
-
-    pub fn status(&self) -> u16 {
-        self.response.status()
-    }
-
-    /// The address after all redirects.
-    pub fn url(&self) -> String {
-        self.response.url()
-    }
-
-    /// A header's value; none also where the host doesn't expose the header to other sites.
-    pub fn header(&self, name: &str) -> Option<String> {
-        self.response.headers().get(name).ok().flatten()
-    }
-
-    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, SourceError> {
-        let Some(reader) = &self.reader else {
-            return Ok(None);
-        };
-        let read = async {
-            let result = JsFuture::from(reader.read()).await?;
-            if js::get(&result, "done").is_some_and(|done| done.is_truthy()) {
-                return Ok(None);
-            }
-            let piece: Uint8Array = js::get(&result, "value")
-                .ok_or(JsValue::UNDEFINED)?
-                .dyn_into()?;
-            Ok(Some(piece.to_vec()))
-        };
-        read.await.map_err(|_: JsValue| SourceError::Interrupted {
-            file: self.file.clone(),
-        })
-    }
-}
-
-/// The last segment of a URL's path, without query and fragment.
-pub fn file_name(url: &str) -> String {
-    let path = url.split(['?', '#']).next().unwrap_or(url);
-    path.rsplit('/').next().unwrap_or(path).into()
 }

@@ -9,19 +9,17 @@ use std::rc::Rc;
 use gloo_timers::future::TimeoutFuture;
 use web_sys::RequestCache;
 
-use super::source::{Body, HttpRequest, SILENCE_MILLISECONDS, SourceError, until_cancelled};
-use crate::browser::globals::js;
+use super::disk::DiskFile;
+use super::error::SourceError;
+use super::http::{Body, HttpRequest, SILENCE_MILLISECONDS, is_offline, until_cancelled};
 use crate::weights::download::content_range::ContentRange;
+use crate::weights::download::retry::{
+    LONGEST_RETRY_AFTER_SECONDS, is_transient, wait_milliseconds,
+};
 use crate::weights::manifest::verify::VerifyError;
 
 /// The number of successive attempts without a byte after which a part is given up.
 const ATTEMPTS: u32 = 6;
-/// The wait before the second attempt; each further wait is twice as long. A random factor of 0.5 to
-/// 1.5 keeps the clients of an overloaded host from coming back all at once.
-const FIRST_WAIT_MILLISECONDS: f64 = 500.0;
-const LONGEST_WAIT_MILLISECONDS: f64 = 30_000.0;
-/// The longest wait that a host can ask for (`Retry-After`).
-const LONGEST_RETRY_AFTER_SECONDS: f64 = 300.0;
 /// A host that sends nothing for this long has stalled.
 const STALL_MILLISECONDS: u32 = 15_000;
 
@@ -66,11 +64,22 @@ impl Control {
     }
 }
 
+/// Where the bytes of a file come from.
+#[derive(Clone, Debug)]
+pub enum FileOrigin {
+    /// A host, at this absolute address.
+    Address(String),
+    /// The visitor's disk.
+    Disk(DiskFile),
+    /// The visitor's disk, where the file has to be opened again.
+    NotOpened,
+}
+
 /// The transfer of one file: the state that all requests for its parts share.
 pub struct Transfer {
     /// The file's name in sentences.
     file: String,
-    address: String,
+    origin: FileOrigin,
     size: u64,
     /// The address after its redirects, so that they aren't followed again for each part.
     redirected: RefCell<Option<String>>,
@@ -103,11 +112,11 @@ impl From<TransferError> for Failure {
 }
 
 impl Transfer {
-    /// A transfer of `file`, of `size` bytes, from `address`. `validator` is the `ETag` of earlier
+    /// A transfer of `file`, of `size` bytes. `validator` is the `ETag` of earlier
     /// parts, or empty.
     pub fn new(
         file: &str,
-        address: String,
+        origin: FileOrigin,
         size: u64,
         validator: String,
         control: Rc<Control>,
@@ -115,7 +124,7 @@ impl Transfer {
     ) -> Self {
         Transfer {
             file: file.into(),
-            address,
+            origin,
             size,
             redirected: RefCell::new(None),
             validator: RefCell::new(validator),
@@ -154,6 +163,16 @@ impl Transfer {
     /// # Errors
     /// Everything that [`TransferError`] lists.
     pub async fn part(&self, range: Range<u64>) -> Result<Vec<u8>, TransferError> {
+        match &self.origin {
+            FileOrigin::Address(_) => {}
+            FileOrigin::Disk(_) if self.is_ended() => return Err(TransferError::Paused),
+            FileOrigin::Disk(file) => {
+                let bytes = file.slice(range).await.map_err(TransferError::Source)?;
+                (self.report)(Report::Flows);
+                return Ok(bytes);
+            }
+            FileOrigin::NotOpened => return Err(self.not_opened()),
+        }
         let mut bytes = Vec::with_capacity((range.end - range.start) as usize);
         let mut attempts = 0;
         loop {
@@ -186,13 +205,28 @@ impl Transfer {
     /// # Errors
     /// Everything that [`TransferError`] lists.
     pub async fn whole(self: Rc<Self>) -> Result<WholeFile, TransferError> {
-        let request = HttpRequest::whole(&self.address, RequestCache::NoStore);
+        let address = self.address()?;
+        let request = HttpRequest::whole(address, RequestCache::NoStore);
         let body = self.unless_ended(Body::open(&request)).await;
         let body = body.map_err(final_error)?;
         let body = body.error_for_status().map_err(TransferError::Source)?;
         Ok(WholeFile {
             transfer: self,
             body,
+        })
+    }
+
+    /// The address of a file of a host; one of the disk is never asked for as a whole.
+    fn address(&self) -> Result<&str, TransferError> {
+        match &self.origin {
+            FileOrigin::Address(address) => Ok(address),
+            FileOrigin::Disk(_) | FileOrigin::NotOpened => Err(self.not_opened()),
+        }
+    }
+
+    fn not_opened(&self) -> TransferError {
+        TransferError::Source(SourceError::NotOpened {
+            file: self.file.clone(),
         })
     }
 
@@ -203,8 +237,9 @@ impl Transfer {
         let if_range =
             (self.uses_if_range.get() && validator.starts_with('"')).then_some(validator.as_str());
         let redirected = self.redirected.borrow().clone();
+        let address = self.address()?;
         let request = HttpRequest {
-            url: redirected.as_deref().unwrap_or(&self.address),
+            url: redirected.as_deref().unwrap_or(address),
             cache: RequestCache::NoStore,
             range: Some(wanted.clone()),
             if_range,
@@ -248,9 +283,8 @@ impl Transfer {
 
     /// Checks that the answer is the requested part of an unchanged file.
     fn check(&self, body: &Body, wanted: &Range<u64>, is_redirected: bool) -> Result<(), Failure> {
-        let file = self.file.clone();
         let status = body.status();
-        let refused = SourceError::Status { file, status };
+        let refused = body.refusal().about(&self.file);
         match status {
             206 => {}
             200 => {
@@ -262,8 +296,11 @@ impl Transfer {
                 .into());
             }
             416 => return Err(self.changed().into()),
-            408 | 425 | 429 | 500..=599 => {
-                let wait = body.header("Retry-After").and_then(|text| seconds(&text));
+            _ if is_transient(status) => {
+                let wait = match &refused {
+                    SourceError::Status { retry_after, .. } => *retry_after,
+                    _ => None,
+                };
                 return Err(Failure::Transient(refused, wait));
             }
             // The address after the redirects is valid for a limited time.
@@ -378,12 +415,9 @@ impl Transfer {
         retry_after: Option<f64>,
         error: &SourceError,
     ) -> Result<(), TransferError> {
-        let own = FIRST_WAIT_MILLISECONDS * f64::from(2u32.pow(attempts.clamp(1, 10) - 1));
-        let own = own.min(LONGEST_WAIT_MILLISECONDS) * (0.5 + js_sys::Math::random());
-        let mut left = match retry_after {
-            Some(seconds) => seconds.min(LONGEST_RETRY_AFTER_SECONDS) * 1000.0,
-            None => own,
-        };
+        let random = js_sys::Math::random();
+        let limit = LONGEST_RETRY_AFTER_SECONDS;
+        let mut left = wait_milliseconds(attempts, random, retry_after, limit);
         loop {
             if self.is_ended() {
                 return Err(TransferError::Paused);
@@ -433,21 +467,4 @@ fn final_error(failure: Failure) -> TransferError {
         Failure::Permanent(error) => error,
         Failure::Transient(error, _) => TransferError::Source(error),
     }
-}
-
-/// `Retry-After` in seconds from now: a number, or a date.
-fn seconds(text: &str) -> Option<f64> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Some(f64::from(seconds));
-    }
-    let date = js_sys::Date::parse(text);
-    (!date.is_nan()).then(|| ((date - js_sys::Date::now()) / 1000.0).max(0.0))
-}
-
-/// Whether the browser knows that it has no network.
-fn is_offline() -> bool {
-    js::global("navigator")
-        .and_then(|navigator| js::get(&navigator, "onLine"))
-        .is_some_and(|on_line| on_line.as_bool() == Some(false))
 }
