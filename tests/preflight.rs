@@ -44,7 +44,17 @@ fn check_with(name: &str, adapter: Result<AdapterLimits, NoAdapter>, free: u64) 
     };
     let manifest = manifest(name);
     let missing = manifest.download_size();
-    preflight(name, &manifest, false, missing, |_| false, adapter, storage)
+    let size = manifest.image_size;
+    preflight(
+        name,
+        &manifest,
+        size,
+        false,
+        missing,
+        |_| false,
+        adapter,
+        storage,
+    )
 }
 
 fn reasons(preflight: &Preflight) -> String {
@@ -82,15 +92,37 @@ fn sdxl_fits_a_common_graphics_card() {
     for pair in ["dmd2", "lightning", "lcm"] {
         for (ending, most) in [("-lora", 3_000_000_000), ("", 4_600_000_000)] {
             let name = format!("sdxl-{pair}{ending}");
-            let memory = device_memory(&manifest(&name), true);
+            let of = |size, has_f16| device_memory(&manifest(&name), size, has_f16);
+            let memory = of([1024, 1024], true);
             println!("{name}, f16: {} bytes of {memory:?}", memory.peak());
             assert!(memory.peak() <= most, "{name}: {memory:?}");
             assert!(memory.largest_buffer <= LARGEST_MAP, "{name}: {memory:?}");
-            let memory = device_memory(&manifest(&name), false);
+            let memory = of([1024, 1024], false);
             println!("{name}, f32: {} bytes of {memory:?}", memory.peak());
             assert!(memory.largest_buffer <= LARGEST_MAP, "{name}: {memory:?}");
         }
     }
+}
+
+#[test]
+fn a_size_takes_memory_by_its_pixels() {
+    let manifest = manifest("sdxl-dmd2-lora");
+    let of = |size| device_memory(&manifest, size, true);
+    let own = of([1024, 1024]);
+    let [wide, tall] = [of([1536, 640]), of([640, 1536])];
+    assert_eq!(wide.activations, tall.activations);
+    // 0.94 of the pixels; tiles and their overlaps are cut otherwise.
+    let ratio = wide.activations as f64 / own.activations as f64;
+    assert!((0.8..1.1).contains(&ratio), "{ratio}");
+    let largest = of([2048, 2048]);
+    assert!(largest.activations > own.activations);
+    assert_eq!(largest.weights, own.weights);
+    // More than the least that adapters have to bind: the engine refuses it there.
+    assert!(largest.largest_buffer > LARGEST_MAP, "{largest:?}");
+    assert!(wide.largest_buffer <= LARGEST_MAP && tall.largest_buffer <= LARGEST_MAP);
+    // A size that the pair doesn't draw is planned as its own.
+    assert_eq!(manifest.drawn_size(Some([448, 1024])), [1024, 1024]);
+    assert_eq!(manifest.drawn_size(Some([1536, 640])), [1536, 640]);
 }
 
 #[test]

@@ -89,7 +89,8 @@ fn every_mode_has_the_plan_that_the_model_was_distilled_for() {
         let manifest = manifest(&format!("{id}.json"));
         assert_eq!(manifest.id, id);
         let info = describe(&manifest).unwrap_or_else(|error| panic!("{id}: {error}"));
-        assert_eq!(info.image_size, (pair.size, pair.size), "{id}");
+        assert_eq!(info.sizes.own, [pair.size, pair.size].into(), "{id}");
+        assert_eq!(info.sizes.sides, Some((512, 2048)), "{id}");
         assert_eq!(info.embeds_distilled_guidance, pair.embeds_guidance, "{id}");
 
         let mut recipe = info.recipe;
@@ -411,7 +412,7 @@ fn the_pre_flight_counts_the_weights_of_the_layouts() {
         counted(&components.vae, |name| !encoder(name)),
         counted(tiny, |name| name.starts_with("decoder.")),
     ];
-    let memory = device_memory(&manifest, true);
+    let memory = device_memory(&manifest, manifest.image_size, true);
     let close = |found: u64, exact: u64| (found as f64 / exact as f64 - 1.0).abs() < 0.005;
     let sum = exact.iter().sum();
     assert!(close(memory.weights, sum), "{memory:?}, {sum} of {exact:?}");

@@ -3,6 +3,7 @@
 use crate::adapters::AdapterError;
 use crate::metrics::MetricsError;
 use crate::models::ModelError;
+use crate::recipe::size::{ImageSize, SizeError};
 use crate::recipe::validate::RecipeError;
 use crate::sampler::{PlanError, SchedulerError};
 use crate::weights::format::tensor::TensorError;
@@ -13,6 +14,21 @@ pub enum EngineError {
     /// The recipe is out of bounds.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
+    /// The pair doesn't draw the recipe's size.
+    #[error(transparent)]
+    Size(#[from] SizeError),
+    /// The adapter has no buffer for what a UNet makes of a picture of this size.
+    #[error(
+        "Pictures of {size} pixels need buffers of {needed} MB, and this GPU allows {limit} MB: choose a smaller size."
+    )]
+    TooLarge {
+        /// The recipe's size.
+        size: ImageSize,
+        /// In 10⁶ bytes.
+        needed: u64,
+        /// In 10⁶ bytes.
+        limit: u64,
+    },
     /// A model can't be built from its config and files.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -51,6 +67,34 @@ pub enum EngineError {
     /// A model was used before it was loaded.
     #[error("A model of the pair was not loaded. Reload the page to start over.")]
     NotLoaded,
+    /// An adapter of the recipe is not in the store.
+    #[error(
+        "The adapter “{name}” is not in this browser, or can't be read: add its file under Adapters (its SHA-256 begins with {hash}), or take it off."
+    )]
+    NoAdapter {
+        /// What the recipe calls it.
+        name: String,
+        /// The beginning of its hash.
+        hash: String,
+    },
+    /// An adapter of the recipe doesn't fit the models.
+    #[error("The adapter “{name}” can't be put on these models. {error}")]
+    OfAdapter {
+        /// What the recipe calls it.
+        name: String,
+        /// Why.
+        error: AdapterError,
+    },
+    /// An adapter of the recipe has a tensor that takes the place of a model's own.
+    #[error(
+        "The adapter “{name}” replaces whole tensors, such as {tensor}: its strength can't be changed. Add it as a distilled model under Models instead."
+    )]
+    Replaces {
+        /// What the recipe calls it.
+        name: String,
+        /// The tensor's name.
+        tensor: String,
+    },
     /// The models of the pair don't fit each other.
     #[error("The pair's models don't fit together: {reason}.")]
     Mismatch {

@@ -151,8 +151,16 @@ pub async fn generate(
                 negative: negative.as_ref(),
             };
             let calls = next_calls(pair, &mut together, samples, &prompt, grid)?;
+            let strengths = match (calls.first(), together.first()) {
+                (Some(call), Some(&cell)) => {
+                    let step = grid.cell(cell)?.sampling.position() as u32 + 1;
+                    row.strengths(call.model, step, call.timestep)
+                }
+                _ => Vec::new(),
+            };
             let start = host.milliseconds();
-            let (predictions, batch) = predict(pair, &calls, &mut prepared, &prompt).await?;
+            let (predictions, batch) =
+                predict(pair, &calls, &strengths, &mut prepared, &prompt).await?;
             let milliseconds = host.milliseconds() - start;
             if let Some(call) = calls.first() {
                 let model = call.model;

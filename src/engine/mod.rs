@@ -6,6 +6,7 @@
 //! Only `worker` needs the browser.
 
 mod allowance;
+mod attached;
 mod error;
 mod generate;
 mod grid_state;

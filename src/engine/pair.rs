@@ -9,6 +9,7 @@ use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor};
 use futures::{StreamExt, stream};
 
+use super::attached::Attached;
 use super::error::EngineError;
 use super::plan::schedulers_of;
 use super::prompt::{self, Chunk, EncodedPrompt, EncodedPrompts, prompts_of, tokenized_by_both};
@@ -20,6 +21,7 @@ use crate::models::{
 };
 use crate::protocol::allowance::{Allowance, LARGEST_MAP};
 use crate::protocol::engine::{OwnScheduler, PairChoice, PairInfo};
+use crate::recipe::size::{ImageSize, ImageSizes};
 use crate::recipe::{Mode, Prompt, PromptReading, Recipe};
 use crate::sampler::{ModelRole, SchedulerChoice, SchedulerConfig};
 use crate::weights::format::tensor::StoredTensor;
@@ -79,7 +81,10 @@ pub struct Pair {
     swaps: bool,
     vae: AutoencoderKlDecoder,
     tiny_decoder: Option<TinyDecoder>,
+    /// Of the pictures that are drawn now.
+    image_size: ImageSize,
     allowance: Allowance,
+    pub(super) attached: Attached,
 }
 
 /// A text encoder, which is on the device or can be read again.
@@ -162,7 +167,9 @@ impl Pair {
             }
             None => None,
         };
+        let image_size = image_sizes(&manifest).own;
         let pair = Self {
+            image_size,
             manifest,
             device,
             tokenizers,
@@ -178,6 +185,7 @@ impl Pair {
                 batch: 1,
                 largest_map: LARGEST_MAP,
             },
+            attached: Attached::default(),
         };
         pair.check()?;
         Ok(pair)
@@ -293,10 +301,11 @@ impl Pair {
     ) -> Result<(), EngineError> {
         let config = UNet2DConditionConfig::from_json(&self.component_of(role).config)?;
         self.check_unet(&config)?;
-        let weights = match role {
+        let mut weights = match role {
             ModelRole::Base => self.load_base_weights(files).await?,
             ModelRole::Distilled => self.load_distilled_weights(files).await?,
         };
+        self.attached.put_beside(&mut weights, role, files).await?;
         let unet = Some(UNet2DConditionModel::load(config, weights)?);
         match role {
             ModelRole::Base => self.base = unet,
@@ -317,7 +326,7 @@ impl Pair {
         Ok(())
     }
 
-    fn drop_unet(&mut self, role: ModelRole) {
+    pub(super) fn drop_unet(&mut self, role: ModelRole) {
         match role {
             ModelRole::Base => self.base = None,
             ModelRole::Distilled => self.distilled = None,
@@ -472,6 +481,15 @@ impl Pair {
         self.allowance = allowance;
     }
 
+    /// The size of the pictures that are drawn from now on; at first it is the pair's own.
+    ///
+    /// # Errors
+    /// The pair doesn't draw it.
+    pub fn draw_in(&mut self, size: Option<ImageSize>) -> Result<(), EngineError> {
+        self.image_size = image_sizes(&self.manifest).drawn(size)?;
+        Ok(())
+    }
+
     /// The UNet of a role.
     ///
     /// # Errors
@@ -484,14 +502,14 @@ impl Pair {
         unet.as_ref().ok_or(EngineError::NotLoaded)
     }
 
-    /// The shape of one latent.
+    /// The shape of one latent of [`Pair::draw_in`]'s size.
     ///
     /// # Shapes
     /// `[1, channels, height, width]`.
     pub fn latent_shape(&self) -> [usize; 4] {
         let config = self.vae.config();
         let factor = config.downscale_factor();
-        let [width, height] = self.manifest.image_size;
+        let ImageSize { width, height } = self.image_size;
         [
             1,
             config.latent_channels,
@@ -510,10 +528,13 @@ impl Pair {
             Some(encoded) => encoded.clone(),
             None => EncodedPrompt::of(self.encode_with_both(prompt)?),
         };
-        let [width, height] = self.manifest.image_size.map(|size| size as f32);
+        let ImageSize { width, height } = self.image_size;
+        let [width, height] = [width, height].map(|side| side as f32);
         Ok(Conditioning {
             context,
             pooled,
+            // Original size, crop and target size, as diffusers' SDXL pipeline sets them where it is
+            // told of no others.
             time_ids: vec![[height, width, 0.0, 0.0, height, width]],
             guidance: None,
         })
@@ -692,7 +713,7 @@ async fn adapt(
                 weights.insert(tensor)?;
             }
             if let Some(branch) = adapter.take_branch(&name, &shape)? {
-                weights.insert_branch(name, branch.down, branch.up, branch.scale)?;
+                weights.insert_branch(name, branch.down, branch.up, branch.scale, None)?;
             }
         } else {
             weights.change(&name, |values| adapter.merge(&name, &shape, values))?;
@@ -778,13 +799,20 @@ fn own_scheduler(config: &SchedulerConfig) -> OwnScheduler {
     }
 }
 
+/// The sizes of pictures that a pair draws.
+pub fn image_sizes(manifest: &Manifest) -> ImageSizes {
+    ImageSizes {
+        own: manifest.image_size.into(),
+        sides: manifest.image_sides(),
+    }
+}
+
 /// The facts about a pair that the page shows, and the recipe that it starts with.
 ///
 /// # Errors
 /// One of the schedulers' configs, or the distilled UNet's, has an option that isn't supported.
 pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
     let defaults = &manifest.defaults;
-    let [width, height] = manifest.image_size;
     let own = schedulers_of(manifest)?;
     let distilled_unet =
         UNet2DConditionConfig::from_json(&manifest.components.unet_distilled.config)?;
@@ -793,7 +821,7 @@ pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
         description: manifest.description.clone(),
         licence: manifest.licence.name.clone(),
         attribution: manifest.attribution.clone(),
-        image_size: (width, height),
+        sizes: image_sizes(manifest),
         example_prompts: defaults.example_prompts.clone(),
         vocabulary: manifest.vocabulary.clone(),
         recipe: Recipe {

@@ -106,7 +106,7 @@ pub struct PreparedPrompt {
 }
 
 /// What a prompt was prepared for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct PreparedFor {
     model: ModelRole,
     /// Whether it is for both passes of guidance.
@@ -115,6 +115,8 @@ struct PreparedFor {
     embedded_scale: u32,
     /// The cells that are drawn together.
     cells: usize,
+    /// The bits of the strengths of the adapters.
+    strengths: Vec<u32>,
 }
 
 impl PreparedPrompt {
@@ -133,15 +135,24 @@ impl PreparedPrompt {
         prepare: impl FnOnce() -> PreparedConditioning,
     ) -> &PreparedConditioning {
         if !self.conditionings.contains_key(&wanted) {
-            let single = PreparedFor { cells: 1, ..wanted };
-            // Those for batches of another size take memory, and this size comes first.
+            let single = |of: &PreparedFor| PreparedFor {
+                cells: 1,
+                ..of.clone()
+            };
+            let own = single(&wanted);
+            // Those for batches of another size, and for other strengths, take memory, and these come
+            // first.
             self.conditionings.retain(|known, _| {
-                known.cells == 1 || PreparedFor { cells: 1, ..*known } != single
+                let is_of_now = known.model != wanted.model || known.strengths == wanted.strengths;
+                is_of_now && (known.cells == 1 || single(known) != own)
             });
-            let one = self.conditionings.entry(single).or_insert_with(prepare);
-            if wanted != single {
+            let one = self
+                .conditionings
+                .entry(own.clone())
+                .or_insert_with(prepare);
+            if wanted != own {
                 let repeated = one.repeat(wanted.cells);
-                self.conditionings.insert(wanted, repeated);
+                self.conditionings.insert(wanted.clone(), repeated);
             }
         }
         &self.conditionings[&wanted]
@@ -150,10 +161,11 @@ impl PreparedPrompt {
 
 /// Launches the pass of the models for the next step of several cells, all in one batch: two for each cell
 /// where the step is guided, and one conditional one where it is not. The calls are of the same step.
-/// Returns the output and the passes of a cell; none where there are no calls.
+/// The strengths are those of the recipe's adapters. Returns the output and the passes of a cell; none where there are no calls.
 pub fn launch(
     pair: &Pair,
     calls: &[ModelCall],
+    strengths: &[f32],
     prepared: &mut PreparedPrompt,
     prompt: &Prompt<'_>,
 ) -> Result<Option<(Tensor<4>, usize)>, EngineError> {
@@ -168,7 +180,12 @@ pub fn launch(
         is_guided: negative.is_some(),
         embedded_scale: embedded.map_or(0, |_| call.guidance_scale.to_bits()),
         cells: calls.len(),
+        strengths: strengths
+            .iter()
+            .map(|strength| strength.to_bits())
+            .collect(),
     };
+    pair.set_strengths(call.model, strengths);
     let conditioning = prepared.of(wanted, || {
         let mut conditioning = match negative {
             Some(negative) => negative.with(prompt.positive),
@@ -196,10 +213,11 @@ pub fn launch(
 pub async fn predict(
     pair: &Pair,
     calls: &[ModelCall],
+    strengths: &[f32],
     prepared: &mut PreparedPrompt,
     prompt: &Prompt<'_>,
 ) -> Result<(Vec<Vec<f32>>, u32), EngineError> {
-    let Some((output, passes)) = launch(pair, calls, prepared, prompt)? else {
+    let Some((output, passes)) = launch(pair, calls, strengths, prepared, prompt)? else {
         return Ok((Vec::new(), 0));
     };
     let predictions = read(output).await?;

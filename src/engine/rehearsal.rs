@@ -15,7 +15,9 @@ use super::prompt::is_any_guided;
 use crate::kernels::Rehearsal;
 use crate::protocol::engine::Extent;
 use crate::recipe::Recipe;
+use crate::recipe::adapters::AdapterUse;
 use crate::sampler::{ModelCall, ModelRole};
+use crate::weights::adapter_file::adapter_id;
 use crate::weights::format::tensor::StoredTensor;
 use crate::weights::manifest::Manifest;
 
@@ -27,19 +29,26 @@ pub struct OutlineFiles<'a, Source> {
 }
 
 impl<'a, Source: PairFiles> OutlineFiles<'a, Source> {
-    /// Those of a pair; none where a tensor's outline is known only when it is read.
+    /// Those of a pair and of adapters beside it; none where a tensor's outline is known only when it is
+    /// read.
     ///
     /// # Errors
     /// The files can't be read.
-    pub async fn of(manifest: &Manifest, files: &'a Source) -> Result<Option<Self>, EngineError> {
+    pub async fn of(
+        manifest: &Manifest,
+        adapters: &[AdapterUse],
+        files: &'a Source,
+    ) -> Result<Option<Self>, EngineError> {
+        let of_pair = manifest.files().into_iter();
+        let of_pair = of_pair.filter(|file| file.holds_tensors());
+        let mut ids: Vec<String> = of_pair.map(|file| file.id.clone()).collect();
+        ids.extend(adapters.iter().map(|adapter| adapter_id(&adapter.hash)));
         let mut tensors = BTreeMap::new();
-        for file in manifest.files() {
-            if file.holds_tensors() {
-                let Some(outlines) = files.outlines(&file.id).await? else {
-                    return Ok(None);
-                };
-                tensors.insert(file.id.clone(), outlines);
-            }
+        for id in ids {
+            let Some(outlines) = files.outlines(&id).await? else {
+                return Ok(None);
+            };
+            tensors.insert(id, outlines);
         }
         Ok(Some(Self { files, tensors }))
     }
@@ -77,16 +86,19 @@ impl<Source: PairFiles> PairFiles for OutlineFiles<'_, Source> {
 /// What was rehearsed of a pair. Launches of other sizes need no other programs.
 #[derive(Default)]
 pub struct Rehearsed {
-    has_decoders: bool,
+    /// Shapes of latents that were decoded.
+    decoded: BTreeSet<[usize; 4]>,
     passes: BTreeSet<Pass>,
 }
 
 /// A pass of a UNet, of those that need different programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Pass {
     model: ModelRole,
     is_guided: bool,
     are_several: bool,
+    /// The hashes of the recipe's adapters, and which of them act.
+    adapters: Vec<(String, bool)>,
 }
 
 impl Rehearsed {
@@ -116,23 +128,29 @@ impl Rehearsed {
             for (number, step) in plan.steps().iter().enumerate() {
                 let is_guided = takes_two_passes(pair, step.model, step.guidance_scale)?;
                 let together = together_of(cells.len(), samples, if is_guided { 2 } else { 1 });
+                let timestep = plan.timestep(number);
+                let strengths = row.strengths(step.model, number as u32 + 1, timestep);
+                let hashes = row.adapters.iter().map(|adapter| adapter.hash.clone());
+                let act = strengths.iter().map(|&strength| strength != 0.0);
                 let pass = Pass {
                     model: step.model,
                     is_guided,
                     are_several: together > 1,
+                    adapters: hashes.zip(act).collect(),
                 };
                 if !self.passes.contains(&pass) {
                     let call = ModelCall {
                         model: step.model,
-                        timestep: plan.timestep(number),
+                        timestep,
                         sample: vec![0.0; latent],
                         guidance_scale: step.guidance_scale,
                     };
-                    steps.insert(pass, vec![call; together]);
+                    steps.insert(pass, (vec![call; together], strengths));
                 }
             }
         }
-        if steps.is_empty() && self.has_decoders {
+        let shape = pair.latent_shape();
+        if steps.is_empty() && self.decoded.contains(&shape) {
             return Ok(());
         }
         let launch_all = |launches: &mut (dyn FnMut() -> Result<(), EngineError> + Send)| {
@@ -154,18 +172,19 @@ impl Rehearsed {
                 return Ok(());
             };
             let negative = negative.as_ref();
-            for (pass, calls) in steps {
+            for (pass, (calls, strengths)) in steps {
                 if !pause().await {
                     return Ok(());
                 }
                 launch_all(&mut || {
                     let prompt = Prompt { positive, negative };
-                    launch(pair, &calls, &mut PreparedPrompt::default(), &prompt).map(drop)
+                    let mut prepared = PreparedPrompt::default();
+                    launch(pair, &calls, &strengths, &mut prepared, &prompt).map(drop)
                 })?;
                 self.passes.insert(pass);
             }
         }
-        if !self.has_decoders {
+        if !self.decoded.contains(&shape) {
             let latents = || latents(pair, vec![0.0; latent]);
             for decode in [Pair::decode_small, Pair::decode] {
                 if !pause().await {
@@ -176,7 +195,7 @@ impl Rehearsed {
                     Ok(())
                 })?;
             }
-            self.has_decoders = true;
+            self.decoded.insert(shape);
         }
         // What was allocated for it.
         pair.device().memory_cleanup();

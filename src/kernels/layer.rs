@@ -1,6 +1,8 @@
 //! What the operations work with: layers, what is done after them, and how convolutions and attention
 //! go over their inputs.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use burn::tensor::Tensor;
 
 use super::matrix::{self, Matrix};
@@ -35,18 +37,95 @@ pub struct Layer {
     pub branch: Option<Box<LowRank>>,
 }
 
-/// A change of a layer beside its weight: `scale · up · down`.
+/// The changes of a layer beside its weight, each `strength · scale · up · down`: those of several
+/// adapters are one pair of matrices, concatenated by rank.
 #[derive(Clone)]
 pub struct LowRank {
     /// As the layer's weight, with the rank in place of the outputs.
     pub down: Matrix,
     /// `[output, rank]`.
     pub up: Matrix,
-    /// What the branch's output is multiplied by.
+    /// Whose ranks these are, in their order.
+    pub parts: Vec<BranchPart>,
+    /// How strongly the adapters act.
+    pub strengths: Strengths,
+}
+
+/// The ranks that one adapter has in a branch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BranchPart {
+    /// Their number.
+    pub ranks: usize,
+    /// What the adapter's file multiplies its change by.
     pub scale: f32,
+    /// The adapter, by its place in [`Strengths`]; none where it always acts with strength 1.
+    pub adapter: Option<usize>,
+}
+
+/// How strongly each adapter of a model acts. Clones are the same strengths: what is set counts for every
+/// layer that has one of them, from its next use on.
+#[derive(Clone, Debug, Default)]
+pub struct Strengths(Arc<RwLock<Vec<f32>>>);
+
+impl Strengths {
+    /// Sets the strengths, in the order of the adapters. Those beyond the end are 0.
+    pub fn set(&self, strengths: &[f32]) {
+        let mut own = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        own.clear();
+        own.extend_from_slice(strengths);
+    }
+
+    fn of(&self, adapter: usize) -> f32 {
+        let own = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        own.get(adapter).copied().unwrap_or(0.0)
+    }
+}
+
+/// What a branch is multiplied by between its two matrices.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BranchScale {
+    /// One number for all ranks.
+    Whole(f32),
+    /// A number for each rank.
+    Ranks(Vec<f32>),
+}
+
+impl LowRank {
+    /// What the branch is multiplied by now; none where no part of it acts.
+    pub fn scale(&self) -> Option<BranchScale> {
+        let scales: Vec<f32> = self
+            .parts
+            .iter()
+            .map(|part| {
+                part.scale
+                    * part
+                        .adapter
+                        .map_or(1.0, |adapter| self.strengths.of(adapter))
+            })
+            .collect();
+        let first = scales.first().copied()?;
+        if scales.iter().all(|&scale| scale == 0.0) {
+            None
+        } else if scales.iter().all(|&scale| scale == first) {
+            Some(BranchScale::Whole(first))
+        } else {
+            let ranks = self.parts.iter().zip(scales);
+            Some(BranchScale::Ranks(
+                ranks
+                    .flat_map(|(part, scale)| std::iter::repeat_n(scale, part.ranks))
+                    .collect(),
+            ))
+        }
+    }
 }
 
 impl Layer {
+    /// The branch with what it is multiplied by, where any of it acts now.
+    pub fn acting_branch(&self) -> Option<(&LowRank, BranchScale)> {
+        let branch = self.branch.as_deref()?;
+        Some((branch, branch.scale()?))
+    }
+
     /// Several layers of the same input as one, their outputs one after the other.
     ///
     /// # Errors

@@ -36,7 +36,10 @@ pub use gpu::{
     Counts, TASKS, chosen_forms, forms, is_half, set_choice, set_forms, set_half, set_software,
     take_counts,
 };
-pub use layer::{Activation, After, Embedding, Heads, Layer, LowRank, Norm, Sampling};
+pub use layer::{
+    Activation, After, BranchPart, BranchScale, Embedding, Heads, Layer, LowRank, Norm, Sampling,
+    Strengths,
+};
 pub use matrix::{Matrix, matrix_shape, outlined};
 pub use operations::{
     attention, convolution, group_norm, layer_norm, linear, pixelwise, to_activations,

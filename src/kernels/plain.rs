@@ -1,13 +1,13 @@
 //! The operations in burn's own, on any device.
 
 use burn::tensor::{
-    FloatDType, Slice, Tensor,
+    FloatDType, Slice, Tensor, TensorData,
     activation::{gelu, relu, sigmoid, silu},
     module,
     ops::{AttentionModuleOptions, PadMode},
 };
 
-use super::layer::{Activation, After, Heads, Layer, Norm, Sampling};
+use super::layer::{Activation, After, BranchScale, Heads, Layer, Norm, Sampling};
 
 /// Values of the patches that are gathered at once: 16 MiB of `f32`.
 const MAXIMUM_PATCHES: usize = 4 * 1024 * 1024;
@@ -39,9 +39,18 @@ fn halves<const D: usize>(input: Tensor<D>) -> [Tensor<D>; 2] {
 
 pub fn linear(input: Tensor<3>, layer: &Layer, after: After<3>) -> Tensor<3> {
     let mut output = product(input.clone(), &layer.weight.expand(), layer.bias.clone());
-    if let Some(branch) = &layer.branch {
+    if let Some((branch, scale)) = layer.acting_branch() {
         let change = product(input, &branch.down.expand(), None);
-        output = output + product(change, &branch.up.expand(), None) * branch.scale;
+        let change = match scale {
+            BranchScale::Whole(scale) => change * scale,
+            BranchScale::Ranks(scales) => {
+                let device = change.device();
+                let length = scales.len();
+                let scales = TensorData::new(scales, [1, 1, length]);
+                change * Tensor::<3>::from_data(scales, &device)
+            }
+        };
+        output = output + product(change, &branch.up.expand(), None);
     }
     finish(output, after)
 }

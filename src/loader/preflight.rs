@@ -24,11 +24,12 @@ const EXPANDED_SHARE: u64 = 4;
 /// The most bytes of weights on the device with which a pair also runs on the CPU at a bearable speed.
 const CPU_LIMIT: u64 = 512 * 1024 * 1024;
 
-/// Compares a pair's needs with the browser. `missing` is the number of bytes that are still to be
-/// fetched; `is_complete` takes a file's id.
+/// Compares a pair's needs, for pictures of a size, with the browser. `missing` is the number of bytes
+/// that are still to be fetched; `is_complete` takes a file's id.
 pub fn preflight(
     address: &str,
     manifest: &Manifest,
+    image_size: [u32; 2],
     is_accepted: bool,
     missing: u64,
     is_complete: impl Fn(&str) -> bool,
@@ -52,7 +53,7 @@ pub fn preflight(
         _ => None,
     };
     let has_f16 = adapter.as_ref().is_ok_and(|adapter| adapter.has_f16);
-    let memory = device_memory(manifest, has_f16);
+    let memory = device_memory(manifest, image_size, has_f16);
     let mut reasons = Vec::new();
     if let Some(free) = disk_free.filter(|free| *free < disk_needed) {
         reasons.push(format!(
@@ -89,6 +90,7 @@ pub fn preflight(
         present: size.saturating_sub(missing),
         disk_needed,
         disk_free,
+        image_size: image_size.into(),
         gpu_weights: memory.weights,
         gpu_activations: memory.peak() - memory.weights,
         largest_buffer: memory.largest_buffer,
@@ -173,9 +175,9 @@ impl DeviceMemory {
     }
 }
 
-/// The memory that a pair takes of a graphics card which computes with `f16` or doesn't. Weights are there
+/// The memory that a pair takes for pictures of a size, width and height in pixels, of a graphics card which computes with `f16` or doesn't. Weights are there
 /// in the form in which they are stored.
-pub fn device_memory(manifest: &Manifest, has_f16: bool) -> DeviceMemory {
+pub fn device_memory(manifest: &Manifest, image_size: [u32; 2], has_f16: bool) -> DeviceMemory {
     let components = &manifest.components;
     let stored = |component: &Component| -> u64 {
         let weights = component.files.iter().filter(|file| file.holds_tensors());
@@ -213,7 +215,7 @@ pub fn device_memory(manifest: &Manifest, has_f16: bool) -> DeviceMemory {
             weights += own;
         }
     }
-    let activations = activations(manifest, has_f16);
+    let activations = activations(manifest, image_size, has_f16);
     DeviceMemory {
         weights,
         text_encoder,
@@ -238,9 +240,9 @@ fn token_table(component: &Component) -> u64 {
 }
 
 /// The largest of the UNet's and the decoders' activations: one of them computes at a time.
-fn activations(manifest: &Manifest, has_f16: bool) -> Activations {
+fn activations(manifest: &Manifest, image_size: [u32; 2], has_f16: bool) -> Activations {
     let components = &manifest.components;
-    let [width, height] = manifest.image_size.map(|size| size as usize);
+    let [width, height] = image_size.map(|size| size as usize);
     let length = activation_length(has_f16);
     let vae = DecoderShape::of(&components.vae.config);
     let factor = 1 << vae.channels.len().saturating_sub(1);

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::error::ModelError;
-use crate::kernels::{Layer, LowRank, Matrix, matrix_shape, outlined};
+use crate::kernels::{BranchPart, Layer, LowRank, Matrix, Strengths, matrix_shape, outlined};
 use crate::weights::footprint;
 use crate::weights::format::encoding::Encoding;
 use crate::weights::format::layout::Layout;
@@ -69,11 +69,15 @@ struct Parameter {
     values: Values,
 }
 
+/// What one adapter adds to a layer; in the host's memory until the layer is taken.
 #[derive(Clone)]
 struct Branch {
-    down: Parameter,
-    up: Parameter,
+    /// As the layer's weight, with the rank in place of the outputs.
+    down: Arc<StoredTensor>,
+    /// `[output, rank, 1, …]`.
+    up: Arc<StoredTensor>,
     scale: f32,
+    adapter: Option<usize>,
 }
 
 /// The tensors of one component by diffusers' names. A model takes what it needs and then calls
@@ -88,7 +92,9 @@ pub struct Weights {
     /// Bytes of all tensors as `f32`.
     expanded_length: u64,
     parameters: BTreeMap<String, Parameter>,
-    branches: BTreeMap<String, Branch>,
+    /// By the name of the weight that they are beside, in the order in which they came.
+    branches: BTreeMap<String, Vec<Branch>>,
+    strengths: Strengths,
     /// Whether a tensor's blocks had to be made anew in the order of the kernels.
     is_requantized: bool,
     /// What was asked for, of a set that is [recording](Weights::recording).
@@ -106,6 +112,7 @@ impl Weights {
             expanded_length: 0,
             parameters: BTreeMap::new(),
             branches: BTreeMap::new(),
+            strengths: Strengths::default(),
             is_requantized: false,
             recorded: None,
         }
@@ -161,7 +168,8 @@ impl Weights {
     }
 
     /// Puts a low-rank branch beside the layer whose weight is `name`: the layer's output gets
-    /// `scale · up(down(input))` added.
+    /// `scale · up(down(input))` added, times the strength of the adapter where one is named: see
+    /// [`Weights::strengths`]. Each call adds another branch.
     ///
     /// # Errors
     /// The bytes of a part don't fit its shape and encoding.
@@ -171,22 +179,25 @@ impl Weights {
         down: StoredTensor,
         up: StoredTensor,
         scale: f32,
+        adapter: Option<usize>,
     ) -> Result<(), TensorError> {
-        let mut part = |tensor: StoredTensor, axis: usize| {
+        let part = |tensor: StoredTensor, axis| {
             check(&tensor)?;
-            let tensor = branch_part(tensor, axis)?;
-            Ok(Parameter {
-                shape: tensor.shape.clone(),
-                values: self.placed(Arc::new(tensor))?,
-            })
+            Ok(Arc::new(branch_part(tensor, axis)?))
         };
         let branch = Branch {
             down: part(down, 0)?,
             up: part(up, 1)?,
             scale,
+            adapter,
         };
-        self.branches.insert(name.into(), branch);
+        self.branches.entry(name.into()).or_default().push(branch);
         Ok(())
+    }
+
+    /// How strongly the adapters act in the model that is built of these tensors.
+    pub fn strengths(&self) -> &Strengths {
+        &self.strengths
     }
 
     /// Changes the values of a tensor of a component that is not held.
@@ -225,9 +236,11 @@ impl Weights {
         self.is_requantized
     }
 
-    /// The same tensors for another component, which errors will name.
+    /// The same tensors for another component, which errors will name and whose adapters have strengths of
+    /// their own.
     pub fn of_component(mut self, component: impl Into<String>) -> Self {
         self.component = component.into();
+        self.strengths = Strengths::default();
         self
     }
 
@@ -413,20 +426,38 @@ impl Weights {
         name: &str,
         shape: &[usize],
     ) -> Result<Option<Box<LowRank>>, ModelError> {
-        let Some(branch) = self.branches.remove(name) else {
+        let Some(branches) = self.branches.remove(name) else {
             return Ok(None);
         };
-        let rank = branch.down.shape.first().copied().unwrap_or(0);
-        let mut down = shape.to_vec();
-        down[0] = rank;
-        let mut up = vec![1; shape.len()];
-        up[..2].copy_from_slice(&[shape[0], rank]);
-        self.check_shape(name, &branch.down, &down)?;
-        self.check_shape(name, &branch.up, &up)?;
+        let mut parts = Vec::new();
+        for branch in &branches {
+            let rank = branch.down.shape.first().copied().unwrap_or(0);
+            let mut down = shape.to_vec();
+            down[0] = rank;
+            let mut up = vec![1; shape.len()];
+            up[..2].copy_from_slice(&[shape[0], rank]);
+            self.check_shape(name, &branch.down.shape, &down)?;
+            self.check_shape(name, &branch.up.shape, &up)?;
+            parts.push(BranchPart {
+                ranks: rank,
+                scale: branch.scale,
+                adapter: branch.adapter,
+            });
+        }
+        let (down, up): (Vec<_>, Vec<_>) = branches
+            .into_iter()
+            .map(|branch| (branch.down, branch.up))
+            .unzip();
+        let mut placed = |tensors, axis| {
+            let tensor = concatenated(tensors, axis)?;
+            let values = self.placed(tensor)?;
+            self.matrix(values)
+        };
         Ok(Some(Box::new(LowRank {
-            down: self.matrix(branch.down.values)?,
-            up: self.matrix(branch.up.values)?,
-            scale: branch.scale,
+            down: placed(down, 0)?,
+            up: placed(up, 1)?,
+            parts,
+            strengths: self.strengths.clone(),
         })))
     }
 
@@ -467,24 +498,19 @@ impl Weights {
                 component: self.component.clone(),
                 name: name.to_owned(),
             })?;
-        self.check_shape(name, &parameter, shape)?;
+        self.check_shape(name, &parameter.shape, shape)?;
         Ok(parameter)
     }
 
-    fn check_shape(
-        &self,
-        name: &str,
-        parameter: &Parameter,
-        shape: &[usize],
-    ) -> Result<(), ModelError> {
-        if parameter.shape == shape {
+    fn check_shape(&self, name: &str, found: &[usize], shape: &[usize]) -> Result<(), ModelError> {
+        if found == shape {
             Ok(())
         } else {
             Err(ModelError::Shape {
                 component: self.component.clone(),
                 name: name.to_owned(),
                 expected: shape.to_vec(),
-                found: parameter.shape.clone(),
+                found: found.to_vec(),
             })
         }
     }
@@ -533,6 +559,53 @@ fn branch_part(tensor: StoredTensor, axis: usize) -> Result<StoredTensor, Tensor
             .collect();
     }
     StoredTensor::encode(&tensor.name, &shape, &values, Encoding::F32, 0.0)
+}
+
+/// Tensors beside each other along the first or the second axis; all their other sizes are the same, and
+/// those behind the second are 1 where it is the second.
+fn concatenated(
+    mut tensors: Vec<Arc<StoredTensor>>,
+    axis: usize,
+) -> Result<Arc<StoredTensor>, TensorError> {
+    if tensors.len() == 1
+        && let Some(one) = tensors.pop()
+    {
+        return Ok(one);
+    }
+    let is_half = tensors.iter().all(|it| it.encoding == Encoding::F16);
+    let encoding = if is_half {
+        Encoding::F16
+    } else {
+        Encoding::F32
+    };
+    let mut shape = tensors.first().map_or_else(Vec::new, |it| it.shape.clone());
+    let sizes = tensors.iter().map(|it| it.shape.get(axis).copied());
+    let size = sizes.map(|size| size.unwrap_or(1)).sum();
+    if tensors.iter().any(|it| it.is_outline()) {
+        if let Some(own) = shape.get_mut(axis) {
+            *own = size;
+        }
+        let outline = StoredTensor::outline("branch".to_owned(), encoding, Order::RowMajor, shape);
+        return Ok(Arc::new(outline));
+    }
+    // What is before the axis has a piece of each tensor, one after the other.
+    let before: usize = shape.iter().take(axis).product();
+    let parts = tensors
+        .iter()
+        .map(|tensor| tensor.to_f32())
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut values = Vec::with_capacity(parts.iter().map(Vec::len).sum());
+    for piece in 0..before {
+        for part in &parts {
+            let length = part.len() / before.max(1);
+            values.extend(part.iter().skip(piece * length).take(length));
+        }
+    }
+    if let Some(own) = shape.get_mut(axis) {
+        *own = size;
+    }
+    let tensor = StoredTensor::encode("branch", &shape, &values, encoding, 0.0)?;
+    Ok(Arc::new(tensor))
 }
 
 fn vector(tensor: &StoredTensor, device: &Device) -> Result<Values, TensorError> {

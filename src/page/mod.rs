@@ -33,6 +33,7 @@ use form::pair_field::{Choice, PairField};
 use form::prompt_fields::PromptFields;
 use form::seed_fields::SeedFields;
 use form::settings::Settings;
+use form::size_field::SizeField;
 use grid::examples::Example;
 use history::History;
 use library::{LibraryDialog, LoadStatus, ModelsButton, Panel};
@@ -52,7 +53,7 @@ use crate::protocol::loader::PairSource;
 use crate::recipe::PromptReading;
 use crate::recipe::foreign::read_parameters::ReadParameters;
 use crate::recipe::pair_address::beside;
-use crate::recipe::parameters::{place, word_of};
+use crate::recipe::parameters::{OWN_SIZE, place, word_of};
 use crate::recipe::taken_over::TakenOver;
 use crate::view::address::{OWN_PAIR_ADDRESS, SharedRun};
 use crate::vocabulary::Lookup;
@@ -81,7 +82,7 @@ fn is_with_the_page(address: &str) -> bool {
 #[component]
 pub fn App() -> impl IntoView {
     let controls = Controls::new();
-    let loader = LoaderClient::new();
+    let loader = LoaderClient::new(Signal::derive(move || controls.size()));
     let engine = EngineClient::new(loader);
     let models = Panel::new(loader);
     // Sentences about the visitor's input: the link and the recipe.
@@ -115,6 +116,14 @@ pub fn App() -> impl IntoView {
     };
     let draw = Callback::new(move |extent: Extent| match controls.recipe_untracked() {
         Ok(recipe) => {
+            let sizes = engine
+                .pair
+                .with_untracked(|pair| Some(pair.as_ref()?.sizes));
+            if let Some(Err(error)) = sizes.map(|sizes| sizes.drawn(recipe.size)) {
+                notices.set(vec![error.to_string()]);
+                reveal();
+                return;
+            }
             notices.set(Vec::new());
             shows_results.set_value(!grid_is_beside());
             engine.generate(recipe, extent);
@@ -208,12 +217,16 @@ pub fn App() -> impl IntoView {
     });
     let take_over = Callback::new(move |read: ReadParameters| {
         let mut taken = TakenOver::of(&read);
-        let drawn = engine
+        let sizes = engine
             .pair
-            .with_untracked(|pair| pair.as_ref().map(|pair| pair.image_size));
-        if let Some(drawn) = drawn {
-            taken = taken.where_drawn_is(&read, drawn);
+            .with_untracked(|pair| Some(pair.as_ref()?.sizes));
+        if let Some(sizes) = sizes {
+            taken = taken.where_drawn_are(&read, sizes);
         }
+        let size = taken.size.map(|size| match sizes {
+            Some(sizes) if sizes.own == size => OWN_SIZE.to_owned(),
+            _ => size.key(),
+        });
         let choice = |is_on: fn(PromptReading) -> bool| {
             let choice = taken.reading.map(|reading| word_of(is_on(reading)));
             choice.map(str::to_owned)
@@ -223,6 +236,7 @@ pub fn App() -> impl IntoView {
             (place::NEGATIVE_PROMPT, taken.negative_prompt),
             (place::LONG_PROMPTS, choice(|reading| reading.long)),
             (place::WEIGHTED_PROMPT, choice(|reading| reading.weighted)),
+            (place::SIZE, size),
             (place::SEED, taken.seed.map(|seed| seed.to_string())),
             (
                 place::BASE_STEPS,
@@ -341,6 +355,7 @@ pub fn App() -> impl IntoView {
                 </div>
                 <fieldset class="bare stack" disabled=loading_pair>
                     <SeedFields controls=controls />
+                    <SizeField controls=controls pair=engine.pair />
                     <ModeToggles modes=controls.modes />
                     <AxisField controls=controls />
                 </fieldset>

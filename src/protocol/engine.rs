@@ -13,6 +13,7 @@ use crate::picture::image::Image;
 use crate::protocol::stats::Measurement;
 use crate::recipe::device::DevicePreference;
 use crate::recipe::digest::StepDigest;
+use crate::recipe::size::ImageSizes;
 use crate::recipe::{CellAddress, Prompt, Recipe};
 use crate::sampler::{ModelRole, SchedulerChoice};
 use crate::vocabulary::Vocabulary;
@@ -72,8 +73,8 @@ pub struct PairInfo {
     pub licence: String,
     /// Whom the training images are from and under which licences.
     pub attribution: String,
-    /// Size of an image in pixels: width, height.
-    pub image_size: (u32, u32),
+    /// The sizes of pictures that it draws.
+    pub sizes: ImageSizes,
     /// Prompts to offer, for things that the pair was trained on.
     pub example_prompts: Vec<String>,
     /// The words that the pair was trained on; none where they can't be listed.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::browser::adapter_limits::AdapterLimits;
 use crate::browser::opened_file::OpenedFile;
+use crate::recipe::size::ImageSize;
 
 /// Raised with every change of the messages, as the engine's
 /// [`PROTOCOL_VERSION`](crate::protocol::engine::PROTOCOL_VERSION).
@@ -133,11 +134,13 @@ pub struct Preflight {
     pub disk_needed: u64,
     /// Bytes that the store may still take; none where the browser doesn't say.
     pub disk_free: Option<u64>,
+    /// Width and height in pixels of the pictures that the memory is counted for.
+    pub image_size: ImageSize,
     /// Bytes of GPU memory for the weights that stay as long as the pair.
     pub gpu_weights: u64,
     /// The most bytes of GPU memory beside them: for activations, or for a text encoder before.
     pub gpu_activations: u64,
-    /// The largest map of a picture of the pair's size, in bytes.
+    /// The largest map of a picture of that size, in bytes.
     pub largest_buffer: u64,
     /// The adapter; none where there is no WebGPU.
     pub adapter: Option<AdapterLimits>,
@@ -219,6 +222,9 @@ pub enum Request {
     Check {
         /// The pair.
         address: String,
+        /// The size of pictures to count the memory for; none, or one that the pair doesn't draw: its
+        /// own.
+        size: Option<ImageSize>,
     },
     /// Start or resume the load of a pair.
     Load {

@@ -1,5 +1,6 @@
 //! What a visitor asks for: everything that decides which pictures come out, and nothing else.
 
+pub mod adapters;
 pub mod bounds;
 pub mod device;
 pub mod digest;
@@ -14,6 +15,7 @@ pub mod prompt_syntax;
 #[cfg(test)]
 pub(crate) mod random;
 pub mod saved_recipe;
+pub mod size;
 pub mod taken_over;
 pub mod validate;
 
@@ -21,7 +23,9 @@ use std::ops::Not;
 
 use serde::{Deserialize, Serialize};
 
-use crate::sampler::SchedulerChoice;
+use crate::sampler::{ModelRole, SchedulerChoice};
+use adapters::AdapterUse;
+use size::ImageSize;
 
 /// Which model takes which steps of an image: the rows of the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -85,6 +89,8 @@ pub enum Axis {
     /// A row of [`Mode::Hybrid`] for each of these guidance scales of the base model's steps, in
     /// place of [`Recipe::hybrid_base_guidance`].
     BaseGuidance(Vec<f32>),
+    /// A row per mode for each of these strengths of the recipe's first adapter.
+    AdapterStrength(Vec<f32>),
     /// A row per mode for [`Recipe::prompt`] and for each of these further prompts.
     Prompts(Vec<String>),
 }
@@ -100,6 +106,8 @@ pub struct Row {
     pub k: u32,
     /// See [`Recipe::hybrid_base_guidance`].
     pub hybrid_base_guidance: f32,
+    /// See [`Recipe::adapters`].
+    pub adapters: Vec<AdapterUse>,
     /// What sets the row apart from others of its mode.
     pub variant: Variant,
 }
@@ -113,6 +121,8 @@ pub enum Variant {
     K(u32),
     /// Its guidance scale of the base model's steps.
     BaseGuidance(f32),
+    /// The strength of its first adapter.
+    AdapterStrength(f32),
     /// Its prompt, counted from 1.
     Prompt(u32),
 }
@@ -125,8 +135,17 @@ impl Row {
             Variant::Only => mode.to_owned(),
             Variant::K(k) => format!("{mode}-k{k}"),
             Variant::BaseGuidance(scale) => format!("{mode}-g{scale}"),
+            Variant::AdapterStrength(strength) => format!("{mode}-a{strength}"),
             Variant::Prompt(number) => format!("{mode}-p{number}"),
         }
+    }
+
+    /// How strongly each of the recipe's adapters acts on a model in a step, counted from 1, at a timestep.
+    pub fn strengths(&self, role: ModelRole, step: u32, timestep: f32) -> Vec<f32> {
+        let adapters = self.adapters.iter();
+        adapters
+            .map(|adapter| adapter.strength_at(role, step, timestep))
+            .collect()
     }
 }
 
@@ -187,6 +206,9 @@ pub struct Recipe {
     /// Whether prompts have a syntax: see [`PromptReading::weighted`].
     #[serde(default, skip_serializing_if = "Not::not")]
     pub weighted_prompt: bool,
+    /// Width and height of a picture; none means the pair's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<ImageSize>,
     /// The first column's seed; the others count up from it. A seed here is a seed of
     /// `torch.manual_seed`, which uses its low 32 bits alone.
     pub seed: u32,
@@ -216,6 +238,9 @@ pub struct Recipe {
     pub distilled_guidance: f32,
     /// Scheduler of the distilled model; none means the pair's own.
     pub distilled_scheduler: Option<SchedulerChoice>,
+    /// What changes the models.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adapters: Vec<AdapterUse>,
 }
 
 impl Recipe {
@@ -253,6 +278,7 @@ impl Recipe {
                 Variant::BaseGuidance(scale) => scale,
                 _ => self.hybrid_base_guidance,
             },
+            adapters: self.adapters_of(variant),
             variant,
         };
         let modes = Mode::ALL
@@ -263,6 +289,10 @@ impl Recipe {
                 (Axis::K(values), Mode::Hybrid) => values.iter().copied().map(Variant::K).collect(),
                 (Axis::BaseGuidance(values), Mode::Hybrid) => {
                     values.iter().copied().map(Variant::BaseGuidance).collect()
+                }
+                (Axis::AdapterStrength(values), _) => {
+                    let values = values.iter().copied();
+                    values.map(Variant::AdapterStrength).collect()
                 }
                 _ => vec![Variant::Only],
             }
@@ -288,6 +318,14 @@ impl Recipe {
         }
     }
 
+    fn adapters_of(&self, variant: Variant) -> Vec<AdapterUse> {
+        let mut adapters = self.adapters.clone();
+        if let (Variant::AdapterStrength(strength), Some(first)) = (variant, adapters.first_mut()) {
+            first.strength = strength;
+        }
+        adapters
+    }
+
     /// The number of [`Recipe::rows`], without their prompts in memory: a recipe from outside may
     /// have any number.
     fn row_count(&self) -> usize {
@@ -300,6 +338,7 @@ impl Recipe {
             Axis::Modes => modes,
             Axis::K(values) => modes - hybrids + hybrids * values.len(),
             Axis::BaseGuidance(values) => modes - hybrids + hybrids * values.len(),
+            Axis::AdapterStrength(values) => modes * values.len(),
             Axis::Prompts(further) => modes * (1 + further.len()),
         }
     }

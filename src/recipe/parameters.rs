@@ -10,14 +10,18 @@
     reason = "constants: a place that is not there does not compile"
 )]
 
+use super::adapters::{self, AdapterUse, MAXIMUM_ADAPTERS};
 use super::bounds::{
     Bounds, GUIDANCE_SCALE, HYBRID_BASE_STEPS, MAXIMUM_PROMPT_CHARACTERS, SEED, SEED_COUNT, STEPS,
 };
+use super::size::{ImageSize, LONGEST_SIDE, SHORTEST_SIDE, SIDE_STEP};
 use super::{Axis, Mode, Recipe};
 use crate::sampler::SchedulerChoice;
 
 /// The word for a scheduler that is the pair's own.
 pub const OWN_SCHEDULER: &str = "pair";
+/// The word for a size that is the pair's own.
+pub const OWN_SIZE: &str = "pair";
 /// The word for [`Axis::Modes`].
 const NO_AXIS: &str = "modes";
 /// The word for a choice that is made.
@@ -56,6 +60,10 @@ pub enum Kind {
     Scheduler(Field<Option<SchedulerChoice>>),
     /// A choice that is on or off.
     Switch(Field<bool>),
+    /// The size of pictures, or the pair's own.
+    Size(Field<Option<ImageSize>>),
+    /// Files that change the models.
+    Adapters(Field<Vec<AdapterUse>>),
 }
 
 /// Where a recipe keeps a value.
@@ -76,7 +84,7 @@ macro_rules! field {
 }
 
 /// Every parameter, in the order of links.
-pub static PARAMETERS: [Parameter; 17] = [
+pub static PARAMETERS: [Parameter; 19] = [
     Parameter {
         name: "prompt",
         subject: "The prompt",
@@ -100,6 +108,12 @@ pub static PARAMETERS: [Parameter; 17] = [
         subject: "The choice of a weighted prompt",
         is_optional: true,
         kind: Kind::Switch(field!(weighted_prompt)),
+    },
+    Parameter {
+        name: "size",
+        subject: "The size",
+        is_optional: true,
+        kind: Kind::Size(field!(size)),
     },
     Parameter {
         name: "seed",
@@ -179,6 +193,12 @@ pub static PARAMETERS: [Parameter; 17] = [
         is_optional: false,
         kind: Kind::Scheduler(field!(distilled_scheduler)),
     },
+    Parameter {
+        name: "adapters",
+        subject: "The list of adapters",
+        is_optional: true,
+        kind: Kind::Adapters(field!(adapters)),
+    },
 ];
 
 /// Places in [`PARAMETERS`] of the parameters that code beside the table names: those with further
@@ -194,6 +214,10 @@ pub mod place {
     pub const LONG_PROMPTS: usize = place_of("long-prompts");
     /// [`Recipe::weighted_prompt`](super::Recipe::weighted_prompt).
     pub const WEIGHTED_PROMPT: usize = place_of("weighted-prompt");
+    /// [`Recipe::size`](super::Recipe::size).
+    pub const SIZE: usize = place_of("size");
+    /// [`Recipe::adapters`](super::Recipe::adapters).
+    pub const ADAPTERS: usize = place_of("adapters");
     /// [`Recipe::seed`](super::Recipe::seed).
     pub const SEED: usize = place_of("seed");
     /// [`Recipe::seed_count`](super::Recipe::seed_count).
@@ -286,6 +310,8 @@ impl Parameter {
             Kind::Axis(field) => field.copy(from, to),
             Kind::Scheduler(field) => field.copy(from, to),
             Kind::Switch(field) => field.copy(from, to),
+            Kind::Size(field) => field.copy(from, to),
+            Kind::Adapters(field) => field.copy(from, to),
         }
     }
 
@@ -299,6 +325,8 @@ impl Parameter {
             Kind::Axis(field) => field.is_same(one, other),
             Kind::Scheduler(field) => field.is_same(one, other),
             Kind::Switch(field) => field.is_same(one, other),
+            Kind::Size(field) => field.is_same(one, other),
+            Kind::Adapters(field) => field.is_same(one, other),
         }
     }
 
@@ -344,6 +372,14 @@ impl Parameter {
                 };
                 field.set(recipe, is_on);
             }
+            Kind::Adapters(field) => {
+                field.set(recipe, adapters::parse(text).ok_or(ReadError::NoValue)?);
+            }
+            Kind::Size(field) if text == OWN_SIZE => field.set(recipe, None),
+            Kind::Size(field) => {
+                let size = ImageSize::parse(text).ok_or(ReadError::NoValue)?;
+                field.set(recipe, Some(size));
+            }
         }
         Ok(())
     }
@@ -368,6 +404,11 @@ impl Parameter {
                 .map_or(OWN_SCHEDULER, SchedulerChoice::key)
                 .to_owned(),
             Kind::Switch(field) => word_of(*field.of(recipe)).to_owned(),
+            Kind::Adapters(field) => adapters::spell(field.of(recipe)),
+            Kind::Size(field) => match field.of(recipe) {
+                Some(size) => size.key(),
+                None => OWN_SIZE.to_owned(),
+            },
         })
     }
 
@@ -387,6 +428,14 @@ impl Parameter {
                 format!("one of {} and {OWN_SCHEDULER}", classes.join(", "))
             }
             Kind::Switch(_) => format!("{ON} or {OFF}"),
+            Kind::Adapters(_) => format!(
+                "a list of up to {MAXIMUM_ADAPTERS} files with semicolons between them, each \
+                 SHA-256:strength:models:first timestep:steps:name"
+            ),
+            Kind::Size(_) => format!(
+                "width and height, such as 1152x896, each a multiple of {SIDE_STEP} from \
+                 {SHORTEST_SIDE} to {LONGEST_SIDE}, or {OWN_SIZE}"
+            ),
         }
     }
 }

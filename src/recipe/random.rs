@@ -1,6 +1,8 @@
 //! A seeded source of test data: the same numbers on every run.
 
+use super::adapters::{ActsOn, AdapterUse};
 use super::bounds::{HYBRID_BASE_STEPS, MAXIMUM_ROWS, SEED_COUNT, STEPS};
+use super::size::SDXL_SIZES;
 use super::{Axis, Mode, Recipe};
 use crate::sampler::SchedulerChoice;
 
@@ -78,6 +80,26 @@ impl Random {
             .copied()
     }
 
+    fn strength(&mut self) -> f32 {
+        self.below(1001) as f32 / 100.0 - 5.0
+    }
+
+    fn adapters(&mut self) -> Vec<AdapterUse> {
+        (0..self.below(3))
+            .map(|number| {
+                let hash = format!("{number:08x}{:056x}", self.next());
+                let name = self.prompt();
+                AdapterUse {
+                    strength: self.strength(),
+                    acts_on: ActsOn::ALL[self.below(3)],
+                    from_timestep: self.below(1001) as u32,
+                    steps: (0..self.below(3)).map(|_| self.up_to(100)).collect(),
+                    ..AdapterUse::new(&hash, &name)
+                }
+            })
+            .collect()
+    }
+
     /// A recipe that can be drawn.
     pub fn recipe(&mut self) -> Recipe {
         let chosen = 1 + self.below(15);
@@ -85,7 +107,11 @@ impl Random {
             .zip(Mode::ALL)
             .filter_map(|(bit, mode)| (chosen >> bit & 1 == 1).then_some(mode))
             .collect();
-        let kind = self.below(4);
+        let adapters = self.adapters();
+        let kind = match self.below(5) {
+            4 if adapters.is_empty() || modes.len() > MAXIMUM_ROWS / 2 => 0,
+            kind => kind,
+        };
         if (1..3).contains(&kind) && !modes.contains(&Mode::Hybrid) {
             modes = vec![Mode::Base, Mode::Hybrid];
         }
@@ -98,6 +124,10 @@ impl Random {
             0 => Axis::Modes,
             1 => Axis::K(self.several(most, |random| random.up_to(distilled_steps))),
             2 => Axis::BaseGuidance(self.several(most, Random::scale)),
+            4 => {
+                let most = MAXIMUM_ROWS / modes.len() - 1;
+                Axis::AdapterStrength(self.several(most, Random::strength))
+            }
             _ => {
                 let most = MAXIMUM_ROWS / modes.len() - 1;
                 Axis::Prompts((0..=self.below(most)).map(|_| self.prompt()).collect())
@@ -108,6 +138,7 @@ impl Random {
             negative_prompt: self.prompt(),
             long_prompts: self.below(2) == 0,
             weighted_prompt: self.below(2) == 0,
+            size: SDXL_SIZES.get(self.below(2 * SDXL_SIZES.len())).copied(),
             seed: self.next() as u32,
             seed_count: self.up_to(SEED_COUNT.maximum),
             modes,
@@ -121,6 +152,7 @@ impl Random {
             distilled_steps,
             distilled_guidance: self.scale(),
             distilled_scheduler: self.scheduler(),
+            adapters,
         };
         assert_eq!(recipe.validate(), Ok(()), "{recipe:?}");
         recipe

@@ -4,6 +4,7 @@ use super::PromptReading;
 use super::bounds::{GUIDANCE_SCALE, MAXIMUM_PROMPT_CHARACTERS, STEPS};
 use super::foreign::read_parameters::ReadParameters;
 use super::prompt_syntax;
+use super::size::{ImageSize, ImageSizes};
 
 /// The most names without effect that are repeated to the visitor.
 const MAXIMUM_NAMES: usize = 8;
@@ -23,6 +24,8 @@ pub struct TakenOver {
     pub base_steps: Option<u32>,
     /// Guidance scale of the base model.
     pub base_guidance: Option<f32>,
+    /// The size, where these models draw it: see [`TakenOver::where_drawn_are`].
+    pub size: Option<ImageSize>,
     /// What was taken over and what was not, for the visitor.
     pub sentence: String,
 }
@@ -89,23 +92,25 @@ impl TakenOver {
             seed,
             base_steps,
             base_guidance,
+            size: None,
             sentence,
         }
     }
 
-    /// Says in its sentence that the picture's size is another one than that which is drawn here.
-    ///
-    /// # Shapes
-    /// - drawn: width and height in pixels
+    /// Takes the picture's size over too, where the pair draws it, and says so or why not.
     #[must_use]
-    pub fn where_drawn_is(mut self, read: &ReadParameters, drawn: (u32, u32)) -> TakenOver {
-        if let Some(own) = read.size.filter(|own| *own != drawn) {
-            let ((width, height), (drawn_width, drawn_height)) = (own, drawn);
-            self.sentence.push_str(&format!(
-                " Its size {width} × {height} is left out, since {drawn_width} × {drawn_height} is \
-                 drawn here."
-            ));
-        }
+    pub fn where_drawn_are(mut self, read: &ReadParameters, sizes: ImageSizes) -> TakenOver {
+        let Some((width, height)) = read.size else {
+            return self;
+        };
+        let size = ImageSize::new(width, height);
+        let sentence = if sizes.drawn(Some(size)).is_ok() {
+            self.size = Some(size);
+            format!(" Its size {size} is taken over.")
+        } else {
+            format!(" Its size {size} is left out, since these models draw {sizes}.")
+        };
+        self.sentence.push_str(&sentence);
         self
     }
 }
@@ -206,16 +211,29 @@ mod tests {
                 seed: Some(7),
                 base_steps: Some(20),
                 base_guidance: Some(6.5),
+                size: None,
                 sentence: "The picture is another program's. Taken over: its prompt, its negative \
                            prompt, its seed 7, its 20 steps for the base model, its guidance 6.5 \
                            for the base model; all other settings stay as they were."
                     .into(),
             }
         );
-        let same = taken.clone().where_drawn_is(&read, (512, 512));
-        assert_eq!(same, taken);
-        let other = taken.where_drawn_is(&read, (64, 64)).sentence;
-        assert!(other.ends_with("Its size 512 × 512 is left out, since 64 × 64 is drawn here."));
+        let mut sizes = ImageSizes {
+            own: ImageSize::new(64, 64),
+            sides: None,
+        };
+        let other = taken.clone().where_drawn_are(&read, sizes);
+        assert_eq!(other.size, None);
+        let left_out = "Its size 512 × 512 is left out, since these models draw 64 × 64 alone.";
+        assert!(other.sentence.ends_with(left_out), "{}", other.sentence);
+        sizes.sides = Some((64, 512));
+        let drawn = taken.where_drawn_are(&read, sizes);
+        assert_eq!(drawn.size, Some(ImageSize::new(512, 512)));
+        assert!(
+            drawn
+                .sentence
+                .ends_with("Its size 512 × 512 is taken over.")
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Whether a recipe can be drawn.
 
+use super::adapters::{self, MAXIMUM_ADAPTERS, STRENGTH};
 use super::bounds::{Bounds, GUIDANCE_SCALE, MAXIMUM_PROMPT_CHARACTERS, MAXIMUM_ROWS, STEPS};
 use super::parameters::{Kind, PARAMETERS, Parameter, place};
+use super::size::{ImageSize, LONGEST_SIDE, SHORTEST_SIDE, SIDE_STEP};
 use super::{Axis, Mode, Recipe};
 
 impl Recipe {
@@ -17,6 +19,9 @@ impl Recipe {
         let spreads_hybrid = matches!(self.axis, Axis::K(_) | Axis::BaseGuidance(_));
         if spreads_hybrid && !self.modes.contains(&Mode::Hybrid) {
             return Err(RecipeError::NoHybrid);
+        }
+        if matches!(self.axis, Axis::AdapterStrength(_)) && self.adapters.is_empty() {
+            return Err(RecipeError::NoAdapter);
         }
         let row_count = self.row_count();
         if row_count > MAXIMUM_ROWS {
@@ -58,7 +63,14 @@ fn check(parameter: &Parameter, recipe: &Recipe) -> Result<(), RecipeError> {
         Kind::Number(field, bounds) => within(parameter.subject, *field.of(recipe), *bounds),
         Kind::Modes(field) if field.of(recipe).is_empty() => Err(RecipeError::NoMode),
         Kind::Axis(field) => check_axis(field.of(recipe)),
-        Kind::Modes(_) | Kind::Scheduler(_) | Kind::Switch(_) => Ok(()),
+        Kind::Size(field) => match field.of(recipe) {
+            Some(size) if !size.is_possible() => Err(RecipeError::Size { size: *size }),
+            _ => Ok(()),
+        },
+        Kind::Adapters(field) if !adapters::are_sound(field.of(recipe)) => {
+            Err(RecipeError::Adapters)
+        }
+        Kind::Modes(_) | Kind::Scheduler(_) | Kind::Switch(_) | Kind::Adapters(_) => Ok(()),
     }
 }
 
@@ -75,7 +87,7 @@ fn check_axis(axis: &Axis) -> Result<(), RecipeError> {
     let is_empty = match axis {
         Axis::Modes => false,
         Axis::K(values) => values.is_empty(),
-        Axis::BaseGuidance(values) => values.is_empty(),
+        Axis::BaseGuidance(values) | Axis::AdapterStrength(values) => values.is_empty(),
         Axis::Prompts(further) => further.is_empty(),
     };
     if is_empty {
@@ -90,6 +102,9 @@ fn check_axis(axis: &Axis) -> Result<(), RecipeError> {
             let subject = PARAMETERS[place::HYBRID_BASE_GUIDANCE].subject;
             within(subject, *scale, GUIDANCE_SCALE)
         }),
+        Axis::AdapterStrength(values) => values
+            .iter()
+            .try_for_each(|strength| within("Each strength", *strength, STRENGTH)),
         Axis::Prompts(further) => further.iter().try_for_each(|prompt| check_prompt(prompt)),
     }
 }
@@ -131,6 +146,14 @@ pub enum RecipeError {
         /// The prompt's length.
         characters: usize,
     },
+    /// Sides that no picture has.
+    #[error(
+        "The size is {size}; each side has to be a multiple of {SIDE_STEP} from {SHORTEST_SIDE} to {LONGEST_SIDE} pixels."
+    )]
+    Size {
+        /// The size of the recipe.
+        size: ImageSize,
+    },
     /// No row to draw.
     #[error("No mode is chosen: tick at least one of base, distilled, hybrid and skip-first-step.")]
     NoMode,
@@ -139,6 +162,18 @@ pub enum RecipeError {
         "The rows differ in the hybrid's setting: tick the hybrid too, or let them differ in nothing else."
     )]
     NoHybrid,
+    /// An axis of the adapter without one.
+    #[error(
+        "The rows differ in an adapter's strength: choose an adapter, or let them differ in something else."
+    )]
+    NoAdapter,
+    /// Adapters that no recipe has.
+    #[error(
+        "The list of adapters can't be drawn: up to {MAXIMUM_ADAPTERS} files are, each once, with strengths from {} to {}.",
+        STRENGTH.minimum,
+        STRENGTH.maximum
+    )]
+    Adapters,
     /// An axis without a value.
     #[error("The rows are to differ in a setting, but no value of it is given: give at least one.")]
     NoValues,

@@ -20,6 +20,7 @@ pub fn row_name(row: &Row) -> String {
         Variant::Only => mode.to_owned(),
         Variant::K(k) => format!("{mode}, k = {k}"),
         Variant::BaseGuidance(scale) => format!("{mode}, base guidance {scale}"),
+        Variant::AdapterStrength(strength) => format!("{mode}, strength {strength}"),
         Variant::Prompt(number) => format!("{mode}, prompt {number}"),
     }
 }

@@ -5,6 +5,7 @@
 //! module that knows the network. `stored` keeps what has arrived in IndexedDB. Nothing here knows
 //! burn, a device or what a tensor is for.
 
+pub mod adapter_file;
 pub mod download;
 pub mod footprint;
 pub mod format;

@@ -34,9 +34,17 @@ const BROKEN = /unresolved value 'broken'|expected '.*'|Invalid ShaderModule|WGS
 
 test("a shader that doesn't compile fails the job with a sentence", { timeout: TIMEOUT }, async () => {
   const names = await drawUntilFailure(
-    // With half precision the first shader would be that of its trial, at the start. One that weights are
-    // arranged with is launched before all are compiled.
+    // With half precision the first shader would be that of its trial, at the start.
     { withoutFeatures: ["shader-f16"], brokenShader: "fn attention" },
+    () => {},
+    /The browser could not compile a program for the graphics processor/,
+  );
+  assert.ok(!names.includes("Step"), "no step is taken without it");
+});
+
+test("a shader that arranges weights and doesn't compile fails the job with a sentence", { timeout: TIMEOUT }, async () => {
+  const names = await drawUntilFailure(
+    { withoutFeatures: ["shader-f16"], brokenShader: "fn copy_kernel" },
     () => {},
     /The browser could not compile a program for the graphics processor/,
   );

@@ -416,7 +416,7 @@ impl LayerCase {
             let down = draw.stored("down", &down, Encoding::F16)?;
             let up = draw.stored("up", &up, Encoding::F16)?;
             weights
-                .insert_branch("layer.weight", down, up, BRANCH_SCALE)
+                .insert_branch("layer.weight", down, up, BRANCH_SCALE, None)
                 .map_err(|error| error.to_string())?;
         }
         let layer = weights.take_layer("layer.weight", shape);

@@ -24,6 +24,8 @@ const TOLERANCE: f64 = 1.0;
 #[derive(Deserialize)]
 struct Reference {
     pictures: Vec<Picture>,
+    /// Of other sizes than the pair's own.
+    sizes: Vec<Picture>,
 }
 
 #[derive(Deserialize)]
@@ -44,7 +46,9 @@ fn load() -> (BundledPair, Pair) {
 }
 
 fn load_relative(manifest: &str) -> (BundledPair, Pair) {
-    let bundled = BundledPair::read_relative(manifest);
+    let mut bundled = BundledPair::read_relative(manifest);
+    // The pair has one size for visitors, and its networks draw any.
+    bundled.manifest.image_sides = Some((64, 192));
     let pair = block_on(async {
         let mut pair = Pair::load(bundled.manifest.clone(), Device::flex(), &bundled).await?;
         pair.load_unets(&Mode::ALL, &bundled).await?;
@@ -79,8 +83,9 @@ fn pictures_and_targets_are_those_of_diffusers() {
         reference.pictures.len() >= 24,
         "reference pictures are gone"
     );
+    assert_eq!(reference.sizes.len(), 3, "reference pictures are gone");
     let mut failures = Vec::new();
-    for picture in &reference.pictures {
+    for picture in reference.pictures.iter().chain(&reference.sizes) {
         let options: Vec<String> = picture
             .options
             .iter()
@@ -103,6 +108,7 @@ fn pictures_and_targets_are_those_of_diffusers() {
         recipe.modes = vec![Mode::from_key(&picture.mode).expect("a mode")];
         recipe.seed = picture.seed;
         recipe.seed_count = 1;
+        pair.draw_in(recipe.size).expect("a size of the pair");
         let mut recorder = Recorder::default();
         let outcome = block_on(generate(
             pair,

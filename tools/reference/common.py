@@ -77,7 +77,12 @@ def guidance_embedding(guidance: float, width: int) -> torch.Tensor:
 
 
 def predict(
-    unet, sample: torch.Tensor, timestep, conditioning: Conditioning, guidance: float = 0.0
+    unet,
+    sample: torch.Tensor,
+    timestep,
+    conditioning: Conditioning,
+    guidance: float = 0.0,
+    time_ids: torch.Tensor = EMOJI_TIME_IDS,
 ) -> torch.Tensor:
     """One pass of a UNet of the emoji pair. A full LCM model takes the guidance as an input."""
     width = unet.config.time_cond_proj_dim
@@ -88,6 +93,6 @@ def predict(
         timestep_cond=width and guidance_embedding(guidance, width).expand(len(sample), width),
         added_cond_kwargs={
             "text_embeds": conditioning.pooled,
-            "time_ids": EMOJI_TIME_IDS.expand(len(sample), 6),
+            "time_ids": time_ids.expand(len(sample), 6),
         },
     ).sample

@@ -6,7 +6,7 @@ then the schedulers' step noise. The plain base and distilled runs are compared 
 StableDiffusionXLPipeline itself.
 
 manifest.json: {"pictures": [{"file", "device", "mode", "prompt", "negative_prompt", "seed",
-"options"}]}. `device` is "cpu" for pictures that only the CPU device draws in bearable time, and
+"options"}], "sizes": […]}. Those of `sizes` are of other sizes than the pair's own. `device` is "cpu" for pictures that only the CPU device draws in bearable time, and
 "webgpu" for those of few passes; `options` are the page's further parameters after #, the same
 for every mode of a grid. An entry with "step" (from 1) is not the image, but the decoded
 Diffusion Target of that step.
@@ -51,6 +51,8 @@ class Settings:
     hybrid_base_steps: int = 1
     distilled_guidance: float = 0.0
     manifest: str = "manifest.json"
+    # Width and height.
+    size: tuple[int, int] = (64, 64)
 
     def options(self) -> dict[str, str]:
         """The page's parameters; those of other modes too, so that one grid can draw them all."""
@@ -67,6 +69,8 @@ class Settings:
         options = {"negative-prompt": self.negative_prompt, **options}
         if self.manifest != "manifest.json":
             options["pair"] = f"pairs/emoji/{self.manifest}"
+        if self.size != (64, 64):
+            options["size"] = f"{self.size[0]}x{self.size[1]}"
         return options
 
 
@@ -130,14 +134,17 @@ def draw(pair, settings: Settings) -> tuple[numpy.ndarray, list[numpy.ndarray]]:
     conditional = encode(pair, [settings.prompt])
     unconditional = encode(pair, [settings.negative_prompt])
     stretches = plan(pair, settings)
-    latent = torch.randn(1, 4, 16, 16, generator=generator) * stretches[0][1].init_noise_sigma
+    width, height = settings.size
+    time_ids = torch.tensor([[height, width, 0.0, 0.0, height, width]])
+    latent = torch.randn(1, 4, height // 4, width // 4, generator=generator)
+    latent *= stretches[0][1].init_noise_sigma
     previews = []
     for unet, steps, start, end, guidance in stretches:
         for timestep in steps.timesteps[start:end]:
             sample = steps.scale_model_input(latent, timestep)
-            noise = predict(unet, sample, timestep, conditional, guidance)
+            noise = predict(unet, sample, timestep, conditional, guidance, time_ids)
             if guidance > 1 and not unet.config.time_cond_proj_dim:
-                negative = predict(unet, sample, timestep, unconditional)
+                negative = predict(unet, sample, timestep, unconditional, time_ids=time_ids)
                 noise = negative + guidance * (noise - negative)
             previews.append(decode(pair, predicted_original(steps, sample, noise, timestep)))
             latent = steps.step(noise, timestep, latent, generator=generator).prev_sample
@@ -167,8 +174,8 @@ def compare_with_pipeline(pair, settings: Settings) -> None:
     image = pipeline(
         settings.prompt,
         negative_prompt=settings.negative_prompt,
-        height=64,
-        width=64,
+        height=settings.size[1],
+        width=settings.size[0],
         guidance_scale=settings.guidance if role == "base" else 0.0,
         generator=torch.Generator("cpu").manual_seed(settings.seed),
         output_type="np",
@@ -231,7 +238,9 @@ def main() -> None:
     pairs = {name: load_emoji_pair(name) for name in MANIFESTS}
     pair = pairs["manifest.json"]
     for mode in ("base", "distilled"):
-        compare_with_pipeline(pair, Settings(mode, PROMPTS[2], 1, negative_prompt="dog"))
+        for size in ((64, 64), (128, 64)):
+            settings = Settings(mode, PROMPTS[2], 1, negative_prompt="dog", size=size)
+            compare_with_pipeline(pair, settings)
 
     FOLDER.mkdir(parents=True, exist_ok=True)
     for stale in FOLDER.glob("*.png"):
@@ -243,8 +252,16 @@ def main() -> None:
     settings = Settings("hybrid", PROMPTS[0], 0)
     for step, preview in enumerate(draw(pair, settings)[1], start=1):
         entries.append({**entry(f"target-{step}.png", settings, preview), "step": step})
-    lines = ",\n    ".join(json.dumps(line) for line in entries)
-    (FOLDER / "manifest.json").write_text(f'{{\n  "pictures": [\n    {lines}\n  ]\n}}\n')
+    sizes = [
+        entry(f"size-{mode}.png", settings, draw(pair, settings)[0])
+        for mode, size in (("base", (64, 128)), ("hybrid", (128, 64)), ("distilled", (192, 128)))
+        for settings in [Settings(mode, PROMPTS[0], 0, size=size)]
+    ]
+    lists = []
+    for name, pictures in (("pictures", entries), ("sizes", sizes)):
+        lines = ",\n    ".join(json.dumps(line) for line in pictures)
+        lists.append(f'  "{name}": [\n    {lines}\n  ]')
+    (FOLDER / "manifest.json").write_text("{\n" + ",\n".join(lists) + "\n}\n")
     files = list(FOLDER.iterdir())
     size = sum(file.stat().st_size for file in files)
     print(f"{size:>9} {FOLDER.relative_to(ROOT)}, {len(files)} files")

@@ -14,6 +14,7 @@ use crate::engine::error::EngineError;
 use crate::engine::generate::{Host, StripRequest};
 use crate::engine::pair::PairFiles;
 use crate::models::ClipTokenizer;
+use crate::protocol::allowance::Allowance;
 use crate::protocol::engine::{Event, JobEvent, JobId, LoadingFrom, TaskEvent, TaskId};
 use crate::protocol::stats::Phase;
 use crate::weights::download::network::source::SourceError;
@@ -93,6 +94,11 @@ impl<'a> WorkerHost<'a> {
     pub fn post(&self, event: JobEvent) {
         let job = self.job;
         self.scope.post(Event::Job { job, event });
+    }
+
+    /// Tells the page what the job uses of the device.
+    pub fn allow(&self, allowance: Allowance) {
+        self.scope.post(Event::Allowance(allowance));
     }
 
     /// Counts the tokens of prompts with these from now on.

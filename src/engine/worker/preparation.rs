@@ -42,7 +42,10 @@ pub(super) async fn compile(device: &Device, launches: impl FnOnce() + Send) -> 
     while programs.compiled().done < programs.compiled().total {
         programs.next().await;
     }
-    programs.failure().map_or(Ok(()), Err)
+    let failure = programs.failure();
+    // What comes after it can do without these programs.
+    programs.forget();
+    failure.map_or(Ok(()), Err)
 }
 
 /// The programs of one pair on a graphics card.
@@ -74,36 +77,47 @@ impl Preparation {
         })
     }
 
-    /// Begins to compile what a job needs, before the weights of its pair are read. What is wrong with the
-    /// pair is left to be found when it is loaded, and a pair of which more has to be read to know its
-    /// operations waits for [`Preparation::complete`].
+    /// Begins to compile what a job needs, before the weights of its pair are read, and waits for the few
+    /// programs that arrange them. What else is wrong with the pair is left to be found when it is loaded,
+    /// and a pair of which more has to be read to know its operations waits for
+    /// [`Preparation::complete`].
+    ///
+    /// # Errors
+    /// A program that arranges weights can't be compiled.
     pub async fn begin_with_outlines(
         &mut self,
         pair: &Outlined<'_>,
         files: &JobFiles<'_>,
         wanted: &Wanted<'_>,
-    ) {
+    ) -> Result<(), EngineError> {
         self.forget_done();
-        let Ok(Some(outlines)) = OutlineFiles::of(pair.manifest, files).await else {
-            return;
+        let Ok(Some(outlines)) =
+            OutlineFiles::of(pair.manifest, &wanted.recipe.adapters, files).await
+        else {
+            return Ok(());
         };
         let loaded = {
             let _launches = kernels::Rehearsal::new();
             let _ahead = self.programs.ahead();
             let (manifest, device) = (pair.manifest.clone(), pair.device.clone());
             match Pair::load_with(pair.tokenizers.clone(), manifest, device, &outlines).await {
-                Ok(mut own) => match own.load_unets(&wanted.recipe.modes, &outlines).await {
-                    Ok(_) => Some(own),
-                    Err(_) => None,
-                },
+                Ok(mut own) => {
+                    own.attach(&wanted.recipe.adapters);
+                    let unets = own.load_unets(&wanted.recipe.modes, &outlines).await;
+                    unets.is_ok().then_some(own)
+                }
                 Err(_) => None,
             }
         };
-        if let Some(mut own) = loaded {
+        self.wait(files.host).await?;
+        if let Some(mut own) = loaded
+            && own.draw_in(wanted.recipe.size).is_ok()
+        {
             own.allow(pair.allowance);
             // A recipe that doesn't fit the pair fails where it is drawn.
             let _ = self.begin(&own, wanted, files.host).await;
         }
+        Ok(())
     }
 
     /// Compiles all else that a job needs, of a pair whose weights have been read, and waits for all of it.
@@ -117,6 +131,7 @@ impl Preparation {
         wanted: &Wanted<'_>,
         host: &mut WorkerHost<'_>,
     ) -> Result<(), EngineError> {
+        self.forget_done();
         self.begin(pair, wanted, host).await?;
         match self.finish(host).await {
             Err(EngineError::Program { reason }) if kernels::is_half() => {
@@ -141,7 +156,6 @@ impl Preparation {
         wanted: &Wanted<'_>,
         host: &WorkerHost<'_>,
     ) -> Result<(), EngineError> {
-        self.forget_done();
         let programs = &self.programs;
         self.rehearsed
             .rehearse(
@@ -173,6 +187,18 @@ impl Preparation {
     /// A program can't be compiled.
     async fn finish(&self, host: &mut WorkerHost<'_>) -> Result<(), EngineError> {
         let start = host.milliseconds();
+        let finished = self.wait(host).await;
+        if matches!(finished, Ok(true)) {
+            host.took(Phase::PreparingPrograms, host.milliseconds() - start);
+        }
+        finished.map(drop)
+    }
+
+    /// As [`Preparation::finish`]. Gives whether there was anything to wait for.
+    ///
+    /// # Errors
+    /// A program can't be compiled.
+    async fn wait(&self, host: &WorkerHost<'_>) -> Result<bool, EngineError> {
         let mut has_waited = false;
         loop {
             let Compiled { done, total } = self.programs.compiled();
@@ -187,11 +213,8 @@ impl Preparation {
             // A timer's future ends when it is dropped; the other one has nothing to end.
             let (Either::Left(_) | Either::Right(_)) = select(pin!(next), pin!(look)).await;
         }
-        if has_waited {
-            host.took(Phase::PreparingPrograms, host.milliseconds() - start);
-        }
         match self.programs.failure() {
-            None => Ok(()),
+            None => Ok(has_waited),
             Some(reason) => Err(EngineError::Program { reason }),
         }
     }

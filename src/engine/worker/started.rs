@@ -15,7 +15,7 @@ use crate::engine::allowance::allowance;
 use crate::engine::error::EngineError;
 use crate::engine::generate::{Host, Outcome, StripRequest, generate, restore, strip};
 use crate::engine::grid_state::GridState;
-use crate::engine::pair::{Pair, describe, load_tokenizers};
+use crate::engine::pair::{Pair, describe, image_sizes, load_tokenizers};
 use crate::engine::prompt::prompts_of;
 use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
 use crate::kernels;
@@ -25,6 +25,7 @@ use crate::protocol::engine::{Event, Extent, JobEvent, LoadingFrom, Snapshot};
 use crate::protocol::stats::Phase;
 use crate::recipe::device::DevicePreference;
 use crate::recipe::saved_recipe::SavedRecipe;
+use crate::recipe::size::ImageSize;
 use crate::recipe::{Mode, Prompt, Recipe};
 use crate::sampler::ModelRole;
 use crate::weights::manifest::Manifest;
@@ -106,7 +107,7 @@ impl StartedEngine {
             preparation: None,
         };
         let started = started.with_preparation();
-        scope.post(Event::Allowance(started.allowance()?));
+        scope.post(Event::Allowance(started.allowance(None)?));
         Ok(started)
     }
 
@@ -135,14 +136,15 @@ impl StartedEngine {
         tokenizers.ok().map(Arc::new)
     }
 
-    /// What the pair may use of the device.
-    fn allowance(&self) -> Result<Allowance, EngineError> {
+    /// What the pair may use of the device for pictures of a recipe's size.
+    fn allowance(&self, size: Option<ImageSize>) -> Result<Allowance, EngineError> {
         let adapter = self.adapter.as_ref().map(|adapter| AdapterLimits {
             // Half precision that can't be used saves no memory.
             has_f16: kernels::is_half(),
             ..adapter.clone()
         });
-        let planned = allowance(&self.manifest, adapter.as_ref())?;
+        let ImageSize { width, height } = image_sizes(&self.manifest).drawn(size)?;
+        let planned = allowance(&self.manifest, [width, height], adapter.as_ref())?;
         Ok(match self.at_most {
             Some(most) => planned.at_most(most),
             None => planned,
@@ -182,7 +184,7 @@ impl StartedEngine {
         scope.post(Event::Pair(Box::new(describe(&self.manifest)?)));
         let bytes = self.files.missing_bytes(&self.manifest).await?;
         scope.post(Event::Missing { bytes });
-        scope.post(Event::Allowance(self.allowance()?));
+        scope.post(Event::Allowance(self.allowance(None)?));
         Ok(self)
     }
 
@@ -197,6 +199,7 @@ impl StartedEngine {
             return Ok(JobOutcome::Ended(Outcome::Cancelled));
         }
         recipe.validate()?;
+        let allowance = self.allowance(recipe.size)?;
         let url = &self.address.manifest_url;
         let presence = match self.pair {
             Some(_) => Presence::Complete,
@@ -206,6 +209,7 @@ impl StartedEngine {
             let manifest = self.manifest_text.clone();
             return Ok(JobOutcome::LacksWeights { manifest });
         }
+        host.allow(allowance);
         host.post(JobEvent::Started);
         let drawn = self.draw(recipe, extent, snapshots, presence, host).await;
         match drawn {
@@ -238,7 +242,7 @@ impl StartedEngine {
         };
         let start = host.milliseconds();
         let mut reads_weights = self.pair.is_none();
-        let allowance = self.allowance()?;
+        let allowance = self.allowance(recipe.size)?;
         let wanted = Wanted { recipe, extent };
         let pair = match self.pair.take() {
             Some(pair) => pair,
@@ -259,13 +263,15 @@ impl StartedEngine {
                     };
                     preparation
                         .begin_with_outlines(&outlined, &files, &wanted)
-                        .await;
+                        .await?;
                 }
                 let (manifest, device) = (self.manifest.clone(), self.device.clone());
                 Box::new(Pair::load_with(tokenizers, manifest, device, &files).await?)
             }
         };
         let pair = self.pair.insert(pair);
+        pair.draw_in(recipe.size)?;
+        pair.attach(&recipe.adapters);
         pair.allow(allowance);
         // Before the UNets, as the text encoders may leave them their memory.
         let loaded = match pair.encode_prompts(&prompts, &files).await {

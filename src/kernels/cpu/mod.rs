@@ -14,7 +14,7 @@ use std::ops::Deref;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::layer::{Activation, After, Heads, Layer, Norm, Sampling};
+use super::layer::{Activation, After, BranchScale, Heads, Layer, Norm, Sampling};
 use attention::Columns;
 use functions::{activate, add};
 use product::{Piece, multiply};
@@ -109,7 +109,7 @@ pub fn convolution(
     let [outputs, _] = layer.weight.shape();
     let is_dense = matches!(sampling, Sampling::Same | Sampling::Doubled(_));
     let is_transformed = is_dense && maps.are_worth_it(outputs);
-    let taps: Vec<_> = if is_transformed && layer.branch.is_none() {
+    let taps: Vec<_> = if is_transformed && layer.acting_branch().is_none() {
         Vec::new()
     } else {
         (0..9)
@@ -202,12 +202,21 @@ fn finish<const D: usize>(
     after: After<D>,
 ) -> Vec<f32> {
     let outputs = output.len() / (batch * rows).max(1);
-    if let Some(branch) = &layer.branch {
+    if let Some((branch, scale)) = layer.acting_branch() {
         let (down, up) = (branch.down.packed(), branch.up.packed());
         let rank = down.outputs();
         let mut inner = vec![0.0; batch * rows * rank];
         multiply(pieces, &down.packed, &vec![0.0; rank], &mut inner);
-        inner.iter_mut().for_each(|value| *value *= branch.scale);
+        match scale {
+            BranchScale::Whole(scale) => inner.iter_mut().for_each(|value| *value *= scale),
+            BranchScale::Ranks(scales) => {
+                for row in inner.chunks_exact_mut(rank.max(1)) {
+                    for (value, scale) in row.iter_mut().zip(&scales) {
+                        *value *= scale;
+                    }
+                }
+            }
+        }
         let mut change = vec![0.0; output.len()];
         let inner = Piece::matrix(&inner, rank);
         multiply(&[inner], &up.packed, &vec![0.0; outputs], &mut change);

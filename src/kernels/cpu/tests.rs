@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::super::layer::{Embedding, LowRank};
+use super::super::layer::{BranchPart, Embedding, LowRank, Strengths};
 use super::super::{matrix::Matrix, plain};
 use super::product::Packed;
 use super::*;
@@ -37,7 +37,12 @@ impl Numbers {
         Box::new(LowRank {
             down: Matrix::of(self.tensor([rank, inputs])),
             up: Matrix::of(self.tensor([outputs, rank])),
-            scale: 0.7,
+            parts: vec![BranchPart {
+                ranks: rank,
+                scale: 0.7,
+                adapter: None,
+            }],
+            strengths: Strengths::default(),
         })
     }
 
@@ -126,6 +131,38 @@ fn branches_and_missing_biases_are_burns() {
         linear(input.clone(), &layer, After::default()),
         plain::linear(input, &layer, After::default()),
     );
+}
+
+#[test]
+fn a_branch_of_several_adapters_acts_by_their_strengths() {
+    let mut numbers = Numbers(8);
+    let layer = numbers.layer(10, 9);
+    let input = numbers.tensor([2, 5, 10]);
+    let without = plain::linear(input.clone(), &layer, After::default());
+    let strengths = Strengths::default();
+    let mut branch = numbers.branch(10, 9, 8);
+    let part = |adapter, scale| BranchPart {
+        ranks: 4,
+        scale,
+        adapter: Some(adapter),
+    };
+    branch.parts = vec![part(0, 0.5), part(1, 2.0)];
+    branch.strengths = strengths.clone();
+    let layer = Layer {
+        branch: Some(branch),
+        ..layer
+    };
+    for set in [[0.0, 0.0], [1.0, -0.25], [4.0, 1.0], [0.0, 3.0]] {
+        strengths.set(&set);
+        let ours = linear(input.clone(), &layer, After::default());
+        let plain = plain::linear(input.clone(), &layer, After::default());
+        if set == [0.0, 0.0] {
+            assert_eq!(plain.to_data(), without.to_data(), "nothing acts");
+        } else {
+            assert_ne!(plain.to_data(), without.to_data());
+        }
+        assert_close(ours, plain);
+    }
 }
 
 #[test]

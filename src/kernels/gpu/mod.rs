@@ -21,12 +21,14 @@ mod small;
 mod submits;
 
 use burn::backend::wgpu::{CubeTensor, Wgpu};
-use burn::tensor::{DType, FloatDType, Tensor, ops::PadMode};
+use burn::tensor::{DType, FloatDType, Tensor, TensorData, ops::PadMode};
 use cubecl::ir::{ElemType, FloatKind};
 use cubecl::prelude::*;
 
 use super::forms::Form;
-use super::layer::{Activation, After, Embedding, Heads, Layer, LowRank, Norm, Sampling};
+use super::layer::{
+    Activation, After, BranchScale, Embedding, Heads, Layer, LowRank, Norm, Sampling,
+};
 use super::matrix::{Matrix, WeightForm};
 use super::plain::{self, contiguous};
 pub use choice::{chosen_forms, forms, is_half, set_choice, set_forms, set_half, set_software};
@@ -193,7 +195,7 @@ pub fn convolution(
     let is_simple = matches!(after.activation, Activation::Identity | Activation::Relu)
         && after.embedding.is_none()
         && after.residual.is_none()
-        && layer.branch.is_none();
+        && layer.acting_branch().is_none();
     if channels.is_multiple_of(4) && is_simple {
         small_convolution(input, layer, sampling, after.activation)
     } else {
@@ -317,7 +319,7 @@ struct Product<'a> {
     second: Option<CubeTensor>,
     weight: Weight,
     bias: Option<CubeTensor>,
-    branch: Option<&'a LowRank>,
+    branch: Option<(&'a LowRank, BranchScale)>,
     rows: Rows,
     /// Height and width of the input.
     size: [usize; 2],
@@ -353,7 +355,7 @@ impl<'a> Product<'a> {
     fn new(input: CubeTensor, layer: &'a Layer, batch: usize, size: [usize; 2]) -> Option<Self> {
         Some(Self {
             bias: layer.bias.clone().map(primitive),
-            branch: layer.branch.as_deref(),
+            branch: layer.acting_branch(),
             ..Self::of(input, Weight::of(&layer.weight)?, batch, size)
         })
     }
@@ -396,12 +398,13 @@ impl<'a> Product<'a> {
             Rows::Patches { .. } => choice::forms().convolution,
         };
         let tile = choice::tile(kernel_form, shared, self.activation);
-        let branch = self.branch.and_then(|branch| self.low(branch));
+        let branch = self.branch.as_ref();
+        let rank = branch.map_or(0, |(branch, _)| branch.up.shape()[1]);
+        let branch = branch.and_then(|(branch, scale)| self.low(branch, scale));
         let (low, up, up_form, scale) = match branch {
             Some((low, up, scale)) => (Some(low), Some(up.words), Some(up.form), scale),
             None => (None, None, None, 1.0),
         };
-        let rank = self.branch.map_or(0, |branch| branch.up.shape()[1]);
         let program = matmul::Program {
             tile,
             weight: form,
@@ -503,7 +506,7 @@ impl<'a> Product<'a> {
 
     /// What a branch's lower half makes of the input, its upper half, and what their product is
     /// multiplied by.
-    fn low(&self, branch: &LowRank) -> Option<(CubeTensor, Weight, f32)> {
+    fn low(&self, branch: &LowRank, scale: &BranchScale) -> Option<(CubeTensor, Weight, f32)> {
         let product = Product {
             second: self.second.clone(),
             rows: self.rows,
@@ -517,12 +520,28 @@ impl<'a> Product<'a> {
         };
         let [_, rank] = branch.up.shape();
         let rows = self.output_rows();
-        Some((
-            product.launch(&[rows, rank]),
-            Weight::of(&branch.up)?,
-            branch.scale,
-        ))
+        let up = Weight::of(&branch.up)?;
+        let low = product.launch(&[rows, rank]);
+        Some(match scale {
+            BranchScale::Whole(scale) => (low, up, *scale),
+            BranchScale::Ranks(scales) => (scaled(low, scales), up, 1.0),
+        })
     }
+}
+
+/// Columns, each multiplied by a number of its own.
+///
+/// # Shapes
+/// rows: `[rows, columns]`
+fn scaled(rows: CubeTensor, scales: &[f32]) -> CubeTensor {
+    let is_half = rows.dtype == DType::F16;
+    let rows: Tensor<2> = tensor(rows);
+    let data = TensorData::new(scales.to_vec(), [1, scales.len()]);
+    let mut scales = Tensor::<2>::from_data(data, &rows.device());
+    if is_half {
+        scales = scales.cast(FloatDType::F16);
+    }
+    primitive(rows * scales)
 }
 
 pub fn attention(queries: Tensor<3>, others: Option<Tensor<3>>, heads: Heads) -> Tensor<3> {

@@ -95,7 +95,10 @@ impl Loader {
                     Err(failure) => self.fail(None, failure).await,
                 }
             }
-            Request::Check { address } => match self.check(&address).await {
+            Request::Check { address, size } => match self
+                .check(&address, size.map(|size| [size.width, size.height]))
+                .await
+            {
                 Ok(preflight) => self.post(Event::Checked(Box::new(preflight))),
                 Err(failure) => self.fail(Some(address), failure).await,
             },
@@ -308,7 +311,8 @@ impl Loader {
         Ok(missing(&resolved.manifest, &files, &begun))
     }
 
-    async fn check(&self, address: &str) -> Result<Preflight, Failure> {
+    /// `size`: width and height of the pictures.
+    async fn check(&self, address: &str, size: Option<[u32; 2]>) -> Result<Preflight, Failure> {
         let (resolved, store) = self.resolve(address, None).await?;
         let files = store.files().await?.into_iter().collect();
         let begun = store.begun().await?.into_iter().collect();
@@ -318,6 +322,7 @@ impl Loader {
         Ok(preflight::preflight(
             address,
             &manifest,
+            manifest.drawn_size(size),
             record.is_accepted,
             missing(&manifest, &files, &begun),
             |id| files.contains_key(id),

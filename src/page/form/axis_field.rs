@@ -36,6 +36,15 @@ pub fn AxisField(controls: Controls) -> impl IntoView {
             />
         }
         .into_any(),
+        AxisKind::AdapterStrength => view! {
+            <ListField
+                handle="adapter-strengths"
+                label="Strengths"
+                help="such as -1, 0, 1: rows for each, per mode"
+                value=controls.adapter_strengths
+            />
+        }
+        .into_any(),
         AxisKind::Prompts => {
             let text = controls.further_prompts;
             view! {

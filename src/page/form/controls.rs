@@ -12,8 +12,10 @@ use std::str::FromStr;
 
 use leptos::prelude::*;
 
+use crate::recipe::adapters::STRENGTH;
 use crate::recipe::bounds::{Bounds, GUIDANCE_SCALE, STEPS};
 use crate::recipe::parameters::{Kind, ON, PARAMETERS, Parameter, ReadError, place};
+use crate::recipe::size::ImageSize;
 use crate::recipe::validate::RecipeError;
 use crate::recipe::{Axis, Mode, Prompt, PromptReading, Recipe};
 
@@ -30,6 +32,8 @@ pub struct Controls {
     pub k_values: RwSignal<String>,
     /// Numbers with commas between them.
     pub base_guidance_values: RwSignal<String>,
+    /// Numbers with commas between them.
+    pub adapter_strengths: RwSignal<String>,
     /// A prompt per line.
     pub further_prompts: RwSignal<String>,
 }
@@ -43,6 +47,7 @@ impl Controls {
             axis_kind: RwSignal::default(),
             k_values: RwSignal::default(),
             base_guidance_values: RwSignal::default(),
+            adapter_strengths: RwSignal::default(),
             further_prompts: RwSignal::default(),
         }
     }
@@ -90,6 +95,11 @@ impl Controls {
         ]
     }
 
+    /// The size of pictures, where the control holds one and it isn't the pair's own; follows it.
+    pub fn size(&self) -> Option<ImageSize> {
+        self.text(place::SIZE).with(|text| ImageSize::parse(text))
+    }
+
     /// Sets every control.
     pub fn fill(&self, recipe: Recipe) {
         for (parameter, text) in PARAMETERS.iter().zip(self.texts) {
@@ -107,6 +117,10 @@ impl Controls {
             Axis::BaseGuidance(values) => {
                 self.axis_kind.set(AxisKind::BaseGuidance);
                 self.base_guidance_values.set(list(&values));
+            }
+            Axis::AdapterStrength(values) => {
+                self.axis_kind.set(AxisKind::AdapterStrength);
+                self.adapter_strengths.set(list(&values));
             }
             Axis::Prompts(further) => {
                 self.axis_kind.set(AxisKind::Prompts);
@@ -126,7 +140,9 @@ impl Controls {
                 | Kind::Whole(..)
                 | Kind::Number(..)
                 | Kind::Scheduler(_)
-                | Kind::Switch(_) => text
+                | Kind::Switch(_)
+                | Kind::Size(_)
+                | Kind::Adapters(_) => text
                     .with(|text| parameter.read(text, &mut recipe))
                     .map_err(|error| ControlsError::of(parameter, error))?,
             }
@@ -144,6 +160,9 @@ impl Controls {
                 self.base_guidance_values,
                 GUIDANCE_SCALE,
             )?),
+            AxisKind::AdapterStrength => {
+                Axis::AdapterStrength(numbers("Each strength", self.adapter_strengths, STRENGTH)?)
+            }
             AxisKind::Prompts => Axis::Prompts(self.further_prompts.with(|text| {
                 text.lines()
                     .map(str::trim)
@@ -167,15 +186,17 @@ pub enum AxisKind {
     Modes,
     K,
     BaseGuidance,
+    AdapterStrength,
     Prompts,
 }
 
 impl AxisKind {
     /// Every kind, in the order in which they are offered.
-    pub const ALL: [AxisKind; 4] = [
+    pub const ALL: [AxisKind; 5] = [
         AxisKind::Modes,
         AxisKind::K,
         AxisKind::BaseGuidance,
+        AxisKind::AdapterStrength,
         AxisKind::Prompts,
     ];
 
@@ -185,6 +206,7 @@ impl AxisKind {
             AxisKind::Modes => "modes",
             AxisKind::K => "k",
             AxisKind::BaseGuidance => "base-guidance",
+            AxisKind::AdapterStrength => "adapter-strength",
             AxisKind::Prompts => "prompts",
         }
     }
@@ -200,6 +222,7 @@ impl AxisKind {
             AxisKind::Modes => "the mode alone",
             AxisKind::K => "k of the hybrid",
             AxisKind::BaseGuidance => "the hybrid's base guidance",
+            AxisKind::AdapterStrength => "the first adapter's strength",
             AxisKind::Prompts => "the prompt",
         }
     }

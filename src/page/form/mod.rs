@@ -17,5 +17,6 @@ pub mod prompt_reading_toggles;
 pub mod scheduler_field;
 pub mod seed_fields;
 pub mod settings;
+pub mod size_field;
 pub mod token_counter;
 pub mod unknown_words;

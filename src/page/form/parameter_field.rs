@@ -42,6 +42,11 @@ pub fn ParameterField(
         Kind::Scheduler(_) => {
             view! { <SchedulerField label=label handle=handle value=value own=own /> }.into_any()
         }
-        Kind::Prompt(_) | Kind::Modes(_) | Kind::Axis(_) | Kind::Switch(_) => ().into_any(),
+        Kind::Prompt(_)
+        | Kind::Modes(_)
+        | Kind::Axis(_)
+        | Kind::Switch(_)
+        | Kind::Size(_)
+        | Kind::Adapters(_) => ().into_any(),
     }
 }

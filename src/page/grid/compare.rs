@@ -157,6 +157,7 @@ pub fn Compare(
         let grid = grid.clone();
         Memo::new(move |_| column.get().map(|column| grid.recipe.seed_of(column)))
     };
+    let (width, height) = grid.image_size;
     let panes = move || {
         let shown = column.get()?;
         let panes = grid
@@ -206,6 +207,7 @@ pub fn Compare(
         <dialog
             node_ref=dialog
             class="compare"
+            style=format!("--image-aspect:{width}/{height}")
             data-testid="compare"
             aria-label="Images side by side"
             on:close=move |_| column.set(None)

@@ -23,7 +23,11 @@ const DENSE_FROM: usize = 3;
 /// out as a grid, which takes a table's meaning away in some browsers.
 #[component]
 pub fn GridTable(grid: Arc<Grid>, selection: Selection) -> impl IntoView {
-    let columns = format!("--columns:{}", grid.recipe.seed_count);
+    let (width, height) = grid.image_size;
+    let columns = format!(
+        "--columns:{};--image-aspect:{width}/{height}",
+        grid.recipe.seed_count
+    );
     let caption = format!("{}: images of “{}”", grid.pair_name, grid.recipe.prompt);
     let image_size = grid.image_size;
     let headers = (0..grid.recipe.seed_count)

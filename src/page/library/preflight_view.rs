@@ -213,10 +213,11 @@ fn needs(preflight: &Preflight) -> Vec<(&'static str, String)> {
         .gpu_weights
         .saturating_add(preflight.gpu_activations);
     let memory = format!(
-        "about {}: {} of weights, and up to {} beside them; browsers don't say how much a GPU has",
+        "about {}: {} of weights, and up to {} beside them for pictures of {} pixels; browsers don't say how much a GPU has",
         units::size(memory),
         units::size(preflight.gpu_weights),
-        units::size(preflight.gpu_activations)
+        units::size(preflight.gpu_activations),
+        preflight.image_size
     );
     let largest = units::size(preflight.largest_buffer);
     let mut needs = vec![

@@ -19,7 +19,15 @@ fn Measurements(engine: EngineClient) -> impl IntoView {
         version: version(),
         user_agent: window().navigator().user_agent().unwrap_or_default(),
         pair: engine.pair_address.get(),
-        image_size: engine.pair.with(|pair| Some(pair.as_ref()?.image_size)),
+        image_size: engine
+            .grid
+            .with(|grid| Some(grid.as_ref()?.image_size))
+            .or_else(|| {
+                engine.pair.with(|pair| {
+                    let own = pair.as_ref()?.sizes.own;
+                    Some((own.width, own.height))
+                })
+            }),
         device: engine.device.get(),
     });
     let lines = Memo::new(move |_| {

@@ -131,9 +131,16 @@ pub fn StripSection(
             }
         })
     };
+    let aspect = move || {
+        strip.cell.with(|open| {
+            let (width, height) = open.as_ref()?.grid.image_size;
+            Some(format!("--image-aspect:{width}/{height}"))
+        })
+    };
     view! {
         <article
             class="strip-run"
+            style=aspect
             data-testid=strip.handle
             data-cell=key
             aria-label=move || format!("Strip of {}", name.get())

@@ -167,6 +167,8 @@ impl Grid {
                 row,
             })
             .collect();
+        // The engine refuses a size that the pair doesn't draw, before it draws a cell.
+        let size = pair.sizes.drawn(recipe.size).unwrap_or(pair.sizes.own);
         Grid {
             job: ArcRwSignal::new(GridJob {
                 id: 0,
@@ -174,7 +176,7 @@ impl Grid {
             }),
             pair_address,
             pair_name: pair.name.clone(),
-            image_size: pair.image_size,
+            image_size: (size.width, size.height),
             schedulers: (pair.base_scheduler.choice, pair.distilled_scheduler.choice),
             embeds_distilled_guidance: pair.embeds_distilled_guidance,
             recipe,

@@ -16,6 +16,7 @@ use crate::protocol::loader::{
     Event, Library, LoadProgress, Origin, PROTOCOL_VERSION, PairEntry, PairSource, PairState,
     Phase, Request,
 };
+use crate::recipe::size::ImageSize;
 use crate::view::loading;
 use crate::view::requested_loads::{AfterDeath, RequestedLoads};
 use crate::view::worker_link::{Silence, Watchdog};
@@ -55,6 +56,8 @@ pub struct LoaderClient {
     pub unfinished: RwSignal<BTreeSet<String>>,
     /// Whether a pair is being added.
     pub is_adding: RwSignal<bool>,
+    /// The size of pictures that pre-flights count the memory for; none: each pair's own.
+    size: Signal<Option<ImageSize>>,
     link: WorkerLink<Request, Event>,
     inner: StoredValue<Inner, LocalStorage>,
 }
@@ -74,7 +77,7 @@ struct Inner {
 impl LoaderClient {
     /// A client without a worker: the first request starts one. Where an earlier visit has left a load
     /// unfinished, the client makes a request at once.
-    pub fn new() -> Self {
+    pub fn new(size: Signal<Option<ImageSize>>) -> Self {
         let left = unfinished::read();
         let is_left = !left.is_empty();
         let client = LoaderClient {
@@ -87,6 +90,7 @@ impl LoaderClient {
             loaded: RwSignal::new(None),
             unfinished: RwSignal::new(left),
             is_adding: RwSignal::new(false),
+            size,
             link: WorkerLink::new(LOADER),
             inner: StoredValue::new_local(Inner::default()),
         };
@@ -135,7 +139,8 @@ impl LoaderClient {
             address: address.clone(),
             preflight: None,
         }));
-        self.request(Request::Check { address });
+        let size = self.size.get_untracked();
+        self.request(Request::Check { address, size });
     }
 
     /// Closes the pre-flight.

@@ -12,6 +12,8 @@ pub const FIRST_FURTHER_PROMPT: usize = 2;
 pub const K_VALUES: &str = "k-values";
 /// The base guidance scales that the hybrid's rows differ in.
 pub const BASE_GUIDANCE_VALUES: &str = "base-guidance-values";
+/// The strengths of the first adapter that rows differ in.
+pub const ADAPTER_STRENGTHS: &str = "adapter-strengths";
 /// The device to run on.
 pub const DEVICE: &str = "device";
 /// The digests of the first cell's steps.

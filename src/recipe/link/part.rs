@@ -6,6 +6,7 @@ use std::str::FromStr;
 use super::encoding::percent_decode;
 use super::error::LinkError;
 use super::names;
+use crate::recipe::adapters::STRENGTH;
 use crate::recipe::bounds::{Bounds, GUIDANCE_SCALE, MAXIMUM_ROWS, STEPS};
 use crate::recipe::device::DevicePreference;
 use crate::recipe::digest::{self, StepDigest};
@@ -104,6 +105,14 @@ impl Part {
         let scales = self.list(GUIDANCE_SCALE)?;
         Ok(Axis::BaseGuidance(
             scales.into_iter().map(without_negative_zero).collect(),
+        ))
+    }
+
+    /// Rows for each strength of the first adapter.
+    pub fn adapter_strengths(&self) -> Result<Axis, LinkError> {
+        let strengths = self.list(STRENGTH)?;
+        Ok(Axis::AdapterStrength(
+            strengths.into_iter().map(without_negative_zero).collect(),
         ))
     }
 

@@ -133,6 +133,7 @@ impl Reading {
             names::BASE_GUIDANCE_VALUES => {
                 return self.read_axis(&part, Part::base_guidance_values);
             }
+            names::ADAPTER_STRENGTHS => return self.read_axis(&part, Part::adapter_strengths),
             names::DEVICE => return part.store(&mut link.device, Part::device),
             names::PAIR => return part.store(&mut link.pair, Part::pair),
             names::DIGEST => return part.store(&mut self.digests, Part::digests),

@@ -43,6 +43,10 @@ impl Display for Link {
                     let values = values.iter().copied().map(without_negative_zero);
                     push(names::BASE_GUIDANCE_VALUES, &comma_list(values));
                 }
+                (place::AXIS, Axis::AdapterStrength(values)) => {
+                    let values = values.iter().copied().map(without_negative_zero);
+                    push(names::ADAPTER_STRENGTHS, &comma_list(values));
+                }
                 _ => {}
             }
         }

@@ -47,6 +47,7 @@ mod tests {
             prompt: prompt.to_owned(),
             k: 1,
             hybrid_base_guidance: 0.0,
+            adapters: Vec::new(),
             variant: Variant::Only,
         }
     }

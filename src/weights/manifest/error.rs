@@ -97,6 +97,12 @@ pub enum ManifestError {
          between 1 and {MAXIMUM_IMAGE_SIZE}."
     )]
     ImageSize { width: u32, height: u32 },
+    /// Sides of further sizes that no picture has.
+    #[error(
+        "The manifest of the model pair has images with sides from {shortest} to {longest} pixels; each \
+         has to be between 1 and {MAXIMUM_IMAGE_SIZE}, and the first one the smaller."
+    )]
+    ImageSides { shortest: u32, longest: u32 },
     /// A vocabulary that the page can't show.
     #[error(transparent)]
     Vocabulary(#[from] VocabularyError),

@@ -44,6 +44,11 @@ pub use secrets::without_secrets;
 /// the order of its values.
 const RECORDS_VERSION: u32 = 1;
 
+/// The shortest side of pictures of large models, in pixels: half of what SDXL draws best.
+const SMALLEST_SIDE: u32 = 512;
+/// The longest side of pictures of large models, in pixels: twice what SDXL draws best.
+const LARGEST_SIDE: u32 = 2048;
+
 /// A licence that is shown before a download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Licence {
@@ -122,6 +127,10 @@ pub struct Manifest {
     pub attribution: String,
     /// Width and height of an image in pixels.
     pub image_size: [u32; 2],
+    /// The shortest and the longest side of pictures of other sizes, in pixels; none:
+    /// [`Manifest::image_sides`] says what holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_sides: Option<(u32, u32)>,
     /// Whether an empty prompt is replaced by zeros, as diffusers' SDXL pipeline may do, instead of
     /// being encoded as text.
     pub force_zeros_for_empty_prompt: bool,
@@ -149,6 +158,26 @@ impl Manifest {
     /// they stay as they are stored.
     pub fn expanded_limit(&self) -> u64 {
         self.expanded_limit.unwrap_or(EXPANDED_LIMIT)
+    }
+
+    /// The shortest and the longest side of pictures of other sizes than the pair's own, in pixels;
+    /// none where there are no others. Models of 512 pixels and more were trained in many sizes, also
+    /// where their manifest says nothing of it.
+    pub fn image_sides(&self) -> Option<(u32, u32)> {
+        let is_large = self.image_size.iter().all(|side| *side >= SMALLEST_SIDE);
+        self.image_sides
+            .or_else(|| is_large.then_some((SMALLEST_SIDE, LARGEST_SIDE)))
+    }
+
+    /// The size of pictures to plan for where one is asked for: the pair's own in place of one that it
+    /// doesn't draw.
+    pub fn drawn_size(&self, asked: Option<[u32; 2]>) -> [u32; 2] {
+        let is_drawn = |size: &[u32; 2]| {
+            self.image_sides().is_some_and(|(shortest, longest)| {
+                size.iter().all(|side| (shortest..=longest).contains(side))
+            })
+        };
+        asked.filter(is_drawn).unwrap_or(self.image_size)
     }
 
     /// Reads and checks a manifest. Fields that this version doesn't know are ignored; the schedulers'
@@ -276,6 +305,11 @@ impl Manifest {
         if !(1..=MAXIMUM_IMAGE_SIZE).contains(&width) || !(1..=MAXIMUM_IMAGE_SIZE).contains(&height)
         {
             return Err(ManifestError::ImageSize { width, height });
+        }
+        if let Some((shortest, longest)) = self.image_sides
+            && !(1..=longest.min(MAXIMUM_IMAGE_SIZE)).contains(&shortest)
+        {
+            return Err(ManifestError::ImageSides { shortest, longest });
         }
         if let Some(vocabulary) = &self.vocabulary {
             vocabulary.check()?;

@@ -49,6 +49,9 @@ pub struct PairDescription {
     pub attribution: String,
     /// See [`Manifest::image_size`](super::Manifest::image_size).
     pub image_size: [u32; 2],
+    /// See [`Manifest::image_sides`](super::Manifest::image_sides).
+    #[serde(default)]
+    pub image_sides: Option<(u32, u32)>,
     /// See [`Manifest::force_zeros_for_empty_prompt`](super::Manifest::force_zeros_for_empty_prompt).
     pub force_zeros_for_empty_prompt: bool,
     /// See [`Manifest::defaults`](super::Manifest::defaults).

@@ -159,6 +159,7 @@ impl Packer {
             licences_to_accept: description.licences_to_accept.clone(),
             attribution: description.attribution.clone(),
             image_size: description.image_size,
+            image_sides: description.image_sides,
             force_zeros_for_empty_prompt: description.force_zeros_for_empty_prompt,
             components,
             schedulers,

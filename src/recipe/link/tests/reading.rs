@@ -8,6 +8,7 @@ use crate::recipe::link::error::LinkError;
 use crate::recipe::link::reading::{MAXIMUM_ERRORS, MAXIMUM_HASH_BYTES};
 use crate::recipe::pair_address::is_on_own_host;
 use crate::recipe::random::Random;
+use crate::recipe::size::ImageSize;
 use crate::recipe::{Axis, Mode, Recipe};
 use crate::sampler::SchedulerChoice;
 
@@ -20,7 +21,7 @@ fn sentences(hash: &str) -> Vec<String> {
 #[test]
 fn every_parameter_sets_its_control() {
     let (link, errors) = Link::parse(
-        "#prompt=a%20cat&negative-prompt=dog&long-prompts=on&weighted-prompt=on&seed=7\
+        "#prompt=a%20cat&negative-prompt=dog&long-prompts=on&weighted-prompt=on&size=1152x896&seed=7\
          &seed-count=2&modes=skip,base&k=2&base-guidance=1.5&guidance=3&hybrid-base-steps=6&base-steps=12&distilled-steps=8\
          &distilled-guidance=2&base-scheduler=euler&distilled-scheduler=lcm&device=cpu\
          &pair=pairs/other/manifest.json",
@@ -33,6 +34,7 @@ fn every_parameter_sets_its_control() {
             negative_prompt: "dog".into(),
             long_prompts: true,
             weighted_prompt: true,
+            size: Some(ImageSize::new(1152, 896)),
             seed: 7,
             seed_count: 2,
             modes: vec![Mode::Base, Mode::SkipFirstStep],
@@ -46,6 +48,7 @@ fn every_parameter_sets_its_control() {
             distilled_steps: 8,
             distilled_guidance: 2.0,
             distilled_scheduler: SchedulerChoice::from_key("lcm"),
+            adapters: Vec::new(),
         }
     );
     assert_eq!(link.device, Some(DevicePreference::Cpu));

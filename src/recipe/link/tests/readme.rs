@@ -1,5 +1,6 @@
 //! The README's list of parameters.
 
+use crate::recipe::adapters::STRENGTH;
 use crate::recipe::bounds::{GUIDANCE_SCALE, MAXIMUM_ROWS, STEPS};
 use crate::recipe::link::{LINK_VERSION, names, part};
 use crate::recipe::parameters::{PARAMETERS, place};
@@ -24,6 +25,10 @@ fn listed() -> Vec<[String; 2]> {
                 let scales = part::values_of_list(GUIDANCE_SCALE);
                 listed.push(row(names::K_VALUES, part::values_of_list(STEPS)));
                 listed.push(row(names::BASE_GUIDANCE_VALUES, scales));
+                listed.push(row(
+                    names::ADAPTER_STRENGTHS,
+                    part::values_of_list(STRENGTH),
+                ));
             }
             _ => {}
         }
