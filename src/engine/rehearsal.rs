@@ -127,28 +127,35 @@ impl Rehearsed {
             let plan = plan_for(row, recipe, pair.manifest())?;
             for (number, step) in plan.steps().iter().enumerate() {
                 let is_guided = takes_two_passes(pair, step.model, step.guidance_scale)?;
-                let together = together_of(cells.len(), samples, if is_guided { 2 } else { 1 });
+                let passes = if is_guided { 2 } else { 1 };
+                let most = together_of(cells.len(), samples, passes);
                 let timestep = plan.timestep(number);
                 let strengths = row.strengths(step.model, number as u32 + 1, timestep);
                 let hashes = row.adapters.iter().map(|adapter| adapter.hash.clone());
                 let act = strengths.iter().map(|&strength| strength != 0.0);
-                let pass = Pass {
-                    model: step.model,
-                    is_guided,
-                    are_several: together > 1,
-                    adapters: hashes.zip(act).collect(),
-                };
-                if !self.passes.contains(&pass) {
-                    let call = ModelCall {
+                let adapters: Vec<_> = hashes.zip(act).collect();
+                // What is left of an odd number of cells goes alone.
+                let alone = (most > 1 && cells.len() % 2 == 1).then_some(1);
+                for together in alone.into_iter().chain([most]) {
+                    let pass = Pass {
                         model: step.model,
-                        timestep,
-                        sample: vec![0.0; latent],
-                        guidance_scale: step.guidance_scale,
+                        is_guided,
+                        are_several: together > 1,
+                        adapters: adapters.clone(),
                     };
-                    steps.insert(pass, (vec![call; together], strengths));
+                    if !self.passes.contains(&pass) {
+                        let call = ModelCall {
+                            model: step.model,
+                            timestep,
+                            sample: vec![0.0; latent],
+                            guidance_scale: step.guidance_scale,
+                        };
+                        steps.insert(pass, (vec![call; together], strengths.clone()));
+                    }
                 }
             }
         }
+
         let shape = pair.latent_shape();
         if steps.is_empty() && self.decoded.contains(&shape) {
             return Ok(());

@@ -30,7 +30,7 @@ async function drawUntilFailure(options, listen, reason) {
 }
 
 /** The complaints about a shader that was broken, of the GPU and of its library. */
-const BROKEN = /unresolved value 'broken'|expected '.*'|Invalid ShaderModule|WGSL compilation failed/;
+const BROKEN = /unexpected token\s+broken|unresolved value 'broken'|expected '.*'|Invalid ShaderModule|WGSL compilation failed/;
 
 test("a shader that doesn't compile fails the job with a sentence", { timeout: TIMEOUT }, async () => {
   const names = await drawUntilFailure(

@@ -90,7 +90,6 @@ impl Preparation {
         files: &JobFiles<'_>,
         wanted: &Wanted<'_>,
     ) -> Result<(), EngineError> {
-        self.forget_done();
         let Ok(Some(outlines)) =
             OutlineFiles::of(pair.manifest, &wanted.recipe.adapters, files).await
         else {
@@ -131,7 +130,6 @@ impl Preparation {
         wanted: &Wanted<'_>,
         host: &mut WorkerHost<'_>,
     ) -> Result<(), EngineError> {
-        self.forget_done();
         self.begin(pair, wanted, host).await?;
         match self.finish(host).await {
             Err(EngineError::Program { reason }) if kernels::is_half() => {
@@ -171,9 +169,9 @@ impl Preparation {
             .await
     }
 
-    /// Counts anew where nothing that was begun is left to wait for. What could not be compiled is not
-    /// forgotten: nothing compiles it again.
-    fn forget_done(&self) {
+    /// Counts anew for a job, where nothing that was begun is left to wait for. What could not be compiled
+    /// is not forgotten: nothing compiles it again.
+    pub fn count_anew(&self) {
         let compiled = self.programs.compiled();
         if compiled.done == compiled.total && self.programs.failure().is_none() {
             self.programs.forget();

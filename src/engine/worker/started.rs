@@ -240,6 +240,9 @@ impl StartedEngine {
             reading: &reading,
             is_requantization_noted: Cell::new(false),
         };
+        if let Some(preparation) = &self.preparation {
+            preparation.count_anew();
+        }
         let start = host.milliseconds();
         let mut reads_weights = self.pair.is_none();
         let allowance = self.allowance(recipe.size)?;
