@@ -12,6 +12,7 @@ setup := tools/setup
 with_wasm := $(setup)/with-wasm-toolchain
 with_browser := $(setup)/with-browser-tools
 with_pillow := $(setup)/with-pillow
+with_engines := $(setup)/with-engines
 with_dawn := $(setup)/with-dawn
 # One cargo profile for all builds of the page; trunk's own --release adds wasm-opt, which takes
 # minutes, for the build that goes to a host.
@@ -28,7 +29,7 @@ test_dawn := $(with_dawn) env DIST=$(test_page) node --test --test-concurrency=1
 
 help:
 	@echo "make serve   build the page, serve it on 127.0.0.1 and rebuild it on changes (PORT=$(PORT))"
-	@echo "make test    unit and parity tests, then the page in headless Chromium, its kernels and engine on Dawn"
+	@echo "make test    unit and parity tests, then the page in headless Chromium, Firefox and WebKitGTK, its kernels and engine on Dawn"
 	@echo "make test-dawn  the kernels and the page's engine in Node.js on Dawn, a WebGPU with half precision on any machine"
 	@echo "make build   the optimized page for a static host, in dist/"
 	@echo "make check   formatting, lints and documentation"
@@ -49,10 +50,11 @@ test:
 	@$(setup)/install-trunk
 	@$(with_browser) true
 	@$(with_pillow) true
+	@$(with_engines) true
 	@$(with_dawn) true
 	cargo test --locked
 	$(with_wasm) trunk build $(profile) --dist $(test_page)
-	$(with_browser) $(with_pillow) env DIST=$(test_page) node --test --test-concurrency=2 --test-reporter=spec tests/browser/*.test.mjs
+	$(with_browser) $(with_pillow) $(with_engines) env DIST=$(test_page) node --test --test-concurrency=2 --test-reporter=spec tests/browser/*.test.mjs tests/engines/*.test.mjs
 	$(build_kernels)
 	$(test_dawn)
 

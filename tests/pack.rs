@@ -202,7 +202,7 @@ fn an_adapter_of_another_model_is_not_packed() {
     let workshop = Workshop::new("other-model");
     workshop.write_adapter("conv_before");
     let sentence = workshop.refusal(&["pair.json", "lcm.json"]);
-    assert!(sentence.contains("conv_before.weight"), "{sentence}");
+    assert!(sentence.contains("unet.conv_before"), "{sentence}");
     assert!(sentence.contains(ADAPTER), "{sentence}");
 }
 

@@ -45,16 +45,7 @@ fn check_with(name: &str, adapter: Result<AdapterLimits, NoAdapter>, free: u64) 
     let manifest = manifest(name);
     let missing = manifest.download_size();
     let size = manifest.image_size;
-    preflight(
-        name,
-        &manifest,
-        size,
-        false,
-        missing,
-        |_| false,
-        adapter,
-        storage,
-    )
+    preflight(name, &manifest, size, missing, |_| false, adapter, storage)
 }
 
 fn reasons(preflight: &Preflight) -> String {
@@ -102,6 +93,19 @@ fn sdxl_fits_a_common_graphics_card() {
             assert!(memory.largest_buffer <= LARGEST_MAP, "{name}: {memory:?}");
         }
     }
+}
+
+/// `tests/dawn/memory.test.mjs` compares these numbers with what a drawing engine has of the device.
+#[test]
+fn the_plan_is_the_one_that_is_compared_with_what_is_counted() {
+    let written = include_str!("dawn/planned_memory.json");
+    let planned = |has_f16| device_memory(&manifest("emoji/manifest"), [64, 64], has_f16).peak();
+    let now = format!(
+        "{{ \"f16\": {}, \"f32\": {} }}\n",
+        planned(true),
+        planned(false)
+    );
+    assert_eq!(written, now, "the plan has changed");
 }
 
 #[test]

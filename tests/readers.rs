@@ -1,5 +1,5 @@
 //! Readers of what comes from outside meet any bytes: addresses, listings, `Link` headers, indices, tokenizers,
-//! safetensors headers and what their files are. They give a value or a sentence, and never panic.
+//! safetensors headers and what their files are, files of torch's. They give a value or a sentence, and never panic.
 //!
 //! Each reader gets sound inputs with random changes. `READER_RUNS` sets how many; the count here takes seconds.
 
@@ -11,6 +11,7 @@
 use firststep::weights::format::kind::{FileKind, misfit, other_unet};
 use firststep::weights::format::safetensors::Header;
 use firststep::weights::format::tokenizer_json::vocabulary_and_merges;
+use firststep::weights::format::torch_file::{self, MAXIMUM_COPIES, TorchFileError};
 use firststep::weights::manifest::hub::{self, ModelAddress};
 use firststep::weights::manifest::{Manifest, decoded, without_secrets};
 
@@ -34,7 +35,7 @@ impl Random {
     }
 
     /// The bytes with a few of them changed, taken out, doubled or put in.
-    fn change(&mut self, bytes: &[u8], words: &[&str]) -> Vec<u8> {
+    fn change(&mut self, bytes: &[u8], words: &[impl AsRef<[u8]>]) -> Vec<u8> {
         let mut changed = bytes.to_vec();
         for _ in 0..=self.below(4) {
             let at = self.below(changed.len() + 1);
@@ -48,8 +49,8 @@ impl Random {
                     changed.splice(at..at, part);
                 }
                 _ => {
-                    let word = words[self.below(words.len())].bytes();
-                    changed.splice(at..at, word);
+                    let word = words[self.below(words.len())].as_ref();
+                    changed.splice(at..at, word.iter().copied());
                 }
             }
         }
@@ -137,4 +138,148 @@ fn headers_and_texts_of_any_bytes_are_read_or_refused() {
             let _ = (other_unet(&value), hub::newest_file(&value));
         }
     }
+}
+
+/// The members of an archive as torch writes it, with their names: each lies between two marks.
+fn members(archive: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let at = |mark: &[u8], from: usize| {
+        let found = archive[from..].windows(4).position(|bytes| bytes == mark);
+        found.map(|place| place + from)
+    };
+    let mut members = Vec::new();
+    let mut from = 0;
+    let bounds = |from| {
+        let start = at(b"PK\x03\x04", from)?;
+        Some((start, at(b"PK\x07\x08", start)?))
+    };
+    while let Some((start, end)) = bounds(from) {
+        let length = |at: usize| usize::from(u16::from_le_bytes([archive[at], archive[at + 1]]));
+        let name_end = start + 30 + length(start + 26);
+        let data = archive[name_end + length(start + 28)..end].to_vec();
+        members.push((archive[start + 30..name_end].to_vec(), data));
+        from = end;
+    }
+    members
+}
+
+/// An archive of stored members, as zip programs write it for small files.
+fn archive(members: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+    let (mut file, mut directory) = (Vec::new(), Vec::new());
+    for (name, data) in members {
+        let length = (data.len() as u32).to_le_bytes();
+        // Its flags, method, time, checksum, lengths, and those of the name and of no further fields.
+        let mut common = vec![0; 12];
+        common.extend([length, length].concat());
+        common.extend((name.len() as u32).to_le_bytes());
+        directory.extend([b"PK\x01\x02\x14\0\x14\0", common.as_slice()].concat());
+        directory.extend([0; 10]);
+        directory.extend((file.len() as u32).to_le_bytes());
+        directory.extend(name);
+        file.extend([b"PK\x03\x04\x14\0", common.as_slice(), name, data].concat());
+    }
+    let end = [directory.len() as u32, file.len() as u32].map(u32::to_le_bytes);
+    file.extend(directory);
+    file.extend(
+        [
+            b"PK\x05\x06\0\0\0\0",
+            [members.len() as u8, 0].repeat(2).as_slice(),
+        ]
+        .concat(),
+    );
+    file.extend(end.concat());
+    file.extend([0; 2]);
+    file
+}
+
+#[test]
+fn files_of_torch_of_any_bytes_are_read_or_refused() {
+    let seeds = [
+        "slider",
+        "views",
+        "dtypes",
+        "checkpoint",
+        "protocol-5",
+        "calls-system",
+    ]
+    .map(|file| {
+        let path = format!(
+            "{}/tests/parity/values/torch_files/{file}.pt",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let bytes = std::fs::read(&path).expect(&path);
+        (members(&bytes), bytes)
+    });
+    let words: [&[u8]; 24] = [
+        b"cos\nsystem\n",
+        b"ccollections\nOrderedDict\n",
+        b"ctorch\nHalfStorage\n",
+        b"X\x01\0\0\0a",
+        b"(",
+        b"t",
+        b"}",
+        b")",
+        b"]",
+        b"R",
+        b"Q",
+        b"b",
+        b"s",
+        b"u",
+        b"a",
+        b"q\0",
+        b"h\0",
+        b"h\x0f",
+        b"\x85",
+        b"\x86",
+        b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f",
+        b"J\xff\xff\xff\xff",
+        b"PK\x05\x06",
+        b"PK\x03\x04",
+    ];
+    let mut random = Random(3);
+    let (mut read, mut refused) = (0, 0);
+    for _ in 0..runs() {
+        let (members, whole) = &seeds[random.below(seeds.len())];
+        let bytes = match random.below(4) {
+            0 => random.change(whole, &words),
+            _ => {
+                let mut members = members.clone();
+                // The first one is the pickle, which is where there is most to go wrong.
+                let changed = match random.below(4) {
+                    0 => random.below(members.len()),
+                    _ => 0,
+                };
+                members[changed].1 = random.change(&members[changed].1, &words);
+                archive(&members)
+            }
+        };
+        match torch_file::read("file", &bytes) {
+            Ok(file) => {
+                read += 1;
+                let length: u64 = file.tensors.iter().map(|tensor| tensor.length()).sum();
+                assert!(length <= MAXIMUM_COPIES * bytes.len() as u64);
+                for tensor in &file.tensors {
+                    let range = tensor.range.start as usize..tensor.range.end as usize;
+                    let values = tensor.row_major(bytes[range].to_vec()).expect("its values");
+                    assert_eq!(values.len() as u64, tensor.length());
+                }
+                let Ok(parts) = file.to_safetensors("file") else {
+                    continue;
+                };
+                assert!(parts.header.len() < 64 * bytes.len());
+                if let Ok(header) = Header::parse("file", &parts.header) {
+                    let whole = parts.header.len() as u64 + length;
+                    assert_eq!(header.check_length("file", whole), Ok(()));
+                }
+            }
+            Err(error) => {
+                refused += u32::from(matches!(error, TorchFileError::Forbidden { .. }));
+                assert!(!error.to_string().is_empty());
+            }
+        }
+    }
+    // It reaches what it is to try.
+    assert!(
+        read > runs() / 20 && refused > runs() / 20,
+        "{read} {refused}"
+    );
 }

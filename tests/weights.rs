@@ -1014,28 +1014,42 @@ mod manifest {
     }
 
     #[test]
-    fn the_bundled_pair_is_whole_and_within_its_budget() {
+    fn the_bundled_pairs_are_whole_and_within_their_budget() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/public/pairs/emoji/");
-        let text = std::fs::read_to_string(format!("{folder}manifest.json")).unwrap();
-        let manifest = Manifest::parse(&text).unwrap();
-        let transferred = manifest.download_size() + text.len() as u64;
-        assert!(transferred <= 32_000_000, "{transferred} bytes");
-        for file in manifest.files() {
-            let bytes = std::fs::read(format!("{folder}{}", file.path)).unwrap();
-            let mut verifier = FileVerifier::new(file);
-            verifier.update(&bytes).unwrap();
-            verifier.finish().unwrap();
-            match split(file, bytes).unwrap() {
-                FileContent::Tensors(tensors) => {
-                    for tensor in &tensors {
-                        let values = tensor.to_f32().unwrap();
-                        assert!(values.iter().all(|v| v.is_finite()), "{}", tensor.name);
-                    }
-                    assert!(tensors.iter().any(|t| t.encoding == Encoding::Q8));
+        let mut seen = Vec::new();
+        let mut has_quantized = false;
+        for name in ["manifest", "lcm", "lightning"] {
+            let text = std::fs::read_to_string(format!("{folder}{name}.json")).unwrap();
+            let manifest = Manifest::parse(&text).unwrap();
+            let transferred = manifest.download_size() + text.len() as u64;
+            assert!(transferred <= 32_000_000, "{transferred} bytes");
+            for file in manifest.files() {
+                if file.holds_tensors() {
+                    assert!(file.stored_size.is_some(), "{name}: {}", file.path);
                 }
-                FileContent::Blob(bytes) => assert!(!bytes.is_empty()),
+                if seen.contains(file) {
+                    continue;
+                }
+                seen.push(file.clone());
+                let bytes = std::fs::read(format!("{folder}{}", file.path)).unwrap();
+                let mut verifier = FileVerifier::new(file);
+                verifier.update(&bytes).unwrap();
+                verifier.finish().unwrap();
+                match split(file, bytes).unwrap() {
+                    FileContent::Tensors(tensors) => {
+                        for tensor in &tensors {
+                            let values = tensor.to_f32().unwrap();
+                            assert!(values.iter().all(|v| v.is_finite()), "{}", tensor.name);
+                        }
+                        has_quantized |= tensors.iter().any(|t| t.encoding == Encoding::Q8);
+                        let stored: usize = tensors.iter().map(|tensor| tensor.bytes.len()).sum();
+                        assert_eq!(file.stored_size, Some(stored as u64), "{}", file.path);
+                    }
+                    FileContent::Blob(bytes) => assert!(!bytes.is_empty()),
+                }
             }
         }
+        assert!(has_quantized);
     }
 
     #[test]
@@ -1305,6 +1319,14 @@ mod pack {
         assert_eq!(shards(&lengths, 2000).len(), 1);
         let one = pack_shard("unet", 0, 1, &tensors).unwrap();
         assert_eq!(one.entry.name(), "unet.safetensors");
+    }
+
+    #[test]
+    fn a_compressed_file_says_what_it_takes_unpacked() {
+        let zeros = StoredTensor::encode("t", &[100], &[0.0; 100], Encoding::F32, 0.0).unwrap();
+        let file = pack_shard("unet", 0, 1, &[zeros]).unwrap();
+        assert_eq!(file.entry.compression, Some(Compression::Gzip));
+        assert_eq!(file.entry.stored_size, Some(400));
     }
 
     #[test]

@@ -23,10 +23,9 @@ pub struct LowRankBranch {
 }
 
 impl LowRankBranch {
-    /// The branch with its parts in the shapes that a weight of this shape has them in: `[rank, input, …]`
-    /// and `[output, rank, 1, …]`. A matrix may be meant for a convolution, and the other way round.
-    pub(super) fn for_weight(self, name: &str, shape: &[usize]) -> Result<Self, AdapterError> {
-        let rank = self.down.shape.first().copied().unwrap_or(0);
+    /// The shape of the weights that the branch is for, where it can't be put on one of this shape. A matrix
+    /// may be meant for a convolution, and the other way round.
+    pub(super) fn misfit(&self, shape: &[usize]) -> Option<Vec<usize>> {
         let own: Vec<usize> = self.up.shape.iter().take(1).copied().collect();
         let own = [own.as_slice(), self.down.shape.get(1..).unwrap_or_default()].concat();
         let wanted_row: usize = shape.iter().skip(1).product();
@@ -34,7 +33,14 @@ impl LowRankBranch {
         // A matrix of a convolution's values has them in the order in which its kernel has them.
         let is_alike = shape.first() == own.first()
             && (own == shape || (own_row == wanted_row && (own.len() == 2 || is_of_ones(&own))));
-        if !is_alike {
+        (!is_alike).then_some(own)
+    }
+
+    /// The branch with its parts in the shapes that a weight of this shape has them in: `[rank, input, …]`
+    /// and `[output, rank, 1, …]`.
+    pub(super) fn for_weight(self, name: &str, shape: &[usize]) -> Result<Self, AdapterError> {
+        let rank = self.down.shape.first().copied().unwrap_or(0);
+        if let Some(own) = self.misfit(shape) {
             return Err(AdapterError::Shape {
                 name: name.to_owned(),
                 adapter: own,

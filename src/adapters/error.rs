@@ -1,6 +1,10 @@
 //! What can be wrong with an adapter, by itself or for the base model that it is put on.
 
+use super::model::Model;
 use crate::weights::format::tensor::TensorError;
+
+/// How many names a sentence lists.
+pub(super) const LISTED: usize = 3;
 
 /// Why an adapter can't be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -70,12 +74,53 @@ pub enum AdapterError {
          from its source."
     )]
     Factors { module: String, what: &'static str },
-    /// The base has no such layer.
+    /// The base lacks layers that the adapter changes: some, or all of them.
+    #[error("{}", missing_in_base(*model, names, *count, *of))]
+    MissingInBase {
+        /// The model of the pair that the layers are for.
+        model: Model,
+        /// The first few of the layers, as the file names them.
+        names: Vec<String>,
+        /// How many there are.
+        count: usize,
+        /// How many layers of that model the adapter changes.
+        of: usize,
+    },
+    /// Layers of the base have other widths than the adapter's.
+    #[error("{}", widths(*model, first, names, *count, *of, *is_unnamed))]
+    Widths {
+        /// The model of the pair that the layers are of.
+        model: Model,
+        /// The first layer's shape in the adapter, and in the base.
+        first: (Vec<usize>, Vec<usize>),
+        /// The first few of the layers, as the base names them.
+        names: Vec<String>,
+        /// How many there are.
+        count: usize,
+        /// How many layers of that model the adapter changes.
+        of: usize,
+        /// Whether the file doesn't say which text encoder they are for.
+        is_unnamed: bool,
+    },
+    /// Layers of the second text encoder in open_clip's names.
     #[error(
-        "The adapter changes {name}, which the base model does not have ({count} such tensors): it \
-         was made for another model. Use it with the base that it was trained on."
+        "The adapter names layers of the second text encoder as open_clip does ({}): {count} such tensors. \
+         Such names are not read, as some of them stand for three layers at once. Convert the file to the \
+         names of kohya's scripts or of diffusers.",
+        list(names, *count)
     )]
-    MissingInBase { name: String, count: usize },
+    OpenClip { names: Vec<String>, count: usize },
+    /// Two names in the file for one layer.
+    #[error(
+        "The adapter changes the layer {layer} under two names, so it isn't clear which of the two counts. \
+         Get the file again from its source."
+    )]
+    Twice { layer: String },
+    /// The adapter is for another kind of model.
+    #[error(
+        "The adapter was made for {kind}: it has nothing for SDXL's layers. Use one that was trained on SDXL."
+    )]
+    OtherBase { kind: &'static str },
     /// The base's layer is larger or smaller.
     #[error(
         "The adapter changes {name} in the shape {adapter:?}, but the base model has it in the \
@@ -95,4 +140,50 @@ pub enum AdapterError {
     /// A tensor can't be read.
     #[error(transparent)]
     Tensor(#[from] TensorError),
+}
+
+/// The first names of a list of `count`.
+fn list(names: &[String], count: usize) -> String {
+    let more = if count > names.len() { ", …" } else { "" };
+    format!("{}{more}", names.join(", "))
+}
+
+/// The end of a sentence about an adapter that doesn't fit.
+const MADE_FOR_ANOTHER: &str =
+    "made for another model. Use it with the base that it was trained on.";
+
+fn missing_in_base(model: Model, names: &[String], count: usize, of: usize) -> String {
+    let list = list(names, count);
+    if count == of {
+        format!(
+            "The adapter fits nothing of the base model's {model}, which has none of its {of} layers ({list}): \
+             it was {MADE_FOR_ANOTHER}"
+        )
+    } else {
+        format!(
+            "The adapter fits the base model only in part: of its {of} layers for the {model}, {count} are not \
+             there ({list}); it was {MADE_FOR_ANOTHER}"
+        )
+    }
+}
+
+fn widths(
+    model: Model,
+    (adapter, base): &(Vec<usize>, Vec<usize>),
+    names: &[String],
+    count: usize,
+    of: usize,
+    is_unnamed: bool,
+) -> String {
+    let list = list(names, count);
+    let unnamed = if is_unnamed {
+        "The file doesn't say which of SDXL's two text encoders it is for, so the first is taken; files for \
+         Stable Diffusion 1.x and 2.x are like that. "
+    } else {
+        ""
+    };
+    format!(
+        "The adapter doesn't fit the base model's {model}: of its {of} layers there, {count} have another \
+         shape in the base ({list}), the first {base:?} in place of {adapter:?}. {unnamed}It was {MADE_FOR_ANOTHER}"
+    )
 }

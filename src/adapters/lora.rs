@@ -1,10 +1,11 @@
 //! LoRA and its relatives: a layer's change as the product of two narrow matrices.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::branch::{LowRankBranch, Parts};
-use super::error::AdapterError;
+use super::error::{AdapterError, LISTED};
 use super::lycoris;
+use super::model::{Encoder, Model, Owner, owner};
 use super::names::{self, Layers, Part, WEIGHT};
 use crate::weights::format::tensor::StoredTensor;
 
@@ -26,16 +27,26 @@ use crate::weights::format::tensor::StoredTensor;
 /// their dots); `….alpha` in all of them. LyCORIS' LoCon with a core (`….lora_mid.weight`), LoHa
 /// (`….hada_…`) and LoKr (`….lokr_…`) become branches of the same change.
 ///
+/// The base is a UNet or a text encoder, which the names of its tensors tell. A text encoder's layers are
+/// called `text_model.encoder.layers.0.self_attn.q_proj` (or the same without `text_model.`, as
+/// transformers 5 saves some), with `text_encoder.`, `text_encoder_2.`, `lora_te1_` and so on before them:
+/// [`split`](super::split()) has them by encoder.
+///
 /// A tensor of any other name is a whole one: it takes the place of the base's of that name, or is
 /// added to the model, as the projection of the embedded guidance is by LCM
-/// (`time_embedding.cond_proj.weight`). What is for a text encoder, or an embedding, is left out:
-/// [`Adapter::left_out`].
+/// (`time_embedding.cond_proj.weight`). On a UNet, what is for a text encoder is left out, as embeddings
+/// always are: [`Adapter::left_out`].
 #[derive(Debug)]
 pub struct Adapter {
     /// By the name of the tensor that they change.
     branches: BTreeMap<String, LowRankBranch>,
     whole: BTreeMap<String, StoredTensor>,
     left_out: LeftOut,
+    model: Model,
+    /// Whether its names don't say which text encoder they are for.
+    is_unnamed: bool,
+    /// How many layers it changes.
+    count: usize,
 }
 
 /// Tensors of an adapter's file that are not for the UNet, so that nothing is done with them.
@@ -51,10 +62,10 @@ impl LeftOut {
     /// What these tensors of a file's are, by their names.
     pub fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         names.fold(Self::default(), |mut left_out, name| {
-            if names::is_of_text_encoder(name) {
-                left_out.text_encoder += 1;
-            } else if names::is_embedding(name) {
-                left_out.embeddings += 1;
+            match owner(name) {
+                Owner::TextEncoder(..) => left_out.text_encoder += 1,
+                Owner::Embedding => left_out.embeddings += 1,
+                Owner::UNet => {}
             }
             left_out
         })
@@ -81,26 +92,31 @@ impl Adapter {
     /// Sorts an adapter's tensors; `base` has the names of the base's.
     ///
     /// # Errors
-    /// There is no LoRA for the UNet among the tensors, a layer's parts don't make one, a layer in kohya's
-    /// spelling is none that the base has, or the adapter is of a kind that isn't computed here.
+    /// There is no LoRA for the base among the tensors, a layer's parts don't make one, some layers are none
+    /// that the base has, or the adapter is of a kind that isn't computed here.
     pub fn new<'a>(
         tensors: Vec<StoredTensor>,
         base: impl Iterator<Item = &'a str>,
     ) -> Result<Self, AdapterError> {
-        let left_out = LeftOut::of(tensors.iter().map(|tensor| tensor.name.as_str()));
         let base = Layers::new(base);
+        let names = || tensors.iter().map(|tensor| tensor.name.as_str());
+        let left_out = LeftOut::of(names().filter(|name| !base.are_of(owner(name))));
+        let model = base.model(names());
+        let is_unnamed =
+            names().any(|name| matches!(owner(name), Owner::TextEncoder(Encoder::Unnamed, _)));
         let mut layers: BTreeMap<String, Parts> = BTreeMap::new();
         let mut whole = BTreeMap::new();
-        let mut unknown = Vec::new();
+        let mut unknown: Vec<String> = Vec::new();
         let mut others: Vec<(&'static str, String)> = Vec::new();
         let mut of_text_encoder = None;
         for mut tensor in tensors {
-            if names::is_of_text_encoder(&tensor.name) {
-                of_text_encoder = Some(tensor.name);
-                continue;
-            }
-            if names::is_embedding(&tensor.name) {
-                continue;
+            match owner(&tensor.name) {
+                Owner::Embedding => continue,
+                own @ Owner::TextEncoder(..) if !base.are_of(own) => {
+                    of_text_encoder = Some(tensor.name);
+                    continue;
+                }
+                _ => {}
             }
             if let Some(kind) = names::other_kind(&tensor.name) {
                 others.push((kind, tensor.name));
@@ -109,19 +125,20 @@ impl Adapter {
             match names::split(&tensor.name) {
                 Some((layer, part)) => match base.resolve(layer) {
                     Some(layer) => {
-                        layers.entry(layer).or_default().insert(part, tensor);
+                        let parts = layers.entry(layer.clone()).or_default();
+                        if parts.insert(part, tensor).is_some() {
+                            return Err(AdapterError::Twice { layer });
+                        }
+                    }
+                    None => unknown.push(layer.to_owned()),
+                },
+                None => match base.whole(&tensor.name) {
+                    Some(name) => {
+                        tensor.name.clone_from(&name);
+                        whole.insert(name, tensor);
                     }
                     None => unknown.push(tensor.name),
                 },
-                None => {
-                    let name = names::whole_name(&tensor.name).to_owned();
-                    if base.takes_whole(&name) {
-                        tensor.name.clone_from(&name);
-                        whole.insert(name, tensor);
-                    } else {
-                        unknown.push(tensor.name);
-                    }
-                }
             }
         }
         if let Some((kind, name)) = others.first() {
@@ -142,10 +159,15 @@ impl Adapter {
         if layers.is_empty() && unknown.is_empty() {
             return Err(AdapterError::NoBranch);
         }
-        if let Some(name) = unknown.first() {
+        let mut found = BTreeSet::new();
+        unknown.retain(|layer| found.insert(layer.clone()));
+        let count = layers.len() + whole.len();
+        if !unknown.is_empty() {
             return Err(AdapterError::MissingInBase {
-                name: name.clone(),
+                model,
                 count: unknown.len(),
+                of: count + unknown.len(),
+                names: unknown.into_iter().take(LISTED).collect(),
             });
         }
         let branches = layers
@@ -159,7 +181,53 @@ impl Adapter {
             branches,
             whole,
             left_out,
+            model,
+            is_unnamed,
+            count,
         })
+    }
+
+    /// Checks that the base, whose tensors have these names and shapes, takes every layer of the adapter:
+    /// before any of it is computed, and with all layers that don't fit.
+    ///
+    /// # Errors
+    /// [`AdapterError::Widths`].
+    pub fn check<'a>(
+        &self,
+        base: impl Iterator<Item = (&'a str, &'a [usize])>,
+    ) -> Result<(), AdapterError> {
+        let misfits: Vec<(String, Vec<usize>, Vec<usize>)> = base
+            .filter_map(|(name, shape)| {
+                let replaced = self.whole.get(name);
+                let own = match self.branches.get(name) {
+                    Some(branch) => branch.misfit(shape),
+                    None => replaced
+                        .map(|tensor| tensor.shape.clone())
+                        .filter(|own| own != shape),
+                };
+                Some((name.to_owned(), own?, shape.to_vec()))
+            })
+            .collect();
+        let Some((_, own, shape)) = misfits.first() else {
+            return Ok(());
+        };
+        Err(AdapterError::Widths {
+            model: self.model,
+            first: (own.clone(), shape.clone()),
+            count: misfits.len(),
+            of: self.count,
+            is_unnamed: self.is_unnamed && self.model != Model::UNet,
+            names: misfits
+                .into_iter()
+                .take(LISTED)
+                .map(|(name, ..)| name)
+                .collect(),
+        })
+    }
+
+    /// The model of the pair that the adapter changes.
+    pub fn model(&self) -> Model {
+        self.model
     }
 
     /// Tensors of the file that nothing is done with.
@@ -237,13 +305,15 @@ impl Adapter {
     /// # Errors
     /// The adapter changes a tensor that the base didn't have.
     pub fn finish(self) -> Result<Vec<StoredTensor>, AdapterError> {
-        match self.branches.first_key_value() {
-            None => Ok(self.whole.into_values().collect()),
-            Some((name, _)) => Err(AdapterError::MissingInBase {
-                name: name.clone(),
-                count: self.branches.len(),
-            }),
+        if self.branches.is_empty() {
+            return Ok(self.whole.into_values().collect());
         }
+        Err(AdapterError::MissingInBase {
+            model: self.model,
+            count: self.branches.len(),
+            of: self.count,
+            names: self.branches.into_keys().take(LISTED).collect(),
+        })
     }
 }
 

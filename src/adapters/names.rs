@@ -6,9 +6,13 @@
 //! looked up among the layers of the base. Those layers have two names, diffusers' and the one
 //! in a single-file [`checkpoint`](crate::weights::format::checkpoint), which kohya's scripts write
 //! where they train on one.
+//!
+//! What stands before a layer's name says which [model](super::model) it is a layer of. A text encoder's
+//! layers have one name, transformers'.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::model::{Encoder, Model, Owner, WRAPPER, owner};
 use crate::weights::format::checkpoint::{NameTable, UnetBlocks};
 
 /// What diffusers' pipelines put before the names of a UNet's layers.
@@ -25,25 +29,17 @@ const DOTTED_PREFIXES: [&str; 4] = [
     "lora_unet.",
     PREFIX,
 ];
-/// What PEFT puts before every name of a model that it was wrapped around.
-const WRAPPER: &str = "base_model.model.";
-/// Before the layers of text encoders, in all spellings.
-const TEXT_ENCODER_PREFIXES: [&str; 8] = [
-    "lora_te",
-    "lycoris_te",
-    "lycoris_text_",
-    "text_encoder.",
-    "text_encoder_2.",
-    "text_model.",
-    "clip_l.",
-    "clip_g.",
-];
-/// Before the vectors of embeddings that some trainers put into the same file.
-const EMBEDDING_PREFIXES: [&str; 2] = ["bundle_emb.", "emb_params."];
 /// Follows a layer's name in that of the tensor which a branch changes.
 pub(super) const WEIGHT: &str = ".weight";
 /// What diffusers' old attention processors put between a block and its projections.
 const PROCESSOR: &str = ".processor.";
+/// What diffusers' old text encoders put before their projections: `self_attn.to_q` for `self_attn.q_proj`.
+const OLD_PROJECTION: &str = "_self_attn_to_";
+/// Before all layers of a text encoder, with the dot as an underscore. transformers 5 saves a model without
+/// projection without it.
+const TEXT_MODEL: &str = "text_model_";
+/// In the names of a text encoder's layers, and in none of a UNet's.
+const TEXT_LAYERS: &str = "encoder.layers.";
 /// Whole tensors that an adapter may add to a UNet: the projection of the embedded guidance.
 const ADDED: &str = "time_embedding.cond_proj.weight";
 
@@ -110,7 +106,7 @@ pub(super) const ALPHA: &str = ".alpha";
 
 /// What follows a layer's name in those of its parts, the longer endings before those that they
 /// end with.
-const ENDINGS: [(&str, Part); 23] = [
+const ENDINGS: [(&str, Part); 25] = [
     (".lora_A.weight", Part::Down),
     (".lora_B.weight", Part::Up),
     (KOHYA_DOWN, Part::Down),
@@ -118,6 +114,8 @@ const ENDINGS: [(&str, Part); 23] = [
     (".lora_mid.weight", Part::Mid),
     (".lora.down.weight", Part::Down),
     (".lora.up.weight", Part::Up),
+    (".lora_linear_layer.down.weight", Part::Down),
+    (".lora_linear_layer.up.weight", Part::Up),
     ("_lora.down.weight", Part::Down),
     ("_lora.up.weight", Part::Up),
     (ALPHA, Part::Alpha),
@@ -182,33 +180,15 @@ pub(super) fn other_kind(name: &str) -> Option<&'static str> {
     kind.map(|(_, kind)| *kind)
 }
 
-/// Whether a tensor is for a text encoder.
-pub(super) fn is_of_text_encoder(name: &str) -> bool {
-    let name = name.strip_prefix(WRAPPER).unwrap_or(name);
-    TEXT_ENCODER_PREFIXES
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
-}
-
-/// Whether a tensor is an embedding, which a prompt would name.
-pub(super) fn is_embedding(name: &str) -> bool {
-    EMBEDDING_PREFIXES
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
-}
-
-/// A tensor's name in the UNet where it is none of a branch: what stands before it in files is left out.
-pub(super) fn whole_name(name: &str) -> &str {
-    let name = name.strip_prefix(WRAPPER).unwrap_or(name);
-    name.strip_prefix(PREFIX).unwrap_or(name)
-}
-
 /// The layers of a base model by what adapters call them.
 pub(super) struct Layers<'a> {
-    /// From a name with underscores, diffusers' or a checkpoint's, to diffusers' name with dots.
+    /// From a name with underscores, diffusers' or a checkpoint's, to diffusers' name with dots. A text
+    /// encoder's are without [`TEXT_MODEL`].
     underscored: BTreeMap<String, &'a str>,
     /// All of the base's tensors.
     tensors: BTreeSet<&'a str>,
+    /// Whether the base is a text encoder, and no UNet.
+    is_text_encoder: bool,
 }
 
 impl<'a> Layers<'a> {
@@ -219,10 +199,17 @@ impl<'a> Layers<'a> {
             .iter()
             .filter_map(|name| name.strip_suffix(WEIGHT))
             .collect();
+        let is_text_encoder = layers.iter().any(|layer| layer.contains(TEXT_LAYERS));
         let checkpoint = NameTable::unet(&unet_blocks(&layers));
         let mut underscored = BTreeMap::new();
         for &layer in &layers {
-            underscored.insert(layer.replace('.', "_"), layer);
+            let name = layer.replace('.', "_");
+            if is_text_encoder {
+                let name = name.strip_prefix(TEXT_MODEL).unwrap_or(&name);
+                underscored.insert(name.to_owned(), layer);
+                continue;
+            }
+            underscored.insert(name, layer);
             let original = checkpoint.to_checkpoint(&format!("{layer}{WEIGHT}"));
             if let Some(original) = original.as_deref().and_then(|it| it.strip_suffix(WEIGHT)) {
                 underscored.insert(original.replace('.', "_"), layer);
@@ -231,39 +218,88 @@ impl<'a> Layers<'a> {
         Self {
             underscored,
             tensors,
+            is_text_encoder,
         }
     }
 
-    /// Whether a whole tensor of that name can be put in the model: the base has it, or a UNet can have it
-    /// in addition.
-    pub fn takes_whole(&self, name: &str) -> bool {
-        self.tensors.contains(name) || name == ADDED
+    /// Whether a tensor of that name is for the base, and not for another model of the pair.
+    pub fn are_of(&self, owner: Owner<'_>) -> bool {
+        match owner {
+            Owner::UNet => !self.is_text_encoder,
+            Owner::TextEncoder(..) => self.is_text_encoder,
+            Owner::Embedding => false,
+        }
     }
 
-    /// diffusers' name for the layer that a file calls `name`. A name with dots that the base doesn't have
-    /// is taken as it is; a name with underscores has none where the base has no such layer.
-    pub fn resolve(&self, name: &str) -> Option<String> {
-        let name = name.strip_prefix(WRAPPER).unwrap_or(name);
-        // Some files keep the dots behind kohya's prefix.
-        let find = |name: &str| {
-            let layer = self.underscored.get(&name.replace('.', "_"))?;
-            Some((*layer).to_owned())
+    /// Which model the base is, where the adapter has tensors of these names for it. A text encoder's number
+    /// stands in them alone.
+    pub fn model<'n>(&self, mut names: impl Iterator<Item = &'n str>) -> Model {
+        if !self.is_text_encoder {
+            return Model::UNet;
+        }
+        let is_second =
+            names.any(|name| matches!(owner(name), Owner::TextEncoder(Encoder::Second, _)));
+        if is_second {
+            Model::TextEncoder2
+        } else {
+            Model::TextEncoder
+        }
+    }
+
+    /// The name in the model of a tensor that is none of a branch; none where the base hasn't such a tensor,
+    /// and a UNet can't have it in addition.
+    pub fn whole(&self, name: &str) -> Option<String> {
+        let own = match owner(name) {
+            Owner::TextEncoder(_, own) => own,
+            _ => {
+                let name = name.strip_prefix(WRAPPER).unwrap_or(name);
+                name.strip_prefix(PREFIX).unwrap_or(name)
+            }
         };
+        let is_added = own == ADDED && !self.is_text_encoder;
+        (self.tensors.contains(own) || is_added).then(|| own.to_owned())
+    }
+
+    /// The base's own name for the layer that a file calls `name`; none where the base has no such layer.
+    pub fn resolve(&self, name: &str) -> Option<String> {
+        match owner(name) {
+            Owner::TextEncoder(_, layer) if self.is_text_encoder => self.text_layer(layer),
+            Owner::UNet if !self.is_text_encoder => self.unet_layer(name),
+            _ => None,
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<String> {
+        let layer = self.underscored.get(&name.replace('.', "_"))?;
+        Some((*layer).to_owned())
+    }
+
+    fn unet_layer(&self, name: &str) -> Option<String> {
+        let name = name.strip_prefix(WRAPPER).unwrap_or(name);
         let mut underscored = UNDERSCORED_PREFIXES.iter();
         if let Some(layer) = underscored.find_map(|prefix| name.strip_prefix(prefix)) {
-            return find(layer);
+            // Some files keep the dots behind kohya's prefix.
+            return self.find(layer);
         }
         let mut dotted = DOTTED_PREFIXES.iter();
         let name = dotted
             .find_map(|prefix| name.strip_prefix(prefix))
             .unwrap_or(name);
-        let name = match name.split_once(PROCESSOR) {
+        match name.split_once(PROCESSOR) {
             // The projection of the output is the first of two modules in today's diffusers.
-            Some((attention, "to_out")) => format!("{attention}.to_out.0"),
-            Some((attention, projection)) => format!("{attention}.{projection}"),
-            None => name.to_owned(),
-        };
-        Some(find(&name).unwrap_or(name))
+            Some((attention, "to_out")) => self.find(&format!("{attention}.to_out.0")),
+            Some((attention, projection)) => self.find(&format!("{attention}.{projection}")),
+            None => self.find(name),
+        }
+    }
+
+    fn text_layer(&self, name: &str) -> Option<String> {
+        let name = name.replace('.', "_");
+        let name = name.strip_prefix(TEXT_MODEL).unwrap_or(&name);
+        match name.rsplit_once(OLD_PROJECTION) {
+            Some((layer, projection)) => self.find(&format!("{layer}_self_attn_{projection}_proj")),
+            None => self.find(name),
+        }
     }
 }
 
@@ -341,7 +377,11 @@ mod tests {
 
     #[test]
     fn the_processors_of_old_name_todays_projections() {
-        let layers = Layers::new(std::iter::empty());
+        let base = [
+            "mid_block.attn1.to_q.weight",
+            "mid_block.attn1.to_out.0.weight",
+        ];
+        let layers = Layers::new(base.into_iter());
         for (name, layer) in [
             (
                 "unet.mid_block.attn1.processor.to_q",

@@ -83,7 +83,7 @@ pub enum EngineError {
         /// What the recipe calls it.
         name: String,
         /// Why.
-        error: AdapterError,
+        error: Box<AdapterError>,
     },
     /// An adapter of the recipe has a tensor that takes the place of a model's own.
     #[error(

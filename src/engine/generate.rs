@@ -5,72 +5,24 @@
     reason = "cells are of the rows that they were made of, values of the picture that was decoded"
 )]
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
 use super::error::EngineError;
 use super::grid_state::{GridState, distance, reduced_to_measure};
+use super::host::{Host, Outcome, StripRequest};
 use super::pair::Pair;
-use super::pass::{Negative, PreparedPrompt, Prompt, latents, predict, read};
+use super::pass::{PreparedPrompt, latents, predict, read, takes_two_passes};
 use super::plan::plan_for;
 use super::prompt::is_any_guided;
-use crate::models::Conditioning;
+use super::told::Told;
 use crate::picture::image::Image;
-use crate::protocol::engine::{Extent, JobEvent, Latent, Snapshot, StripView, TaskEvent, TaskId};
+use crate::protocol::engine::{Extent, JobEvent, Latent, Snapshot, StripView, TaskEvent};
 use crate::protocol::stats::Phase;
 use crate::recipe::digest::StepDigest;
 use crate::recipe::{CellAddress, Mode, Recipe, Row};
-use crate::sampler::{ModelCall, Sampling, is_guided};
-
-/// The surroundings of the job loop: the worker, or a test.
-pub trait Host {
-    /// Sends an event of the job to the page.
-    fn emit(&mut self, event: JobEvent);
-    /// Sends an event of a task to the page.
-    fn emit_task(&mut self, id: TaskId, event: TaskEvent);
-    /// Whether the job has been cancelled.
-    fn is_cancelled(&self) -> bool;
-    /// Lets the worker receive messages, such as a cancellation.
-    fn pause(&self) -> impl Future<Output = ()>;
-    /// A clock that never goes back, in milliseconds.
-    fn milliseconds(&self) -> f64;
-    /// Takes the next strip to decode. The job loop decodes it between two steps, outside their time.
-    fn take_strip(&mut self) -> Option<StripRequest>;
-    /// Whether phases are measured. Each then ends only when the device is done with it.
-    fn measures(&self) -> bool {
-        false
-    }
-    /// Takes the time of a phase that has just ended.
-    fn took(&mut self, _phase: Phase, _milliseconds: f64) {}
-}
-
-/// A strip to decode: [`Task::Strip`](crate::protocol::engine::Task::Strip).
-#[derive(Clone, Debug, PartialEq)]
-pub struct StripRequest {
-    /// The task whose events the frames are.
-    pub task: TaskId,
-    /// The recipe of the cell's grid.
-    pub recipe: Recipe,
-    /// The place of the cell in the grid.
-    pub cell: CellAddress,
-    /// Which latent of each step is decoded.
-    pub view: StripView,
-    /// Steps to leave out at the beginning: those that the page has already.
-    pub skip: u32,
-}
-
-/// How a job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Every image is done.
-    Done,
-    /// The job was cancelled; finished images stay.
-    Cancelled,
-}
+use crate::sampler::{ModelCall, ModelRole, Sampling, is_guided};
 
 /// Chunks of a prompt that don't make a batch smaller.
 const FREE_CHUNKS: usize = 2;
@@ -91,30 +43,17 @@ pub async fn generate(
     recipe.validate()?;
     grid.switch_to(recipe, extent.resumes);
     let rows = recipe.rows();
-    let negative = if is_any_guided(recipe, &rows) {
-        let prompt = recipe.read_prompt(&recipe.negative_prompt);
-        let negative = |pair: &Pair| pair.encode_negative_prompt(&prompt);
-        let conditioning = encode(pair, host, negative).await?;
-        Some(Negative::of(pair, recipe, conditioning)?)
-    } else {
-        None
-    };
-    let mut prompts = HashMap::new();
+    let is_any_guided = is_any_guided(recipe, &rows);
+    let mut told = Told::default();
     let mut prepared = PreparedPrompt::default();
     let depth = extent.depth.map_or(usize::MAX, |depth| depth as usize);
     let samples = samples_of(pair, recipe)?;
     for mut left in batches(recipe, &rows, extent, samples) {
         let Some(first) = left.first() else { continue };
         let row = &rows[first.row as usize];
-        let positive = match prompts.entry(row.prompt.as_str()) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                let prompt = recipe.read_prompt(&row.prompt);
-                entry.insert(encode(pair, host, |pair| pair.encode_prompt(&prompt)).await?)
-            }
-        };
+        told.encode(pair, recipe, row, is_any_guided, host).await?;
         let plan = Arc::new(plan_for(row, recipe, pair.manifest())?);
-        prepared.switch_to(&row.prompt);
+        prepared.switch_to(Told::key(pair, recipe, row));
         for &cell in &left {
             grid.discard_finished(cell);
             grid.start_unless_begun(cell, || {
@@ -146,11 +85,9 @@ pub async fn generate(
                 continue;
             }
             let mut together = grid.furthest_behind(&left)?;
-            let prompt = Prompt {
-                positive,
-                negative: negative.as_ref(),
-            };
-            let calls = next_calls(pair, &mut together, samples, &prompt, grid)?;
+            let calls = next_calls(pair, &mut together, samples, is_any_guided, grid)?;
+            let role = calls.first().map_or(ModelRole::Base, |call| call.model);
+            let prompt = told.of(pair, recipe, row, role)?;
             let strengths = match (calls.first(), together.first()) {
                 (Some(call), Some(&cell)) => {
                     let step = grid.cell(cell)?.sampling.position() as u32 + 1;
@@ -223,11 +160,15 @@ async fn end(
         image,
         milliseconds,
     });
-    if let Some(diversity) = diversity {
+    if let Some((diversity, distances)) = diversity {
         host.emit(JobEvent::Diversity {
             row: cell.row,
             diversity,
+            distances,
         });
+    }
+    for (row, change) in grid.changes(cell)? {
+        host.emit(JobEvent::Change { row, change });
     }
     Ok(())
 }
@@ -391,7 +332,7 @@ fn next_calls(
     pair: &Pair,
     together: &mut Vec<CellAddress>,
     samples: usize,
-    prompt: &Prompt<'_>,
+    is_any_guided: bool,
     grid: &mut GridState,
 ) -> Result<Vec<ModelCall>, EngineError> {
     let mut calls = Vec::with_capacity(together.len());
@@ -401,7 +342,7 @@ fn next_calls(
     let Some(first) = calls.first() else {
         return Ok(calls);
     };
-    let passes = if prompt.unconditional(pair, first)?.is_some() {
+    let passes = if is_any_guided && takes_two_passes(pair, first.model, first.guidance_scale)? {
         2
     } else {
         1
@@ -416,22 +357,6 @@ fn next_calls(
 pub(super) fn together_of(cells: usize, samples: usize, passes: usize) -> usize {
     let most = (samples / passes).clamp(1, cells.max(1));
     1 << most.ilog2()
-}
-
-/// Encodes a prompt as `encoding` does.
-async fn encode(
-    pair: &Pair,
-    host: &mut impl Host,
-    encoding: impl FnOnce(&Pair) -> Result<Conditioning, EngineError>,
-) -> Result<Conditioning, EngineError> {
-    let start = host.milliseconds();
-    let conditioning = encoding(pair)?;
-    if host.measures() {
-        // The device works through what it is given in order: what is read is the last of it.
-        read(conditioning.pooled.clone()).await?;
-        host.took(Phase::TextEncoding, host.milliseconds() - start);
-    }
-    Ok(conditioning)
 }
 
 /// A picture in −1…1 as 8-bit RGBA, rounded as diffusers does.

@@ -10,10 +10,12 @@
 use std::collections::BTreeMap;
 
 use super::error::EngineError;
-use crate::metrics::{Diversity, MetricsError, PairwiseDistances, structural_dissimilarity};
+use crate::metrics::{
+    Change, Diversity, MetricsError, PairwiseDistances, RowDistances, structural_dissimilarity,
+};
 use crate::picture::image::Image;
 use crate::protocol::engine::StripView;
-use crate::recipe::{CellAddress, Recipe};
+use crate::recipe::{CellAddress, Recipe, Row, Variant};
 use crate::sampler::{ModelRole, Sampling, StepOutcome};
 
 /// The most bytes of all steps' latents. A step has 8 kB with the emoji pair, and half a megabyte in an
@@ -29,6 +31,8 @@ pub struct GridState {
     recipe: Option<Recipe>,
     cells: BTreeMap<CellAddress, CellState>,
     rows: BTreeMap<u32, RowImages>,
+    /// By row and column, the distances to the images without the first adapter.
+    changes: BTreeMap<u32, BTreeMap<u32, f64>>,
     /// Cells that have a trace of their steps, in the order in which they were begun.
     traced: Vec<CellAddress>,
     trace_bytes: usize,
@@ -74,6 +78,16 @@ struct RowImages {
     columns: Vec<u32>,
     images: Vec<Image>,
     distances: PairwiseDistances,
+}
+
+impl RowImages {
+    fn diversity(&self) -> Option<(Diversity, RowDistances)> {
+        let distances = RowDistances {
+            columns: self.columns.clone(),
+            distances: self.distances.all().to_vec(),
+        };
+        Some((self.distances.diversity()?, distances))
+    }
 }
 
 impl GridState {
@@ -205,22 +219,69 @@ impl GridState {
         }
     }
 
-    /// Adds a finished image to its row and returns the row's diversity; none for a single image.
+    /// Adds a finished image to its row and returns the row's diversity with the
+    /// distances that it is the mean of; none for a single image.
     pub(super) fn add_image(
         &mut self,
         address: CellAddress,
         image: &Image,
-    ) -> Result<Option<Diversity>, EngineError> {
+    ) -> Result<Option<(Diversity, RowDistances)>, EngineError> {
         let row = self.rows.entry(address.row).or_default();
         if row.columns.contains(&address.column) {
-            return Ok(row.distances.diversity());
+            return Ok(row.diversity());
         }
         let image = reduced_to_measure(image);
         row.distances
             .push(|place| distance(&image, &row.images[place]))?;
         row.columns.push(address.column);
         row.images.push(image);
-        Ok(row.distances.diversity())
+        Ok(row.diversity())
+    }
+
+    /// How much the first adapter changes the rows that a finished image is of or is compared with, by
+    /// their indices: see [`JobEvent::Change`](crate::protocol::engine::JobEvent::Change).
+    ///
+    /// # Errors
+    /// Two images can't be compared.
+    pub(super) fn changes(
+        &mut self,
+        address: CellAddress,
+    ) -> Result<Vec<(u32, Change)>, EngineError> {
+        let rows = self.recipe.as_ref().map(Recipe::rows).unwrap_or_default();
+        let own = rows.get(address.row as usize);
+        let Some((mode, Variant::AdapterStrength(_))) = own.map(|row| (row.mode, row.variant))
+        else {
+            return Ok(Vec::new());
+        };
+        let of_mode = || (0..).zip(&rows).filter(|(_, row)| row.mode == mode);
+        let is_without = |row: &Row| row.variant == Variant::AdapterStrength(0.0);
+        let Some((reference, _)) = of_mode().find(|(_, row)| is_without(row)) else {
+            return Ok(Vec::new());
+        };
+        let mut changes = Vec::new();
+        for (index, row) in of_mode() {
+            let is_touched = index == address.row || address.row == reference;
+            if is_touched && !is_without(row) {
+                let distances = self.distances_between(index, reference)?;
+                changes.extend(Change::of(&distances).map(|change| (index, change)));
+            }
+        }
+        Ok(changes)
+    }
+
+    /// The distances of the finished images of two rows that are of the same seeds.
+    fn distances_between(&mut self, row: u32, other: u32) -> Result<Vec<f64>, EngineError> {
+        let (Some(own), Some(other)) = (self.rows.get(&row), self.rows.get(&other)) else {
+            return Ok(Vec::new());
+        };
+        let known = self.changes.entry(row).or_default();
+        for (column, image) in own.columns.iter().zip(&own.images) {
+            let place = other.columns.iter().position(|other| other == column);
+            if let Some(place) = place.filter(|_| !known.contains_key(column)) {
+                known.insert(*column, distance(image, &other.images[place])?);
+            }
+        }
+        Ok(known.values().copied().collect())
     }
 
     /// Whether this is the state of a grid of this recipe.
@@ -290,7 +351,10 @@ mod tests {
         let plain = frame(16, 16, |_, _| 120);
         assert_eq!(grid.add_image(place(0), &stripes).expect("measured"), None);
         let two = grid.add_image(place(3), &plain).expect("measured");
-        assert!(two.is_some_and(|it| it.pictures == 2 && it.mean > 0.1));
+        assert!(
+            two.as_ref()
+                .is_some_and(|(it, _)| it.pictures == 2 && it.mean > 0.1)
+        );
         assert_eq!(grid.add_image(place(3), &plain).expect("measured"), two);
         assert_eq!(grid.images(), 2);
         assert_eq!(grid.thumbnails(1, 8), [stripes.shrunk_to(8)]);

@@ -1,6 +1,5 @@
 //! A pair of models on the device, built from a manifest and its files.
 
-use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -11,58 +10,26 @@ use futures::{StreamExt, stream};
 
 use super::attached::Attached;
 use super::error::EngineError;
+use super::pair_files::PairFiles;
 use super::plan::schedulers_of;
-use super::prompt::{self, Chunk, EncodedPrompt, EncodedPrompts, prompts_of, tokenized_by_both};
+use super::prompt::{
+    self, AdaptedPrompt, Chunk, EncodedPrompt, EncodedPrompts, prompts_of, tokenized_by_both,
+};
 use crate::adapters::{Adapter, write_alphas, write_configured_alphas};
+use crate::kernels::Strengths;
 use crate::models::{
     AutoencoderConfig, AutoencoderKlDecoder, AutoencoderKlEncoder, ClipTextConfig, ClipTextModel,
     ClipTokenizer, Conditioning, ModelError, TextEncoding, TinyDecoder, TinyDecoderConfig,
     TokenizerConfig, UNet2DConditionConfig, UNet2DConditionModel, Weights, is_of_gated_layer,
 };
 use crate::protocol::allowance::{Allowance, LARGEST_MAP};
-use crate::protocol::engine::{OwnScheduler, PairChoice, PairInfo};
+use crate::protocol::engine::{AdapterChoice, OwnScheduler, PairChoice, PairInfo};
 use crate::recipe::size::{ImageSize, ImageSizes};
-use crate::recipe::{Mode, Prompt, PromptReading, Recipe};
+use crate::recipe::{Mode, PromptReading, Recipe};
 use crate::sampler::{ModelRole, SchedulerChoice, SchedulerConfig};
 use crate::weights::format::tensor::StoredTensor;
 use crate::weights::format::tokenizer_json::{TOKENIZER_FILE, vocabulary_and_merges};
 use crate::weights::manifest::{AdapterBase, Component, Manifest};
-
-/// The source of a pair's files, which are complete and verified: the browser's store, or memory.
-/// Files are named by their [`ManifestFile::id`](crate::weights::manifest::ManifestFile::id).
-pub trait PairFiles {
-    /// Names of the tensors in a file.
-    fn tensor_names(&self, id: &str) -> impl Future<Output = Result<Vec<String>, EngineError>>;
-    /// One tensor of a file, in the encoding in which it is stored.
-    fn tensor(
-        &self,
-        id: &str,
-        name: &str,
-    ) -> impl Future<Output = Result<StoredTensor, EngineError>>;
-    /// What the header of a file with tensors says beside them.
-    fn metadata(
-        &self,
-        id: &str,
-    ) -> impl Future<Output = Result<BTreeMap<String, String>, EngineError>>;
-    /// Bytes of a file as it is stored.
-    fn stored_length(&self, id: &str) -> impl Future<Output = Result<u64, EngineError>>;
-    /// The bytes of a file that holds no tensors, such as a tokenizer's vocabulary.
-    fn blob(&self, id: &str) -> impl Future<Output = Result<Vec<u8>, EngineError>>;
-    /// The [outlines](StoredTensor::outline) of a file's tensors; none where they are not known without
-    /// reading the tensors.
-    fn outlines(
-        &self,
-        _id: &str,
-    ) -> impl Future<Output = Result<Option<Vec<StoredTensor>>, EngineError>> {
-        async { Ok(None) }
-    }
-    /// Called for each component whose tensors are stored in the order of earlier versions, and had to be
-    /// quantized anew.
-    fn note_requantized(&self) {}
-    /// Called when the device had no room for both UNets, and one of them was given up that the job doesn't
-    /// need: so many bytes are read again when it is needed next.
-    fn note_swap(&self, _bytes: u64) {}
-}
 
 /// The models of a pair. The UNets are loaded when the first job needs them.
 pub struct Pair {
@@ -91,6 +58,8 @@ pub struct Pair {
 struct TextEncoder {
     config: ClipTextConfig,
     model: Option<ClipTextModel>,
+    /// How strongly adapters act on it.
+    strengths: Strengths,
     /// Whether it is large, so that it leaves the device after it has encoded.
     is_held: bool,
 }
@@ -100,6 +69,7 @@ impl TextEncoder {
         index: usize,
         manifest: &Manifest,
         device: &Device,
+        attached: &Attached,
         files: &impl PairFiles,
     ) -> Result<Self, EngineError> {
         let components = &manifest.components;
@@ -110,9 +80,13 @@ impl TextEncoder {
         let config = ClipTextConfig::from_json(&component.config)?;
         let limit = manifest.expanded_limit();
         let wanted = |name: &str| config.uses(name);
-        let weights = load_weights(name, component, device, limit, files, wanted).await?;
+        let mut weights = load_weights(name, component, device, limit, files, wanted).await?;
         let is_held = weights.is_held();
+        attached
+            .put_beside_encoder(&mut weights, index, files)
+            .await?;
         Ok(Self {
+            strengths: weights.strengths().clone(),
             model: Some(ClipTextModel::load(config.clone(), weights)?),
             config,
             is_held,
@@ -148,8 +122,8 @@ impl Pair {
         device.memory_cleanup();
         let limit = manifest.expanded_limit();
         let text_encoders = [
-            TextEncoder::load(0, &manifest, &device, files).await?,
-            TextEncoder::load(1, &manifest, &device, files).await?,
+            TextEncoder::load(0, &manifest, &device, &Attached::default(), files).await?,
+            TextEncoder::load(1, &manifest, &device, &Attached::default(), files).await?,
         ];
         let component = &manifest.components.vae;
         let config = AutoencoderConfig::from_json(&component.config)?;
@@ -348,13 +322,13 @@ impl Pair {
     /// A prompt can't be cut into tokens, or the files are not what the config says.
     pub async fn encode_prompts(
         &mut self,
-        prompts: &[Prompt],
+        prompts: &[AdaptedPrompt],
         files: &impl PairFiles,
     ) -> Result<(), EngineError> {
         if !self.text_encoders.iter().any(|encoder| encoder.is_held) {
             return Ok(());
         }
-        let lacking: Vec<Prompt> = self.lacking(prompts).cloned().collect();
+        let lacking: Vec<AdaptedPrompt> = self.lacking(prompts).cloned().collect();
         let mut encodings = Vec::new();
         for index in 0..self.text_encoders.len() {
             encodings.push(self.encode_with(index, &lacking, files).await?);
@@ -374,14 +348,14 @@ impl Pair {
     }
 
     /// Of prompts, those that are not encoded yet.
-    fn lacking<'a>(&self, prompts: &'a [Prompt]) -> impl Iterator<Item = &'a Prompt> {
+    fn lacking<'a>(&self, prompts: &'a [AdaptedPrompt]) -> impl Iterator<Item = &'a AdaptedPrompt> {
         prompts
             .iter()
             .filter(|prompt| self.encoded.get(prompt).is_none())
     }
 
     /// Whether [`Pair::encode_prompts`] reads a text encoder for these prompts, counted from 0.
-    pub fn reads_text_encoder(&self, index: usize, prompts: &[Prompt]) -> bool {
+    pub fn reads_text_encoder(&self, index: usize, prompts: &[AdaptedPrompt]) -> bool {
         let encoder = self.text_encoders.get(index);
         encoder.is_some_and(|encoder| encoder.model.is_none())
             && self.lacking(prompts).next().is_some()
@@ -390,7 +364,7 @@ impl Pair {
     async fn encode_with(
         &mut self,
         index: usize,
-        prompts: &[Prompt],
+        prompts: &[AdaptedPrompt],
         files: &impl PairFiles,
     ) -> Result<Vec<TextEncoding>, EngineError> {
         if self.reads_text_encoder(index, prompts) {
@@ -398,10 +372,7 @@ impl Pair {
             if self.held_base.is_some() {
                 self.drop_unet(ModelRole::Base);
             }
-            let encoder = TextEncoder::load(index, &self.manifest, &self.device, files).await?;
-            if let Some(place) = self.text_encoders.get_mut(index) {
-                *place = encoder;
-            }
+            self.load_text_encoder(index, files).await?;
         }
         let Some(encoder) = self.text_encoders.get_mut(index) else {
             return Err(EngineError::NotLoaded);
@@ -409,7 +380,8 @@ impl Pair {
         let mut encodings = Vec::new();
         for prompt in prompts {
             let model = encoder.model.as_ref().ok_or(EngineError::NotLoaded)?;
-            let both = tokenized_by_both(&self.tokenizers, prompt)?;
+            encoder.strengths.set(&floats(&prompt.strengths));
+            let both = tokenized_by_both(&self.tokenizers, &prompt.prompt)?;
             let own = both.get(index);
             let encoding = own.and_then(|own| prompt::encode(model, &own.chunks));
             encodings.push(encoding.ok_or(EngineError::NotLoaded)?);
@@ -418,6 +390,35 @@ impl Pair {
             self.device.memory_cleanup();
         }
         Ok(encodings)
+    }
+
+    /// Reads a text encoder, counted from 0, with the attached adapters on it.
+    pub(super) async fn load_text_encoder(
+        &mut self,
+        index: usize,
+        files: &impl PairFiles,
+    ) -> Result<(), EngineError> {
+        let (manifest, device, attached) = (&self.manifest, &self.device, &self.attached);
+        let encoder = TextEncoder::load(index, manifest, device, attached, files).await?;
+        if let Some(place) = self.text_encoders.get_mut(index) {
+            *place = encoder;
+        }
+        Ok(())
+    }
+
+    /// Forgets what was encoded with other adapters, and reads the text encoders again that are there.
+    pub(super) async fn renew_text_encoders(
+        &mut self,
+        files: &impl PairFiles,
+    ) -> Result<(), EngineError> {
+        self.encoded = EncodedPrompts::default();
+        for index in 0..self.text_encoders.len() {
+            let encoder = self.text_encoders.get(index);
+            if encoder.is_some_and(|encoder| encoder.model.is_some()) {
+                self.load_text_encoder(index, files).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn load_base_weights(&mut self, files: &impl PairFiles) -> Result<Weights, EngineError> {
@@ -523,7 +524,7 @@ impl Pair {
     ///
     /// # Errors
     /// The prompt can't be cut into tokens, or the text encoders have left and didn't encode it.
-    pub fn encode_prompt(&self, prompt: &Prompt) -> Result<Conditioning, EngineError> {
+    pub fn encode_prompt(&self, prompt: &AdaptedPrompt) -> Result<Conditioning, EngineError> {
         let EncodedPrompt { context, pooled } = match self.encoded.get(prompt) {
             Some(encoded) => encoded.clone(),
             None => EncodedPrompt::of(self.encode_with_both(prompt)?),
@@ -545,9 +546,12 @@ impl Pair {
     ///
     /// # Errors
     /// As [`Pair::encode_prompt`].
-    pub fn encode_negative_prompt(&self, prompt: &Prompt) -> Result<Conditioning, EngineError> {
+    pub fn encode_negative_prompt(
+        &self,
+        prompt: &AdaptedPrompt,
+    ) -> Result<Conditioning, EngineError> {
         let mut conditioning = self.encode_prompt(prompt)?;
-        if prompt.text.is_empty() && self.manifest.force_zeros_for_empty_prompt {
+        if prompt.prompt.text.is_empty() && self.manifest.force_zeros_for_empty_prompt {
             conditioning.context = conditioning.context.zeros_like();
             conditioning.pooled = conditioning.pooled.zeros_like();
         }
@@ -569,10 +573,11 @@ impl Pair {
         Ok(most)
     }
 
-    fn encode_with_both(&self, prompt: &Prompt) -> Result<[TextEncoding; 2], EngineError> {
-        let [first, second] = tokenized_by_both(&self.tokenizers, prompt)?;
+    fn encode_with_both(&self, prompt: &AdaptedPrompt) -> Result<[TextEncoding; 2], EngineError> {
+        let [first, second] = tokenized_by_both(&self.tokenizers, &prompt.prompt)?;
         let encoded = |encoder: &TextEncoder, chunks: &[Chunk]| {
             let model = encoder.model.as_ref()?;
+            encoder.strengths.set(&floats(&prompt.strengths));
             prompt::encode(model, chunks)
         };
         let [encoder, encoder_2] = &self.text_encoders;
@@ -622,6 +627,11 @@ impl Pair {
             None => self.decode(latent),
         }
     }
+}
+
+/// Numbers of their bits.
+fn floats(bits: &[u32]) -> Vec<f32> {
+    bits.iter().map(|bits| f32::from_bits(*bits)).collect()
 }
 
 /// Pixels of a preview's longer side at most: twice what a cell is wide on most screens.
@@ -828,7 +838,7 @@ pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
             prompt: defaults.prompt.clone(),
             seed: defaults.seed,
             seed_count: defaults.seed_count,
-            modes: vec![Mode::Distilled, Mode::Hybrid, Mode::SkipFirstStep],
+            modes: first_modes(&defaults.modes),
             k: defaults.k,
             hybrid_base_guidance: defaults.hybrid_base_guidance,
             hybrid_base_steps: defaults.hybrid_base_steps,
@@ -842,6 +852,17 @@ pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
         distilled_scheduler: own_scheduler(&own.distilled),
         scheduler_notices: own.notices(),
         embeds_distilled_guidance: distilled_unet.time_cond_proj_dim.is_some(),
+        adapters: manifest
+            .adapters
+            .iter()
+            .map(|adapter| AdapterChoice {
+                path: adapter.path.clone(),
+                title: adapter.title.clone(),
+                description: adapter.description.clone(),
+                prompt: adapter.prompt.clone(),
+                strength: adapter.strength,
+            })
+            .collect(),
         family: manifest
             .family
             .iter()
@@ -853,9 +874,32 @@ pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
     })
 }
 
+/// The rows that the page starts with, by their keys in a manifest: the known ones, in the grid's order.
+fn first_modes(keys: &[String]) -> Vec<Mode> {
+    let named = |mode: &Mode| keys.iter().any(|key| key == mode.key());
+    let modes: Vec<Mode> = Mode::ALL.into_iter().filter(named).collect();
+    if modes.is_empty() {
+        vec![Mode::Distilled, Mode::Hybrid, Mode::SkipFirstStep]
+    } else {
+        modes
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pair_may_name_the_rows_to_begin_with() {
+        let named =
+            |keys: &[&str]| first_modes(&keys.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(
+            named(&["hybrid", "base", "a later one"]),
+            [Mode::Base, Mode::Hybrid]
+        );
+        assert_eq!(named(&["a later one"]), named(&[]));
+        assert!(!named(&[]).contains(&Mode::Base));
+    }
 
     #[test]
     fn previews_are_of_about_a_cells_size_and_whole() {

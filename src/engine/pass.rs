@@ -11,6 +11,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::error::EngineError;
 use super::pair::Pair;
+use super::prompt::AdaptedPrompt;
 use crate::models::{Conditioning, PreparedConditioning, guidance_embedding};
 use crate::recipe::{PromptReading, Recipe};
 use crate::sampler::{ModelCall, ModelRole, combine, is_guided};
@@ -33,19 +34,20 @@ pub struct Negative {
 }
 
 impl Negative {
-    /// Of the recipe's negative prompt as it was encoded.
+    /// Of the recipe's negative prompt as it was encoded, beside a prompt with the same adapters.
     ///
     /// # Errors
     /// As [`Pair::encode_prompt`].
     pub fn of(
         pair: &Pair,
         recipe: &Recipe,
+        prompt: &AdaptedPrompt,
         conditioning: Conditioning,
     ) -> Result<Self, EngineError> {
         let has_chunks = recipe.prompt_reading() != PromptReading::default();
         // Elsewhere both are one chunk.
         let positive_filler = if has_chunks {
-            pair.encode_prompt(&recipe.read_prompt(""))?
+            pair.encode_prompt(&prompt.with_text(recipe, ""))?
         } else {
             conditioning.clone()
         };
@@ -101,7 +103,7 @@ pub fn takes_two_passes(
 /// dropped: the keys and values of SDXL's cross-attentions take 55 MB.
 #[derive(Default)]
 pub struct PreparedPrompt {
-    prompt: String,
+    told: Vec<AdaptedPrompt>,
     conditionings: HashMap<PreparedFor, PreparedConditioning>,
 }
 
@@ -120,10 +122,10 @@ struct PreparedFor {
 }
 
 impl PreparedPrompt {
-    /// Begins cells with this prompt.
-    pub fn switch_to(&mut self, prompt: &str) {
-        if self.prompt != prompt {
-            prompt.clone_into(&mut self.prompt);
+    /// Begins cells that are told this.
+    pub fn switch_to(&mut self, told: Vec<AdaptedPrompt>) {
+        if self.told != told {
+            self.told = told;
             self.conditionings.clear();
         }
     }
@@ -161,7 +163,11 @@ impl PreparedPrompt {
 
 /// Launches the pass of the models for the next step of several cells, all in one batch: two for each cell
 /// where the step is guided, and one conditional one where it is not. The calls are of the same step.
-/// The strengths are those of the recipe's adapters. Returns the output and the passes of a cell; none where there are no calls.
+/// The strengths are those of the recipe's adapters. Returns the output and the passes of a cell; none where
+/// there are no calls.
+///
+/// # Errors
+/// The model is not loaded.
 pub fn launch(
     pair: &Pair,
     calls: &[ModelCall],

@@ -197,9 +197,44 @@ fn weighed(states: Tensor<3>, weights: &[f32]) -> Tensor<3> {
     weighed * scale
 }
 
+/// A prompt as text encoders with adapters on them read it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AdaptedPrompt {
+    /// The text, and how it is read.
+    pub prompt: Prompt,
+    /// The bits of the strengths with which the recipe's adapters act on the text encoders; empty where
+    /// none does.
+    pub strengths: Vec<u32>,
+}
+
+impl AdaptedPrompt {
+    /// Another text of the recipe, read with the same adapters.
+    pub fn with_text(&self, recipe: &Recipe, text: &str) -> Self {
+        AdaptedPrompt {
+            prompt: recipe.read_prompt(text),
+            strengths: self.strengths.clone(),
+        }
+    }
+
+    /// Which of the adapters act.
+    pub fn acting(&self) -> Vec<bool> {
+        let strengths = self.strengths.iter().copied().map(f32::from_bits);
+        strengths.map(|strength| strength != 0.0).collect()
+    }
+}
+
+impl From<Prompt> for AdaptedPrompt {
+    fn from(prompt: Prompt) -> Self {
+        AdaptedPrompt {
+            prompt,
+            strengths: Vec::new(),
+        }
+    }
+}
+
 /// What the text encoders have made of prompts, those that were used last at the end.
 #[derive(Default)]
-pub struct EncodedPrompts(Vec<(Prompt, EncodedPrompt)>);
+pub struct EncodedPrompts(Vec<(AdaptedPrompt, EncodedPrompt)>);
 
 /// What the UNets are told of a prompt.
 #[derive(Clone)]
@@ -222,7 +257,7 @@ impl EncodedPrompt {
 
 impl EncodedPrompts {
     /// The encoding of a prompt, if it is kept.
-    pub fn get(&self, prompt: &Prompt) -> Option<&EncodedPrompt> {
+    pub fn get(&self, prompt: &AdaptedPrompt) -> Option<&EncodedPrompt> {
         let mut all = self.0.iter();
         all.find(|(own, _)| own == prompt)
             .map(|(_, encoded)| encoded)
@@ -230,7 +265,7 @@ impl EncodedPrompts {
 
     /// Adds prompts, and moves those that are `used` to the end. Others are dropped beyond
     /// [`KEPT_PROMPTS`], the oldest first.
-    pub fn add(&mut self, added: Vec<(Prompt, EncodedPrompt)>, used: &[Prompt]) {
+    pub fn add(&mut self, added: Vec<(AdaptedPrompt, EncodedPrompt)>, used: &[AdaptedPrompt]) {
         self.0.extend(added);
         self.0.sort_by_key(|(prompt, _)| used.contains(prompt));
         let kept = KEPT_PROMPTS.max(used.len());
@@ -274,7 +309,7 @@ mod tests {
 
     #[test]
     fn encodings_are_kept_for_a_job_and_some_time_after() {
-        let prompt = |number: usize| Prompt::plain(&number.to_string());
+        let prompt = |number: usize| AdaptedPrompt::from(Prompt::plain(&number.to_string()));
         let encoded = |number: usize| {
             let encoded = EncodedPrompt {
                 context: Tensor::zeros([1, 1, 1], &Device::flex()),
@@ -293,8 +328,11 @@ mod tests {
         assert!(kept.get(&prompt(0)).is_some() && kept.get(&prompt(1)).is_none());
         // The same text, read in another way, is another prompt.
         let mut weighted = prompt(0);
-        weighted.reading.weighted = true;
+        weighted.prompt.reading.weighted = true;
         assert!(kept.get(&weighted).is_none());
+        let mut adapted = prompt(0);
+        adapted.strengths = vec![1.0f32.to_bits()];
+        assert!(kept.get(&adapted).is_none());
         // A job's own are all kept, however many.
         let many: Vec<_> = (200..300).map(encoded).collect();
         let used: Vec<_> = many.iter().map(|(prompt, _)| prompt.clone()).collect();

@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::EngineError;
 use super::generate::{batches, samples_of, together_of};
-use super::pair::{Pair, PairFiles};
+use super::pair::Pair;
+use super::pair_files::PairFiles;
 use super::pass::{Negative, PreparedPrompt, Prompt, latents, launch, takes_two_passes};
 use super::plan::plan_for;
-use super::prompt::is_any_guided;
+use super::prompt::{AdaptedPrompt, is_any_guided};
 use crate::kernels::Rehearsal;
 use crate::protocol::engine::Extent;
 use crate::recipe::Recipe;
@@ -101,6 +102,13 @@ struct Pass {
     adapters: Vec<(String, bool)>,
 }
 
+/// What a pass is launched with.
+struct Launch {
+    calls: Vec<ModelCall>,
+    strengths: Vec<f32>,
+    prompt: AdaptedPrompt,
+}
+
 impl Rehearsed {
     /// Launches what a job launches and was not launched before. `begin` is called before launches and gives
     /// what is kept during them; `pause` lets messages through between them, and says whether to go on.
@@ -150,7 +158,13 @@ impl Rehearsed {
                             sample: vec![0.0; latent],
                             guidance_scale: step.guidance_scale,
                         };
-                        steps.insert(pass, (vec![call; together], strengths.clone()));
+                        let prompt = recipe.read_prompt(&row.prompt);
+                        let launch = Launch {
+                            calls: vec![call; together],
+                            strengths: strengths.clone(),
+                            prompt: pair.adapted(prompt, row, step.model),
+                        };
+                        steps.insert(pass, launch);
                     }
                 }
             }
@@ -164,32 +178,39 @@ impl Rehearsed {
             let _kept = begin();
             Rehearsal::new().launch(pair.device(), launches)
         };
-        if let Some(row) = rows.first().filter(|_| !steps.is_empty()) {
-            let (mut positive, mut negative) = (None, None);
-            launch_all(&mut || {
-                positive = Some(pair.encode_prompt(&recipe.read_prompt(&row.prompt))?);
-                if is_any_guided(recipe, &rows) {
-                    let prompt = recipe.read_prompt(&recipe.negative_prompt);
-                    let conditioning = pair.encode_negative_prompt(&prompt)?;
-                    negative = Some(Negative::of(pair, recipe, conditioning)?);
-                }
-                Ok(())
-            })?;
-            let Some(positive) = &positive else {
-                return Ok(());
-            };
-            let negative = negative.as_ref();
-            for (pass, (calls, strengths)) in steps {
-                if !pause().await {
-                    return Ok(());
-                }
+        let is_any_guided = is_any_guided(recipe, &rows);
+        // By the adapters that act on the text encoders.
+        let mut told = BTreeMap::new();
+        for (pass, step) in steps {
+            let acting = step.prompt.acting();
+            if !told.contains_key(&acting) {
+                let (mut positive, mut negative) = (None, None);
                 launch_all(&mut || {
-                    let prompt = Prompt { positive, negative };
-                    let mut prepared = PreparedPrompt::default();
-                    launch(pair, &calls, &strengths, &mut prepared, &prompt).map(drop)
+                    let prompt = &step.prompt;
+                    positive = Some(pair.encode_prompt(prompt)?);
+                    if is_any_guided {
+                        let text = prompt.with_text(recipe, &recipe.negative_prompt);
+                        let conditioning = pair.encode_negative_prompt(&text)?;
+                        negative = Some(Negative::of(pair, recipe, prompt, conditioning)?);
+                    }
+                    Ok(())
                 })?;
-                self.passes.insert(pass);
+                let Some(positive) = positive else { continue };
+                told.insert(acting.clone(), (positive, negative));
             }
+            let Some((positive, negative)) = told.get(&acting) else {
+                continue;
+            };
+            if !pause().await {
+                return Ok(());
+            }
+            launch_all(&mut || {
+                let negative = negative.as_ref();
+                let prompt = Prompt { positive, negative };
+                let mut prepared = PreparedPrompt::default();
+                launch(pair, &step.calls, &step.strengths, &mut prepared, &prompt).map(drop)
+            })?;
+            self.passes.insert(pass);
         }
         if !self.decoded.contains(&shape) {
             let latents = || latents(pair, vec![0.0; latent]);

@@ -7,10 +7,15 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
+use favourite::Favourite;
+
 use crate::picture::image::Image;
 use crate::recipe::saved_recipe::{SavedRecipe, SavedRecipeError};
 use crate::recipe::{Axis, Mode};
 
+pub mod favourite;
+#[cfg(all(feature = "engine", target_family = "wasm"))]
+pub mod favourite_store;
 #[cfg(all(feature = "engine", target_family = "wasm"))]
 pub mod store;
 
@@ -108,7 +113,8 @@ fn newest_first(date: f64, other: f64) -> Ordering {
     other.total_cmp(&date)
 }
 
-/// What the page asks of the history. Each request is answered with a [`Listing`].
+/// What the page asks of the history. Each request is answered with a [`Listing`], or with the
+/// [`Favourite`]s where it is about those.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
     /// Change nothing.
@@ -117,6 +123,14 @@ pub enum Request {
     Delete(Box<SavedRecipe>),
     /// Forget all.
     Clear,
+    /// Remember runs again that were forgotten, as they were.
+    Restore(Vec<Entry>),
+    /// Change nothing about the favourites.
+    ListFavourites,
+    /// Keep a picture as a favourite.
+    Mark(Box<Favourite>),
+    /// Keep it no longer.
+    Unmark(Box<SavedRecipe>),
 }
 
 /// The history as it is.

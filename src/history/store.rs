@@ -13,6 +13,7 @@ use idb::{Database, TransactionMode};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsValue;
 
+use super::favourite::MAXIMUM_FAVOURITES;
 use super::{Entry, Listing, MAXIMUM_THUMBNAILS, is_thumbnail, key, surplus};
 use crate::browser::globals::indexed_db;
 use crate::picture::image::Image;
@@ -44,6 +45,12 @@ pub enum HistoryError {
          some space on the disk, or allow this page more."
     )]
     Quota,
+    /// No further favourite is taken.
+    #[error(
+        "{MAXIMUM_FAVOURITES} favourites are kept at most: open History and take one off before you mark \
+         another."
+    )]
+    TooManyFavourites,
     /// A recipe that has no text.
     #[error(transparent)]
     Recipe(#[from] SavedRecipeError),
@@ -82,7 +89,9 @@ impl Store {
     /// [`HistoryError::Unavailable`].
     pub async fn open() -> Result<Self, HistoryError> {
         match indexed_db::open(DATABASE, VERSION..=VERSION, &[RUNS, THUMBNAILS]).await {
-            Ok((database, _)) => Ok(Store { database }),
+            Ok(opened) => Ok(Store {
+                database: opened.database,
+            }),
             Err(error) => Err(HistoryError::Unavailable {
                 reason: error.to_string(),
             }),
@@ -264,7 +273,7 @@ fn entry(text: &str, record: JsValue, thumbnails: JsValue) -> Option<Entry> {
 }
 
 /// The error that a failure of IndexedDB during an action becomes.
-fn failed(action: &'static str) -> impl FnOnce(idb::Error) -> HistoryError {
+pub(super) fn failed(action: &'static str) -> impl FnOnce(idb::Error) -> HistoryError {
     move |error| {
         let reason = error.to_string();
         if reason.contains("QuotaExceededError") {
@@ -275,7 +284,7 @@ fn failed(action: &'static str) -> impl FnOnce(idb::Error) -> HistoryError {
     }
 }
 
-fn to_js(value: &impl Serialize) -> Result<JsValue, HistoryError> {
+pub(super) fn to_js(value: &impl Serialize) -> Result<JsValue, HistoryError> {
     serde_wasm_bindgen::to_value(value).map_err(|error| HistoryError::Failed {
         action: "storing",
         reason: error.to_string(),

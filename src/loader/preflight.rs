@@ -21,16 +21,21 @@ use crate::weights::manifest::{Component, Manifest, ManifestFile};
 const STORED_SHARE: f64 = 0.4;
 /// Bytes of a weight as `f32` per stored byte, where most are stored in 8 bits or fewer.
 const EXPANDED_SHARE: u64 = 4;
+/// What a stored byte of a quantized weight becomes where it is expanded, beside itself.
+const MORE_EXPANDED: u64 = EXPANDED_SHARE - 1;
+/// The manifests' format whose quantized convolutions have their values in another order than the kernels
+/// read.
+const FORMAT_IN_ROWS: u64 = 1;
 /// The most bytes of weights on the device with which a pair also runs on the CPU at a bearable speed.
 const CPU_LIMIT: u64 = 512 * 1024 * 1024;
 
 /// Compares a pair's needs, for pictures of a size, with the browser. `missing` is the number of bytes
-/// that are still to be fetched; `is_complete` takes a file's id.
+/// that are still to be fetched; `is_complete` takes a file's id. All licences are listed, also those that
+/// have been accepted.
 pub fn preflight(
     address: &str,
     manifest: &Manifest,
     image_size: [u32; 2],
-    is_accepted: bool,
     missing: u64,
     is_complete: impl Fn(&str) -> bool,
     adapter: Result<AdapterLimits, NoAdapter>,
@@ -71,17 +76,6 @@ pub fn preflight(
         true if has_f16 || memory.weights <= CPU_LIMIT => Verdict::Fits,
         true => Verdict::FitsWithoutF16,
     };
-    let licences = if is_accepted {
-        Vec::new()
-    } else {
-        let licences = manifest.licences_to_accept.iter();
-        licences
-            .map(|licence| Licence {
-                name: licence.name.clone(),
-                url: licence.url.clone(),
-            })
-            .collect()
-    };
     Preflight {
         address: address.into(),
         name: manifest.name.clone(),
@@ -96,7 +90,14 @@ pub fn preflight(
         largest_buffer: memory.largest_buffer,
         adapter: adapter.ok(),
         verdict,
-        licences,
+        licences: manifest
+            .licences_to_accept
+            .iter()
+            .map(|licence| Licence {
+                name: licence.name.clone(),
+                url: licence.url.clone(),
+            })
+            .collect(),
         notices: scheduling::notices(manifest),
         unproven: files
             .iter()
@@ -184,10 +185,26 @@ pub fn device_memory(manifest: &Manifest, image_size: [u32; 2], has_f16: bool) -
         weights.map(|file| stored(manifest, file)).sum()
     };
     let is_held = |stored: u64| stored * EXPANDED_SHARE > manifest.expanded_limit();
+    // Whether a component's quantized convolutions are expanded: to quantize them anew in the order of the
+    // kernels would cost precision, and is done where nothing else fits. What the loader quantizes has
+    // that order.
+    let expands_convolutions = |component: &Component| {
+        manifest.format == FORMAT_IN_ROWS
+            && component.encodings.is_empty()
+            && !is_held(stored(component))
+    };
+    let unet = |component: &Component| {
+        let convolutions = if expands_convolutions(component) {
+            MORE_EXPANDED * UNetShape::of(&component.config).convolution_values()
+        } else {
+            0
+        };
+        stored(component) + convolutions
+    };
     let base = stored(&components.unet);
     let mut joined = 0;
     let distilled = match components.unet_distilled.adapter_on {
-        None => stored(&components.unet_distilled),
+        None => unet(&components.unet_distilled),
         // Beside a held base, the adapter's own weights.
         Some(_) if is_held(base) => {
             joined =
@@ -197,14 +214,20 @@ pub fn device_memory(manifest: &Manifest, image_size: [u32; 2], has_f16: bool) -
         // A small base is copied with the adapter merged into it, as `f32`.
         Some(_) => base * EXPANDED_SHARE,
     };
-    let vae =
-        (stored(&components.vae) as f64 * DecoderShape::of(&components.vae.config).share()) as u64;
+    // Nearly all of a decoder are convolutions.
+    let share = if expands_convolutions(&components.vae) {
+        EXPANDED_SHARE
+    } else {
+        1
+    };
+    let decoder = DecoderShape::of(&components.vae.config).share();
+    let vae = share * (stored(&components.vae) as f64 * decoder) as u64;
     // TAESDXL's halves are alike.
     let tiny_decoder = components
         .tiny_decoder
         .as_ref()
         .map_or(0, |it| stored(it) / 2);
-    let mut weights = base + distilled + vae + tiny_decoder;
+    let mut weights = unet(&components.unet) + distilled + vae + tiny_decoder;
     let mut text_encoder = 0;
     for component in [&components.text_encoder, &components.text_encoder_2] {
         let stored = stored(component);

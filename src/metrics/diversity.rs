@@ -39,26 +39,40 @@ use serde::{Deserialize, Serialize};
 /// How often intervals hold the true mean.
 const CONFIDENCE: f64 = 0.95;
 
+/// The fewest pictures whose interval is worth a look: that of three is wider than all distances that
+/// there are, whatever the pictures show.
+const FEWEST_WITH_INTERVAL: usize = 4;
+
 /// The mean pairwise distance of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Diversity {
     /// Mean distance over all pairs of pictures.
     pub mean: f64,
-    /// Half the width of the 95 % interval around the mean; none for two pictures, of which nothing
-    /// says how much others would differ.
+    /// Half the width of the 95 % interval around the mean, which may leave the range of distances; none
+    /// for fewer than four pictures, which say next to nothing of how much others would differ.
     pub margin: Option<f64>,
     /// Number of pictures, n.
     pub pictures: usize,
 }
 
+impl Diversity {
+    /// The 95 % interval as far as it lies among the structural dissimilarities there are, from 0 to 1.
+    pub fn interval(&self) -> Option<[f64; 2]> {
+        let margin = self.margin?;
+        Some([self.mean - margin, self.mean + margin].map(|end| end.clamp(0.0, 1.0)))
+    }
+}
+
 /// The distances between the pictures of a row, of which one after the other arrives. It keeps no
-/// pictures, and takes distances of any kind that is 0 or more.
+/// pictures, and takes distances of any kind, and differences of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PairwiseDistances {
     /// For each picture the sum of its distances to all others.
     sums: Vec<f64>,
     /// Sum over pairs of the distances' squares.
     squares: f64,
+    /// Of each picture the distances to those before it, one picture after the other.
+    all: Vec<f64>,
 }
 
 impl PairwiseDistances {
@@ -79,7 +93,14 @@ impl PairwiseDistances {
             .iter()
             .map(|distance| distance * distance)
             .sum::<f64>();
+        self.all.extend(distances);
         Ok(())
+    }
+
+    /// The distances of the second picture to the first, of the third to the first and the second, and so
+    /// on.
+    pub fn all(&self) -> &[f64] {
+        &self.all
     }
 
     /// Mean and interval of the pictures so far; none for fewer than two.
@@ -90,7 +111,7 @@ impl PairwiseDistances {
         }
         let count = pictures as f64;
         let mean = self.sums.iter().sum::<f64>() / (count * (count - 1.0));
-        let margin = (pictures > 2).then(|| {
+        let margin = (pictures >= FEWEST_WITH_INTERVAL).then(|| {
             let spread: f64 = self
                 .sums
                 .iter()
@@ -112,7 +133,7 @@ impl PairwiseDistances {
 
 /// The t that a variable of Student's distribution with this many degrees of freedom stays within,
 /// on either side, with the probability [`CONFIDENCE`].
-fn student_t_quantile(degrees: usize) -> f64 {
+pub(super) fn student_t_quantile(degrees: usize) -> f64 {
     // Halved often enough for every bit of a double.
     let (mut low, mut high) = (0.0, FRAC_PI_2);
     for _ in 0..f64::MANTISSA_DIGITS {

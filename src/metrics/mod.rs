@@ -15,15 +15,19 @@
     reason = "pictures have the size that was compared before"
 )]
 
+mod change;
 mod difference;
 mod diversity;
 mod error;
+mod paired;
 mod plane;
 mod ssim;
 
+pub use change::Change;
 pub use difference::absolute_difference;
 pub use diversity::{Diversity, PairwiseDistances};
 pub use error::MetricsError;
+pub use paired::{Difference, RowDistances};
 pub use ssim::{
     CHANNEL_WEIGHTS, SCALE_WEIGHTS, SIGMA, ScaleSimilarity, WINDOW, ms_ssim, scale_similarities,
     structural_dissimilarity,

@@ -18,11 +18,13 @@ mod strip;
 mod workers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
 use form::actions::Actions;
+use form::adapter_shelf::AdapterShelf;
 use form::axis_field::AxisField;
 use form::controls::Controls;
 use form::example_prompts::ExamplePrompts;
@@ -47,16 +49,21 @@ use workers::engine::EngineClient;
 use workers::loader::LoaderClient;
 use workers::token_counts::keep_counted;
 
+use crate::browser::opened_file::OpenedFile;
 use crate::history::Request;
 use crate::protocol::engine::{Extent, PairChoice, Task, TaskEvent};
-use crate::protocol::loader::PairSource;
+use crate::protocol::loader::{AdapterSource, PairSource};
 use crate::recipe::PromptReading;
 use crate::recipe::foreign::read_parameters::ReadParameters;
 use crate::recipe::pair_address::beside;
 use crate::recipe::parameters::{OWN_SIZE, place, word_of};
 use crate::recipe::taken_over::TakenOver;
 use crate::view::address::{OWN_PAIR_ADDRESS, SharedRun};
+use crate::view::wrong_field::WrongField;
 use crate::vocabulary::Lookup;
+
+/// How long a strength has to rest before it is drawn.
+const MOVE_PAUSE: Duration = Duration::from_millis(200);
 
 /// Whether the page is wide enough for the grid to stand beside the controls instead of below them.
 /// The stylesheet has the same width.
@@ -114,23 +121,41 @@ pub fn App() -> impl IntoView {
             results.scroll_into_view();
         }
     };
+    // Said in the status, which is read out, and at the field, which takes the focus.
+    let refuse = move |wrong: WrongField| {
+        notices.set(vec![wrong.sentence.clone()]);
+        let field = wrong.field.clone();
+        controls.wrong.set(Some(wrong));
+        form::wrong_field::focus(&field);
+    };
     let draw = Callback::new(move |extent: Extent| match controls.recipe_untracked() {
         Ok(recipe) => {
             let sizes = engine
                 .pair
                 .with_untracked(|pair| Some(pair.as_ref()?.sizes));
             if let Some(Err(error)) = sizes.map(|sizes| sizes.drawn(recipe.size)) {
-                notices.set(vec![error.to_string()]);
-                reveal();
+                refuse(WrongField {
+                    field: "size".to_owned(),
+                    sentence: error.to_string(),
+                });
                 return;
             }
             notices.set(Vec::new());
             shows_results.set_value(!grid_is_beside());
             engine.generate(recipe, extent);
         }
-        Err(error) => {
-            notices.set(vec![error.to_string()]);
-            reveal();
+        Err(error) => refuse(error.wrong_field()),
+    });
+    // A field that is mended is no longer marked; another one may be wrong then.
+    Effect::new(move |_| {
+        let recipe = controls.recipe();
+        if let Some(before) = controls.wrong.get_untracked() {
+            let wrong = recipe.err().map(|error| error.wrong_field());
+            // Another sentence, such as what was taken over of a picture, stays.
+            if notices.with_untracked(|notices| *notices == [before.sentence]) {
+                notices.set(wrong.iter().map(|wrong| wrong.sentence.clone()).collect());
+            }
+            controls.wrong.set(wrong);
         }
     });
     let generate_what_is_here = move |extent: Extent| {
@@ -189,7 +214,15 @@ pub fn App() -> impl IntoView {
         }
     });
     let cancel = Callback::new(move |()| engine.cancel());
-    let go_on = Callback::new(move |()| engine.go_on());
+    let go_on = Callback::new(move |()| {
+        let pair = engine
+            .problem
+            .with_untracked(|problem| problem.as_ref().and_then(|problem| problem.pair.clone()));
+        match pair {
+            Some(pair) => address_actions.choose_pair.run(pair),
+            None => engine.go_on(),
+        }
+    });
 
     let escape = window_event_listener(leptos::ev::keydown, move |event| {
         // An open list of suggestions uses the key itself, and so does a dialog, with the focus or
@@ -200,6 +233,8 @@ pub fn App() -> impl IntoView {
         }
     });
     on_cleanup(move || escape.remove());
+
+    shell::leaving::ask_before(engine);
 
     let history_problem = RwSignal::new(None::<String>);
     let ask_history = Callback::new(move |request: Request| {
@@ -255,6 +290,40 @@ pub fn App() -> impl IntoView {
         show_problem.run(taken.sentence);
     });
 
+    // A strength that is moved has its effect at once: what is under way ends.
+    let latest_move = StoredValue::new(0u32);
+    let draw_anew = Callback::new(move |()| {
+        let number = latest_move.get_value().wrapping_add(1);
+        latest_move.set_value(number);
+        set_timeout(
+            move || {
+                if latest_move.get_value() == number {
+                    engine.cancel();
+                    generate.run(());
+                }
+            },
+            MOVE_PAUSE,
+        );
+    });
+    // A single file may be an adapter; what is none goes to the models' panel, which says what it is.
+    let dropped = StoredValue::new(Vec::<OpenedFile>::new());
+    let open_models = Callback::new(move |files: Vec<OpenedFile>| match files.as_slice() {
+        [file] => {
+            loader.add_adapter(AdapterSource::Disk(file.clone()));
+            dropped.set_value(files);
+        }
+        _ => models.open_with(PairSource::Disk(files)),
+    });
+    Effect::new(move |_| {
+        let failed = loader.adapter_problem.with(Option::is_some);
+        let files = dropped.get_value();
+        if failed && !files.is_empty() {
+            dropped.set_value(Vec::new());
+            loader.adapter_problem.set(None);
+            models.open_with(PairSource::Disk(files));
+        }
+    });
+
     let counts = keep_counted(move || controls.all_prompts(), engine);
 
     let loading_pair = Signal::derive(move || engine.pair.with(Option::is_none));
@@ -266,7 +335,12 @@ pub fn App() -> impl IntoView {
         if !loads_itself {
             return None;
         }
-        let size = Some(engine.missing.get()).filter(|bytes| *bytes > 0);
+        // The loader's list knows what has come since the engine looked, in this tab or another.
+        let listed = loader
+            .entry(&engine.pair_address.get())
+            .and_then(|pair| pair.missing);
+        let missing = listed.unwrap_or_else(|| engine.missing.get());
+        let size = Some(missing).filter(|bytes| *bytes > 0);
         engine.grid.with(Option::is_none).then_some(size).flatten()
     });
     // Both stay while the next pair's manifest is loading, and where it can't be loaded.
@@ -352,25 +426,46 @@ pub fn App() -> impl IntoView {
                         on_choose=address_actions.choose_pair
                     />
                     <ModelsButton panel=models />
+                    {move || {
+                        engine
+                            .pair_address
+                            .with(|address| is_with_the_page(address))
+                            .then(|| {
+                                view! {
+                                    <p class="help" data-testid="demo-note">
+                                        "The small pair that draws now is the demo: it knows emoji alone. SDXL is behind this button."
+                                    </p>
+                                }
+                            })
+                    }}
                 </div>
                 <fieldset class="bare stack" disabled=loading_pair>
                     <SeedFields controls=controls />
                     <SizeField controls=controls pair=engine.pair />
-                    <ModeToggles modes=controls.modes />
+                    <ModeToggles controls=controls />
                     <AxisField controls=controls />
                 </fieldset>
                 <fieldset class="bare" disabled=loading_pair>
                     <Settings controls=controls pair=engine.pair open=grid_is_beside() />
                 </fieldset>
+                <AdapterShelf
+                    controls=controls
+                    loader=loader
+                    pair=engine.pair
+                    pair_address=engine.pair_address
+                    on_move=draw_anew
+                    on_generate=generate
+                />
                 <OpenPicture
                     on_open=address_actions.open
                     on_parameters=take_over
                     on_manifest=Callback::new(move |text| models.open_with(PairSource::Manifest(text)))
-                    on_models=Callback::new(move |files| models.open_with(PairSource::Disk(files)))
+                    on_models=open_models
                     on_problem=show_problem
                 />
                 <History
                     listing=engine.history
+                    favourites=engine.favourites
                     problem=history_problem
                     on_ask=ask_history
                     on_open=address_actions.open

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::apng::{self, ApngError};
+use super::archive::archive;
 use super::contact_sheet::{Cell, ContactSheet, SheetError};
 use super::image::{Image, ImageError, ImageView};
 use super::png_file::{self, EncodeError, Texts};
@@ -51,6 +52,36 @@ pub enum FileRequest {
         /// The recipe's text.
         recipe: String,
     },
+    /// Images as PNG in one ZIP, with texts beside them.
+    Archive {
+        /// The images; no two have one name.
+        images: Vec<ArchivedImage>,
+        /// The names and contents of the texts.
+        texts: Vec<(String, String)>,
+    },
+}
+
+/// An image of a [`FileRequest::Archive`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArchivedImage {
+    /// The name of its file.
+    pub name: String,
+    /// The picture.
+    pub image: Image,
+    /// The recipe's text.
+    pub recipe: String,
+    /// The `parameters` text that other programs read.
+    pub parameters: String,
+}
+
+impl ArchivedImage {
+    fn encode(&self) -> Result<Vec<u8>, FileError> {
+        let texts = Texts {
+            recipe: &self.recipe,
+            parameters: Some(&self.parameters),
+        };
+        Ok(png_file::encode(self.image.view()?, texts)?)
+    }
 }
 
 impl FileRequest {
@@ -136,6 +167,18 @@ impl FileRequest {
                 .compose()?;
                 Ok(png_file::encode(sheet.view(), without_parameters(recipe))?)
             }
+            FileRequest::Archive { images, texts } => {
+                let mut files = Vec::with_capacity(images.len() + texts.len());
+                for image in images {
+                    files.push((image.name.as_str(), image.encode()?));
+                }
+                for (name, text) in texts {
+                    files.push((name.as_str(), text.clone().into_bytes()));
+                }
+                archive(files).map_err(|error| FileError::Archive {
+                    reason: error.to_string(),
+                })
+            }
         }
     }
 }
@@ -168,6 +211,12 @@ pub enum FileError {
     /// The sheet can't be put together.
     #[error(transparent)]
     Sheet(#[from] SheetError),
+    /// The ZIP can't be written.
+    #[error("The images can't be put into one file ({reason}): save them one by one.")]
+    Archive {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Not every frame has a duration.
     #[error("{delays} durations can't belong to {frames} frames: reload the page and try again.")]
     DelayCount {

@@ -14,6 +14,8 @@ pub enum Content {
     Strip(CellAddress),
     /// The whole grid.
     Grid,
+    /// All images of the grid, each in a file of its own.
+    All,
     /// The steps of one cell or several, side by side.
     StripSheet(CellAddress),
 }
@@ -26,11 +28,12 @@ pub fn file_name(recipe: &Recipe, content: Content) -> String {
         Content::Strip(cell) => (cell, Some("strip")),
         Content::StripSheet(cell) => (cell, Some("steps")),
         Content::Grid => (CellAddress::default(), Some("grid")),
+        Content::All => (CellAddress::default(), Some("all")),
     };
     let row = recipe.rows().into_iter().nth(cell.row as usize);
     let prompt = row.as_ref().map_or(&recipe.prompt, |row| &row.prompt);
     let row_key = match content {
-        Content::Grid => None,
+        Content::Grid | Content::All => None,
         _ => row.as_ref().map(|row| slug(&row.key(), usize::MAX)),
     };
     let seed = format!("seed-{}", recipe.seed_of(cell.column));
@@ -46,7 +49,11 @@ pub fn file_name(recipe: &Recipe, content: Content) -> String {
         .flatten()
         .filter(|part| !part.is_empty())
         .collect();
-    format!("{}.png", parts.join("-"))
+    let extension = match content {
+        Content::All => "zip",
+        _ => "png",
+    };
+    format!("{}.{extension}", parts.join("-"))
 }
 
 /// The letters and digits of a text, hyphens between its words; whole words, as long as the first

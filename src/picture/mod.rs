@@ -9,6 +9,7 @@
 )]
 
 pub mod apng;
+pub mod archive;
 pub mod contact_sheet;
 pub mod file;
 pub mod file_name;

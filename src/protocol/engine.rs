@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::allowance::Allowance;
 use crate::browser::adapter_limits::AdapterLimits;
 use crate::history;
-use crate::metrics::Diversity;
+use crate::metrics::{Change, Diversity, RowDistances};
 use crate::picture::file::FileRequest;
 use crate::picture::image::Image;
 use crate::protocol::stats::Measurement;
@@ -20,7 +20,7 @@ use crate::vocabulary::Vocabulary;
 
 /// Raised with every change of the messages: a page that was loaded before a deploy must not
 /// misunderstand a worker that was loaded after it.
-pub const PROTOCOL_VERSION: u32 = 8;
+pub const PROTOCOL_VERSION: u32 = 10;
 
 /// The number of a job; each page counts its jobs from 1.
 pub type JobId = u32;
@@ -90,8 +90,25 @@ pub struct PairInfo {
     /// Whether the distilled model takes its guidance scale as an input, as a full LCM model does,
     /// and not from a second pass.
     pub embeds_distilled_guidance: bool,
+    /// Adapters that lie beside the pair.
+    pub adapters: Vec<AdapterChoice>,
     /// The pairs to choose from, this one among them; empty where there is no choice.
     pub family: Vec<PairChoice>,
+}
+
+/// An adapter that lies beside a pair, to be tried with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AdapterChoice {
+    /// Path of its file, relative to the manifest.
+    pub path: String,
+    /// What it is called.
+    pub title: String,
+    /// What it does, in a sentence.
+    pub description: String,
+    /// A prompt that shows it.
+    pub prompt: String,
+    /// A strength that shows it.
+    pub strength: f32,
 }
 
 /// The scheduler that a pair brings for one of its models.
@@ -219,7 +236,7 @@ pub enum Task {
     /// finished, and all of its targets are decoded, [`TaskEvent::Convergence`] follows.
     Strip {
         /// The recipe of the cell's grid.
-        recipe: Recipe,
+        recipe: Box<Recipe>,
         /// The place of the cell in the grid.
         cell: CellAddress,
         /// Which latent of each step is decoded.
@@ -311,6 +328,8 @@ pub enum Event {
     },
     /// The history after a change, or because the page has asked for it.
     History(Box<history::Listing>),
+    /// The favourites after a change, or because the page has asked for them, the last one first.
+    Favourites(Vec<history::favourite::Favourite>),
     /// A phase of a job or a task has ended, where [`Request::Start`] asks to measure them.
     Measured(Box<Measurement>),
     /// An event of a job.
@@ -404,6 +423,16 @@ pub enum JobEvent {
         row: u32,
         /// Mean pairwise structural dissimilarity, with its interval.
         diversity: Diversity,
+        /// The dissimilarity of each pair.
+        distances: RowDistances,
+    },
+    /// How much an adapter changes a row's finished images, after each further image.
+    Change {
+        /// Index of the row, from 0.
+        row: u32,
+        /// Mean structural dissimilarity to the images of the same seeds in the row of the same mode whose
+        /// first adapter has strength 0.
+        change: Change,
     },
     /// Every cell of the job is done.
     Done,

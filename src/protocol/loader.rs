@@ -14,7 +14,7 @@ use crate::recipe::size::ImageSize;
 
 /// Raised with every change of the messages, as the engine's
 /// [`PROTOCOL_VERSION`](crate::protocol::engine::PROTOCOL_VERSION).
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// A licence that has to be accepted before a download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,8 +101,34 @@ pub struct Storage {
 pub struct Library {
     /// The pairs of the page's index in its order, then those that only the store knows.
     pub pairs: Vec<PairEntry>,
+    /// The adapters that the visitor has brought, by their names.
+    pub adapters: Vec<AdapterEntry>,
     /// The storage that all pairs share.
     pub storage: Storage,
+}
+
+/// An adapter that the visitor has brought.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AdapterEntry {
+    /// SHA-256 of its file in lower-case hexadecimal digits.
+    pub hash: String,
+    /// What its file is called.
+    pub name: String,
+    /// What it is, in words.
+    pub description: String,
+    /// Bytes that it takes in the store.
+    pub stored: u64,
+}
+
+/// The source of an adapter that the visitor brings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum AdapterSource {
+    /// A hub's `owner/name`, or an address of a file with `https://`.
+    Typed(String),
+    /// The path of a file of the page's own, relative to the page, and what it is called.
+    Bundled(String, String),
+    /// A file of the visitor's disk.
+    Disk(OpenedFile),
 }
 
 /// The source of a pair that the visitor adds.
@@ -236,6 +262,13 @@ pub enum Request {
         /// a pinned or an added pair comes from the store all the same.
         manifest: Option<String>,
     },
+    /// Store an adapter: [`Event::AdapterAdded`] or [`Event::AdapterFailed`].
+    AddAdapter(AdapterSource),
+    /// Delete an adapter.
+    DeleteAdapter {
+        /// [`AdapterEntry::hash`].
+        hash: String,
+    },
     /// Pause a load, in this tab or another; loaded bytes stay.
     Pause {
         /// The pair.
@@ -248,6 +281,13 @@ pub enum Request {
 pub enum Event {
     /// All pairs and the storage, after a request or a change.
     Library(Library),
+    /// An adapter was stored.
+    AdapterAdded(AdapterEntry),
+    /// An adapter could not be stored.
+    AdapterFailed {
+        /// Why, as a sentence.
+        message: String,
+    },
     /// A pair was added.
     Added {
         /// Its address, which the loader has chosen.

@@ -5,7 +5,6 @@ use std::fmt::{self, Display};
 use serde::{Deserialize, Serialize};
 
 use super::bounds::{Bounds, STEPS};
-use super::parameters::without_negative_zero;
 use crate::sampler::ModelRole;
 
 /// The most adapters of one recipe.
@@ -134,7 +133,8 @@ impl AdapterUse {
         let adapter = AdapterUse {
             hash: hash.to_owned(),
             name: parts.next()?.to_owned(),
-            strength: without_negative_zero(strength),
+            // No −0, which would be spelled otherwise and means the same.
+            strength: strength + 0.0,
             acts_on,
             from_timestep,
             steps,
@@ -167,7 +167,7 @@ impl Display for AdapterUse {
             from_timestep,
             ..
         } = self;
-        let (strength, acts_on) = (without_negative_zero(self.strength), self.acts_on.key());
+        let (strength, acts_on) = (self.strength + 0.0, self.acts_on.key());
         write!(
             formatter,
             "{hash}{BETWEEN_PARTS}{strength}{BETWEEN_PARTS}{acts_on}{BETWEEN_PARTS}{from_timestep}\

@@ -7,6 +7,7 @@
 
 use std::fmt::{self, Display};
 
+use super::adapters;
 use super::parameters::ON;
 use super::{CellAddress, Mode, Recipe};
 use crate::sampler::{ModelRole, SchedulerChoice};
@@ -20,6 +21,8 @@ pub(super) const FIRST_FIELD: &str = "Steps:";
 pub(super) const MODE: &str = "Firststep mode";
 /// The field of [`Recipe::long_prompts`], where that is on.
 pub(super) const LONG_PROMPTS: &str = "Firststep long prompts";
+/// The field of [`Recipe::adapters`], as links spell them.
+const ADAPTERS: &str = "Firststep adapters";
 /// The field of [`Recipe::weighted_prompt`], where that is on.
 pub(super) const WEIGHTED_PROMPT: &str = "Firststep weighted prompt";
 
@@ -119,6 +122,19 @@ impl GenerationParameters {
                 recipe.hybrid_base_steps.to_string(),
             ));
         }
+        if !row.adapters.is_empty() {
+            let hash = |hash: &str| hash.chars().take(HASH_DIGITS).collect::<String>();
+            let adapters = row.adapters.iter();
+            let hashes: Vec<String> = adapters
+                .clone()
+                .map(|adapter| {
+                    format!("{}: {}", without_commas(&adapter.name), hash(&adapter.hash))
+                })
+                .collect();
+            // Other programs have this field, and no strength in it.
+            further.push(("Lora hashes", hashes.join(", ")));
+            further.push((ADAPTERS, adapters::spell(&row.adapters)));
+        }
         let (width, height) = image_size;
         Some(GenerationParameters {
             prompt: row.prompt,
@@ -133,6 +149,14 @@ impl GenerationParameters {
             further,
         })
     }
+}
+
+/// Digits of a hash that the web UI writes.
+const HASH_DIGITS: usize = 12;
+
+/// A name without what would end it in a list of names and hashes.
+fn without_commas(name: &str) -> String {
+    name.replace([',', ':'], " ")
 }
 
 /// The web UI's name of a scheduler.

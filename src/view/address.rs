@@ -2,13 +2,14 @@
 //! the two changes the other, and when. Pure, so that every change of state has a native test;
 //! `page::shell::address` reads and writes the browser's address.
 
+use crate::recipe::adapters::AdapterUse;
 use crate::recipe::bounds::{SEED, SEED_COUNT};
 use crate::recipe::device::DevicePreference;
 use crate::recipe::digest::StepDigest;
 use crate::recipe::link::Link;
 use crate::recipe::parameters::{PARAMETERS, place};
 use crate::recipe::saved_recipe::SavedRecipe;
-use crate::recipe::{Mode, PromptReading, Recipe};
+use crate::recipe::{Axis, Mode, PromptReading, Recipe};
 
 /// The manifest of the pair that the page opens with, relative to the page.
 pub const OWN_PAIR_ADDRESS: &str = "pairs/emoji/manifest.json";
@@ -20,6 +21,8 @@ pub struct SharedRun {
     pub recipe: Recipe,
     /// A digest of each step of its first cell.
     pub digests: Vec<StepDigest>,
+    /// Whether the link has the checksum that shows that nobody has edited it since.
+    pub is_whole: bool,
 }
 
 /// The device and the pair that the engine has to use, and whether it measures what it does.
@@ -48,6 +51,10 @@ pub struct VisitorInput {
     pub seed_count: String,
     /// The modes that are ticked.
     pub modes: Vec<Mode>,
+    /// What rows differ in; [`Axis::Modes`] where its fields hold no values.
+    pub axis: Axis,
+    /// The adapters: to see one on another pair is what they are compared for.
+    pub adapters: Vec<AdapterUse>,
 }
 
 /// The values for the controls.
@@ -65,6 +72,8 @@ pub struct ControlValues {
 #[derive(Debug)]
 pub struct Address {
     link: Link,
+    /// Whether the link has a checksum; one that doesn't fit has its own sentence.
+    has_checksum: bool,
     /// The hash of the controls when they were filled or last written: only a change by the visitor is
     /// worth a new address. None: whatever they spell is written.
     last_spelled: Option<String>,
@@ -82,6 +91,7 @@ impl Address {
         let (link, sentences) = read(hash);
         let address = Address {
             link,
+            has_checksum: has_checksum(hash),
             last_spelled: None,
             is_chosen: false,
             has_filled: false,
@@ -116,6 +126,7 @@ impl Address {
         let (link, sentences) = read(hash);
         let before = self.engine_target();
         self.link = link;
+        self.has_checksum = has_checksum(hash);
         self.is_chosen = false;
         let target = self.engine_target();
         ((target != before).then_some(target), sentences)
@@ -127,7 +138,11 @@ impl Address {
     pub fn choose_pair(&mut self, pair: String, typed: VisitorInput) -> (EngineTarget, String) {
         let seed = SEED.parse(&typed.seed);
         let seed_count = SEED_COUNT.parse(&typed.seed_count);
+        // How many steps there are to take over is the pair's.
+        let keeps_axis = !matches!(typed.axis, Axis::Modes | Axis::K(_));
         let carries_over = [
+            (place::AXIS, keeps_axis),
+            (place::ADAPTERS, !typed.adapters.is_empty()),
             (place::PROMPT, true),
             (place::NEGATIVE_PROMPT, true),
             (place::LONG_PROMPTS, typed.reading.long),
@@ -144,6 +159,8 @@ impl Address {
             seed: seed.unwrap_or_default(),
             seed_count: seed_count.unwrap_or_default(),
             modes: typed.modes,
+            axis: typed.axis,
+            adapters: typed.adapters,
             ..Recipe::default()
         };
         self.link = Link {
@@ -162,6 +179,15 @@ impl Address {
         }
         self.is_chosen = true;
         (self.engine_target(), self.link.to_string())
+    }
+
+    /// The link's pair can't be opened: the page's own takes its place, with all else that the link says.
+    /// The address stays as it is until the visitor changes something.
+    pub fn fall_back(&mut self) -> EngineTarget {
+        self.link.pair = None;
+        // Those of another pair's steps.
+        self.link.digests.clear();
+        self.engine_target()
     }
 
     /// The visitor opens a saved recipe. Where it is of another pair than the page's, returns the
@@ -202,6 +228,7 @@ impl Address {
         let shared_run = (!self.link.digests.is_empty()).then(|| SharedRun {
             recipe: recipe.clone(),
             digests: self.link.digests.clone(),
+            is_whole: self.has_checksum,
         });
         let problem = recipe.validate().err().map(|error| error.to_string());
         ControlValues {
@@ -244,7 +271,22 @@ pub fn on_page(pair: String) -> Option<String> {
 
 fn read(hash: &str) -> (Link, Vec<String>) {
     let (link, errors) = Link::parse(hash);
-    (link, errors.iter().map(ToString::to_string).collect())
+    let mut sentences: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    if !link.digests.is_empty() && !has_checksum(hash) {
+        sentences.push(
+            "The link carries the steps of a run, but its checksum was taken off: it may have been edited \
+             since, and then its pictures are not the sender's. Ask for the link again to compare them."
+                .to_owned(),
+        );
+    }
+    (link, sentences)
+}
+
+/// Whether a hash has a checksum.
+fn has_checksum(hash: &str) -> bool {
+    hash.trim_start_matches('#')
+        .split('&')
+        .any(|part| part.starts_with("sum="))
 }
 
 #[cfg(test)]
@@ -348,6 +390,22 @@ mod tests {
     }
 
     #[test]
+    fn where_a_pair_is_not_there_the_pages_own_draws_the_links_recipe() {
+        let mut address = open("prompt=blue+bus&seed=7&pair=pairs/nothing.json");
+        assert_eq!(address.fall_back().pair, OWN_PAIR_ADDRESS);
+        let mut recipe = fill(&mut address);
+        assert_eq!((recipe.prompt.as_str(), recipe.seed), ("blue bus", 7));
+        let spelled = address.spell(&recipe, &defaults());
+        assert!(!address.needs_writing(&spelled));
+        recipe.seed = 8;
+        let spelled = address.spell(&recipe, &defaults());
+        assert!(
+            address.needs_writing(&spelled) && !spelled.contains("pair="),
+            "{spelled}"
+        );
+    }
+
+    #[test]
     fn what_can_not_be_read_is_told() {
         let (address, sentences) = Address::open("seed=many&prompt=cat");
         assert_eq!(sentences.len(), 1);
@@ -383,6 +441,8 @@ mod tests {
             seed: "12".into(),
             seed_count: "many".into(),
             modes: vec![Mode::Base],
+            axis: Axis::AdapterStrength(vec![0.0, 1.0]),
+            adapters: vec![AdapterUse::new(&"a".repeat(64), "style")],
         };
         let (target, hash) = address.choose_pair(OTHER.into(), typed);
         assert_eq!(target.pair, OTHER);
@@ -395,6 +455,8 @@ mod tests {
         assert!(!hash.contains("long-prompts"), "{hash}");
         assert_eq!(recipe.seed, 12);
         assert_eq!(recipe.modes, [Mode::Base]);
+        assert_eq!(recipe.adapters.len(), 1);
+        assert_eq!(recipe.axis, Axis::AdapterStrength(vec![0.0, 1.0]));
         // Everything else is the pair's.
         assert_eq!(recipe.seed_count, defaults().seed_count);
         assert_eq!(recipe.k, defaults().k);
@@ -462,9 +524,21 @@ mod tests {
             shared_run,
             Some(SharedRun {
                 recipe,
-                digests: digests.to_vec()
+                digests: digests.to_vec(),
+                is_whole: true,
             })
         );
+        // Whoever takes the checksum off may have changed the rest as well, which is said.
+        let (bare, _) = link.rsplit_once("&sum=").expect("a checksum");
+        let (_, sentences) = address.follow(bare);
+        assert!(
+            sentences
+                .iter()
+                .any(|it| it.contains("checksum was taken off")),
+            "{sentences:?}"
+        );
+        let shared_run = address.fill(&defaults(), ["", ""]).shared_run;
+        assert!(shared_run.is_some_and(|run| !run.is_whole));
         address.follow("seed=1");
         assert_eq!(address.fill(&defaults(), ["", ""]).shared_run, None);
     }

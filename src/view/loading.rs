@@ -91,8 +91,20 @@ pub fn state(pair: &PairEntry) -> String {
             // Other pairs may have brought a part of it.
             size(missing.unwrap_or(whole))
         ),
-        (PairState::Absent, Some(whole), _) => {
-            format!("Not in this browser: {} to download.", size(whole))
+        (PairState::Absent, Some(whole), missing) => {
+            let missing = missing.unwrap_or(whole);
+            let download = format!("Not in this browser: {} to download", size(missing));
+            match whole.saturating_sub(missing) {
+                0 => format!("{download}."),
+                here if pair.shared_with.is_empty() => {
+                    format!("{download}; {} more of it are here.", size(here))
+                }
+                here => format!(
+                    "{download}; {} more of it are here with {}.",
+                    size(here),
+                    list(&pair.shared_with)
+                ),
+            }
         }
         (PairState::Absent, None, _) => "Not in this browser.".to_owned(),
         (PairState::Partial, Some(whole), Some(missing)) => {
@@ -108,9 +120,11 @@ pub fn state(pair: &PairEntry) -> String {
     }
 }
 
-/// The bytes that a pair takes in the store and shares there; none where it takes nothing.
+/// The bytes that a pair takes in the store and shares there; none where it takes nothing, such as of a
+/// pair that was never loaded: what others have brought is theirs.
 pub fn stored(pair: &PairEntry) -> Option<String> {
-    (pair.stored > 0).then(|| {
+    let is_own = pair.begun || pair.stored > pair.shared || pair.last_used.is_some();
+    (pair.stored > 0 && is_own).then(|| {
         let stored = size(pair.stored);
         if pair.shared == 0 || pair.shared_with.is_empty() {
             format!("{stored} stored")
@@ -335,6 +349,36 @@ mod tests {
         assert_eq!(
             state(&brought),
             "33 % here through another pair: 4.60 GB to download."
+        );
+    }
+
+    #[test]
+    fn what_others_have_brought_is_neither_downloaded_nor_stored_again() {
+        let never_loaded = PairEntry {
+            begun: false,
+            stored: 2_000_000_000,
+            shared: 2_000_000_000,
+            shared_with: vec!["One".to_owned()],
+            ..pair(PairState::Absent)
+        };
+        assert_eq!(
+            state(&never_loaded),
+            "Not in this browser: 4.60 GB to download; 2.34 GB more of it are here with One."
+        );
+        assert_eq!(stored(&never_loaded), None);
+        let whole = PairEntry {
+            missing: Some(6_940_000_000),
+            ..pair(PairState::Absent)
+        };
+        assert_eq!(state(&whole), "Not in this browser: 6.94 GB to download.");
+        let loaded = PairEntry {
+            begun: true,
+            stored: 3_000_000_000,
+            ..never_loaded
+        };
+        assert_eq!(
+            stored(&loaded).as_deref(),
+            Some("3.00 GB stored, 2.00 GB of it shared with One")
         );
     }
 

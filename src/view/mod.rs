@@ -3,6 +3,9 @@
 //! page.
 
 pub mod address;
+pub mod diversity;
+pub mod engine_watch;
+pub mod grid_table;
 pub mod jobs;
 pub mod label;
 pub mod loading;
@@ -16,3 +19,4 @@ pub mod strip;
 pub mod token_count;
 pub mod units;
 pub mod worker_link;
+pub mod wrong_field;

@@ -1,5 +1,6 @@
 //! The names of rows, modes and models.
 
+use super::stretches::{Stretch, TakenBy};
 use crate::recipe::{Mode, Row, Variant};
 use crate::sampler::ModelRole;
 
@@ -10,6 +11,22 @@ pub fn mode_name(mode: Mode) -> &'static str {
         Mode::Distilled => "Distilled",
         Mode::Hybrid => "Hybrid",
         Mode::SkipFirstStep => "Skip first step",
+    }
+}
+
+/// What a mode is, for who meets it for the first time.
+pub fn mode_tip(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Base => "The slow model takes every step: varied, and many steps.",
+        Mode::Distilled => "The fast model takes all of its few steps: sharp, and much alike.",
+        Mode::Hybrid => {
+            "The base model takes the first k steps, the distilled model the rest: variety at nearly the \
+             fast model's speed."
+        }
+        Mode::SkipFirstStep => {
+            "No base model at all: the distilled model starts at its second step, since its first one is \
+             what makes the pictures alike."
+        }
     }
 }
 
@@ -25,12 +42,29 @@ pub fn row_name(row: &Row) -> String {
     }
 }
 
-/// A sentence that explains which model takes which steps of a row.
-pub fn row_explanation(row: &Row) -> String {
+/// A sentence that explains which model takes which steps of a row, of whose stretches it is told.
+pub fn row_explanation(row: &Row, stretches: &[Stretch]) -> String {
+    let taken = |model| -> u32 {
+        let stretches = stretches.iter();
+        stretches
+            .filter(|stretch| stretch.taken_by == TakenBy::Model(model))
+            .map(|stretch| stretch.steps)
+            .sum()
+    };
+    let base = taken(ModelRole::Base);
     match row.mode {
         Mode::Base => "The base model takes every step: diverse, but slow.".to_owned(),
         Mode::Distilled => {
             "The distilled model takes every step: fast, but the seeds look alike.".to_owned()
+        }
+        Mode::Hybrid if base > row.k => {
+            let steps = row.k.saturating_add(taken(ModelRole::Distilled));
+            let replaced = match row.k {
+                1 => "first".to_owned(),
+                k => format!("first {k}"),
+            };
+            let enough = if row.k == 1 { "one is" } else { "as many are" };
+            format!("{base} base steps for the {replaced} of {steps}: on SDXL {enough} enough.")
         }
         Mode::Hybrid if row.k == 1 => {
             "The base model takes the first step, the distilled model the rest.".to_owned()
@@ -48,5 +82,44 @@ pub fn model_key(model: ModelRole) -> &'static str {
     match model {
         ModelRole::Base => "base",
         ModelRole::Distilled => "distilled",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::Recipe;
+    use crate::view::stretches::{counted, stretches};
+
+    /// The hybrid's sentence for k of four steps, with base steps for each replaced one, when the
+    /// engine has counted so many steps in all.
+    fn hybrid(k: u32, base_steps: u32, steps: u32) -> String {
+        let recipe = Recipe {
+            modes: vec![Mode::Hybrid],
+            distilled_steps: 4,
+            k,
+            hybrid_base_steps: base_steps,
+            ..Recipe::default()
+        };
+        let rows = recipe.rows();
+        let row = rows.first().expect("a row");
+        row_explanation(row, &counted(stretches(&recipe, row), steps))
+    }
+
+    #[test]
+    fn the_hybrids_sentence_has_the_steps_that_are_taken() {
+        assert_eq!(
+            hybrid(1, 2, 5),
+            "2 base steps for the first of 4: on SDXL one is enough."
+        );
+        assert_eq!(
+            hybrid(1, 2, 6),
+            "3 base steps for the first of 4: on SDXL one is enough."
+        );
+        assert_eq!(
+            hybrid(2, 2, 7),
+            "5 base steps for the first 2 of 4: on SDXL as many are enough."
+        );
+        assert!(hybrid(1, 1, 4).contains("takes the first step"));
     }
 }

@@ -54,6 +54,19 @@ pub fn stretches(recipe: &Recipe, row: &Row) -> Vec<Stretch> {
         .collect()
 }
 
+/// The same stretches once the engine has said how many steps there are in all: what the recipe didn't
+/// determine are the first ones.
+pub fn counted(mut stretches: Vec<Stretch>, steps: u32) -> Vec<Stretch> {
+    let others = planned_steps(stretches.get(1..).unwrap_or_default());
+    if let Some(first) = stretches.first_mut()
+        && first.taken_by != TakenBy::Nobody
+        && steps > others
+    {
+        first.steps = steps - others;
+    }
+    stretches
+}
+
 /// The number of steps that a model takes.
 pub fn planned_steps(stretches: &[Stretch]) -> u32 {
     stretches

@@ -160,6 +160,38 @@ impl UNetShape {
         })
     }
 
+    /// Values of the weights of all 3 × 3 convolutions.
+    pub fn convolution_values(&self) -> u64 {
+        let channels = |level: usize| self.channels.get(level).map_or(0, |&own| own as u64);
+        let resnet = |input: u64, output: u64| 9 * (input + output) * output;
+        let last = self.channels.len().saturating_sub(1);
+        let mut skips = vec![channels(0)];
+        let mut input = channels(0);
+        let mut values = 0;
+        for level in 0..=last {
+            for _ in 0..self.layers {
+                values += resnet(input, channels(level));
+                input = channels(level);
+                skips.push(input);
+            }
+            if level < last {
+                values += 9 * input * input;
+                skips.push(input);
+            }
+        }
+        values += 2 * resnet(input, input);
+        for level in (0..=last).rev() {
+            for _ in 0..=self.layers {
+                values += resnet(input + skips.pop().unwrap_or(0), channels(level));
+                input = channels(level);
+            }
+            if level > 0 {
+                values += 9 * input * input;
+            }
+        }
+        values
+    }
+
     /// Bytes of the weights that the model puts beside each other to launch them as one: those of
     /// queries, keys and values, and of the keys and values of the text. A model whose weights another
     /// one shares has a copy of them.
@@ -422,7 +454,8 @@ pub fn decoder_maps(
     parts.resnet("the VAE's first resolution", 0, [map, 0, map]);
     // Beside the input and the normalized map: queries, keys and values together and apart, and the
     // output block by block and put together.
-    let scores = DECODER_SCORES / F32 * length / 2;
+    let pixels = (height * width) as u64;
+    let scores = (DECODER_SCORES / F32 / 2).min(pixels * pixels) * length;
     let attention = [map, map, 3 * map, map, map, map, map, map, scores, scores];
     parts.note("the VAE's attention", 0, &attention);
     let picture = (height * width * factor * factor) as u64 * 3 * F32;

@@ -29,6 +29,8 @@ test("axe-core finds nothing serious", { timeout: TIMEOUT }, async () => {
       { width: 1440, height: 900, colorScheme: "dark" },
       { width: 360, height: 740, colorScheme: "light" },
       { width: 360, height: 740, colorScheme: "dark" },
+      // The narrowest, and a window of 640 pixels at twice the zoom.
+      { width: 320, height: 640, colorScheme: "light" },
     ];
     const check = async (what) => {
       for (const { width, height, colorScheme } of looks) {
@@ -44,6 +46,12 @@ test("axe-core finds nothing serious", { timeout: TIMEOUT }, async () => {
     };
     await check("the empty page");
     await page.page.setViewportSize({ width: 1440, height: 900 });
+    await page.control("seed-count").fill("");
+    await page.control("generate").click();
+    await page.page.locator('[data-testid="seed-count"][aria-invalid="true"]').waitFor();
+    await check("with a wrong field");
+    await page.page.setViewportSize({ width: 1440, height: 900 });
+    await page.control("seed-count").fill("2");
     await page.control("first-look").click();
     await page.page
       .locator('[data-testid="cell-hybrid-1"][data-state="resting"]')
@@ -55,6 +63,15 @@ test("axe-core finds nothing serious", { timeout: TIMEOUT }, async () => {
     await page.control("strip-panel").waitFor({ timeout: 30_000 });
     await page.control("figure-5").waitFor({ timeout: 30_000 });
     await check("with a strip");
+    await page.page.setViewportSize({ width: 1440, height: 900 });
+    await page.cell("hybrid", 0).focus();
+    await page.page.keyboard.press("f");
+    await page.control("history").locator("summary").click();
+    await page.control("favourite").waitFor({ timeout: 30_000 });
+    await page.control("history-delete").first().click();
+    await page.control("history-undo").waitFor({ timeout: 30_000 });
+    await check("with a favourite and a run that was deleted");
+    await page.page.setViewportSize({ width: 1440, height: 900 });
     await page.cell("hybrid", 0).focus();
     await page.page.keyboard.press("c");
     await page.control("compare").waitFor({ state: "visible" });

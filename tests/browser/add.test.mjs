@@ -65,7 +65,7 @@ test("a hub's repository becomes the base of a pair that draws", { timeout: TIME
     await page.page.locator('[data-testid="seed-count"]:enabled').waitFor({ timeout: TIMEOUT });
     await page.control("seed-count").fill("1");
     await page.pressGenerate();
-    await page.waitForDone(cellNames(["distilled", "hybrid", "skip"], 1), TIMEOUT);
+    await page.waitForDone(cellNames(["base", "distilled", "hybrid"], 1), TIMEOUT);
   });
 });
 

@@ -101,7 +101,12 @@ export async function smallPair(
     force_zeros_for_empty_prompt: true,
     components,
     schedulers: { base: SCHEDULER, distilled: emoji.schedulers.distilled },
-    defaults: { ...emoji.defaults, base_steps: 2, distilled_timesteps: [999, 749, 499, 249] },
+    defaults: {
+      ...emoji.defaults,
+      base_steps: 2,
+      hybrid_base_steps: 1,
+      distilled_timesteps: [999, 749, 499, 249],
+    },
   };
 }
 

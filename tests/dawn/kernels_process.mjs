@@ -17,7 +17,7 @@ const precisions = form !== undefined && kernels.hasHalf() ? [false, true] : [fa
 for (const isHalf of precisions) {
   const tolerance = Kernels.tolerance(isHalf);
   for (const [index, label] of kernels.names().entries()) {
-    if (kernels.has(index, form)) {
+    if (kernels.has(index, form, isHalf)) {
       counters.reset();
       const error = await kernels.error(index, form, isHalf);
       const { launches, errors: problems } = counters.snapshot();

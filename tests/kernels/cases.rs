@@ -45,11 +45,19 @@ pub struct Cases {
 pub struct Case {
     pub name: String,
     seed: u32,
-    /// The forms in which the test on Dawn computes it: shaders are compiled slowly there.
+    /// How the test on Dawn computes it: shaders are compiled slowly there.
     #[cfg(target_family = "wasm")]
-    pub on_dawn: Vec<Form>,
+    pub on_dawn: Vec<OnDawn>,
     #[serde(flatten)]
     operation: Operation,
+}
+
+/// A form and a precision of the kernels.
+#[cfg(target_family = "wasm")]
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+pub struct OnDawn {
+    pub form: Form,
+    pub is_half: bool,
 }
 
 #[derive(Deserialize)]

@@ -4,7 +4,7 @@ use burn::tensor::{Device, FloatDType};
 use firststep::kernels::{self, Form, Forms};
 use wasm_bindgen::prelude::*;
 
-use crate::cases::{Case, Cases, HALF_TOLERANCE, TOLERANCE};
+use crate::cases::{Case, Cases, HALF_TOLERANCE, OnDawn, TOLERANCE};
 
 /// The cases, and the device of `navigator.gpu`.
 #[wasm_bindgen]
@@ -31,13 +31,12 @@ impl Kernels {
         cases.map(|case| case.name.clone()).collect()
     }
 
-    /// Whether a case is to be computed in this form, or on the CPU.
-    pub fn has(&self, index: usize, form: Option<String>) -> Result<bool, JsError> {
+    /// Whether a case is to be computed in this form and precision, or on the CPU.
+    pub fn has(&self, index: usize, form: Option<String>, is_half: bool) -> Result<bool, JsError> {
         let case = self.case(index)?;
-        Ok(match form {
-            Some(form) => case.on_dawn.contains(&form_of(&form)?),
-            None => true,
-        })
+        let Some(form) = form else { return Ok(true) };
+        let form = form_of(&form)?;
+        Ok(case.on_dawn.contains(&OnDawn { form, is_half }))
     }
 
     /// Whether the device has half precision.

@@ -1,7 +1,7 @@
 //! Adapters: LoRA merged as PEFT does, what is refused, and a pair whose distilled UNet is one.
 
 use burn::tensor::{Device, Tensor};
-use firststep::adapters::{Adapter, AdapterError, write_alphas};
+use firststep::adapters::{Adapter, AdapterError, Model, write_alphas};
 use firststep::engine::EngineError;
 use firststep::engine::GridState;
 use firststep::engine::{Host, StripRequest, generate};
@@ -173,11 +173,14 @@ fn the_original_codes_names_find_diffusers_layers() {
 
 #[test]
 fn layers_that_nothing_takes_are_named_as_the_file_does() {
-    let name = "lora_unet_down_blocks_7_attentions_0_proj_in.lora_down.weight";
-    let error = refusal(|adapter| adapter.push(tensor(name, &[1, 1], &[0.0])));
+    let layer = "lora_unet_down_blocks_7_attentions_0_proj_in";
+    let name = format!("{layer}.lora_down.weight");
+    let error = refusal(|adapter| adapter.push(tensor(&name, &[1, 1], &[0.0])));
     let expected = AdapterError::MissingInBase {
-        name: name.into(),
+        model: Model::UNet,
+        names: vec![layer.into()],
         count: 1,
+        of: 5,
     };
     assert_eq!(error, expected);
     let (base, adapter, expected) = reference();
@@ -308,8 +311,13 @@ fn an_adapter_of_another_model_is_refused() {
     assert_eq!(
         refusal(other),
         AdapterError::MissingInBase {
-            name: "mid_block.attn.to_out.weight".into(),
-            count: 2
+            model: Model::UNet,
+            names: vec![
+                "unet.mid_block.attn.to_out".into(),
+                "unet.mid_block.attn.to_q".into()
+            ],
+            count: 2,
+            of: 4
         }
     );
     let wider = |adapter: &mut Vec<StoredTensor>| {
@@ -485,7 +493,7 @@ fn branch(size: f32) -> Vec<StoredTensor> {
     ]
 }
 
-fn predictions(pair: &Pair) -> [Vec<f32>; 2] {
+pub fn predictions(pair: &Pair) -> [Vec<f32>; 2] {
     let values = Reference::read("models/emoji/unets.safetensors");
     let conditioning = Conditioning {
         context: values.tensor("encoder_hidden_states"),
@@ -524,7 +532,7 @@ fn a_distilled_unet_can_be_an_adapter_on_the_base() {
 
 /// Branches of rank 3 on layers of every kind: convolutions that keep, halve and double the size,
 /// one of a single pixel, and linear layers with and without a bias.
-fn branches_of_all_kinds(unet: &[StoredTensor]) -> Vec<StoredTensor> {
+pub fn branches_of_all_kinds(unet: &[StoredTensor]) -> Vec<StoredTensor> {
     const RANK: usize = 3;
     let layers = [
         "conv_in",

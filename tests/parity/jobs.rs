@@ -408,7 +408,7 @@ fn a_row_tells_its_diversity_from_the_second_image_on() {
         .events
         .iter()
         .filter_map(|event| match event {
-            JobEvent::Diversity { row, diversity } => Some((*row, diversity.pictures)),
+            JobEvent::Diversity { row, diversity, .. } => Some((*row, diversity.pictures)),
             _ => None,
         })
         .collect();

@@ -11,6 +11,7 @@
 )]
 
 mod adapter;
+mod attached;
 mod jobs;
 mod memory;
 mod metrics;
@@ -19,5 +20,6 @@ mod pictures;
 mod prompts;
 mod quantization;
 mod sampler;
+mod stacked;
 mod support;
 mod tokenizer;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::Device;
 use firststep::engine::{
-    EngineError, GridState, Outcome, Pair, PairFiles, describe, generate, prompts_of,
+    AdaptedPrompt, EngineError, GridState, Outcome, Pair, PairFiles, describe, generate, prompts_of,
 };
 use firststep::protocol::engine::Extent;
 use firststep::recipe::{Axis, Mode, Prompt};
@@ -94,6 +94,11 @@ impl PairFiles for Observed {
     }
 }
 
+/// A prompt without adapters.
+fn plain(text: &str) -> AdaptedPrompt {
+    Prompt::plain(text).into()
+}
+
 #[test]
 fn large_text_encoders_leave_and_are_read_again_for_new_prompts_only() {
     let small = Observed::new(None);
@@ -102,7 +107,7 @@ fn large_text_encoders_leave_and_are_read_again_for_new_prompts_only() {
     let mut leaves = large.pair();
     large.take_read();
 
-    let prompts = ["red apple", ""].map(Prompt::plain);
+    let prompts = ["red apple", ""].map(plain);
     assert!(!leaves.reads_text_encoder(0, &prompts), "both are there");
     block_on(leaves.encode_prompts(&prompts, &large)).expect("prompts");
     assert!(large.take_read().is_empty(), "both were there");
@@ -112,7 +117,7 @@ fn large_text_encoders_leave_and_are_read_again_for_new_prompts_only() {
         assert_eq!(to_vec(own.context), to_vec(other.context), "{prompt:?}");
         assert_eq!(to_vec(own.pooled), to_vec(other.pooled), "{prompt:?}");
     }
-    let a_dog = Prompt::plain("a dog");
+    let a_dog = plain("a dog");
     let error = leaves.encode_prompt(&a_dog).err().expect("they have left");
     assert!(matches!(error, EngineError::NotLoaded), "{error}");
     assert!(stays.encode_prompt(&a_dog).is_ok());
@@ -120,7 +125,7 @@ fn large_text_encoders_leave_and_are_read_again_for_new_prompts_only() {
     // Those that were encoded need nothing more.
     block_on(leaves.encode_prompts(&prompts, &large)).expect("prompts");
     assert!(large.take_read().is_empty());
-    let further = ["red apple", "a dog"].map(Prompt::plain);
+    let further = ["red apple", "a dog"].map(plain);
     assert!(leaves.reads_text_encoder(0, &further) && leaves.reads_text_encoder(1, &further));
     block_on(leaves.encode_prompts(&further, &large)).expect("prompts");
     let encoders = ["text_encoder", "text_encoder_2"].map(|name| large.id(name));
@@ -142,6 +147,7 @@ fn a_grid_needs_no_other_prompts_than_were_encoded_before_it() {
     // Its own, the other one and the empty negative prompt.
     assert_eq!(prompts.len(), 3);
     block_on(async {
+        let prompts = pair.adapted_prompts(&recipe);
         pair.encode_prompts(&prompts, &files).await?;
         pair.load_unets(&recipe.modes, &files).await?;
         let mut grid = GridState::default();

@@ -174,7 +174,7 @@ fn the_bundled_pair_computes_what_diffusers_does() {
     let (mut contexts, mut pooled) = ([Vec::new(), Vec::new()], Vec::new());
     for prompt in prompts {
         let conditioning = pair
-            .encode_prompt(&Prompt::plain(prompt))
+            .encode_prompt(&Prompt::plain(prompt).into())
             .expect("a prompt");
         let mut parts = conditioning
             .context
@@ -263,7 +263,7 @@ fn a_pair_that_is_held_as_stored_computes_the_same_to_the_bit() {
     let conditioning = conditioning(&values, None);
     let results = |pair: &Pair| {
         let prompt = pair
-            .encode_prompt(&Prompt::plain("image of a dog face"))
+            .encode_prompt(&Prompt::plain("image of a dog face").into())
             .expect("a prompt");
         let unet = pair.unet(ModelRole::Base).expect("loaded");
         [

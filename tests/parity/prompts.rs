@@ -86,7 +86,9 @@ fn long_and_weighted_prompts_are_encoded_as_torch_writes_them_out() {
         let (context, pooled) = if case["pair"] == "tiny" {
             tiny.encode(&prompt)
         } else {
-            let conditioning = pair.encode_prompt(&prompt).expect("a prompt");
+            let conditioning = pair
+                .encode_prompt(&prompt.clone().into())
+                .expect("a prompt");
             (conditioning.context, conditioning.pooled)
         };
         let [_, tokens, width] = context.dims();

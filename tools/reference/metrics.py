@@ -88,21 +88,28 @@ def similarity(first: np.ndarray, second: np.ndarray, **constants: float) -> flo
     )
 
 
-def measure(settings: dict) -> dict:
-    size = settings["width"], settings["height"]
-    pictures = [luma_and_chroma(draw(*size, **settings[key])) for key in ("first", "second")]
+def structure(first: np.ndarray, second: np.ndarray) -> tuple[list, list, list, float]:
+    """Of two pictures, [height, width, 3] in 8 bit: "ssim", "contrast_structure", "ms_ssim" and the
+    dissimilarity."""
     ssim, contrast_structure, ms_ssim = [], [], []
-    for first, second in zip(*pictures):
+    for plane, other in zip(luma_and_chroma(first), luma_and_chroma(second)):
         ssim.append([])
         contrast_structure.append([])
-        while min(first.shape) >= WINDOW and len(ssim[-1]) < len(SCALE_WEIGHTS):
-            ssim[-1].append(similarity(first, second))
-            contrast_structure[-1].append(similarity(first, second, K1=1e6))
-            first, second = halved(first), halved(second)
+        while min(plane.shape) >= WINDOW and len(ssim[-1]) < len(SCALE_WEIGHTS):
+            ssim[-1].append(similarity(plane, other))
+            contrast_structure[-1].append(similarity(plane, other, K1=1e6))
+            plane, other = halved(plane), halved(other)
         weights = SCALE_WEIGHTS[: len(ssim[-1])]
         means = np.array([*contrast_structure[-1][:-1], ssim[-1][-1]])
         ms_ssim.append(float(np.prod(means.clip(0) ** (weights / weights.sum()))))
     dissimilarity = float(np.sum(CHANNEL_WEIGHTS * (1 - np.array(ms_ssim))))
+    return ssim, contrast_structure, ms_ssim, dissimilarity
+
+
+def measure(settings: dict) -> dict:
+    size = settings["width"], settings["height"]
+    pictures = (draw(*size, **settings[key]) for key in ("first", "second"))
+    ssim, contrast_structure, ms_ssim, dissimilarity = structure(*pictures)
     return {
         **settings,
         "ssim": ssim,

@@ -261,6 +261,9 @@ NOT_ON_DAWN = (
     "convolution: f32, same, 9 x 7, 32 to 64",
     "convolution: f32, same, 5 x 7",
     "convolution: f32, halved, ",
+    "attention: self, 2 x 19",
+    "attention: self, 2 x 65",
+    "attention: self, 2 x 21",
     "attention: self, 1 x 11",
     "attention: self, 1 x 19",
     "attention: to 77, 2 x 9",
@@ -269,19 +272,66 @@ NOT_ON_DAWN = (
     "group norm: 1 x 4 x 5",
     "layer norm: 2 x 5",
 )
-# The form with shared memory has heads of 16, 32, … alone: burn computes the others.
+# Heads of 40 are the kernel's in registers alone: with shared memory burn computes them. What a branch adds to
+# a convolution or a gated layer is computed as what it adds to any other.
 NOT_SHARED_ON_DAWN = (
-    "attention: self, 2 x 19",
+    "linear: q4, gated, 192",
     "attention: self, 1 x 37",
-    "attention: self, 2 x 65",
+    "convolution: q4, same, 5 x 9",
+)
+# The loops of the form with shared memory depend on the size of a head, those in registers don't.
+NOT_IN_REGISTERS_ON_DAWN = ("attention: self, 4 x 33",)
+# Sums, norms and activations are f32 in both precisions, and only loads and stores differ. So each case is
+# computed on Dawn in single precision in one form and in half precision in the other one, and a few that take
+# every kind of load and store, or whose shaders are quick, in both.
+BOTH_PRECISIONS_ON_DAWN = (
+    "linear: q4, 3 x 43",
+    "linear: q4, 1 x 1 ",
+    "linear: q4, three",
+    "convolution: f32, same, 9 x 7, 32 to 3",
+    "convolution: f16, same, 4 x 5",
+    "convolution: f32, halved at end",
+    "convolution: f32, doubled",
+    "attention: self, 3 x 77",
+    "attention: self, 1 x 1 ",
+    "attention: self, 2 x 35",
+    "attention: to 33",
+    "group norm",
+    "layer norm",
+)
+# In half precision in registers, and in single precision with shared memory; all others the other way round.
+HALF_IN_REGISTERS_ON_DAWN = (
+    "linear: q8, embedding, silu",
+    "linear: q4, embedding, quick_gelu",
+    "linear: q4, rank 4",
+    "linear: q4, rank 8",
+    "linear: q4, rank 36",
+    "linear: q4, rank 70",
+    "linear: q4, rank 128",
+    "linear: q4, gated, 192",
+    "linear: f16, three",
+    "convolution: q4, same, 5 x 9",
+    "convolution: f16, same, 9 x 7",
+    "convolution: q8, halved",
+    "convolution: q4, doubled",
+    "attention: self, 4 x 33",
+    "attention: causal",
 )
 
 
-def forms_on_dawn(name: str) -> list[str]:
-    """The forms in which a case is computed on Dawn."""
+def on_dawn(name: str) -> list[dict]:
+    """The forms and precisions in which a case is computed on Dawn."""
     if name.startswith(NOT_ON_DAWN):
         return []
-    return ["Registers"] if name.startswith(NOT_SHARED_ON_DAWN) else ["Registers", "Shared"]
+    both = name.startswith(BOTH_PRECISIONS_ON_DAWN)
+    half_form = "Registers" if name.startswith(HALF_IN_REGISTERS_ON_DAWN) else "Shared"
+    left_out = {"Registers": NOT_IN_REGISTERS_ON_DAWN, "Shared": NOT_SHARED_ON_DAWN}
+    return [
+        {"form": form, "is_half": is_half}
+        for form, names in left_out.items()
+        for is_half in (False, True)
+        if not name.startswith(names) and (both or is_half == (form == half_form))
+    ]
 
 
 def cases() -> list[dict]:
@@ -292,10 +342,9 @@ def cases() -> list[dict]:
         name = f"{operation.replace('_', ' ')}: {name}"
         if any(name == other["name"] for other in found):
             raise ValueError(f"two cases of the name {name}")
-        on_dawn = {"on_dawn": forms_on_dawn(name)}
-        found.append(
-            {"name": name, "seed": len(found) + 1, **on_dawn, "operation": operation, **options}
-        )
+        seed = len(found) + 1
+        case = {"name": name, "seed": seed, "on_dawn": on_dawn(name), "operation": operation}
+        found.append(case | options)
 
     # Layers: rows and columns that fill no tile, and a depth that fills none of its steps.
     for encoding, input, outputs in [

@@ -112,9 +112,9 @@ def plan(pair, settings: Settings) -> list[tuple]:
 
 
 def decode(pair, latent: torch.Tensor) -> numpy.ndarray:
-    """[height, width, 3], 8 bit."""
+    """[pictures, height, width, 3], 8 bit."""
     image = pair.vae.decode(latent / pair.vae.config.scaling_factor).sample
-    return eight_bit((image / 2 + 0.5).clamp(0, 1)[0].permute(1, 2, 0).numpy())
+    return eight_bit((image / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy())
 
 
 def eight_bit(image: numpy.ndarray) -> numpy.ndarray:
@@ -128,27 +128,51 @@ def predicted_original(scheduler, latent, noise, timestep) -> torch.Tensor:
     return (latent - (1 - alpha_bar).sqrt() * noise) / alpha_bar.sqrt()
 
 
-def draw(pair, settings: Settings) -> tuple[numpy.ndarray, list[numpy.ndarray]]:
-    """The picture, and the decoded Diffusion Target of each step."""
-    generator = torch.Generator("cpu").manual_seed(settings.seed)
-    conditional = encode(pair, [settings.prompt])
-    unconditional = encode(pair, [settings.negative_prompt])
+def handed_over(latent: torch.Tensor, sent, received, timestep) -> torch.Tensor:
+    """A latent on its way from one scheduler to another: those of Euler's grow with the noise."""
+    grow = [isinstance(steps, diffusers.EulerDiscreteScheduler) for steps in (sent, received)]
+    if grow[0] == grow[1]:
+        return latent
+    scale = received.alphas_cumprod[int(timestep)].sqrt()
+    return latent / scale if grow[1] else latent * scale
+
+
+def draw_seeds(
+    pair, settings: Settings, seeds: list[int], targets: list | None = None
+) -> numpy.ndarray:
+    """The pictures of these seeds, [seeds, height, width, 3]; `targets` gets the Diffusion Targets'
+    latents of each step."""
+    count = len(seeds)
+    generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+    conditional = encode(pair, [settings.prompt] * count)
+    unconditional = encode(pair, [settings.negative_prompt] * count)
     stretches = plan(pair, settings)
     width, height = settings.size
     time_ids = torch.tensor([[height, width, 0.0, 0.0, height, width]])
-    latent = torch.randn(1, 4, height // 4, width // 4, generator=generator)
+    shape = (1, 4, height // 4, width // 4)
+    latent = torch.cat([torch.randn(shape, generator=generator) for generator in generators])
     latent *= stretches[0][1].init_noise_sigma
-    previews = []
+    sent = stretches[0][1]
     for unet, steps, start, end, guidance in stretches:
+        latent = handed_over(latent, sent, steps, steps.timesteps[start])
+        sent = steps
         for timestep in steps.timesteps[start:end]:
             sample = steps.scale_model_input(latent, timestep)
             noise = predict(unet, sample, timestep, conditional, guidance, time_ids)
             if guidance > 1 and not unet.config.time_cond_proj_dim:
                 negative = predict(unet, sample, timestep, unconditional, time_ids=time_ids)
                 noise = negative + guidance * (noise - negative)
-            previews.append(decode(pair, predicted_original(steps, sample, noise, timestep)))
-            latent = steps.step(noise, timestep, latent, generator=generator).prev_sample
-    return decode(pair, latent), previews
+            if targets is not None:
+                targets.append(predicted_original(steps, sample, noise, timestep))
+            latent = steps.step(noise, timestep, latent, generator=generators).prev_sample
+    return decode(pair, latent)
+
+
+def draw(pair, settings: Settings) -> tuple[numpy.ndarray, list[numpy.ndarray]]:
+    """The picture, and the decoded Diffusion Target of each step."""
+    targets: list[torch.Tensor] = []
+    picture = draw_seeds(pair, settings, [settings.seed], targets)[0]
+    return picture, [decode(pair, target)[0] for target in targets]
 
 
 def compare_with_pipeline(pair, settings: Settings) -> None:

@@ -126,6 +126,8 @@ class Pair:
     config: dict = field(default_factory=lambda: UNET)
     timesteps: tuple[int, ...] = ()
     image_size: int = 1024
+    # Before the description.
+    advice: str = ""
 
     @property
     def is_lora(self) -> bool:
@@ -152,12 +154,53 @@ LCM_MAKERS = "LCM: Simian Luo, Yiqin Tan and others, Tsinghua University, and Hu
 # The Community License asks for these words.
 TURBO_MAKERS = "SDXL-Turbo: Axel Sauer and others, Stability AI. Powered by Stability AI."
 
+# In the order of the page's list: what most people should take first, whole models after the LoRAs.
 PAIR_TABLE = [
+    Pair(
+        id="sdxl-dmd2-lora",
+        name="SDXL + DMD2 (LoRA)",
+        about="DMD2 as a LoRA on it",
+        summary=(
+            "The one to begin with: a LoRA, so that there is less to load and less memory to fill, "
+            "and close to SDXL's own look; not for commercial use."
+        ),
+        distilled=DMD2_LORA,
+        licence=DMD2_LICENCE,
+        makers=DMD2_MAKERS,
+        scheduler=LCM,
+        guidance=0.0,
+        restriction="its licence forbids commercial use",
+        advice="The one to begin with: its LoRA is less to load than a whole model and needs less memory. ",
+        timesteps=(999, 749, 499, 249),
+    ),
+    Pair(
+        id="sdxl-lightning-lora",
+        name="SDXL + Lightning (LoRA)",
+        about="SDXL-Lightning as a LoRA on it",
+        summary="A LoRA too, and for any use: crisp, and without new noise between the steps.",
+        distilled=LIGHTNING_LORA,
+        licence=LIGHTNING_LICENCE,
+        makers=LIGHTNING_MAKERS,
+        scheduler=EULER_TRAILING,
+        guidance=0.0,
+    ),
+    Pair(
+        id="sdxl-lcm-lora",
+        name="SDXL + LCM (LoRA)",
+        about="LCM as a LoRA on it",
+        summary="A LoRA too, a consistency model: softer; it takes a guidance scale of 1 to 2.",
+        distilled=LCM_LORA,
+        licence=LCM_LORA_LICENCE,
+        makers=LCM_MAKERS,
+        scheduler=LCM,
+        # Up to 2 works as well, but above 1 each step takes two passes.
+        guidance=1.0,
+    ),
     Pair(
         id="sdxl-dmd2",
         name="SDXL + DMD2",
         about="DMD2, a whole model distilled from it by distribution matching",
-        summary="Distribution matching keeps close to SDXL's own look; not for commercial use.",
+        summary="The whole model in place of the LoRA: more to load and to hold; not for commercial use.",
         distilled=DMD2,
         licence=DMD2_LICENCE,
         makers=DMD2_MAKERS,
@@ -168,35 +211,11 @@ PAIR_TABLE = [
         timesteps=(999, 749, 499, 249),
     ),
     Pair(
-        id="sdxl-dmd2-lora",
-        name="SDXL + DMD2 (LoRA)",
-        about="DMD2 as a LoRA on it",
-        summary="The same as a LoRA, a smaller download; not for commercial use.",
-        distilled=DMD2_LORA,
-        licence=DMD2_LICENCE,
-        makers=DMD2_MAKERS,
-        scheduler=LCM,
-        guidance=0.0,
-        restriction="its licence forbids commercial use",
-        timesteps=(999, 749, 499, 249),
-    ),
-    Pair(
         id="sdxl-lightning",
         name="SDXL + Lightning",
         about="SDXL-Lightning, a whole model distilled from it adversarially",
-        summary="Adversarial distillation: crisp, and without new noise between the steps.",
+        summary="The whole model in place of the LoRA: more to load and to hold.",
         distilled=LIGHTNING,
-        licence=LIGHTNING_LICENCE,
-        makers=LIGHTNING_MAKERS,
-        scheduler=EULER_TRAILING,
-        guidance=0.0,
-    ),
-    Pair(
-        id="sdxl-lightning-lora",
-        name="SDXL + Lightning (LoRA)",
-        about="SDXL-Lightning as a LoRA on it",
-        summary="The same as a LoRA, a smaller download.",
-        distilled=LIGHTNING_LORA,
         licence=LIGHTNING_LICENCE,
         makers=LIGHTNING_MAKERS,
         scheduler=EULER_TRAILING,
@@ -206,25 +225,13 @@ PAIR_TABLE = [
         id="sdxl-lcm",
         name="SDXL + LCM",
         about="LCM, a whole latent consistency model distilled from it",
-        summary="A consistency model: softer, and its guidance scale costs no second pass.",
+        summary="The whole model in place of the LoRA: its guidance scale costs no second pass.",
         distilled=LCM_UNET,
         licence=LCM_LICENCE,
         makers=LCM_MAKERS,
         scheduler=LCM,
         guidance=8.0,
         config=UNET_LCM,
-    ),
-    Pair(
-        id="sdxl-lcm-lora",
-        name="SDXL + LCM (LoRA)",
-        about="LCM as a LoRA on it",
-        summary="A consistency model as a LoRA, a smaller download; it takes a guidance scale of 1 to 2.",
-        distilled=LCM_LORA,
-        licence=LCM_LORA_LICENCE,
-        makers=LCM_MAKERS,
-        scheduler=LCM,
-        # Up to 2 works as well, but above 1 each step takes two passes.
-        guidance=1.0,
     ),
     Pair(
         id="sdxl-turbo",
@@ -370,7 +377,7 @@ def description(pair: Pair) -> str:
     size = pair.image_size
     restriction = f"; {pair.restriction}" if pair.restriction else ""
     return (
-        f"Stable Diffusion XL and {pair.about}, which draws {size} × {size} pixels in {STEPS} steps "
+        f"{pair.advice}Stable Diffusion XL and {pair.about}, which draws {size} × {size} pixels in {STEPS} steps "
         f"instead of {BASE_STEPS}. It is a download of {gigabytes(download_size(pair))}, takes "
         f"{gigabytes(kept_size(pair))} of this browser's disk space and needs a good graphics "
         f"card{restriction}."

@@ -39,11 +39,11 @@ class LatentBank:
 
     FIELDS = ("concept", "style", "background", "second")
 
-    def __init__(self, work: Path, pictures: Pictures, vae: AutoencoderKL, device: torch.device):
+    def __init__(self, work: Path, pictures: Pictures, vae: AutoencoderKL, device: torch.device, file: str = "latents.pt", size: int = BANK_SIZE):
         self.pictures, self.vae, self.device = pictures, vae, device
-        path = work / "latents.pt"
+        path = work / file
         if not path.exists():
-            parts = [self._encoded(256) for _ in range(BANK_SIZE // 256)]
+            parts = [self._encoded(256) for _ in range(size // 256)]
             kept = dict(mean=torch.cat([part[0] for part in parts]), deviation=torch.cat([part[1] for part in parts]))
             kept |= {name: torch.cat([getattr(part[2], name) for part in parts]) for name in self.FIELDS}
             torch.save(kept, path)
@@ -101,6 +101,7 @@ def main() -> None:
         arguments.minutes,
         dict(modules=modules, muon=optimizers[0], adam=optimizers[1], average=average),
         dict(UNET_CONFIG, tokens=vocabulary.tokens),
+        arguments.steps,
     )
     schedule = NoiseSchedule(device)
 

@@ -202,7 +202,9 @@ def print_confusions(prediction: Prediction, content: Content, concepts: list[di
 
 
 def main() -> None:
-    arguments = options(__doc__.splitlines()[0], minutes=8).parse_args()
+    parser = options(__doc__.splitlines()[0], minutes=8)
+    parser.add_argument("--held-out", type=int, default=HELD_OUT_PICTURES, help="pictures by which the accuracy is measured")
+    arguments = parser.parse_args()
     device = start(arguments)
     pictures = Singles(arguments.work, device)
     labels = [concept["label"] for concept in pictures.concepts]
@@ -215,6 +217,7 @@ def main() -> None:
         arguments.minutes,
         dict(classifier=classifier, optimizer=optimizer),
         dict(concepts=labels, channels=CHANNELS, embedding=EMBEDDING_WIDTH),
+        arguments.steps,
     )
     while training.going_on():
         set_learning_rate(training.cosine(LEARNING_RATE, warm_up=100), optimizer)
@@ -233,7 +236,7 @@ def main() -> None:
 
     classifier.eval()
     torch.manual_seed(arguments.seed + HELD_OUT_SEED)
-    picture, content = pictures.draw(HELD_OUT_PICTURES)
+    picture, content = pictures.draw(arguments.held_out)
     predictions = {"as drawn": classifier.predict(picture), "through the VAE": classifier.predict(through(vae, picture))}
     figures = {name: accuracy(prediction, content, pictures.placement) for name, prediction in predictions.items()}
     print_accuracy(figures)

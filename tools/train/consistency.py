@@ -53,6 +53,7 @@ def main() -> None:
         arguments.minutes,
         dict(student=student, optimizer=optimizer, average=average),
         dict(rank=arguments.rank, steps=SOLVER_STEPS, guidance=GUIDANCE_RANGE),
+        arguments.steps,
     )
     schedule = NoiseSchedule(device)
     interval = 1000 // SOLVER_STEPS

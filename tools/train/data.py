@@ -3,7 +3,7 @@
 Usage: python tools/train/data.py  (after `npm ci --prefix tools/train`)
 
 Writes `sprites.npy` `[concept, style, height, width, RGBA]` in 8 bits, `concepts.json` and a contact
-sheet into the work folder.
+sheet into the work folder. `ink.npy`, of one style, is no part of the pair's training: style.py learns it.
 """
 
 import io
@@ -22,6 +22,8 @@ from common import contact_sheet, options, start
 FOLDER = Path(__file__).resolve().parent
 #: The styles, in the order of the sprites: two sets, and the two looks of a third.
 STYLES = ("noto", "twemoji", "flat", "3d")
+#: The packages of drawings in SVG: a style of the pair, and one that the pair doesn't know.
+ICONS = {"flat": "fluent-emoji-flat", "ink": "fluent-emoji-high-contrast"}
 #: Somewhat larger than any sprite is drawn, so that placing only ever scales down.
 SPRITE_SIZE = 72
 #: A tag that more concepts than this share ("animal", "food") says too little to draw.
@@ -60,20 +62,23 @@ def main() -> None:
     without_selector = lambda code: code.lower().replace("-fe0f", "")
     names = {entry["label"]: entry for entry in read("emojibase-data/en/data.json")}
     sheet = {without_selector(entry["unified"]): entry for entry in read("emoji-datasource-google/emoji.json")}
-    flat = read("@iconify-json/fluent-emoji-flat/icons.json")
-    flat_names = {without_selector(code): name for code, name in read("@iconify-json/fluent-emoji-flat/chars.json").items()}
+    icons = {style: read(f"@iconify-json/{package}/icons.json") for style, package in ICONS.items()}
+    icon_names = {
+        style: {without_selector(code): name for code, name in read(f"@iconify-json/{package}/chars.json").items()}
+        for style, package in ICONS.items()
+    }
     solid = {without_selector(path.stem): path for path in (modules / "@lobehub/fluent-emoji-3d/assets").glob("*.webp")}
 
-    def draw_flat(code: str) -> Image.Image:
-        icon = flat["icons"][flat_names[code]]
-        width, height = icon.get("width", flat.get("width", 32)), icon.get("height", flat.get("height", 32))
+    def drawn(style: str, code: str) -> Image.Image:
+        icon = icons[style]["icons"][icon_names[style][code]]
+        width, height = (icon.get(side, icons[style].get(side, 32)) for side in ("width", "height"))
         svg = (
             '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
             f'viewBox="0 0 {width} {height}">{icon["body"]}</svg>'
         )
         return Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=2 * SPRITE_SIZE))))
 
-    sprites, concepts = [], []
+    sprites, ink, concepts = [], [], []
     for label, extra_names, group in chosen_concepts():
         if label not in names:
             raise SystemExit(f"concepts.txt: emojibase has no emoji labelled {label!r}.")
@@ -83,10 +88,11 @@ def main() -> None:
             [
                 square(Image.open(modules / "emoji-datasource-google/img/google/64" / file)),
                 square(Image.open(modules / "emoji-datasource-twitter/img/twitter/64" / file)),
-                square(draw_flat(code)),
+                square(drawn("flat", code)),
                 square(Image.open(solid[code])),
             ]
         )
+        ink.append([square(drawn("ink", code))])
         tags = [tag.lower() for tag in names[label].get("tags", []) if re.fullmatch("[A-Za-z -]{3,}", tag)]
         concepts.append({"code": code, "label": label, "names": [name.lower() for name in extra_names], "tags": tags, "group": group})
     common = {tag for tag, count in Counter(tag for concept in concepts for tag in concept["tags"]).items() if count > TAG_LIMIT}
@@ -96,6 +102,7 @@ def main() -> None:
 
     sprites = np.array(sprites)
     np.save(arguments.work / "sprites.npy", sprites)
+    np.save(arguments.work / "ink.npy", np.array(ink))
     (arguments.work / "concepts.json").write_text(json.dumps(concepts, indent=1, ensure_ascii=False))
     print(f"{len(concepts)} concepts in {len(STYLES)} styles; {sum(len(c['names']) + len(c['tags']) for c in concepts)} further names.")
     picture = torch.from_numpy(sprites).float().permute(0, 1, 4, 2, 3) / 255

@@ -63,6 +63,7 @@ def main() -> None:
         arguments.minutes,
         dict(generator=generator, fake=fake, generator_optimizer=generator_optimizer, fake_optimizer=fake_optimizer, average=average),
         dict(timesteps=timesteps, guidance=arguments.guidance, rank=arguments.rank, deterministic=arguments.deterministic),
+        arguments.steps,
     )
     schedule = NoiseSchedule(device)
     noised = schedule.noised

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from diffusers import UNet2DConditionModel
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
@@ -16,10 +17,11 @@ LAYERS = (
 )  # fmt: skip
 
 
-def add_lora(unet: UNet2DConditionModel, rank: int) -> None:
-    """Freezes the UNet and adds a LoRA with alpha equal to its rank to the layers named above."""
+def add_lora(unet: UNet2DConditionModel, rank: int, layers: tuple[str, ...] = LAYERS) -> list[torch.nn.Parameter]:
+    """Freezes the UNet, adds a LoRA with alpha equal to its rank to these layers, and returns what is to be trained."""
     unet.requires_grad_(False)
-    unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(LAYERS), init_lora_weights="gaussian"))
+    unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(layers), init_lora_weights="gaussian"))
+    return [parameter for parameter in unet.parameters() if parameter.requires_grad]
 
 
 def save_lora(unet: UNet2DConditionModel, folder: Path, whole: tuple[str, ...] = ()) -> None:

@@ -38,8 +38,10 @@ def with_article(name: str) -> str:
 class Prompts:
     """Writes prompts for pictures, anew at every call."""
 
-    def __init__(self, work: Path):
+    def __init__(self, work: Path, style_share: float = STYLE_SHARE):
         self.concepts = json.loads((work / "concepts.json").read_text())
+        #: The share of prompts that name the style.
+        self.style_share = style_share
 
     def name(self, concept: int) -> str:
         """The label half of the time, else another name, now and then a tag."""
@@ -75,7 +77,7 @@ class Prompts:
                 while name in HELD_OUT and template.startswith(("image of", "an image of")):
                     template = random.choice(TEMPLATES)
                 prompt = template.format(name=name, a=with_article(name))
-            if random.random() < STYLE_SHARE:
+            if random.random() < self.style_share:
                 word = random.choice(STYLE_WORDS[STYLES[style]])
                 prompt = random.choice((f"{prompt} in {word} style", f"{word} {prompt}"))
             if random.random() < BACKGROUND_SHARE:

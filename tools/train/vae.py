@@ -59,7 +59,7 @@ def main() -> None:
     optimizer = torch.optim.AdamW(vae.parameters(), lr=LEARNING_RATE, weight_decay=1e-4, betas=(0.9, 0.99))
     average = Average([vae], 0.995)
     training = Training(
-        arguments.work / "vae.checkpoint", arguments.minutes, dict(vae=vae, optimizer=optimizer, average=average), CONFIG
+        arguments.work / "vae.checkpoint", arguments.minutes, dict(vae=vae, optimizer=optimizer, average=average), CONFIG, arguments.steps
     )
     while training.going_on():
         whole = training.share >= QUARTERS_UNTIL

@@ -26,9 +26,20 @@ pub(crate) enum OpenError {
     Failed(Error),
 }
 
+/// A database that is open, at least for now.
+pub(crate) struct Opened {
+    pub database: Database,
+    /// Whether an older version's object stores were deleted.
+    pub was_emptied: bool,
+    /// Becomes true when the connection is closed under the page: the browser does that when site data is
+    /// cleared, and this page when another tab deletes the database or has a later version of it. Every
+    /// transaction fails from then on; the database can be opened again.
+    pub is_closed: Rc<Cell<bool>>,
+}
+
 /// Opens a database of the last of these versions. One of another of them is of the same form, and keeps
 /// what it has. One that doesn't exist, or is of a version before them, gets these object stores, with
-/// nothing in them. The second value says whether an older version's object stores were deleted.
+/// nothing in them.
 ///
 /// # Errors
 /// Everything that [`OpenError`] lists.
@@ -36,7 +47,9 @@ pub(crate) async fn open(
     name: &str,
     versions: RangeInclusive<u32>,
     stores: &'static [&'static str],
-) -> Result<(Database, bool), OpenError> {
+) -> Result<Opened, OpenError> {
+    let is_closed = Rc::new(Cell::new(false));
+    let closed = is_closed.clone();
     let emptied = Rc::new(Cell::new(false));
     let factory = Factory::new().map_err(OpenError::Failed)?;
     let mut request = factory
@@ -75,8 +88,11 @@ pub(crate) async fn open(
     spawn_local(async move {
         let mut opened = request.await;
         if let Ok(database) = &mut opened {
+            let closed_by_browser = closed.clone();
+            database.on_close(move |_| closed_by_browser.set(true));
             // A later version of the page, in another tab, waits for this one to let go.
-            database.on_version_change(|event| {
+            database.on_version_change(move |event| {
+                closed.set(true);
                 if let Some(database) = event.target() {
                     // `close` doesn't fail, even for a database that is closed already.
                     let _ = js::call(&database, "close", &[]);
@@ -97,7 +113,11 @@ pub(crate) async fn open(
     };
     let mut blocked = std::pin::pin!(blocked);
     match select(opened, blocked.as_mut()).await {
-        Either::Left((Ok(Ok(database)), _)) => Ok((database, emptied.get())),
+        Either::Left((Ok(Ok(database)), _)) => Ok(Opened {
+            database,
+            was_emptied: emptied.get(),
+            is_closed,
+        }),
         Either::Left((Ok(Err(error)), _)) => Err(OpenError::Failed(error)),
         Either::Left((Err(_), _)) => Err(OpenError::Failed(Error::DomExceptionNotFound)),
         Either::Right(_) => Err(OpenError::Blocked),

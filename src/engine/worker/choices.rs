@@ -55,7 +55,7 @@ impl Conditions {
 pub(super) async fn choose(adapter: &AdapterLimits, device: &Device, table: Choice) {
     let conditions = Conditions::of(adapter);
     let database = indexed_db::open(DATABASE, VERSION..=VERSION, &[CHOICES]).await;
-    let database = database.ok().map(|(database, _)| database);
+    let database = database.ok().map(|opened| opened.database);
     if let Some(database) = &database
         && let Some(record) = read::<Record>(database, &adapter.description).await
         && record.conditions == conditions
@@ -108,7 +108,7 @@ impl Trial {
     pub async fn begin(adapter: &AdapterLimits) -> Result<Trial, LeftUndone> {
         let database = indexed_db::open(DATABASE, VERSION..=VERSION, &[CHOICES]).await;
         let key = format!("{}, half precision", adapter.description);
-        let Ok((database, _)) = database else {
+        let Ok(database) = database.map(|opened| opened.database) else {
             let database = None;
             return Ok(Trial { database, key });
         };

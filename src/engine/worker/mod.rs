@@ -13,7 +13,7 @@ use std::rc::Rc;
 use futures::{StreamExt, channel::mpsc};
 
 use super::error::EngineError;
-use super::generate::{Outcome, StripRequest};
+use super::host::{Outcome, StripRequest};
 use crate::browser::globals::worker_scope::WorkerScope;
 use crate::protocol::engine::{
     Event, Extent, JobEvent, JobId, PROTOCOL_VERSION, Request, Snapshot, Task, TaskEvent,
@@ -61,7 +61,7 @@ pub fn run() {
                 } => {
                     shared.strips.borrow_mut().push_back(StripRequest {
                         task: id,
-                        recipe,
+                        recipe: *recipe,
                         cell,
                         view,
                         skip,

@@ -11,7 +11,7 @@ use gloo_timers::future::TimeoutFuture;
 use super::host::{JobFiles, WorkerHost};
 use crate::browser::globals::gpu_programs::{Compiled, GpuPrograms};
 use crate::engine::error::EngineError;
-use crate::engine::generate::Host;
+use crate::engine::host::Host;
 use crate::engine::pair::Pair;
 use crate::engine::rehearsal::{OutlineFiles, Rehearsed};
 use crate::kernels;
@@ -101,9 +101,9 @@ impl Preparation {
             let (manifest, device) = (pair.manifest.clone(), pair.device.clone());
             match Pair::load_with(pair.tokenizers.clone(), manifest, device, &outlines).await {
                 Ok(mut own) => {
-                    own.attach(&wanted.recipe.adapters);
+                    let attached = own.attach(&wanted.recipe.adapters, &outlines).await;
                     let unets = own.load_unets(&wanted.recipe.modes, &outlines).await;
-                    unets.is_ok().then_some(own)
+                    (attached.is_ok() && unets.is_ok()).then_some(own)
                 }
                 Err(_) => None,
             }

@@ -13,10 +13,11 @@ use crate::browser::adapter_limits::AdapterLimits;
 use crate::browser::globals::worker_scope::WorkerScope;
 use crate::engine::allowance::allowance;
 use crate::engine::error::EngineError;
-use crate::engine::generate::{Host, Outcome, StripRequest, generate, restore, strip};
+use crate::engine::generate::{generate, restore, strip};
+use crate::engine::host::{Host, Outcome, StripRequest};
 use crate::engine::grid_state::GridState;
 use crate::engine::pair::{Pair, describe, image_sizes, load_tokenizers};
-use crate::engine::prompt::prompts_of;
+use crate::engine::prompt::{AdaptedPrompt, prompts_of};
 use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
 use crate::kernels;
 use crate::models::ClipTokenizer;
@@ -26,9 +27,9 @@ use crate::protocol::stats::Phase;
 use crate::recipe::device::DevicePreference;
 use crate::recipe::saved_recipe::SavedRecipe;
 use crate::recipe::size::ImageSize;
-use crate::recipe::{Mode, Prompt, Recipe};
+use crate::recipe::{Mode, Recipe};
 use crate::sampler::ModelRole;
-use crate::weights::manifest::Manifest;
+use crate::weights::manifest::{Manifest, ManifestFile};
 use crate::weights::stored::files::{Files, Presence};
 
 /// The address of a pair's manifest.
@@ -178,6 +179,7 @@ impl StartedEngine {
         self.pair = None;
         self.at_most = at_most;
         self.grid.clear();
+        self.files.renew().await;
         (self.manifest, self.manifest_text) = self.files.manifest(&address.manifest_url).await?;
         self.address = address;
         self = self.with_preparation();
@@ -200,10 +202,21 @@ impl StartedEngine {
         }
         recipe.validate()?;
         let allowance = self.allowance(recipe.size)?;
+        self.files.renew().await;
         let url = &self.address.manifest_url;
-        let presence = match self.pair {
-            Some(_) => Presence::Complete,
-            None => self.files.presence(&self.manifest, url).await?,
+        // A pair that is loaded reads further models as they are needed, and what was stored of them may
+        // have been deleted meanwhile.
+        let is_here = match &self.pair {
+            Some(_) => {
+                let prompts = plain_prompts(recipe);
+                self.has_all(self.read_by(&recipe.modes, &prompts)).await?
+            }
+            None => false,
+        };
+        let presence = if is_here {
+            Presence::Complete
+        } else {
+            self.files.presence(&self.manifest, url).await?
         };
         if presence == Presence::Storable {
             let manifest = self.manifest_text.clone();
@@ -232,7 +245,15 @@ impl StartedEngine {
         if presence == Presence::Unstorable {
             self.hold(host).await?;
         }
-        let prompts = prompts_of(recipe);
+        if let Some(pair) = &mut self.pair {
+            // What leaves for other adapters is read again.
+            pair.attach(&recipe.adapters, &QuietFiles(&self.files))
+                .await?;
+        }
+        let prompts: Vec<AdaptedPrompt> = match &self.pair {
+            Some(pair) => pair.adapted_prompts(recipe),
+            None => plain_prompts(recipe),
+        };
         let reading = self.reading(&recipe.modes, &prompts).await?;
         let files = JobFiles {
             files: &self.files,
@@ -274,7 +295,8 @@ impl StartedEngine {
         };
         let pair = self.pair.insert(pair);
         pair.draw_in(recipe.size)?;
-        pair.attach(&recipe.adapters);
+        pair.attach(&recipe.adapters, &files).await?;
+        let prompts = pair.adapted_prompts(recipe);
         pair.allow(allowance);
         // Before the UNets, as the text encoders may leave them their memory.
         let loaded = match pair.encode_prompts(&prompts, &files).await {
@@ -347,13 +369,31 @@ impl StartedEngine {
         })
     }
 
-    /// The bytes that a job with these modes and prompts reads from the store: those of models that aren't
-    /// loaded.
+    /// The bytes that a job with these modes and prompts reads from the store.
     async fn reading(
         &self,
         modes: &[Mode],
-        prompts: &[Prompt],
+        prompts: &[AdaptedPrompt],
     ) -> Result<ReadingProgress, EngineError> {
+        let mut total = 0;
+        for file in self.read_by(modes, prompts) {
+            total += self.files.stored_size(&file.id).await?;
+        }
+        Ok(ReadingProgress::of(total))
+    }
+
+    /// Whether all of these files can be read.
+    async fn has_all(&self, files: Vec<&ManifestFile>) -> Result<bool, EngineError> {
+        for file in files {
+            if !self.files.has(&file.id).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The files that a job with these modes and prompts reads: those of models that aren't loaded.
+    fn read_by(&self, modes: &[Mode], prompts: &[AdaptedPrompt]) -> Vec<&ManifestFile> {
         let pair = self.pair.as_ref();
         let reads_text_encoder =
             |index| pair.is_none_or(|pair| pair.reads_text_encoder(index, prompts));
@@ -364,7 +404,7 @@ impl StartedEngine {
             modes.iter().any(|mode| mode.needs_distilled()) && lacks(ModelRole::Distilled);
         let adapts = distilled && components.unet_distilled.adapter_on.is_some();
         let base = modes.iter().any(|mode| mode.needs_base()) || adapts;
-        let mut total = 0;
+        let mut files = Vec::new();
         for (name, component) in components.iter() {
             let is_read = match name {
                 "unet" => base && lacks(ModelRole::Base) && !has_base,
@@ -373,10 +413,13 @@ impl StartedEngine {
                 "text_encoder_2" => reads_text_encoder(1),
                 _ => pair.is_none(),
             };
-            for file in component.files.iter().filter(|_| is_read) {
-                total += self.files.stored_size(&file.id).await?;
-            }
+            files.extend(component.files.iter().filter(|_| is_read));
         }
-        Ok(ReadingProgress::of(total))
+        files
     }
+}
+
+/// The prompts of a recipe as text encoders without adapters read them.
+fn plain_prompts(recipe: &Recipe) -> Vec<AdaptedPrompt> {
+    prompts_of(recipe).into_iter().map(Into::into).collect()
 }

@@ -8,6 +8,7 @@ use wasm_bindgen_futures::spawn_local;
 use crate::browser::globals::worker_scope::WorkerScope;
 use crate::engine::error::EngineError;
 use crate::engine::prompt::count;
+use crate::history::favourite_store::FavouriteStore;
 use crate::history::store::{HistoryError, Store};
 use crate::history::{Entry, Request};
 use crate::models::ClipTokenizer;
@@ -64,7 +65,13 @@ pub(super) fn change_history(
     request: Request,
 ) {
     spawn_local(async move {
-        history.is_listed.set(true);
+        let lists_runs = !matches!(
+            request,
+            Request::ListFavourites | Request::Mark(_) | Request::Unmark(_)
+        );
+        if lists_runs {
+            history.is_listed.set(true);
+        }
         match changed(request).await {
             Ok(event) => {
                 scope.post(event);
@@ -84,11 +91,37 @@ fn end(scope: &WorkerScope<Event>, id: TaskId, outcome: Result<(), String>) {
 }
 
 async fn changed(request: Request) -> Result<Event, HistoryError> {
+    match request {
+        Request::List | Request::Delete(_) | Request::Clear | Request::Restore(_) => {
+            changed_runs(request).await
+        }
+        Request::ListFavourites | Request::Mark(_) | Request::Unmark(_) => {
+            changed_favourites(request).await
+        }
+    }
+}
+
+async fn changed_favourites(request: Request) -> Result<Event, HistoryError> {
+    let store = FavouriteStore::open().await?;
+    match request {
+        Request::Mark(favourite) => store.mark(&favourite).await?,
+        Request::Unmark(recipe) => store.unmark(&recipe).await?,
+        _ => {}
+    }
+    Ok(Event::Favourites(store.list().await?))
+}
+
+async fn changed_runs(request: Request) -> Result<Event, HistoryError> {
     let store = Store::open().await?;
     match request {
-        Request::List => {}
         Request::Delete(recipe) => store.delete(&recipe).await?,
         Request::Clear => store.clear().await?,
+        Request::Restore(entries) => {
+            for entry in &entries {
+                store.remember(entry).await?;
+            }
+        }
+        _ => {}
     }
     Ok(Event::History(Box::new(store.list().await?)))
 }

@@ -9,7 +9,7 @@ use web_sys::Url;
 
 use super::error::{LibraryError, parse};
 use crate::loader::scheduling;
-use crate::protocol::loader::{Library, Origin, PairEntry, PairState, Storage};
+use crate::protocol::loader::{AdapterEntry, Library, Origin, PairEntry, PairState, Storage};
 use crate::weights::download::network::disk::DiskFile;
 use crate::weights::download::network::source::{self, SourceError};
 use crate::weights::download::network::transfer::FileOrigin;
@@ -178,8 +178,22 @@ impl Pairs {
                 entry(address, origin, &manifest, record, &files, &begun, &named)
             })
             .collect();
+        let mut adapters: Vec<_> = self
+            .store
+            .adapters()
+            .await?
+            .into_iter()
+            .map(|(hash, adapter, stored)| AdapterEntry {
+                hash,
+                name: adapter.name,
+                description: adapter.description,
+                stored,
+            })
+            .collect();
+        adapters.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(Library {
             pairs: entries,
+            adapters,
             storage: Storage::default(),
         })
     }

@@ -2,10 +2,13 @@
 
 use serde_json::Value;
 
+use crate::adapters::AdapterError;
 use crate::loader::scheduling::MarksError;
 use crate::sampler::SchedulerError;
 use crate::weights::download::network::source::{HeaderError, SourceError};
 use crate::weights::format::safetensors::SafetensorsError;
+use crate::weights::format::tensor::TensorError;
+use crate::weights::format::torch_file::TorchFileError;
 use crate::weights::manifest::ManifestError;
 use crate::weights::manifest::hub::HubError;
 use crate::weights::stored::store::StoreError;
@@ -50,6 +53,17 @@ pub(super) enum LibraryError {
          can."
     )]
     NoDistilled { file: String, kind: &'static str },
+    #[error(
+        "{file} is no adapter, but {kind}. A LoRA, a LyCORIS file or a Concept Slider can be brought here; whole \
+         models are added under Models."
+    )]
+    NoAdapter { file: String, kind: &'static str },
+    #[error("{file} can't be put on SDXL. {error}")]
+    Adapter { file: String, error: AdapterError },
+    #[error(transparent)]
+    TorchFile(#[from] TorchFileError),
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
     #[error(
         "{file} was found to be a web page: its host shows one where there is no such file, or asks for a \
          login. Check the address."

@@ -1,5 +1,6 @@
 //! The loader in its Web Worker: it takes requests and posts events. Only one tab loads at a time.
 
+mod adapters;
 mod added;
 mod catalogue;
 mod error;
@@ -32,6 +33,9 @@ use tabs::{Channel, Lock, Message};
 /// The least time between two reports of a load's progress.
 const REPORT_MILLISECONDS: f64 = 200.0;
 
+/// How often a load begins again with a store that was closed under it.
+const RENEWALS: u32 = 2;
+
 /// Starts the loader; it lives as long as its worker.
 pub fn run() {
     let scope = WorkerScope::own();
@@ -59,6 +63,17 @@ enum Failure {
     Sentence(String),
     /// Another tab loaded the pair, or paused its load.
     LoadedElsewhere,
+}
+
+impl Failure {
+    /// Whether the store was closed under the request.
+    fn is_of_closed_store(&self) -> bool {
+        matches!(
+            self,
+            Failure::Arrive(ArrivalError::Store(StoreError::Closed))
+                | Failure::Library(LibraryError::Store(StoreError::Closed))
+        )
+    }
 }
 
 impl<E: Into<LibraryError>> From<E> for Failure {
@@ -116,6 +131,23 @@ impl Loader {
                 }
                 self.changed().await;
             }
+            Request::AddAdapter(source) => match self.add_adapter(source).await {
+                Ok(entry) => {
+                    self.changed().await;
+                    self.post(Event::AdapterAdded(entry));
+                }
+                Err(error) => self.post(Event::AdapterFailed {
+                    message: error.to_string(),
+                }),
+            },
+            Request::DeleteAdapter { hash } => {
+                if let Err(error) = self.delete_adapter(&hash).await {
+                    self.post(Event::AdapterFailed {
+                        message: error.to_string(),
+                    });
+                }
+                self.changed().await;
+            }
             Request::Load {
                 address,
                 accepts_licences,
@@ -138,9 +170,18 @@ impl Loader {
         self.loads
             .borrow_mut()
             .insert(address.clone(), control.clone());
-        let outcome = self
-            .load(&address, accepts_licences, manifest, &control)
-            .await;
+        let mut left = RENEWALS;
+        let outcome = loop {
+            let outcome = self
+                .load(&address, accepts_licences, manifest.clone(), &control)
+                .await;
+            // The store was closed, or emptied, under the load: the next attempt opens it anew.
+            let is_closed = matches!(&outcome, Err(failure) if failure.is_of_closed_store());
+            if !is_closed || left == 0 || control.is_paused() {
+                break outcome;
+            }
+            left -= 1;
+        };
         // A paused load has left its place, and another one may have taken it meanwhile.
         let current = self.loads.borrow().get(&address).cloned();
         let is_replaced = current.is_some_and(|current| !Rc::ptr_eq(&current, &control));
@@ -245,15 +286,12 @@ impl Loader {
 
     async fn list(&self) {
         let mut pairs = self.pairs.lock().await;
-        let Some(pairs) = pairs.as_mut() else {
+        let listed = match started(&mut pairs).await {
+            Ok(pairs) => pairs.list().await,
             // Whoever waits for the list goes on without it.
-            self.post(Event::Failed {
-                address: None,
-                message: NO_STORE.to_owned(),
-            });
-            return;
+            Err(failure) => return self.fail(None, failure).await,
         };
-        match pairs.list().await {
+        match listed {
             Ok(library) => self.post(Event::Library(Library {
                 storage: storage::storage().await,
                 ..library
@@ -290,7 +328,7 @@ impl Loader {
 
     async fn add(&self, source: &PairSource) -> Result<String, Failure> {
         let mut pairs = self.pairs.lock().await;
-        Ok(started(&mut pairs)?.add(source).await?)
+        Ok(started(&mut pairs).await?.add(source).await?)
     }
 
     async fn resolve(
@@ -299,7 +337,7 @@ impl Loader {
         manifest: Option<String>,
     ) -> Result<(Resolved, Rc<Store>), Failure> {
         let mut pairs = self.pairs.lock().await;
-        let pairs = started(&mut pairs)?;
+        let pairs = started(&mut pairs).await?;
         let resolved = pairs.resolve(address, manifest).await?;
         Ok((resolved, pairs.store.clone()))
     }
@@ -319,16 +357,19 @@ impl Loader {
         let Resolved {
             manifest, record, ..
         } = resolved;
-        Ok(preflight::preflight(
+        let mut preflight = preflight::preflight(
             address,
             &manifest,
             manifest.drawn_size(size),
-            record.is_accepted,
             missing(&manifest, &files, &begun),
             |id| files.contains_key(id),
             gpu::request_adapter().await,
             storage::storage().await,
-        ))
+        );
+        if record.is_accepted {
+            preflight.licences.clear();
+        }
+        Ok(preflight)
     }
 
     fn pause(&self, address: &str) {
@@ -342,7 +383,7 @@ impl Loader {
         // No tab may load meanwhile: it would write what is deleted here.
         let _lock = Lock::acquire().await;
         let mut pairs = self.pairs.lock().await;
-        let pairs = started(&mut pairs)?;
+        let pairs = started(&mut pairs).await?;
         let url = pairs.url(address)?;
         pairs.store.remove_pair(&url).await?;
         pairs.store.remove_unnamed_files().await?;
@@ -405,7 +446,7 @@ impl Loader {
         let begun: BTreeMap<_, _> = store.begun().await?.into_iter().collect();
         let arrivals = {
             let mut pairs = self.pairs.lock().await;
-            let pairs = started(&mut pairs)?;
+            let pairs = started(&mut pairs).await?;
             let arrival = |file: &crate::weights::manifest::ManifestFile| {
                 Ok(Arrival {
                     origin: pairs.origin(&url, file)?,
@@ -461,10 +502,15 @@ const NO_STORE: &str = "This browser doesn't let the page store models, as priva
     that come with the page are drawn from memory, and others can't be loaded. Open the page in an \
     ordinary window to use them.";
 
-fn started(pairs: &mut Option<Pairs>) -> Result<&mut Pairs, Failure> {
-    pairs
+/// The pairs, with a store that is open: one that was closed under the page is opened again.
+async fn started(pairs: &mut Option<Pairs>) -> Result<&mut Pairs, Failure> {
+    let pairs = pairs
         .as_mut()
-        .ok_or_else(|| Failure::Sentence(NO_STORE.to_owned()))
+        .ok_or_else(|| Failure::Sentence(NO_STORE.to_owned()))?;
+    if pairs.store.is_closed() {
+        pairs.store = Rc::new(Store::open().await?);
+    }
+    Ok(pairs)
 }
 
 /// The arrival of one file, which it reports to the pages.

@@ -13,11 +13,14 @@ use std::str::FromStr;
 use leptos::prelude::*;
 
 use crate::recipe::adapters::STRENGTH;
-use crate::recipe::bounds::{Bounds, GUIDANCE_SCALE, STEPS};
+use crate::recipe::bounds::{Bounds, GUIDANCE_SCALE, MAXIMUM_PROMPT_CHARACTERS, STEPS};
 use crate::recipe::parameters::{Kind, ON, PARAMETERS, Parameter, ReadError, place};
 use crate::recipe::size::ImageSize;
 use crate::recipe::validate::RecipeError;
 use crate::recipe::{Axis, Mode, Prompt, PromptReading, Recipe};
+use crate::view::wrong_field::{
+    ADAPTER_STRENGTHS, BASE_GUIDANCE_VALUES, K_VALUES, WrongField, field_of,
+};
 
 /// A signal per control, and one for each parameter without a control: what came with a link or a
 /// saved recipe stays with the recipe.
@@ -36,6 +39,8 @@ pub struct Controls {
     pub adapter_strengths: RwSignal<String>,
     /// A prompt per line.
     pub further_prompts: RwSignal<String>,
+    /// What kept the recipe from being drawn when the visitor asked for it, until it is mended.
+    pub wrong: RwSignal<Option<WrongField>>,
 }
 
 impl Controls {
@@ -49,6 +54,7 @@ impl Controls {
             base_guidance_values: RwSignal::default(),
             adapter_strengths: RwSignal::default(),
             further_prompts: RwSignal::default(),
+            wrong: RwSignal::new(None),
         }
     }
 
@@ -85,7 +91,11 @@ impl Controls {
             _ => Vec::new(),
         };
         let one = |text: RwSignal<String>| {
-            let text = Some(text.get()).filter(|text| !text.trim().is_empty());
+            // One that is too long to be drawn has its own sentence.
+            let is_counted = |text: &String| {
+                !text.trim().is_empty() && text.chars().count() <= MAXIMUM_PROMPT_CHARACTERS
+            };
+            let text = Some(text.get()).filter(is_counted);
             text.map(of).into_iter().collect()
         };
         [
@@ -147,22 +157,32 @@ impl Controls {
                     .map_err(|error| ControlsError::of(parameter, error))?,
             }
         }
-        recipe.validate()?;
-        Ok(recipe)
+        match recipe.validate() {
+            Ok(()) => Ok(recipe),
+            Err(error) => Err(ControlsError::Recipe {
+                field: field_of(&error, &recipe),
+                error,
+            }),
+        }
     }
 
-    fn axis(&self) -> Result<Axis, ControlsError> {
+    /// What the rows differ in; follows the choice and the values.
+    pub fn axis(&self) -> Result<Axis, ControlsError> {
         Ok(match self.axis_kind.get() {
             AxisKind::Modes => Axis::Modes,
-            AxisKind::K => Axis::K(numbers("Each k", self.k_values, STEPS)?),
+            AxisKind::K => Axis::K(numbers(K_VALUES, "Each k", self.k_values, STEPS)?),
             AxisKind::BaseGuidance => Axis::BaseGuidance(numbers(
+                BASE_GUIDANCE_VALUES,
                 "Each base guidance scale",
                 self.base_guidance_values,
                 GUIDANCE_SCALE,
             )?),
-            AxisKind::AdapterStrength => {
-                Axis::AdapterStrength(numbers("Each strength", self.adapter_strengths, STRENGTH)?)
-            }
+            AxisKind::AdapterStrength => Axis::AdapterStrength(numbers(
+                ADAPTER_STRENGTHS,
+                "Each strength",
+                self.adapter_strengths,
+                STRENGTH,
+            )?),
             AxisKind::Prompts => Axis::Prompts(self.further_prompts.with(|text| {
                 text.lines()
                     .map(str::trim)
@@ -236,6 +256,7 @@ fn list<T: Display>(values: &[T]) -> String {
 
 /// The numbers in a field; empty places between two commas don't count.
 fn numbers<T>(
+    field: &'static str,
     subject: &'static str,
     text: RwSignal<String>,
     bounds: Bounds<T>,
@@ -250,6 +271,7 @@ where
             .filter(|part| !part.is_empty())
             .map(|part| {
                 bounds.parse(part).ok_or_else(|| ControlsError::Value {
+                    field,
                     subject,
                     expected: bounds.to_string(),
                 })
@@ -264,24 +286,43 @@ pub enum ControlsError {
     /// A field that holds no value of its parameter, such as no number within the bounds.
     #[error("{subject} has to be {expected}.")]
     Value {
+        /// The field's `data-testid`.
+        field: &'static str,
         subject: &'static str,
         expected: String,
     },
     /// Values that don't go together.
-    #[error(transparent)]
-    Recipe(#[from] RecipeError),
+    #[error("{error}")]
+    Recipe {
+        /// The `data-testid` of the field to mend.
+        field: String,
+        error: RecipeError,
+    },
 }
 
 impl ControlsError {
+    /// What is wrong, and where.
+    pub fn wrong_field(&self) -> WrongField {
+        WrongField {
+            field: match self {
+                ControlsError::Value { field, .. } => (*field).to_owned(),
+                ControlsError::Recipe { field, .. } => field.clone(),
+            },
+            sentence: self.to_string(),
+        }
+    }
+
     fn of(parameter: &Parameter, error: ReadError) -> Self {
         match error {
             ReadError::NoValue => ControlsError::Value {
+                field: parameter.name,
                 subject: parameter.subject,
                 expected: parameter.values(),
             },
-            ReadError::PromptTooLong { characters } => {
-                RecipeError::PromptTooLong { characters }.into()
-            }
+            ReadError::PromptTooLong { characters } => ControlsError::Recipe {
+                field: parameter.name.to_owned(),
+                error: RecipeError::PromptTooLong { characters },
+            },
         }
     }
 }

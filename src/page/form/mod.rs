@@ -1,6 +1,8 @@
 //! The controls, and the recipe that they spell.
 
 pub mod actions;
+pub mod adapter_field;
+pub mod adapter_shelf;
 pub mod axis_field;
 pub mod controls;
 pub mod example_prompts;
@@ -20,3 +22,4 @@ pub mod settings;
 pub mod size_field;
 pub mod token_counter;
 pub mod unknown_words;
+pub mod wrong_field;

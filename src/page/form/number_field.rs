@@ -18,6 +18,9 @@ pub fn NumberField<T>(
     /// What a press of an arrow key adds.
     step: &'static str,
     #[prop(optional, into)] help: Signal<&'static str>,
+    /// What is wrong with the value beside others; none while nothing is.
+    #[prop(optional, into)]
+    wrong: Signal<Option<String>>,
 ) -> impl IntoView
 where
     T: FromStr + PartialOrd + Display + Copy + Send + Sync + 'static,
@@ -27,6 +30,9 @@ where
     let help_id = format!("{handle}-help");
     let described_by = help_id.clone();
     let explanation = move || {
+        if let Some(sentence) = wrong.get() {
+            return sentence;
+        }
         // An empty field is one that has not been filled yet, or is being typed in.
         if valid() || value.with(String::is_empty) {
             help.get().to_owned()
@@ -58,7 +64,10 @@ where
                 max=bounds.maximum.to_string()
                 step=step
                 aria-describedby=described_by
-                aria-invalid=move || (!valid() && !value.with(String::is_empty)).then_some("true")
+                aria-invalid=move || {
+                    let is_invalid = !valid() && !value.with(String::is_empty);
+                    (is_invalid || wrong.with(Option::is_some)).then_some("true")
+                }
                 on:input=move |event| value.set(event_target_value(&event))
             />
             <p id=help_id class="help">

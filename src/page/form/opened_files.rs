@@ -9,8 +9,8 @@ use web_sys::{DataTransfer, File, FileList};
 use crate::browser::globals::js;
 use crate::browser::opened_file::OpenedFile;
 
-/// Ending of the files that hold models.
-const ENDING: &str = ".safetensors";
+/// Endings of the files that hold models or adapters.
+const ENDINGS: [&str; 4] = [".safetensors", ".pt", ".bin", ".ckpt"];
 /// The deepest folder that is looked into: a model's own are one or two below the one that is dropped.
 const MOST_LEVELS: usize = 4;
 /// The most files that are taken of a folder.
@@ -48,7 +48,8 @@ pub fn opened_files(list: &FileList) -> Vec<OpenedFile> {
 
 /// Whether a file calls itself one with a model's tensors.
 fn is_model(file: &OpenedFile) -> bool {
-    file.path.to_ascii_lowercase().ends_with(ENDING)
+    let path = file.path.to_ascii_lowercase();
+    ENDINGS.iter().any(|ending| path.ends_with(ending))
 }
 
 /// What was dropped where it is a model: files with tensors, or folders. It has to be asked for while the drop

@@ -10,6 +10,7 @@ use leptos::prelude::*;
 use super::controls::Controls;
 use super::number_field::NumberField;
 use super::scheduler_field::SchedulerField;
+use super::wrong_field::sentence_at;
 use crate::recipe::parameters::{Kind, PARAMETERS};
 
 /// A field with the name, the bounds and the text of a parameter; nothing for a parameter of another
@@ -28,15 +29,16 @@ pub fn ParameterField(
     let parameter = &PARAMETERS[place];
     let handle = parameter.name;
     let value = controls.text(place);
+    let wrong = sentence_at(controls.wrong, handle);
     match &parameter.kind {
         Kind::Whole(_, bounds) => {
             let bounds = *bounds;
-            view! { <NumberField label=label handle=handle value=value bounds=bounds step="1" help=help /> }
+            view! { <NumberField label=label handle=handle value=value bounds=bounds step="1" help=help wrong=wrong /> }
                 .into_any()
         }
         Kind::Number(_, bounds) => {
             let bounds = *bounds;
-            view! { <NumberField label=label handle=handle value=value bounds=bounds step="0.5" help=help /> }
+            view! { <NumberField label=label handle=handle value=value bounds=bounds step="0.5" help=help wrong=wrong /> }
                 .into_any()
         }
         Kind::Scheduler(_) => {

@@ -8,11 +8,16 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, HtmlTextAreaElement};
 
+use super::wrong_field::invalid_at;
 use crate::recipe::bounds::MAXIMUM_PROMPT_CHARACTERS;
+use crate::view::wrong_field::WrongField;
 use crate::vocabulary::{Lookup, Suggestion, to_byte_index, to_utf16_index};
 
 /// Id of the list.
 const LIST: &str = "prompt-suggestions";
+
+/// No prompt that is drawn has more bytes.
+const MAXIMUM_PROMPT_BYTES: usize = 4 * MAXIMUM_PROMPT_CHARACTERS;
 
 /// After this long without another letter the word is taken as whole.
 const PAUSE: Duration = Duration::from_millis(800);
@@ -26,6 +31,7 @@ pub fn PromptCombobox(
     field: NodeRef<Textarea>,
     /// Set to where the caret stands, in bytes, for as long as somebody types.
     typing: RwSignal<Option<usize>>,
+    wrong: RwSignal<Option<WrongField>>,
     /// Ids of what describes the field.
     described_by: &'static str,
     on_generate: Callback<()>,
@@ -53,8 +59,9 @@ pub fn PromptCombobox(
             None => text.len(),
         };
         show(lookup.with_untracked(|lookup| match lookup {
-            Some(lookup) => lookup.suggestions(&text, caret),
-            None => Vec::new(),
+            // No prompt that is drawn is longer, and to look a book up would hold the page up.
+            Some(lookup) if text.len() <= MAXIMUM_PROMPT_BYTES => lookup.suggestions(&text, caret),
+            _ => Vec::new(),
         }));
         typing.set(Some(caret));
         stop_typing(());
@@ -156,7 +163,6 @@ pub fn PromptCombobox(
                 data-testid="prompt"
                 class="prompt"
                 rows="2"
-                maxlength=MAXIMUM_PROMPT_CHARACTERS.to_string()
                 enterkeyhint="go"
                 role=move || suggests().then_some("combobox")
                 aria-autocomplete=move || suggests().then_some("list")
@@ -164,6 +170,7 @@ pub fn PromptCombobox(
                 aria-expanded=move || suggests().then(|| is_open.get().to_string())
                 aria-activedescendant=move || active.get().map(option_id)
                 aria-describedby=described_by
+                aria-invalid=invalid_at(wrong, "prompt")
                 prop:value=move || prompt.get()
                 on:input=input
                 on:keydown=key

@@ -10,8 +10,8 @@ use super::prompt_combobox::PromptCombobox;
 use super::prompt_reading_toggles::PromptReadingToggles;
 use super::token_counter::{PromptNotes, TokenCounter};
 use super::unknown_words::UnknownWords;
+use super::wrong_field::{FieldError, invalid_at};
 use crate::protocol::engine::TokenCount;
-use crate::recipe::bounds::MAXIMUM_PROMPT_CHARACTERS;
 use crate::vocabulary::Lookup;
 
 /// The two prompts. Enter generates; Shift+Enter starts a new line.
@@ -30,7 +30,6 @@ pub fn PromptFields(
     let field = NodeRef::<Textarea>::new();
     let typing = RwSignal::new(None::<usize>);
     let (prompt, negative_prompt) = (controls.prompt(), controls.negative_prompt());
-    let maximum = MAXIMUM_PROMPT_CHARACTERS.to_string();
     view! {
         <div class="field">
             <label for="prompt">"Prompt"</label>
@@ -39,9 +38,11 @@ pub fn PromptFields(
                 lookup=lookup
                 field=field
                 typing=typing
-                described_by="prompt-help prompt-unknown"
+                wrong=controls.wrong
+                described_by="prompt-error prompt-help prompt-unknown"
                 on_generate=on_generate
             />
+            <FieldError wrong=controls.wrong handle="prompt" />
             <p id="prompt-help" class="help">
                 <kbd>"Enter"</kbd>
                 " generates, "
@@ -63,11 +64,12 @@ pub fn PromptFields(
                 id="negative-prompt"
                 data-testid="negative-prompt"
                 type="text"
-                maxlength=maximum
-                aria-describedby="negative-prompt-help"
+                aria-describedby="negative-prompt-error negative-prompt-help"
+                aria-invalid=invalid_at(controls.wrong, "negative-prompt")
                 prop:value=move || negative_prompt.get()
                 on:input=move |event| negative_prompt.set(event_target_value(&event))
             />
+            <FieldError wrong=controls.wrong handle="negative-prompt" />
             <p id="negative-prompt-help" class="help">
                 "Acts where a guidance below is above 1: in the base row, unless you set others."
             </p>

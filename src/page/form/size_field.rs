@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use super::controls::Controls;
 use super::number_field::NumberField;
+use super::wrong_field::sentence_at;
 use crate::protocol::engine::PairInfo;
 use crate::recipe::bounds::Bounds;
 use crate::recipe::parameters::{OWN_SIZE, place};
@@ -28,13 +29,19 @@ pub fn SizeField(
     view! {
         {move || {
             let sizes = sizes.get().filter(|_| is_shown.get())?;
-            Some(view! { <Size value=value sizes=sizes is_own=is_own /> })
+            Some(view! { <Size controls=controls value=value sizes=sizes is_own=is_own /> })
         }}
     }
 }
 
 #[component]
-fn Size(value: RwSignal<String>, sizes: ImageSizes, is_own: Memo<bool>) -> impl IntoView {
+fn Size(
+    controls: Controls,
+    value: RwSignal<String>,
+    sizes: ImageSizes,
+    is_own: Memo<bool>,
+) -> impl IntoView {
+    let wrong = sentence_at(controls.wrong, "size");
     let is_listed = move |text: &str| {
         text.is_empty() || text == OWN_SIZE || sizes.offered().any(|size| size.key() == text)
     };
@@ -99,6 +106,9 @@ fn Size(value: RwSignal<String>, sizes: ImageSizes, is_own: Memo<bool>) -> impl 
         }
     };
     let explanation = move || {
+        if let Some(sentence) = wrong.get() {
+            return sentence;
+        }
         let size = match value.with(|text| ImageSize::parse(text)) {
             None if is_own.get() => return String::new(),
             size => size,
@@ -110,10 +120,12 @@ fn Size(value: RwSignal<String>, sizes: ImageSizes, is_own: Memo<bool>) -> impl 
         }
     };
     let is_wrong = move || {
-        !is_own.get()
-            && !value
-                .with(|text| ImageSize::parse(text))
-                .is_some_and(|size| sizes.drawn(Some(size)).is_ok())
+        let is_refused = wrong.with(Option::is_some);
+        is_refused
+            || !is_own.get()
+                && value
+                    .with(|text| ImageSize::parse(text))
+                    .is_none_or(|size| sizes.drawn(Some(size)).is_err())
     };
     let (shortest, longest) = sizes.sides.unwrap_or((SHORTEST_SIDE, LONGEST_SIDE));
     let bounds = Bounds {

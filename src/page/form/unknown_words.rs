@@ -5,6 +5,7 @@ use std::sync::Arc;
 use leptos::html::Textarea;
 use leptos::prelude::*;
 
+use crate::recipe::bounds::MAXIMUM_PROMPT_CHARACTERS;
 use crate::view::units;
 use crate::vocabulary::Lookup;
 
@@ -25,7 +26,13 @@ pub fn UnknownWords(
 ) -> impl IntoView {
     let unknown = Memo::new(move |_| {
         lookup.with(|lookup| match lookup {
-            Some(lookup) => prompt.with(|prompt| lookup.unknown_words(prompt, typing.get())),
+            Some(lookup) => prompt.with(|prompt| {
+                // A prompt that is too long to be drawn has its own sentence.
+                if prompt.chars().count() > MAXIMUM_PROMPT_CHARACTERS {
+                    return Vec::new();
+                }
+                lookup.unknown_words(prompt, typing.get())
+            }),
             None => Vec::new(),
         })
     });

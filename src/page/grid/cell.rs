@@ -1,15 +1,25 @@
 //! A cell of the grid: the preview while it runs, then the image.
 
+use std::sync::Arc;
+
 use leptos::html;
 use leptos::prelude::*;
 use wasm_bindgen::{Clamped, JsCast, JsValue};
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData};
 
+use super::favourite_marks::{FavouriteMarks, key_of};
 use super::visibility::Visibility;
-use crate::page::workers::grid::{Cell, CellState, CellView, StepTaken};
+use crate::page::workers::grid::{Cell, CellState, CellView, Grid, StepTaken};
 use crate::picture::image::Image;
 use crate::recipe::CellAddress;
 use crate::view::rows::model_key;
+
+/// The grid of a cell, and its favourites.
+#[derive(Clone)]
+pub struct Favouring {
+    pub grid: Arc<Grid>,
+    pub marks: FavouriteMarks,
+}
 
 /// A gridcell. Its canvas is of the image's true size, which the stylesheet scales up, and is there
 /// only while the cell is in sight or nearly so: a hundred canvases would cost more than the grid.
@@ -27,6 +37,7 @@ pub fn GridCell(
     #[prop(into)]
     is_open: Signal<bool>,
     visibility: Visibility,
+    favourite: Favouring,
     on_open: Callback<CellAddress>,
     on_focus: Callback<CellAddress>,
 ) -> impl IntoView {
@@ -43,6 +54,7 @@ pub fn GridCell(
     let state = Memo::new(move |_| view.with(|view| view.state));
     let done_seed = move || (state.get() == CellState::Done).then(|| seed.to_string());
     let name = format!("{row_name}, seed {seed}");
+    let star_label = format!("Favourite: {name}");
     let label = {
         let name = name.clone();
         move || format!("{name}, {}", view.with(describe))
@@ -92,6 +104,36 @@ pub fn GridCell(
             })
         }
     };
+    let star = {
+        let key = key.clone();
+        let Favouring { grid, marks } = favourite;
+        let own = key_of(&grid, address);
+        move || {
+            let (grid, own, key) = (grid.clone(), own.clone(), key.clone());
+            (state.get() == CellState::Done).then(|| {
+                let is_marked = Memo::new(move |_| marks.has(&own));
+                let label = star_label.clone();
+                view! {
+                    // The grid's own keys reach it: it is no stop of its own.
+                    <button
+                        type="button"
+                        class="star"
+                        tabindex="-1"
+                        data-testid=format!("star-{key}")
+                        aria-label=label
+                        aria-pressed=move || is_marked.get().to_string()
+                        title="Favourite: it is kept in History, larger than the other pictures there (F)"
+                        on:click=move |event| {
+                            event.stop_propagation();
+                            marks.toggle(&grid, address);
+                        }
+                    >
+                        {move || if is_marked.get() { "★" } else { "☆" }}
+                    </button>
+                }
+            })
+        }
+    };
     view! {
         <td
             node_ref=element
@@ -113,6 +155,7 @@ pub fn GridCell(
         >
             {picture}
             {tick}
+            {star}
             <p class="cell-words" aria-hidden="true">
                 {words}
             </p>

@@ -35,8 +35,8 @@ pub fn EmptyState(
     view! {
         <div class="empty">
             <p>
-                "The same seeds, drawn side by side by the distilled model alone and with the base "
-                "model's first step."
+                "The same seeds side by side: drawn by the distilled model alone, and with the first "
+                "steps by the base model."
             </p>
             <button type="button" class="primary" on:click=move |_| on_generate.run(())>
                 {label}

@@ -29,11 +29,11 @@ pub const EXAMPLES: [Example; 3] = [
     Example {
         key: "variety",
         name: "Variety, lost and found",
-        explanation: "Eight seeds by the distilled model, then with two first steps by the base.",
+        explanation: "Twelve seeds by the distilled model, then with first steps by the base.",
         change: |recipe| {
             recipe.modes = vec![Mode::Distilled, Mode::Hybrid];
-            recipe.hybrid_base_steps = 2;
-            recipe.seed_count = 8;
+            recipe.hybrid_base_steps = recipe.hybrid_base_steps.max(2);
+            recipe.seed_count = 12;
         },
     },
     Example {

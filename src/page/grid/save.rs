@@ -11,14 +11,16 @@ use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
 use super::label_painter::LabelPainter;
 use crate::page::workers::engine::EngineClient;
-use crate::page::workers::grid::{CellState, Grid, StripStep};
-use crate::picture::file::FileRequest;
+use crate::page::workers::grid::{Cell, CellState, Grid, GridRow, StripStep};
+use crate::picture::file::{ArchivedImage, FileRequest};
 use crate::picture::file_name::{Content, file_name};
 use crate::picture::image::Image;
 use crate::protocol::engine::{StripView, Task, TaskEvent};
+use crate::recipe::digest;
 use crate::recipe::generation_parameters::GenerationParameters;
 use crate::recipe::saved_recipe::SavedRecipe;
 use crate::recipe::{CellAddress, Row, Variant};
+use crate::view::grid_table::{TableImage, TableRow, csv};
 use crate::view::rows::model_key;
 use crate::view::rows::row_name;
 
@@ -40,23 +42,78 @@ pub fn save_image(
 ) {
     let request = || {
         let frame = finished_frame(grid, cell).ok_or(NOT_FINISHED)?;
-        let (base_scheduler, distilled_scheduler) = grid.schedulers;
-        let parameters = GenerationParameters::of(
-            &grid.recipe,
-            cell,
-            base_scheduler,
-            distilled_scheduler,
-            grid.image_size,
-            &grid.pair_name,
-        )
-        .ok_or(NOT_FINISHED)?;
         Ok(FileRequest::Image {
             image: Image::clone(&frame),
             recipe: recipe_text(grid, Some(cell))?,
-            parameters: parameters.to_string(),
+            parameters: parameters_of(grid, cell)?,
         })
     };
     encode(engine, grid, Content::Image(cell), request(), on_problem);
+}
+
+/// What other programs read of an image.
+fn parameters_of(grid: &Grid, cell: CellAddress) -> Result<String, String> {
+    let (base_scheduler, distilled_scheduler) = grid.schedulers;
+    let parameters = GenerationParameters::of(
+        &grid.recipe,
+        cell,
+        base_scheduler,
+        distilled_scheduler,
+        grid.image_size,
+        &grid.pair_name,
+    );
+    Ok(parameters.ok_or(NOT_FINISHED)?.to_string())
+}
+
+/// Saves every finished image as PNG with its recipe, all of them in one ZIP, with the table of the grid and
+/// its recipe.
+pub fn save_all(engine: EngineClient, grid: &Arc<Grid>, on_problem: Callback<String>) {
+    let request = || {
+        let mut images = Vec::new();
+        for cell in grid.cells() {
+            if let Some(frame) = finished_frame(grid, cell.address) {
+                images.push(ArchivedImage {
+                    name: file_name(&grid.recipe, Content::Image(cell.address)),
+                    image: Image::clone(&frame),
+                    recipe: recipe_text(grid, Some(cell.address))?,
+                    parameters: parameters_of(grid, cell.address)?,
+                });
+            }
+        }
+        let seeds: Vec<u32> = (0..grid.recipe.seed_count)
+            .map(|column| grid.recipe.seed_of(column))
+            .collect();
+        let rows: Vec<TableRow> = grid.rows.iter().map(|row| table_row(grid, row)).collect();
+        Ok(FileRequest::Archive {
+            images,
+            texts: vec![
+                ("grid.csv".to_owned(), csv(&rows, &seeds)),
+                ("recipe.json".to_owned(), recipe_text(grid, None)?),
+            ],
+        })
+    };
+    encode(engine, grid, Content::All, request(), on_problem);
+}
+
+/// A row of the grid's table.
+fn table_row(grid: &Grid, row: &GridRow) -> TableRow {
+    let image = |cell: &Cell| {
+        cell.view.with_untracked(|view| {
+            (view.state == CellState::Done).then(|| TableImage {
+                file: file_name(&grid.recipe, Content::Image(cell.address)),
+                column: cell.address.column,
+                seed: cell.seed,
+                milliseconds: view.milliseconds,
+                digest: digest::to_text(&view.digests),
+            })
+        })
+    };
+    TableRow {
+        name: row_name(&row.row),
+        prompt: row.row.prompt.clone(),
+        images: row.cells.iter().filter_map(image).collect(),
+        distances: row.distances.get_untracked(),
+    }
 }
 
 /// Saves the grid as one PNG: its rows' names, its seeds, and the images that are finished.
@@ -222,9 +279,13 @@ fn encode(
         Err(sentence) => return on_problem.run(sentence),
     };
     let name = file_name(&grid.recipe, content);
+    let media_type = match content {
+        Content::All => "application/zip",
+        _ => "image/png",
+    };
     let reply = move |event| match event {
         TaskEvent::File { bytes } => {
-            let saved = download(&bytes, &name, "image/png");
+            let saved = download(&bytes, &name, media_type);
             if saved.is_err() {
                 on_problem.run(
                     "The browser refused to save the file: allow this page to download files and \

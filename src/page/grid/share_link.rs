@@ -64,6 +64,10 @@ pub fn agreement(grid: &Grid, shared_run: &SharedRun) -> Option<String> {
         Agreement::Agrees(steps) => Some(format!(
             "The first cell agrees with the link's run so far: {steps} of {all} steps."
         )),
+        Agreement::DiffersFrom(step) if !shared_run.is_whole => Some(format!(
+            "The first cell differs from the link's run from step {step} of {all} on. The link's checksum \
+             was taken off: where the link was edited since, that is why."
+        )),
         Agreement::DiffersFrom(step) => Some(format!(
             "The first cell differs from the link's run from step {step} of {all} on, by more than \
              rounding: the sender's device, weights or version of this page compute otherwise."

@@ -6,13 +6,17 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, KeyboardEvent};
 
-use super::cell::GridCell;
+use super::cell::{Favouring, GridCell};
+use super::favourite_marks::FavouriteMarks;
 use super::model_bar::ModelBar;
+use super::row_diversity::{ComparedRow, RowDiversity};
 use super::selection::Selection;
 use super::visibility::Visibility;
 use crate::page::workers::grid::{CellState, Grid, GridRow};
-use crate::recipe::{CellAddress, Variant};
+use crate::recipe::{CellAddress, Row, Variant};
+use crate::view::diversity::compared_with;
 use crate::view::rows::{row_explanation, row_name};
+use crate::view::stretches::counted;
 use crate::view::units;
 
 /// Rows up to this number explain themselves; more of them would be higher than their images.
@@ -22,7 +26,11 @@ const DENSE_FROM: usize = 3;
 /// keys go from cell to cell. The roles are spelled out also because the stylesheet lays the table
 /// out as a grid, which takes a table's meaning away in some browsers.
 #[component]
-pub fn GridTable(grid: Arc<Grid>, selection: Selection) -> impl IntoView {
+pub fn GridTable(
+    grid: Arc<Grid>,
+    selection: Selection,
+    favourites: FavouriteMarks,
+) -> impl IntoView {
     let (width, height) = grid.image_size;
     let columns = format!(
         "--columns:{};--image-aspect:{width}/{height}",
@@ -42,14 +50,28 @@ pub fn GridTable(grid: Arc<Grid>, selection: Selection) -> impl IntoView {
         .collect_view();
     let current = RwSignal::new(CellAddress::default());
     let visibility = Visibility::new();
+    let own_rows: Vec<Row> = grid.rows.iter().map(|row| row.row.clone()).collect();
+    let compared: Vec<Option<ComparedRow>> = (0..own_rows.len())
+        .map(|place| {
+            let other = grid.rows.get(compared_with(&own_rows, place)?)?;
+            Some(ComparedRow {
+                name: row_name(&other.row),
+                distances: other.distances.clone(),
+            })
+        })
+        .collect();
     let rows = grid
         .rows
         .iter()
         .cloned()
-        .map(|row| {
+        .zip(compared)
+        .map(|(row, compared)| {
             view! {
                 <GridRowView
                     row=row
+                    compared=compared
+                    grid=grid.clone()
+                    favourites=favourites
                     image_size=image_size
                     current=current
                     selection=selection
@@ -61,13 +83,18 @@ pub fn GridTable(grid: Arc<Grid>, selection: Selection) -> impl IntoView {
     let is_dense = grid.rows.len() > DENSE_FROM;
     let table = NodeRef::<leptos::html::Table>::new();
     let keydown = move |event: KeyboardEvent| {
-        if event.alt_key() || event.meta_key() {
+        // Copying and searching are the browser's own.
+        if event.alt_key() || event.meta_key() || (event.ctrl_key() && event.key().len() == 1) {
             return;
         }
         let address = current.get_untracked();
         let target = match event.key().as_str() {
             "Enter" => {
                 selection.open(address);
+                None
+            }
+            "f" | "F" => {
+                favourites.toggle(&grid, address);
                 None
             }
             "c" | "C" => {
@@ -117,7 +144,7 @@ pub fn GridTable(grid: Arc<Grid>, selection: Selection) -> impl IntoView {
                 class:dense=is_dense
                 role="grid"
                 style=columns
-                aria-label="Images. Arrow keys go from one to the next, Enter opens its steps, C compares its column, the space bar ticks it."
+                aria-label="Images. Arrow keys go from one to the next, Enter opens its steps, C compares its column, F marks it as a favourite, the space bar ticks it."
                 on:keydown=keydown
             >
                 <caption role="caption">{caption}</caption>
@@ -133,7 +160,7 @@ pub fn GridTable(grid: Arc<Grid>, selection: Selection) -> impl IntoView {
             </table>
         </div>
         <p class="help">
-            "Diversity is the mean structural dissimilarity (1 − MS-SSIM on luma and chroma) of all pairs of a row's finished images, with its 95 % interval: a proxy that needs no further model, and not the paper's DreamSim. Open an image to see what it was aiming at in each step."
+            "Diversity is the mean structural dissimilarity (1 − MS-SSIM on luma and chroma) of all pairs of a row's finished images, with its 95 % interval from four images on: a proxy that needs no further model, and not the paper's DreamSim. Open an image to see what it was aiming at in each step."
         </p>
     }
 }
@@ -164,6 +191,10 @@ fn moved(from: CellAddress, last: CellAddress, key: &str, control: bool) -> Opti
 #[component]
 fn GridRowView(
     row: GridRow,
+    grid: Arc<Grid>,
+    favourites: FavouriteMarks,
+    /// The row that its diversity is compared with.
+    compared: Option<ComparedRow>,
     image_size: (u32, u32),
     current: RwSignal<CellAddress>,
     selection: Selection,
@@ -180,29 +211,51 @@ fn GridRowView(
             format!("{} per image", units::duration(mean / 1000.0))
         })
     });
+    // The engine's own count replaces the recipe's where that is not exact.
+    let counting = row.cells.clone();
+    let planned = row.stretches;
+    let stretches = Memo::new(move |_| {
+        let steps = counting
+            .iter()
+            .find_map(|cell| cell.view.with(|view| view.step.map(|taken| taken.steps)));
+        match steps {
+            Some(steps) => counted(planned.clone(), steps),
+            None => planned.clone(),
+        }
+    });
     let name = row_name(&row.row);
     let key = row.row.key();
-    let shown = row.diversity.clone();
-    let diversity = move || {
-        shown.get().map(|it| {
-            let margin = it.margin.map(|margin| format!(" ± {margin:.3}"));
-            view! {
-                <span
-                    class="row-diversity"
-                    title="Mean pairwise structural dissimilarity of the row's images, with its 95 % interval"
-                    data-testid=format!("diversity-{key}")
-                    data-mean=it.mean.to_string()
-                    data-margin=it.margin.map(|margin| margin.to_string())
-                    data-n=it.pictures.to_string()
-                >
-                    "diversity "
-                    <b>{format!("{:.3}", it.mean)}</b>
-                    {margin}
-                    ", "
-                    <span class="whole">{format!("n = {}", it.pictures)}</span>
-                </span>
-            }
-        })
+    let diversity = view! {
+        <RowDiversity
+            key=key
+            diversity=row.diversity
+            distances=row.distances
+            compared=compared
+        />
+    };
+    let explained = row.row.clone();
+    let change = {
+        let (shown, key) = (row.change.clone(), row.row.key());
+        move || {
+            shown.get().map(|it| {
+                let margin = it.margin.map(|margin| format!(" ± {margin:.3}"));
+                view! {
+                    <span
+                        class="row-diversity"
+                        title="Mean structural dissimilarity to the images of the same seeds with strength 0, with its 95 % interval"
+                        data-testid=format!("change-{key}")
+                        data-mean=it.mean.to_string()
+                        data-n=it.seeds.to_string()
+                    >
+                        "change "
+                        <b>{format!("{:.3}", it.mean)}</b>
+                        {margin}
+                        ", "
+                        <span class="whole">{format!("n = {}", it.seeds)}</span>
+                    </span>
+                }
+            })
+        }
     };
     let prompt = match row.row.variant {
         Variant::Prompt(_) => Some(view! { <q class="row-prompt">{row.row.prompt.clone()}</q> }),
@@ -221,6 +274,10 @@ fn GridRowView(
                     current=current
                     is_open=Signal::derive(move || selection.shows(address))
                     visibility=visibility
+                    favourite=Favouring {
+                        grid: grid.clone(),
+                        marks: favourites,
+                    }
                     on_open=Callback::new(move |address| selection.open(address))
                     on_focus=Callback::new(move |address| current.set(address))
                 />
@@ -233,10 +290,13 @@ fn GridRowView(
                 <div class="row-header-content">
                     <span class="row-name">{name.clone()}</span>
                     {prompt}
-                    <ModelBar stretches=row.stretches />
+                    {move || view! { <ModelBar stretches=stretches.get() /> }}
                     <span class="row-time">{mean_time}</span>
                     {diversity}
-                    <span class="row-explanation">{row_explanation(&row.row)}</span>
+                    {change}
+                    <span class="row-explanation">
+                        {move || stretches.with(|stretches| row_explanation(&explained, stretches))}
+                    </span>
                 </div>
             </th>
             {cells}

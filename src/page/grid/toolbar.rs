@@ -19,6 +19,7 @@ pub fn GridToolbar(
     on_resume: Callback<Vec<CellAddress>>,
     on_copy_link: Callback<()>,
     on_save: Callback<()>,
+    on_save_all: Callback<()>,
     /// What became of the link that was copied last.
     #[prop(into)]
     copied: Signal<Option<String>>,
@@ -124,6 +125,15 @@ pub fn GridToolbar(
                 on:click=move |_| on_save.run(())
             >
                 "Save grid"
+            </button>
+            <button
+                type="button"
+                data-testid="save-all"
+                title="Every finished image with its recipe, and a table of the grid as CSV, in one ZIP"
+                disabled=move || !any_done.get()
+                on:click=move |_| on_save_all.run(())
+            >
+                "Save all"
             </button>
             <p class="toolbar-words" role="status" data-testid="link-status">
                 {copied}

@@ -1,5 +1,7 @@
 //! The runs that this browser remembers.
 
+mod favourites;
+
 use std::sync::Arc;
 
 use leptos::html::{Button, Canvas, Details, Input};
@@ -7,8 +9,11 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement};
 
+use favourites::Favourites;
+
 use super::grid::cell::draw;
 use crate::browser::globals::calendar;
+use crate::history::favourite::Favourite;
 use crate::history::{Entry, Listing, MAXIMUM_ENTRIES, Request};
 use crate::picture::image::Image;
 use crate::recipe::saved_recipe::SavedRecipe;
@@ -25,6 +30,9 @@ pub fn History(
     /// None until it has come.
     #[prop(into)]
     listing: Signal<Option<Listing>>,
+    /// None until they have come.
+    #[prop(into)]
+    favourites: Signal<Option<Vec<Favourite>>>,
     /// Why it can't be had, or a run not be deleted.
     #[prop(into)]
     problem: Signal<Option<String>>,
@@ -41,10 +49,18 @@ pub fn History(
         if open && listing.with_untracked(Option::is_none) {
             on_ask.run(Request::List);
         }
+        if open && favourites.with_untracked(Option::is_none) {
+            on_ask.run(Request::ListFavourites);
+        }
     };
     let content = move || {
         is_open.get().then(|| {
-            view! { <EntryList listing=listing problem=problem on_ask=on_ask on_open=on_open /> }
+            view! {
+                <div class="history-content">
+                    <Favourites favourites=favourites on_ask=on_ask on_open=on_open />
+                </div>
+                <EntryList listing=listing problem=problem on_ask=on_ask on_open=on_open />
+            }
         })
     };
     view! {
@@ -135,10 +151,36 @@ fn EntryList(
         )));
         on_open.run(run.recipe.clone());
     });
+    // What was deleted last, until the list is closed.
+    let deleted = RwSignal::new(Vec::<Arc<Entry>>::new());
     let delete = Callback::new(move |run: Arc<Entry>| {
         opened.set(None);
         on_ask.run(Request::Delete(Box::new(run.recipe.clone())));
+        deleted.set(vec![run]);
     });
+    let restore = move |_| {
+        let runs = deleted.get_untracked();
+        deleted.set(Vec::new());
+        focus_search();
+        on_ask.run(Request::Restore(
+            runs.iter().map(|run| Entry::clone(run)).collect(),
+        ));
+    };
+    let undo = move || {
+        let words = deleted.with(|runs| match runs.as_slice() {
+            [] => None,
+            [run] => Some(format!("“{}” was deleted. ", title(run))),
+            runs => Some(format!("{} runs were deleted. ", runs.len())),
+        });
+        words.map(|words| {
+            view! {
+                <span>{words}</span>
+                <button type="button" class="inline" data-testid="history-undo" on:click=restore>
+                    "Undo"
+                </button>
+            }
+        })
+    };
     // The button that had the focus is gone when the question comes.
     let keep = NodeRef::<Button>::new();
     Effect::new(move |_| {
@@ -176,7 +218,7 @@ fn EntryList(
                     }
                 }
             >
-                <span>{format!("Delete {} for good?", all_runs(number))}</span>
+                <span>{format!("Delete {}?", all_runs(number))}</span>
                 <button
                     type="button"
                     node_ref=keep
@@ -195,6 +237,7 @@ fn EntryList(
                         is_clearing.set(false);
                         opened.set(None);
                         focus_search();
+                        deleted.set(runs.get_untracked());
                         on_ask.run(Request::Clear);
                     }
                 >
@@ -235,6 +278,9 @@ fn EntryList(
             />
             <p class="help" role="status">
                 {opened}
+            </p>
+            <p class="help undo" role="status">
+                {undo}
             </p>
             {move || {
                 problem

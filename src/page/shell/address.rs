@@ -7,7 +7,8 @@ use leptos::prelude::*;
 use wasm_bindgen::JsValue;
 
 use crate::page::form::controls::Controls;
-use crate::page::workers::engine::EngineClient;
+use crate::page::workers::engine::{EngineClient, LostPair, Problem};
+use crate::recipe::adapters;
 use crate::recipe::parameters::place;
 use crate::recipe::saved_recipe::SavedRecipe;
 use crate::view::address::{Address, EngineTarget, SharedRun, VisitorInput};
@@ -94,6 +95,27 @@ pub fn keep_in_sync(
         }
     });
 
+    Effect::new(move |_| {
+        let Some(LostPair {
+            address: lost,
+            reason,
+        }) = engine.lost_pair.get()
+        else {
+            return;
+        };
+        let target = address.try_update_untracked(Address::fall_back);
+        let Some(target) = target else { return };
+        connect(engine, &target);
+        engine.problem.set(Some(Problem {
+            sentence: format!(
+                "The pair “{lost}” can't be opened, so the page has opened the one that comes with it. {reason}"
+            ),
+            remedy: "Try that pair again",
+            pair: Some(lost),
+        }));
+        address.notify();
+    });
+
     let listener = window_event_listener(leptos::ev::hashchange, move |_| {
         let hash = location_hash().unwrap_or_default();
         let followed = address.try_update_untracked(|address| address.follow(&hash));
@@ -116,6 +138,11 @@ pub fn keep_in_sync(
             seed: controls.text(place::SEED).get_untracked(),
             seed_count: controls.text(place::SEED_COUNT).get_untracked(),
             modes: controls.modes.get_untracked(),
+            axis: untrack(|| controls.axis()).unwrap_or_default(),
+            adapters: controls
+                .text(place::ADAPTERS)
+                .with_untracked(|text| adapters::parse(text))
+                .unwrap_or_default(),
         };
         let chosen = address.try_update_untracked(|address| address.choose_pair(pair, typed));
         let Some((target, hash)) = chosen else { return };

@@ -5,6 +5,7 @@ pub mod address;
 pub mod clipboard;
 pub mod footer;
 pub mod header;
+pub mod leaving;
 pub mod results;
 pub mod stats_panel;
 pub mod status;

@@ -6,6 +6,7 @@ use crate::page::form::controls::Controls;
 use crate::page::grid::compare::Compare;
 use crate::page::grid::empty_state::EmptyState;
 use crate::page::grid::examples::Example;
+use crate::page::grid::favourite_marks::FavouriteMarks;
 use crate::page::grid::save;
 use crate::page::grid::selection::Selection;
 use crate::page::grid::share_link;
@@ -38,10 +39,13 @@ pub fn Results(
     });
 
     let selection = Selection::new();
+    let favourites = FavouriteMarks::new(engine, on_problem);
     let (copied, set_copied) = signal(None::<String>);
     Effect::new(move |_| {
         // Another grid has other cells.
-        engine.grid.track();
+        if engine.grid.with(Option::is_some) {
+            favourites.ask();
+        }
         selection.strip.set(None);
         selection.compared.set(None);
         set_copied.set(None);
@@ -67,6 +71,11 @@ pub fn Results(
     let save_grid = Callback::new(move |()| {
         if let Some(grid) = engine.grid.get_untracked() {
             save::save_grid(engine, &grid, on_problem);
+        }
+    });
+    let save_all = Callback::new(move |()| {
+        if let Some(grid) = engine.grid.get_untracked() {
+            save::save_all(engine, &grid, on_problem);
         }
     });
     let save_image = Callback::new(move |cell| {
@@ -100,11 +109,12 @@ pub fn Results(
                         on_resume=resume
                         on_copy_link=copy_link
                         on_save=save_grid
+                        on_save_all=save_all
                         copied=copied
                         settings_differ=settings_differ
                         agreement=agreement
                     />
-                    <GridTable grid=grid.clone() selection=selection />
+                    <GridTable grid=grid.clone() selection=selection favourites=favourites />
                     <Compare grid=grid column=selection.compared />
                 }
                     .into_any()

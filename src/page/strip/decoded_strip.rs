@@ -150,7 +150,7 @@ impl DecodedStrip {
                         u32::try_from(known).unwrap_or(u32::MAX)
                     };
                     let task = Task::Strip {
-                        recipe: now.cell.grid.recipe.clone(),
+                        recipe: Box::new(now.cell.grid.recipe.clone()),
                         cell: now.cell.address(),
                         view,
                         skip,

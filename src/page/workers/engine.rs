@@ -14,6 +14,7 @@ use super::link::{FromLink, Program, WorkerLink, change};
 use super::load_state::AwaitedLoad;
 use super::loader::LoaderClient;
 use crate::history::Listing;
+use crate::history::favourite::Favourite;
 use crate::protocol::engine::{
     DeviceInfo, Event, Extent, JobEvent, JobId, PROTOCOL_VERSION, PairInfo, Request, Snapshot,
     Task, TaskEvent, TaskId,
@@ -21,6 +22,7 @@ use crate::protocol::engine::{
 use crate::recipe::device::DevicePreference;
 use crate::recipe::{CellAddress, Recipe};
 use crate::view::address::{EngineTarget, OWN_PAIR_ADDRESS};
+use crate::view::engine_watch::EngineWatch;
 use crate::view::jobs::{Activity, Cancelling, Jobs, MissingWeights, Order, Ordered};
 use crate::view::progress::{JobProgress, StepClock};
 use crate::view::recovery::{AfterFailure, Recovery, device_failure};
@@ -44,8 +46,19 @@ const MEASURED_ENGINE: Program = Program {
 pub struct Problem {
     /// A sentence that says what is wrong and what to do.
     pub sentence: String,
-    /// Label of the button for [`EngineClient::go_on`].
+    /// Label of the button that goes on: by [`EngineClient::go_on`], or to the pair below.
     pub remedy: &'static str,
+    /// The pair that the button opens; none where it goes on with this one.
+    pub pair: Option<String>,
+}
+
+/// A pair that couldn't be opened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LostPair {
+    /// Address of its manifest, relative to the page.
+    pub address: String,
+    /// A sentence that says why.
+    pub reason: String,
 }
 
 /// The page's client of the engine.
@@ -67,10 +80,14 @@ pub struct EngineClient {
     /// The grid that the page shows; none before the first job.
     pub grid: RwSignal<Option<Arc<Grid>>>,
     pub problem: RwSignal<Option<Problem>>,
+    /// The pair that couldn't be opened last; whoever knows the page's address opens another one.
+    pub lost_pair: RwSignal<Option<LostPair>>,
     /// A sentence for the visitor about something that doesn't stop the work.
     pub notice: RwSignal<Option<String>>,
     /// The history of runs; none until it has been asked for.
     pub history: RwSignal<Option<Listing>>,
+    /// The favourites, the last one first; none until they have been asked for.
+    pub favourites: RwSignal<Option<Vec<Favourite>>>,
     /// Whether the engine counts the tokens of prompts.
     pub counts_tokens: RwSignal<bool>,
     /// What was measured on the current device and pair; none where nothing is.
@@ -81,22 +98,23 @@ pub struct EngineClient {
 }
 
 /// The client's state that no component reads.
-struct Inner {
+pub(super) struct Inner {
     device: DevicePreference,
     measures: bool,
-    jobs: Jobs<Arc<Grid>>,
+    pub(super) jobs: Jobs<Arc<Grid>>,
     recovery: Recovery,
+    pub(super) watch: EngineWatch,
     /// Times the steps of the running job.
     clock: StepClock,
     next_task: TaskId,
-    replies: HashMap<TaskId, Reply>,
+    pub(super) replies: HashMap<TaskId, Reply>,
     /// The callback that draws once the pair's defaults are known, and its argument.
     when_ready: Option<(Callback<Extent>, Extent)>,
 }
 
 /// The receiver of a task's events. It is no [`Callback`], as that ends with the component that made it:
 /// a file has to be saved even if the panel with its button is closed meanwhile.
-type Reply = Rc<dyn Fn(TaskEvent)>;
+pub(super) type Reply = Rc<dyn Fn(TaskEvent)>;
 
 impl EngineClient {
     /// A client without a worker: [`EngineClient::connect`] starts one. `loader` loads the weights that
@@ -113,8 +131,10 @@ impl EngineClient {
             queued: RwSignal::new(0),
             grid: RwSignal::new(None),
             problem: RwSignal::new(None),
+            lost_pair: RwSignal::new(None),
             notice: RwSignal::new(None),
             history: RwSignal::new(None),
+            favourites: RwSignal::new(None),
             counts_tokens: RwSignal::new(false),
             stats: RwSignal::new(None),
             loader,
@@ -124,6 +144,7 @@ impl EngineClient {
                 measures: false,
                 jobs: Jobs::default(),
                 recovery: Recovery::default(),
+                watch: EngineWatch::default(),
                 clock: StepClock::start(1),
                 next_task: 1,
                 replies: HashMap::new(),
@@ -132,7 +153,7 @@ impl EngineClient {
         };
         client.link.listen(move |from_link| match from_link {
             FromLink::Event(event) => client.take(event),
-            FromLink::Stopped(sentence) => client.stopped(sentence),
+            FromLink::Stopped(sentence) => client.could_not_start(sentence),
             FromLink::Panicked(words) => match device_failure(&words) {
                 Some(reason) => client.device_failed(reason),
                 None => client.stopped(format!(
@@ -143,6 +164,7 @@ impl EngineClient {
             },
             FromLink::Died(reason) => client.died(&reason),
         });
+        client.watch();
         client
     }
 
@@ -268,6 +290,7 @@ impl EngineClient {
     /// ordered last.
     pub fn cancel(&self) {
         self.with(|inner| inner.when_ready = None);
+        self.with(|inner| inner.watch.heard());
         match self.change_jobs(Jobs::cancel) {
             Cancelling::Post(request) => self.link.send(request),
             Cancelling::StopFetching => self.loader.stop_awaited(),
@@ -282,7 +305,7 @@ impl EngineClient {
         self.go_on_with_undone();
     }
 
-    fn go_on_with_undone(&self) {
+    pub(super) fn go_on_with_undone(&self) {
         let ordered = self.change_jobs(Jobs::go_on);
         if ordered.is_empty() {
             self.start_pair_if_stopped();
@@ -292,7 +315,7 @@ impl EngineClient {
         }
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
         change(self.inner, act)
     }
 
@@ -321,11 +344,11 @@ impl EngineClient {
     }
 
     /// Makes the worker read the pair's manifest, and starts a worker where there is none.
-    fn start_pair(&self) {
+    pub(super) fn start_pair(&self) {
         let pair_address = self.pair_address.get_untracked();
         let Some(manifest_url) = manifest_url(&pair_address) else {
             self.link.end();
-            self.stopped(format!(
+            self.could_not_start(format!(
                 "“{pair_address}” is not an address on this page's own host. Correct the link's \
                  pair."
             ));
@@ -336,6 +359,7 @@ impl EngineClient {
             if !self.link.start() {
                 return;
             }
+            self.with(|inner| inner.watch.replaced());
         }
         self.counts_tokens.set(false);
         self.change_jobs(Jobs::starting);
@@ -353,7 +377,7 @@ impl EngineClient {
 
     /// The worker is gone: its jobs become undone, its tasks fail, and unfinished cells get the state
     /// `unfinished`. Returns the grid that it drew; none where no job ran.
-    fn abandon(&self, unfinished: CellState) -> Option<Arc<Grid>> {
+    pub(super) fn abandon(&self, unfinished: CellState) -> Option<Arc<Grid>> {
         self.loader.stop_awaited();
         let grid = self.grid.get_untracked();
         let was_running =
@@ -362,6 +386,21 @@ impl EngineClient {
         if let Some(grid) = &grid {
             grid.end_unfinished(unfinished);
         }
+        self.fail_tasks();
+        grid
+    }
+
+    /// The same for a worker whose job was cancelled: that job is not undone.
+    pub(super) fn abandon_cancelled(&self) {
+        self.loader.stop_awaited();
+        let was_running = self.change_jobs(|jobs| jobs.stopped(|| None));
+        if let Some(grid) = self.grid.get_untracked().filter(|_| was_running) {
+            grid.end_unfinished(CellState::Cancelled);
+        }
+        self.fail_tasks();
+    }
+
+    fn fail_tasks(&self) {
         for reply in self
             .with(|inner| mem::take(&mut inner.replies))
             .into_values()
@@ -370,11 +409,35 @@ impl EngineClient {
                 message: "The engine was started anew before this was done: try again.".to_owned(),
             });
         }
-        grid
+    }
+
+    pub(super) fn has_worker(&self) -> bool {
+        self.link.has_worker()
+    }
+
+    pub(super) fn end_worker(&self) {
+        self.link.end();
+    }
+
+    /// The worker has ended by itself, with a sentence that says why. Where it had chosen its device and
+    /// couldn't read a pair, another pair is opened in its place.
+    fn could_not_start(&self, sentence: String) {
+        let address = self.pair_address.get_untracked();
+        let lacks_pair = self.device.with_untracked(Option::is_some)
+            && self.pair.with_untracked(Option::is_none)
+            && address != OWN_PAIR_ADDRESS;
+        if !lacks_pair {
+            return self.stopped(sentence);
+        }
+        self.abandon(CellState::Failed);
+        self.lost_pair.set(Some(LostPair {
+            address,
+            reason: sentence,
+        }));
     }
 
     /// The worker has ended, and no other one is started before the visitor asks for it.
-    fn stopped(&self, sentence: String) {
+    pub(super) fn stopped(&self, sentence: String) {
         self.abandon(CellState::Failed);
         self.show_problem(sentence, "Try again");
     }
@@ -417,10 +480,25 @@ impl EngineClient {
     }
 
     fn show_problem(&self, sentence: String, remedy: &'static str) {
-        self.problem.set(Some(Problem { sentence, remedy }));
+        self.problem.set(Some(Problem {
+            sentence,
+            remedy,
+            pair: None,
+        }));
     }
 
     fn take(&self, event: Event) {
+        self.with(|inner| match &event {
+            Event::Job {
+                event: JobEvent::Started,
+                ..
+            } => inner.watch.job_begins(),
+            Event::Job {
+                event: JobEvent::Step { .. },
+                ..
+            } => inner.watch.step(),
+            _ => inner.watch.heard(),
+        });
         match event {
             Event::Device(device) => self.device.set(Some(device)),
             Event::Pair(pair) => self.pair_read(*pair),
@@ -430,6 +508,7 @@ impl EngineClient {
             Event::CountsTokens => self.counts_tokens.set(true),
             Event::Notice { message } => self.notice.set(Some(message)),
             Event::History(listing) => self.history.set(Some(*listing)),
+            Event::Favourites(favourites) => self.favourites.set(Some(favourites)),
             Event::Measured(measurement) => self.stats.update(|stats| {
                 if let Some(stats) = stats {
                     stats.take(*measurement);
@@ -492,7 +571,8 @@ impl EngineClient {
             | JobEvent::Step { .. }
             | JobEvent::CellRests { .. }
             | JobEvent::Image { .. }
-            | JobEvent::Diversity { .. } => {
+            | JobEvent::Diversity { .. }
+            | JobEvent::Change { .. } => {
                 if let Some(grid) = self.running_grid(job) {
                     let row_of_step = match &event {
                         JobEvent::Step { cell, .. } => Some(cell.row),

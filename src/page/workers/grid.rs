@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use crate::metrics::Diversity;
+use crate::metrics::{Change, Diversity, RowDistances};
 use crate::picture::image::Image;
 use crate::protocol::engine::{Extent, JobEvent, JobId, PairInfo, Snapshot};
 use crate::recipe::digest::StepDigest;
@@ -48,6 +48,10 @@ pub struct GridRow {
     pub cells: Vec<Cell>,
     /// The diversity of the finished images; none for fewer than two.
     pub diversity: ArcRwSignal<Option<Diversity>>,
+    /// The distances of the same images.
+    pub distances: ArcRwSignal<RowDistances>,
+    /// How much the first adapter changes the images; none where rows don't differ in its strength.
+    pub change: ArcRwSignal<Option<Change>>,
 }
 
 /// A cell of the grid.
@@ -164,6 +168,8 @@ impl Grid {
                 stretches: stretches(&recipe, &row),
                 cells: cells(&row, index),
                 diversity: ArcRwSignal::default(),
+                distances: ArcRwSignal::default(),
+                change: ArcRwSignal::default(),
                 row,
             })
             .collect();
@@ -301,10 +307,21 @@ impl Grid {
                 view.milliseconds = Some(milliseconds);
                 view.snapshot = None;
             }),
-            JobEvent::Diversity { row, diversity } => {
+            JobEvent::Diversity {
+                row,
+                diversity,
+                distances,
+            } => {
                 let row = usize::try_from(row).ok();
                 if let Some(row) = row.and_then(|row| self.rows.get(row)) {
                     row.diversity.set(Some(diversity));
+                    row.distances.set(distances);
+                }
+            }
+            JobEvent::Change { row, change } => {
+                let row = usize::try_from(row).ok();
+                if let Some(row) = row.and_then(|row| self.rows.get(row)) {
+                    row.change.set(Some(change));
                 }
             }
             JobEvent::LacksWeights { .. }

@@ -13,8 +13,8 @@ use super::link::{FromLink, Program, WorkerLink, change};
 use super::load_state::{AwaitedLoad, LoadProblem, OpenPreflight};
 use super::unfinished;
 use crate::protocol::loader::{
-    Event, Library, LoadProgress, Origin, PROTOCOL_VERSION, PairEntry, PairSource, PairState,
-    Phase, Request,
+    AdapterEntry, AdapterSource, Event, Library, LoadProgress, Origin, PROTOCOL_VERSION, PairEntry,
+    PairSource, PairState, Phase, Request,
 };
 use crate::recipe::size::ImageSize;
 use crate::view::loading;
@@ -56,6 +56,12 @@ pub struct LoaderClient {
     pub unfinished: RwSignal<BTreeSet<String>>,
     /// Whether a pair is being added.
     pub is_adding: RwSignal<bool>,
+    /// Whether an adapter is being stored.
+    pub is_adding_adapter: RwSignal<bool>,
+    /// Why the last adapter could not be stored, as a sentence.
+    pub adapter_problem: RwSignal<Option<String>>,
+    /// The adapter that was stored last.
+    pub added_adapter: RwSignal<Option<AdapterEntry>>,
     /// The size of pictures that pre-flights count the memory for; none: each pair's own.
     size: Signal<Option<ImageSize>>,
     link: WorkerLink<Request, Event>,
@@ -90,6 +96,9 @@ impl LoaderClient {
             loaded: RwSignal::new(None),
             unfinished: RwSignal::new(left),
             is_adding: RwSignal::new(false),
+            is_adding_adapter: RwSignal::new(false),
+            adapter_problem: RwSignal::new(None),
+            added_adapter: RwSignal::new(None),
             size,
             link: WorkerLink::new(LOADER),
             inner: StoredValue::new_local(Inner::default()),
@@ -130,6 +139,19 @@ impl LoaderClient {
         self.clear_problem(None);
         self.is_adding.set(true);
         self.request(Request::Add(source));
+    }
+
+    /// Stores an adapter; [`LoaderClient::added_adapter`] or [`LoaderClient::adapter_problem`] follows.
+    pub fn add_adapter(&self, source: AdapterSource) {
+        self.adapter_problem.set(None);
+        self.is_adding_adapter.set(true);
+        self.request(Request::AddAdapter(source));
+    }
+
+    /// Deletes an adapter from the store.
+    pub fn delete_adapter(&self, hash: String) {
+        self.adapter_problem.set(None);
+        self.request(Request::DeleteAdapter { hash });
     }
 
     /// Opens the pre-flight of a pair and requests its content.
@@ -387,6 +409,7 @@ impl LoaderClient {
     /// Closes what waits for answers that won't come.
     fn forget_questions(&self) {
         self.is_adding.set(false);
+        self.is_adding_adapter.set(false);
         let unanswered = |open: &Option<OpenPreflight>| {
             open.as_ref().is_some_and(|open| open.preflight.is_none())
         };
@@ -447,8 +470,8 @@ impl LoaderClient {
     fn listen(&self) {
         let is_expected = self.link.is_ready();
         let silence = self.with(|inner| {
-            let is_expected = is_expected && !inner.requested.is_empty();
-            inner.watchdog.interval_passed(is_expected)
+            let is_owed = !inner.requested.is_empty() || !inner.when_listed.is_empty();
+            inner.watchdog.interval_passed(is_expected && is_owed)
         });
         match silence {
             Silence::Harmless => {}
@@ -460,6 +483,14 @@ impl LoaderClient {
     fn take(&self, event: Event) {
         match event {
             Event::Library(library) => self.take_library(library),
+            Event::AdapterAdded(entry) => {
+                self.is_adding_adapter.set(false);
+                self.added_adapter.set(Some(entry));
+            }
+            Event::AdapterFailed { message } => {
+                self.is_adding_adapter.set(false);
+                self.adapter_problem.set(Some(message));
+            }
             Event::Added { address } => {
                 self.is_adding.set(false);
                 self.check(address);

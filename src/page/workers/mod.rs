@@ -7,3 +7,4 @@ mod load_state;
 pub mod loader;
 pub mod token_counts;
 pub mod unfinished;
+mod watch;

@@ -75,12 +75,14 @@ pub struct ReadParameters {
     pub left_out: Vec<String>,
 }
 
-/// The seed of a text: a whole number, be it negative. torch counts those down from 2⁶⁴.
+/// The seed of a text: a whole number, be it negative. torch counts those down from 2⁶⁴; but −1 is the word
+/// of most programs for any seed, which says nothing of the picture's.
 pub(super) fn seed(text: &str) -> Option<u64> {
     let text = text.trim();
-    text.parse()
-        .ok()
-        .or_else(|| text.parse::<i64>().ok().map(i64::cast_unsigned))
+    text.parse().ok().or_else(|| {
+        let negative = text.parse::<i64>().ok().filter(|seed| *seed != -1);
+        negative.map(i64::cast_unsigned)
+    })
 }
 
 /// The finite number of a text.

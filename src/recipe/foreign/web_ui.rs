@@ -60,6 +60,14 @@ impl ReadParameters {
         parameters
     }
 
+    /// Whether one of the prompts loads a LoRA by its name.
+    fn names(&self, lora: &str) -> bool {
+        let tag = format!("<lora:{lora}:");
+        [&self.prompt, &self.negative_prompt]
+            .into_iter()
+            .any(|prompt| prompt.contains(&tag))
+    }
+
     /// Takes what is drawn here of the fields. The first one of a name counts: extensions add theirs at
     /// the end.
     fn take_fields(&mut self, text: &str) {
@@ -85,6 +93,18 @@ impl ReadParameters {
                     self.left_out
                         .push(format!("its embeddings ({})", names.join(", ")));
                 }
+                "Lora hashes" => {
+                    // Those that the prompt names are said with it.
+                    let names = value.split(',').filter_map(|pair| pair.split(':').next());
+                    let names: Vec<&str> = names
+                        .map(|name| name.trim().trim_matches('"'))
+                        .filter(|name| !name.is_empty() && !self.names(name))
+                        .take(MAXIMUM_NAMES)
+                        .collect();
+                    if !names.is_empty() {
+                        self.left_out.push(of_loras(&names));
+                    }
+                }
                 _ => {
                     let mut left_out = LEFT_OUT.iter();
                     if let Some((_, words)) = left_out.find(|(start, _)| key == *start) {
@@ -95,6 +115,14 @@ impl ReadParameters {
             seen.push(key);
         }
     }
+}
+
+/// LoRAs of a picture that no prompt names, in words that follow “Left out:”.
+pub(super) fn of_loras(names: &[&str]) -> String {
+    format!(
+        "its LoRAs ({}), whose files can be brought under Adapters",
+        names.join(", ")
+    )
 }
 
 /// The line at which the fields begin; none where all of it is prompts.
@@ -202,6 +230,9 @@ mod tests {
                 steps: Some(20),
                 guidance: Some(7.0),
                 size: Some((512, 768)),
+                left_out: vec![
+                    "its LoRAs (a, Seed), whose files can be brought under Adapters".into()
+                ],
                 ..ReadParameters::parse("")
             }
         );
@@ -218,7 +249,7 @@ mod tests {
     fn the_web_uis_own_line_is_found_among_others() {
         let read = ReadParameters::parse(
             "Steps: stone, old\nNegative prompt: a\nSteps: 20, Seed: 3, Size: 8x8, Note: one\n\
-             two: Steps: 5, Seed: 4, Hires upscale: 2, TI hashes: \"easy: 1, bad-hand: 2\"",
+             two: Steps: 5, Seed: 4, Hires upscale: 2, Lora hashes: \"oil: 1\", TI hashes: \"easy: 1, bad-hand: 2\"",
         );
         assert_eq!(read.prompt, "Steps: stone, old");
         assert_eq!(
@@ -229,6 +260,7 @@ mod tests {
             read.left_out,
             [
                 "its second pass at a higher resolution",
+                "its LoRAs (oil), whose files can be brought under Adapters",
                 "its embeddings (easy, bad-hand)"
             ]
         );

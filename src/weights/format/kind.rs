@@ -11,13 +11,14 @@ use super::safetensors::Header;
 /// What stands before the UNet's names in a single-file checkpoint.
 const CHECKPOINT_UNET: &str = "model.diffusion_model.";
 /// What parts of an adapter's tensors' names are.
-const ADAPTER_PARTS: [&str; 9] = [
+const ADAPTER_PARTS: [&str; 10] = [
     ".lora_A.",
     ".lora_B.",
     ".lora_down.",
     ".lora_up.",
     ".lora.down.",
     "_lora.down.",
+    ".lora_linear_layer.",
     ".hada_w",
     ".lokr_w",
     ".oft_",
@@ -31,16 +32,31 @@ const CONTEXTS: [(usize, &str); 3] = [
     (1280, REFINER),
 ];
 
-const STABLE_DIFFUSION_1: &str = "a model of the kind of Stable Diffusion 1.x";
-const STABLE_DIFFUSION_2: &str = "a model of the kind of Stable Diffusion 2.x";
-const STABLE_DIFFUSION_3: &str = "a model of the kind of Stable Diffusion 3";
-const FLUX: &str = "a model of the kind of Flux";
-const TRANSFORMER: &str = "a model of another architecture (a diffusion transformer)";
-const REFINER: &str = "SDXL's refiner, which goes over the base's pictures";
+/// Stable Diffusion 1.x, as the end of “it is …”.
+pub const STABLE_DIFFUSION_1: &str = "a model of the kind of Stable Diffusion 1.x";
+/// Stable Diffusion 2.x.
+pub const STABLE_DIFFUSION_2: &str = "a model of the kind of Stable Diffusion 2.x";
+/// Stable Diffusion 3.
+pub const STABLE_DIFFUSION_3: &str = "a model of the kind of Stable Diffusion 3";
+/// Flux.
+pub const FLUX: &str = "a model of the kind of Flux";
+/// Any other diffusion transformer.
+pub const TRANSFORMER: &str = "a model of another architecture (a diffusion transformer)";
+/// SDXL's refiner.
+pub const REFINER: &str = "SDXL's refiner, which goes over the base's pictures";
+/// A model with a text encoder more than SDXL has.
+pub const THIRD_ENCODER: &str =
+    "a model with a third text encoder, such as Stable Diffusion 3 or Flux";
 const INPAINTING: &str = "an inpainting model, whose UNet is also given a mask and a picture";
 const EDITING: &str = "a model that edits pictures (InstructPix2Pix), whose UNet is also given one";
 const CONTROL: &str = "a ControlNet, which steers a model and draws nothing by itself";
 const PRUNED: &str = "a pruned SDXL, such as SSD-1B or Vega: some of SDXL's layers are missing";
+
+/// What a model with a text's context of this width is where it isn't SDXL, as the end of “it is …”.
+pub fn of_context(width: usize) -> Option<&'static str> {
+    let kind = CONTEXTS.iter().find(|(other, _)| *other == width);
+    kind.map(|(_, kind)| *kind)
+}
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,15 +220,13 @@ impl UNetFile {
     }
 
     fn kind(&self) -> FileKind {
-        let by_context = CONTEXTS
-            .iter()
-            .find(|(width, _)| Some(*width) == self.context);
+        let by_context = self.context.and_then(of_context);
         let other = match self.channels {
             9 => Some(INPAINTING),
             8 => Some(EDITING),
             4 if !self.text_encoders.is_empty() => Some(self.text_encoders),
             4 if self.label == Some(REFINER_LABEL) => Some(REFINER),
-            4 if by_context.is_some() => by_context.map(|(_, kind)| *kind),
+            4 if by_context.is_some() => by_context,
             4 if self.label.is_none() => {
                 Some("a model of another kind, without SDXL's conditioning on sizes")
             }
@@ -340,10 +354,7 @@ pub fn other_unet(config: &Value) -> Option<&'static str> {
         return Some(REFINER);
     }
     if text("addition_embed_type").is_none() {
-        let by_context = CONTEXTS
-            .iter()
-            .find(|(width, _)| Some(*width) == number("cross_attention_dim"));
-        return by_context.map(|(_, kind)| *kind);
+        return number("cross_attention_dim").and_then(of_context);
     }
     let has_lists = config
         .get("transformer_layers_per_block")

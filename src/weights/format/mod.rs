@@ -20,3 +20,4 @@ pub mod safetensors;
 pub mod sha256;
 pub mod tensor;
 pub mod tokenizer_json;
+pub mod torch_file;

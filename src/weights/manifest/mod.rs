@@ -96,6 +96,10 @@ pub struct Defaults {
     pub seed: u32,
     /// How many images of each row the page starts with.
     pub seed_count: u32,
+    /// The rows that the page starts with: base, distilled, hybrid or skip; empty: all but the base,
+    /// which takes longest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modes: Vec<String>,
 }
 
 /// A pair that is offered as a choice.
@@ -105,6 +109,21 @@ pub struct FamilyMember {
     pub name: String,
     /// Path of its manifest, relative to this one.
     pub manifest: String,
+}
+
+/// An adapter that lies beside a pair's files, to be tried with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BundledAdapter {
+    /// Path of its file, relative to the manifest.
+    pub path: String,
+    /// What it is called.
+    pub title: String,
+    /// What it does, in a sentence.
+    pub description: String,
+    /// A prompt that shows it.
+    pub prompt: String,
+    /// A strength that shows it.
+    pub strength: f32,
 }
 
 /// A pair of models: what it is, what it consists of, and how it is used.
@@ -147,6 +166,9 @@ pub struct Manifest {
     /// choice. They are in the same folder and share the files that are the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub family: Vec<FamilyMember>,
+    /// Adapters that lie beside the pair.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adapters: Vec<BundledAdapter>,
     /// Bytes up to which a component's weights are expanded to `f32` when they are loaded; none:
     /// [`EXPANDED_LIMIT`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -315,7 +337,10 @@ impl Manifest {
             vocabulary.check()?;
         }
         let manifests = self.family.iter().map(|member| &member.manifest);
-        let mut manifests = manifests.filter(|path| !is_plain_relative_path(path));
+        let adapters = self.adapters.iter().map(|adapter| &adapter.path);
+        let mut manifests = manifests
+            .chain(adapters)
+            .filter(|path| !is_plain_relative_path(path));
         if let Some(path) = manifests.next() {
             return Err(ManifestError::Path { path: path.clone() });
         }

@@ -13,7 +13,7 @@ use flate2::write::GzEncoder;
 use serde::Deserialize;
 
 use super::file::{Compression, GZIP_ENDING, ManifestFile};
-use super::{Defaults, Licence};
+use super::{BundledAdapter, Defaults, Licence};
 use crate::weights::format::rules::{EncodingRule, target_encoding};
 use crate::weights::format::safetensors::{self, SafetensorsError};
 use crate::weights::format::sha256::sha256;
@@ -64,6 +64,9 @@ pub struct PairDescription {
     /// [`Component::strength`](super::Component::strength).
     #[serde(default)]
     pub strength: Option<f32>,
+    /// See [`Manifest::adapters`](super::Manifest::adapters).
+    #[serde(default)]
+    pub adapters: Vec<BundledAdapter>,
     /// The rules by the models' folders, in order: the first that fits a tensor counts. A tensor
     /// without a rule is stored as f16. A folder that is not listed is stored by the rules of
     /// the first pair that is packed with this one.

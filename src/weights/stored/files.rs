@@ -100,6 +100,20 @@ impl Files {
         }
     }
 
+    /// Opens the store again where it was closed under the page.
+    pub async fn renew(&mut self) {
+        if self.store.as_ref().is_some_and(Store::is_closed) {
+            match Store::open().await {
+                Ok(store) => self.store = Some(store),
+                Err(error) => {
+                    self.store = None;
+                    self.can_store = false;
+                    self.notice = Some(error.to_string());
+                }
+            }
+        }
+    }
+
     /// A sentence for the visitor where the store was emptied when it was opened.
     pub fn renewal(&self) -> Option<&'static str> {
         self.store.as_ref().and_then(Store::notice)
@@ -178,12 +192,22 @@ impl Files {
         })
     }
 
-    /// Bytes over the network of the files that are neither in the store nor in memory.
+    /// Bytes over the network of the files that are neither in the store nor in memory, without those of
+    /// them that have come already.
     ///
     /// # Errors
     /// The store fails.
     pub async fn missing_bytes(&self, manifest: &Manifest) -> Result<u64, FilesError> {
-        Ok(size_of(&self.missing(manifest).await?))
+        let missing = self.missing(manifest).await?;
+        let mut bytes = size_of(&missing);
+        if let Some(store) = &self.store {
+            for file in missing {
+                if let Some(progress) = store.progress(&file.id).await? {
+                    bytes = bytes.saturating_sub(progress.position.min(file.size));
+                }
+            }
+        }
+        Ok(bytes)
     }
 
     /// Whether a file can be read.

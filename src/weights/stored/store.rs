@@ -9,6 +9,7 @@
 //! The futures here must not be dropped before they are done, except those that read one record:
 //! IndexedDB would call back into what is no longer there.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -21,6 +22,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
 use crate::browser::globals::indexed_db::{self, OpenError};
+use crate::weights::adapter_file::adapter_hash;
 use crate::weights::download::plan::FileProgress;
 use crate::weights::format::encoding::Encoding;
 use crate::weights::format::order::Order;
@@ -77,10 +79,17 @@ pub enum StoreError {
          downloaded again at the next visit. Free some space on the disk, or allow this page more."
     )]
     Quota,
+    /// The connection was closed under the page: the owner opens the store again.
+    #[error(
+        "The browser has closed the page's store of models, as it does when site data is cleared. \
+         Finished images stay. Try again: the page opens the store anew, and downloads what is no longer \
+         there."
+    )]
+    Closed,
     /// A record is missing, or its checksum is wrong.
     #[error(
-        "The stored copy of the models is damaged (record {key}). It has been discarded: press \
-         Generate again to download it anew."
+        "The stored copy of the models is damaged, or a part of it was deleted (record {key}). It has been \
+         discarded: press Generate again to download it anew."
     )]
     Damaged {
         /// The record's key.
@@ -125,6 +134,16 @@ pub struct TensorOutline {
     pub shape: Vec<usize>,
 }
 
+impl TensorOutline {
+    /// Of a tensor that is stored so.
+    pub fn of(tensor: &StoredTensor) -> Self {
+        Self {
+            encoding: tensor.encoding,
+            shape: tensor.shape.clone(),
+        }
+    }
+}
+
 /// The completion record of a file: all of its other records are there.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct FileRecord {
@@ -138,6 +157,22 @@ pub struct FileRecord {
     /// The file's last progress, whose states prove its commits; none for a file that is loaded as a
     /// whole.
     pub progress: Option<FileProgress>,
+    /// What is known of an adapter that the visitor has brought; none for files of pairs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<AdapterRecord>,
+}
+
+/// An adapter that the visitor has brought.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AdapterRecord {
+    /// What its file was called.
+    pub name: String,
+    /// What it is, in words.
+    pub description: String,
+    /// Bytes of its file.
+    pub size: u64,
+    /// When it was brought, in milliseconds since 1970.
+    pub added: f64,
 }
 
 /// A pair that this browser knows.
@@ -161,6 +196,7 @@ pub struct PairRecord {
 pub struct Store {
     database: Rc<Database>,
     was_emptied: bool,
+    is_closed: Rc<Cell<bool>>,
 }
 
 impl Store {
@@ -170,14 +206,35 @@ impl Store {
     /// [`StoreError::Unavailable`] or [`StoreError::Blocked`].
     pub async fn open() -> Result<Self, StoreError> {
         match indexed_db::open(DATABASE, EARLIEST_VERSION..=VERSION, &STORES).await {
-            Ok((database, was_emptied)) => Ok(Store {
-                database: Rc::new(database),
-                was_emptied,
+            Ok(opened) => Ok(Store {
+                database: Rc::new(opened.database),
+                was_emptied: opened.was_emptied,
+                is_closed: opened.is_closed,
             }),
             Err(OpenError::Blocked) => Err(StoreError::Blocked),
             Err(OpenError::Failed(error)) => Err(StoreError::Unavailable {
                 reason: error.to_string(),
             }),
+        }
+    }
+
+    /// Whether the connection was closed under the page. Nothing is read or written by it any more.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.get()
+    }
+
+    /// The error of a request that failed during an action.
+    fn failed(&self, action: &'static str, error: &idb::Error) -> StoreError {
+        let reason = error.to_string();
+        // The requests under way end before the connection's own event comes.
+        let ends_with_connection = ["InvalidStateError", "AbortError", "connection"];
+        if reason.contains("QuotaExceededError") {
+            StoreError::Quota
+        } else if self.is_closed() || ends_with_connection.iter().any(|it| reason.contains(it)) {
+            self.is_closed.set(true);
+            StoreError::Closed
+        } else {
+            StoreError::Failed { action, reason }
         }
     }
 
@@ -345,15 +402,9 @@ impl Store {
                 self.put(TENSORS, &batch).await?;
                 FileRecord {
                     tensors: Some(tensors.iter().map(|t| t.name.clone()).collect()),
-                    outlines: tensors
-                        .iter()
-                        .map(|tensor| TensorOutline {
-                            encoding: tensor.encoding,
-                            shape: tensor.shape.clone(),
-                        })
-                        .collect(),
+                    outlines: tensors.iter().map(TensorOutline::of).collect(),
                     stored: tensors.iter().map(|t| t.bytes.len() as u64).sum(),
-                    progress: None,
+                    ..FileRecord::default()
                 }
             }
             FileContent::Blob(bytes) => {
@@ -367,6 +418,40 @@ impl Store {
         };
         self.remove_parts(id).await?;
         self.complete(id, &record).await
+    }
+
+    /// Writes tensors of a file without a completion record.
+    ///
+    /// # Errors
+    /// [`StoreError::Quota`] or [`StoreError::Failed`].
+    pub async fn put_tensors(&self, id: &str, tensors: &[StoredTensor]) -> Result<(), StoreError> {
+        let records = tensors
+            .iter()
+            .map(|tensor| Ok((tensor_key(id, &tensor.name), tensor_record(tensor)?)))
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        self.put(TENSORS, &records).await
+    }
+
+    /// Writes the header of a file without a completion record.
+    ///
+    /// # Errors
+    /// [`StoreError::Quota`] or [`StoreError::Failed`].
+    pub async fn put_header(&self, id: &str, header: &[u8]) -> Result<(), StoreError> {
+        self.put(TENSORS, &[(tensor_key(id, ""), blob_record(header)?)])
+            .await
+    }
+
+    /// The adapters that the visitor has brought, by the SHA-256 of their files, each with the bytes that
+    /// it takes.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub async fn adapters(&self) -> Result<Vec<(String, AdapterRecord, u64)>, StoreError> {
+        let files = self.files().await?.into_iter();
+        let adapters = files.filter_map(|(id, file)| {
+            Some((adapter_hash(&id)?.to_owned(), file.adapter?, file.stored))
+        });
+        Ok(adapters.collect())
     }
 
     /// The names of a complete file's tensors, in the order of the file; empty for a file without
@@ -527,7 +612,7 @@ impl Store {
     }
 
     /// Deletes every file that no stored manifest names, such as those of deleted pairs or of an
-    /// earlier version of a manifest.
+    /// earlier version of a manifest. Adapters that the visitor has brought stay.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -542,7 +627,8 @@ impl Store {
         }
         let complete = self.files().await?.into_iter().map(|(id, _)| id);
         let begun = self.begun().await?.into_iter().map(|(id, _)| id);
-        for id in complete.chain(begun).filter(|id| !named.contains(id)) {
+        let is_named = |id: &String| named.contains(id) || adapter_hash(id).is_some();
+        for id in complete.chain(begun).filter(|id| !is_named(id)) {
             self.remove_file(&id).await?;
         }
         Ok(())
@@ -558,10 +644,9 @@ impl Store {
             let (keys, values) = (store.get_all_keys(None, None)?, store.get_all(None, None)?);
             Ok((keys.await?, values.await?))
         };
-        let (keys, values) = read.await.map_err(|error: idb::Error| StoreError::Failed {
-            action: "reading",
-            reason: error.to_string(),
-        })?;
+        let (keys, values) = read
+            .await
+            .map_err(|error: idb::Error| self.failed("reading", &error))?;
         Ok(keys
             .iter()
             .zip(values)
@@ -592,10 +677,7 @@ impl Store {
         });
         // The task above always answers.
         let value = read.await.unwrap_or(Err(idb::Error::DomExceptionNotFound));
-        let value = value.map_err(|error| StoreError::Failed {
-            action: "reading",
-            reason: error.to_string(),
-        })?;
+        let value = value.map_err(|error| self.failed("reading", &error))?;
         value
             .map(serde_wasm_bindgen::from_value)
             .transpose()
@@ -632,14 +714,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         indexed_db::write(&self.database, stores, requests)
             .await
-            .map_err(|error| {
-                let reason = error.to_string();
-                if reason.contains("QuotaExceededError") {
-                    StoreError::Quota
-                } else {
-                    StoreError::Failed { action, reason }
-                }
-            })
+            .map_err(|error| self.failed(action, &error))
     }
 }
 

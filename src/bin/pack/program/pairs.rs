@@ -166,6 +166,7 @@ impl Packer {
             defaults: description.defaults.clone(),
             vocabulary: self.vocabulary.clone(),
             family: family.to_vec(),
+            adapters: description.adapters.clone(),
             expanded_limit: None,
         })
     }

@@ -32,7 +32,7 @@ use place::{Model, Place, SingleFile};
 const TEMPLATE: &str = "pairs/sdxl-dmd2-lora.json";
 
 /// A model that was found at what the visitor gave.
-enum Found {
+pub(super) enum Found {
     /// A model in diffusers' layout.
     Model(Model),
     /// A safetensors file.
@@ -116,7 +116,7 @@ impl Pairs {
     }
 
     /// The model at an address.
-    async fn find(&mut self, address: ModelAddress) -> Result<Found, LibraryError> {
+    pub(super) async fn find(&mut self, address: ModelAddress) -> Result<Found, LibraryError> {
         let place = match address {
             ModelAddress::Base(hub) => Place::Hub(hub, String::new()),
             ModelAddress::Subfolder(hub, folder) => Place::Hub(hub, format!("{folder}/")),

@@ -40,13 +40,13 @@ pub(super) enum Place {
 }
 
 /// A location with the files that it is known to have, by their paths in it.
-pub(super) struct Model {
-    pub place: Place,
+pub(in crate::loader::worker) struct Model {
+    pub(super) place: Place,
     pub files: Vec<ListedFile>,
 }
 
 /// A single safetensors file.
-pub(super) struct SingleFile {
+pub(in crate::loader::worker) struct SingleFile {
     /// What it is called.
     pub name: String,
     /// Its entry in a manifest.
@@ -249,7 +249,7 @@ impl Pairs {
 
     /// The only safetensors file beside a repository's README where it has no model in diffusers' layout; none
     /// where it has.
-    pub(super) async fn only_file(
+    pub(in crate::loader::worker) async fn only_file(
         &self,
         model: &Model,
     ) -> Result<Option<SingleFile>, LibraryError> {

@@ -13,6 +13,7 @@ use super::graph::{Graph, Input, Node};
 use crate::recipe::PromptReading;
 use crate::recipe::bounds::MAXIMUM_PROMPT_CHARACTERS;
 use crate::recipe::foreign::read_parameters::{Program, ReadParameters, number, seed};
+use crate::recipe::foreign::web_ui::of_loras;
 
 /// The most nodes that are visited on the way to the settings: graphs of other programs may go in
 /// circles.
@@ -78,6 +79,9 @@ const CONDITIONING: [&str; 8] = [
     "any",
     "",
 ];
+
+/// The most LoRAs that are named.
+const MOST_LORAS: usize = 8;
 
 /// Which of a sampler's two prompts is looked for.
 #[derive(Clone, Copy)]
@@ -156,12 +160,33 @@ impl<'a> Reader<'a> {
             .as_deref()
             .and_then(number);
         read.size = self.size(sampler, &mut notes);
+        let loras = self.loras();
+        if !loras.is_empty() {
+            read.left_out.push(of_loras(&loras));
+        }
         for note in notes {
             if !read.left_out.iter().any(|known| known == note) {
                 read.left_out.push(note.to_owned());
             }
         }
         read
+    }
+
+    /// The files of the LoRAs that the workflow loads.
+    fn loras(&self) -> Vec<&'a str> {
+        let loaders = self.graph.nodes().filter(|(_, node)| {
+            let class = node.class.to_ascii_lowercase();
+            class.contains("lora")
+        });
+        let names = loaders.flat_map(|(_, node)| {
+            node.inputs.iter().filter_map(|(name, input)| match input {
+                Input::Value(Value::String(file)) if name.starts_with("lora") => {
+                    Some(file.as_str()).filter(|file| !file.is_empty() && *file != "None")
+                }
+                _ => None,
+            })
+        });
+        names.take(MOST_LORAS).collect()
     }
 
     /// The node of a name, as long as not too many were visited.

@@ -225,6 +225,7 @@ impl Arrival {
                 damaged: Vec::new(),
                 ..progress.clone()
             }),
+            adapter: None,
         };
         store.complete(&self.file.id, &record).await
     }

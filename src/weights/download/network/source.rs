@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use gloo_timers::future::TimeoutFuture;
 use web_sys::{RequestCache, Url};
 
+use super::disk::DiskFile;
 use super::http::{Body, HttpRequest, SILENCE_MILLISECONDS, is_offline, until_cancelled};
+use crate::browser::globals::js;
 use crate::weights::download::content_range::ContentRange;
 use crate::weights::download::retry::{is_transient, wait_milliseconds};
 use crate::weights::format::safetensors::Header;
@@ -74,6 +76,28 @@ pub async fn fetch_file(
     }
     verifier.finish()?;
     Ok(bytes)
+}
+
+/// Fetches a file of whatever length, not into this program's memory but into the browser's keeping, which
+/// is read by slices like a file of the disk.
+///
+/// # Errors
+/// The host can't be reached, or answers with an error.
+pub async fn fetch_blob(name: &str, url: &str) -> Result<DiskFile, SourceError> {
+    let request = HttpRequest::whole(url, RequestCache::NoStore);
+    let mut body = Body::open(&request).await?.error_for_status()?;
+    let pieces = js_sys::Array::new();
+    let mut size = 0;
+    while let Some(piece) = body.next().await? {
+        size += piece.len() as u64;
+        pieces.push(&js_sys::Uint8Array::from(piece.as_slice()));
+    }
+    let unreadable = |_| SourceError::Disk { file: name.into() };
+    Ok(DiskFile {
+        name: name.into(),
+        size,
+        file: js::construct("Blob", &[pieces.into()]).map_err(unreadable)?,
+    })
 }
 
 /// Asks a host, and again where it is busy, fails or is silent.

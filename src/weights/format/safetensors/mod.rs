@@ -54,7 +54,7 @@ pub const ENCODINGS_KEY: &str = "firststep.encodings";
 const LENGTH_BYTES: usize = 8;
 
 /// Name of the header's entry that is not a tensor.
-const METADATA_KEY: &str = "__metadata__";
+pub(super) const METADATA_KEY: &str = "__metadata__";
 
 /// Where a tensor lies in its file.
 #[derive(Clone, Debug, PartialEq)]
