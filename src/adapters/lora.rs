@@ -82,8 +82,12 @@ impl LeftOut {
                  ({embeddings}) are"
             ),
         };
+        let more = match self.text_encoder {
+            0 => "",
+            _ => " On the shelf of adapters it is put on the text encoders too.",
+        };
         Some(format!(
-            "The adapter is put on the UNet alone: {what} left out."
+            "As a distilled model the adapter is put on the UNet alone: {what} left out.{more}"
         ))
     }
 }
