@@ -8,9 +8,10 @@
     reason = "a test ends where something is not as it should be"
 )]
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use firststep::adapters::kohya_layout;
 use firststep::engine::{describe, plan_for};
@@ -297,6 +298,17 @@ const LORA_RANK: usize = 64;
 /// Bytes of a description in the header of LCM's LoRA, which no layout has.
 const LCM_LORA_DESCRIPTION: u64 = 600;
 
+/// The layout of a component, listed once for all pairs that share its config: SDXL's joined layers take seconds.
+fn layout(component: &Component) -> Layout {
+    static LAYOUTS: Mutex<BTreeMap<String, Layout>> = Mutex::new(BTreeMap::new());
+    let mut layouts = LAYOUTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let config = component.config.to_string();
+    let listed = layouts.entry(config).or_insert_with_key(|config| {
+        layout_of(&component.config).unwrap_or_else(|error| panic!("{config}: {error}"))
+    });
+    listed.clone()
+}
+
 /// Bytes of the file that the package safetensors writes of a layout in one dtype, with `metadata` in
 /// its header: the header's length in 8 bytes, the header up to a multiple of 8, and the values.
 fn file_size(layout: &Layout, encoding: Encoding, metadata: &[(&str, &str)]) -> u64 {
@@ -329,7 +341,7 @@ fn file_size(layout: &Layout, encoding: Encoding, metadata: &[(&str, &str)]) -> 
 /// By its layout, the bytes of a hub's file and those of its tensors in the store.
 fn sizes_by_layout(component: &Component, file: &ManifestFile) -> (u64, u64) {
     let path = &file.path;
-    let layout = layout_of(&component.config).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let layout = layout(component);
     let layout = match component.adapter_on {
         Some(_) => kohya_layout(&layout, LORA_RANK),
         None => layout,
@@ -382,7 +394,7 @@ fn the_sizes_are_those_of_the_layouts() {
 
 /// Bytes that a component's tensors take on a graphics card, one by one.
 fn counted(component: &Component, wanted: impl Fn(&str) -> bool) -> u64 {
-    let layout = layout_of(&component.config).expect("a layout");
+    let layout = layout(component);
     let tensors = layout
         .iter()
         .filter(|(name, _)| wanted(name) && !is_table(name));
