@@ -2,6 +2,7 @@
 // "long task" to the browser, and delays whatever the visitor does meanwhile.
 
 import { cellNames, FirststepPage, QUICK } from "../tests/browser/page.mjs";
+import { bundled } from "./adapters.mjs";
 
 const TIMEOUT = 20 * 60_000;
 const MODES = ["base", "distilled", "hybrid", "skip"];
@@ -9,6 +10,8 @@ const SEEDS = 8;
 const STRIP_STEPS = { "base-steps": 50, "distilled-steps": 4 };
 /** How long a strip is watched while it plays. */
 const PLAYING_MILLISECONDS = 2_000;
+/** Places of a slider that is dragged. */
+const SLIDER_MOVES = 50;
 
 /** Notes the page thread's long tasks from the start on. */
 function noteLongTasks() {
@@ -74,6 +77,32 @@ async function measureStrip(browser, server) {
   return { what: "strips of 50 and 4 steps", tasks };
 }
 
+/** Drags an adapter's strength from one end to the other, while each move is drawn. */
+async function measureSlider(browser, server) {
+  const { path, use } = await bundled("ink");
+  const page = await openPage(browser, server, { modes: MODES.slice(1).join(","), adapters: use });
+  await page.control("adapter-file").setInputFiles(path);
+  await page.pressGenerate();
+  await page.waitForDone(cellNames(["skip"], 1), TIMEOUT);
+  await page.page.locator('[data-testid="adapters"] > summary').click();
+  await page.control("redraws").check();
+  const slider = page.control("adapter-strength");
+  await slider.scrollIntoViewIfNeeded();
+  const { x, y, width, height } = await slider.boundingBox();
+  const tasks = await longTasksOf(page, async () => {
+    await page.page.mouse.move(x + width / 2, y + height / 2);
+    await page.page.mouse.down();
+    for (let move = 0; move < SLIDER_MOVES; move += 1) {
+      await page.page.mouse.move(x + (width * (move + 0.5)) / SLIDER_MOVES, y + height / 2);
+      await page.page.waitForTimeout(50);
+    }
+    await page.page.mouse.up();
+    await page.waitForDone(cellNames(["skip"], 1), TIMEOUT);
+  });
+  await page.page.close();
+  return { what: `a strength, ${SLIDER_MOVES} moves`, tasks };
+}
+
 /**
  * The page thread's long tasks in milliseconds, by what the page did.
  *
@@ -81,5 +110,5 @@ async function measureStrip(browser, server) {
  */
 export async function measureLongTasks(browser, server) {
   const grids = await measureGrids(browser, server, 2);
-  return [...grids, await measureStrip(browser, server)];
+  return [...grids, await measureStrip(browser, server), await measureSlider(browser, server)];
 }

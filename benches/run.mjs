@@ -7,81 +7,24 @@
 // difference of two runs that differ in the number of steps alone, so that text encoders and the
 // decoding of the image drop out.
 //
-// Then what one step asks of the GPU: numbers that don't depend on the machine's speed. And how long the
+// Then what an adapter beside the weights costs a step: the bundled style, and the distillation as a LoRA.
+// And what one step asks of the GPU: numbers that don't depend on the machine's speed. And how long the
 // page's own thread is busy at a stretch meanwhile.
 
 import { Browser } from "../tests/browser/browser.mjs";
 import { cellNames, DIST, FirststepPage } from "../tests/browser/page.mjs";
 import { StaticServer } from "../tests/browser/server.mjs";
+import { measureAdapters } from "./adapters.mjs";
 import { measureLongTasks } from "./long_tasks.mjs";
 import { median } from "./median.mjs";
 import { preparePeer } from "./prepare.mjs";
+import { TIMEOUT, recordReports, stepTime } from "./step_time.mjs";
 
 const ROUNDS = Number(process.argv[2] ?? 2);
-const STEPS = { few: 1, many: 3 };
-/** Images per run of the page, beyond the first, which compiles; a software adapter is slow. */
-const IMAGES = { webgpu: 2, cpu: 4 };
 /** Passes of the peer per round. */
 const PASSES = { webgpu: 3, cpu: 10 };
-/** Slow machines and software adapters included. */
-const TIMEOUT = 20 * 60_000;
 /** This project's name of the device, and the peer's. */
 const DEVICES = { webgpu: "webgpu", cpu: "wasm" };
-
-/** Notes the time of every image and all measurements that the worker reports, before the page does. */
-function recordReports() {
-  const times = [];
-  const measurements = [];
-  globalThis.imageMilliseconds = times;
-  globalThis.measurements = measurements;
-  const OriginalWorker = globalThis.Worker;
-  globalThis.Worker = class extends OriginalWorker {
-    constructor(...options) {
-      super(...options);
-      this.addEventListener("message", ({ data }) => {
-        const image = data?.Event?.Job?.event.Image;
-        if (image !== undefined) {
-          times.push(image.milliseconds);
-        }
-        if (data?.Event?.Measured !== undefined) {
-          measurements.push(data.Event.Measured);
-        }
-      });
-    }
-  };
-}
-
-/** Milliseconds per image of a run of the page, without the first image, which compiles. */
-async function imageTimes(page, device, steps) {
-  const images = IMAGES[device] + 1;
-  await page.open({
-    prompt: "image of a dog face",
-    seed: 1,
-    "seed-count": images,
-    modes: "base",
-    "base-steps": steps,
-    guidance: 1,
-    device,
-  });
-  await page.pressGenerate();
-  await page.waitForDone(cellNames(["base"], images), TIMEOUT);
-  const used = await page.control("device").getAttribute("data-device");
-  if (used !== device) {
-    throw new Error(`The page runs on ${used} instead of ${device}.`);
-  }
-  const times = await page.page.evaluate(() => globalThis.imageMilliseconds);
-  if (times.length !== images) {
-    throw new Error(`The worker reported ${times.length} images instead of ${images}.`);
-  }
-  return times.slice(1);
-}
-
-/** Milliseconds per step, one value a round. */
-async function pageRound(page, device) {
-  const few = median(await imageTimes(page, device, STEPS.few));
-  const many = median(await imageTimes(page, device, STEPS.many));
-  return (many - few) / (STEPS.many - STEPS.few);
-}
 
 /** What the second pass and the second preview of an image ask of WebGPU; the first ones compile. */
 async function countStep(browser, server) {
@@ -139,7 +82,7 @@ async function compare(browser, device, pageServer, peerServer) {
 
   const times = { page: [], peer: [] };
   for (let round = 1; round <= ROUNDS; round += 1) {
-    times.page.push(await pageRound(page, device));
+    times.page.push(await stepTime(page, device));
     const passes = await peer.evaluate((count) => globalThis.peer.measure(count), PASSES[device]);
     times.peer.push(median(passes));
     console.error(
@@ -170,6 +113,11 @@ try {
     if (device === "webgpu") {
       console.log(`        adapter: ${result.adapter}`);
     }
+  }
+  console.log(`\n${"a step with an adapter".padEnd(36)}${["ms", "ms without", "ratio"].map((it) => it.padStart(12)).join("")}`);
+  for (const { what, without, together } of await measureAdapters(browser, pageServer, Object.keys(DEVICES), ROUNDS)) {
+    const cells = [together.toFixed(1), without.toFixed(1), `${(together / without).toFixed(2)}x`];
+    console.log(what.padEnd(36) + cells.map((cell) => cell.padStart(12)).join(""));
   }
   const columns = Object.keys(COUNTS).map((name) => name.padStart(13));
   console.log(`\n${"a step on webgpu".padEnd(18)}${columns.join("")}`);

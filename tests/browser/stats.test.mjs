@@ -68,11 +68,29 @@ function assertTimes(report, steps) {
   return phases;
 }
 
+/** Before the page's own program: notes what the status says, one after the other. */
+function noteStatuses() {
+  window.statuses = [];
+  new MutationObserver(() => {
+    const text = document.querySelector('[data-testid="status"]')?.innerText;
+    if (text && text !== window.statuses.at(-1)) {
+      window.statuses.push(text);
+    }
+  }).observe(document, { subtree: true, childList: true, characterData: true });
+}
+
 test("on WebGPU each phase has its time and its counts", { timeout: TIMEOUT }, async (t) => {
   const parameters = { ...QUICK, device: "webgpu", stats: "" };
-  await withPage({ parameters }, async ({ page, server }) => {
+  const prepare = ({ page }) => page.page.addInitScript(noteStatuses);
+  await withPage({ parameters, prepare }, async ({ page, server }) => {
     assert.ok(await hasAdapter(page.page), "Chromium has to hand out a WebGPU adapter");
     await draw(page);
+    const statuses = await page.page.evaluate(() => window.statuses);
+    const preparing = statuses.findIndex((text) =>
+      /Preparing the graphics card.*\d+ of \d+ programs/s.test(text),
+    );
+    assert.ok(preparing >= 0, `programs are compiled before they are needed: ${statuses.join(" | ")}`);
+    assert.ok(statuses.findIndex((text) => /^Drawing/.test(text)) > preparing, statuses.join(" | "));
     assert.ok(server.requests.some(({ path }) => path === COUNTERS));
     const report = await copied(page);
     assert.equal(report.device.kind, "WebGpu");
