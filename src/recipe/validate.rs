@@ -184,7 +184,7 @@ pub enum RecipeError {
         rows: usize,
     },
     /// Two rows of the same mode with the same value.
-    #[error("The row {row} is there twice: give each value once.")]
+    #[error("Two rows would be the same ({row}): give each value once.")]
     RepeatedRow {
         /// [`Row::key`](super::Row::key).
         row: String,

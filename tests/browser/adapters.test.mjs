@@ -104,7 +104,9 @@ test(
       await change.waitFor({ timeout: TIMEOUT });
       assert.ok(Number(await change.getAttribute("data-mean")) > 0.005);
 
-      await page.control("remove-adapter").click();
+      await page.control("remove-adapter").press("Enter");
+      const focused = await page.page.evaluate(() => document.activeElement.tagName);
+      assert.equal(focused, "SUMMARY", "the keyboard stays at the shelf");
       await page.control("axis").selectOption("modes");
       assert.deepEqual(await draw(page), plain);
       await page.control("delete-adapter").click();

@@ -1,10 +1,24 @@
 //! An adapter of the recipe: its strength, its models, and when it acts.
 
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use web_sys::{Element, HtmlElement};
 
 use crate::protocol::loader::AdapterEntry;
 use crate::recipe::adapters::{ActsOn, AdapterUse, FROM_TIMESTEP, STRENGTH};
 use crate::recipe::bounds::STEPS;
+
+/// Hands the focus of a button that is about to go to the head of the shelf, so that the keyboard stays
+/// there.
+pub(super) fn focus_shelf(event: &web_sys::MouseEvent) {
+    let button = event.current_target();
+    let button = button.and_then(|button| button.dyn_into::<Element>().ok());
+    let shelf = button.and_then(|button| button.closest("[data-testid=adapters]").ok()?);
+    let head = shelf.and_then(|shelf| shelf.query_selector("summary").ok()?);
+    if let Some(head) = head.and_then(|head| head.dyn_into::<HtmlElement>().ok()) {
+        let _ = head.focus();
+    }
+}
 
 /// The controls of one adapter; `hash` says which.
 #[component]
@@ -35,7 +49,8 @@ pub fn AdapterField(
         }
         on_change.run(all);
     };
-    let remove = move |_| {
+    let remove = move |event: web_sys::MouseEvent| {
+        focus_shelf(&event);
         let mut all = used.get_untracked();
         all.retain(|adapter| hash.with_value(|hash| adapter.hash != *hash));
         on_change.run(all);

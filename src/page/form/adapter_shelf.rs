@@ -4,7 +4,7 @@
 use leptos::html::Input;
 use leptos::prelude::*;
 
-use super::adapter_field::AdapterField;
+use super::adapter_field::{AdapterField, focus_shelf};
 use super::controls::{AxisKind, Controls};
 use super::opened_files::opened_files;
 use crate::page::workers::loader::LoaderClient;
@@ -287,7 +287,10 @@ fn ShelfEntry(
                 type="button"
                 aria-label=label
                 data-testid="delete-adapter"
-                on:click=move |_| loader.delete_adapter(hash.clone())
+                on:click=move |event| {
+                    focus_shelf(&event);
+                    loader.delete_adapter(hash.clone());
+                }
             >
                 "Delete"
             </button>
