@@ -128,7 +128,7 @@ async function resident(page) {
 }
 
 test("fifty moves of a strength leave the memory where it was", { timeout: 2 * TIMEOUT }, async (t) => {
-  await withPage({ parameters: QUICK }, async ({ page }) => {
+  await withPage({ parameters: QUICK, isFirstVisit: true }, async ({ page }) => {
     await draw(page);
     await openShelf(page);
     await bring(page, "curls.safetensors", LORA);
