@@ -339,7 +339,8 @@ fn solvers_with_a_memory_or_two_passes_a_step_draw_together_and_go_on() {
             let cell = CellAddress { row: 0, column };
             assert_eq!(whole.previews(cell).len(), last as usize, "{choice:?}");
         }
-        for step in 1..=last {
+        // In the base model's stretch, with one step behind it, and where the image alone is left.
+        for step in [1, last] {
             let known: Vec<Snapshot> = (0..3)
                 .map(|column| snapshots[&(CellAddress { row: 0, column }, step)].clone())
                 .collect();
