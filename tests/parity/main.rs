@@ -16,6 +16,7 @@ mod jobs;
 mod memory;
 mod metrics;
 mod models;
+mod perceptual;
 mod pictures;
 mod prompts;
 mod quantization;
