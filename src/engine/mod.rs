@@ -1,7 +1,8 @@
 //! The engine: it owns the device and the models, draws jobs and posts
 //! [`Event`](crate::protocol::engine::Event)s.
 //!
-//! [`Pair`] holds a pair's models on a device, and [`generate`] runs one job with them. Both know
+//! [`Pair`] holds a pair's models on a device, and [`generate`] runs one job with them; [`Perceptual`]
+//! measures pictures. All know
 //! neither the browser nor burn's choice of device, so native tests run the very code of the worker.
 //! Only `worker` needs the browser.
 
@@ -13,6 +14,7 @@ mod generate;
 mod grid_state;
 mod pair;
 mod pair_files;
+mod perceptual;
 mod plan;
 mod prompt;
 #[cfg(target_family = "wasm")]
@@ -24,5 +26,6 @@ pub use generate::{Host, Outcome, StripRequest, generate, restore, strip};
 pub use grid_state::GridState;
 pub use pair::{Pair, describe, load_tokenizers};
 pub use pair_files::PairFiles;
+pub use perceptual::{Judged, Perceptual};
 pub use plan::plan_for;
 pub use prompt::{AdaptedPrompt, count, encode, prompts_of, tokenized, tokenized_by_both};

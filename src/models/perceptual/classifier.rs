@@ -25,8 +25,8 @@ pub struct ClassifierConfig {
     pub channels: Vec<usize>,
     /// Width of the embedding.
     pub embedding_size: usize,
-    /// How many things it tells apart.
-    pub concepts: usize,
+    /// The things that it tells apart.
+    pub concepts: Vec<String>,
     /// The styles that it tells apart.
     pub styles: Vec<String>,
     /// The backgrounds that it tells apart.
@@ -126,7 +126,7 @@ impl EmojiClassifier {
             |name: &str, input, output| Linear::load(&mut weights, name, input, output);
         let classifier = Self {
             embedding: linear("embedding", side * side * before, size)?,
-            concept: linear("concept", size, config.concepts)?,
+            concept: linear("concept", size, config.concepts.len())?,
             style: linear("style", size, config.styles.len())?,
             background: linear("background", size, config.backgrounds.len())?,
             placement: linear("placement", size, 3)?,
