@@ -13,6 +13,7 @@
 mod adapter;
 mod attached;
 mod jobs;
+mod measuring;
 mod memory;
 mod metrics;
 mod models;

@@ -14,7 +14,7 @@ use crate::support::{Reference, assert_close, json, to_vec};
 
 /// Relative to the largest value. Both sides compute in f32 and sum in another order, through up to twelve
 /// layers.
-const TOLERANCE: f32 = 1e-5;
+pub const TOLERANCE: f32 = 1e-5;
 
 const IMAGENET: ([f32; 3], [f32; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 const CLIP: ([f32; 3], [f32; 3]) = (
@@ -23,7 +23,7 @@ const CLIP: ([f32; 3], [f32; 3]) = (
 );
 
 /// A picture that a script stored: its bytes, width and height.
-fn picture(values: &Reference, name: &str) -> (Vec<u8>, [u32; 2]) {
+pub fn picture(values: &Reference, name: &str) -> (Vec<u8>, [u32; 2]) {
     let shape = values.shape(name);
     let bytes = values.floats(name).iter().map(|&x| x as u8).collect();
     (bytes, [shape[1] as u32, shape[0] as u32])

@@ -104,9 +104,9 @@ def manifest(concepts: list[str]) -> dict:
                 "files": [],
                 "encodings": [
                     # Of 4096 columns each, and the largest convolutions: half of all values.
-                    {"tensors": "embedding.weight", "encoding": "q8", "minimum_step": 0.25},
-                    {"tensors": "stages.3.*.weight", "encoding": "q8", "minimum_step": 0.25},
-                    {"tensors": "stages.2.*.weight", "encoding": "q8", "minimum_step": 0.12},
+                    {"tensors": "embedding.weight", "encoding": "q8", "minimum_step": 0.1},
+                    {"tensors": "stages.3.*.weight", "encoding": "q8", "minimum_step": 0.1},
+                    {"tensors": "stages.2.*.weight", "encoding": "q8", "minimum_step": 0.06},
                     {"tensors": "stages.1.*.weight", "encoding": "q8"},
                     {"tensors": "concept.weight", "encoding": "q8"},
                 ],
