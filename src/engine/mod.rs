@@ -26,6 +26,6 @@ pub use generate::{Host, Outcome, StripRequest, generate, restore, strip};
 pub use grid_state::GridState;
 pub use pair::{Pair, describe, load_tokenizers};
 pub use pair_files::PairFiles;
-pub use perceptual::{Judged, Perceptual};
+pub use perceptual::Perceptual;
 pub use plan::plan_for;
 pub use prompt::{AdaptedPrompt, count, encode, prompts_of, tokenized, tokenized_by_both};

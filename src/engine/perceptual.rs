@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::error::EngineError;
 use super::pair::{load_tokenizer, load_weights, own_name, read_tensor, tensors_of};
 use super::pair_files::PairFiles;
-use crate::metrics::{ModelInput, cosine_distance};
+use crate::metrics::{Class, Judged, ModelInput, cosine_distance};
 use crate::models::perceptual::{
     BranchHalf, ClassifierConfig, EmojiClassifier, VisionConfig, VisionModel, branch_half, centred,
     in_canonical_layout,
@@ -27,21 +27,8 @@ use crate::weights::manifest::{Component, Measure, PerceptualManifest};
 const MOST: usize = 8;
 
 enum Network {
-    Vision(VisionModel),
-    Classifier(EmojiClassifier),
-}
-
-/// What the emoji pair's classifier takes a picture for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Judged {
-    /// The thing, by its place in [`ClassifierConfig::concepts`].
-    pub concept: usize,
-    /// The style, by its place in [`ClassifierConfig::styles`].
-    pub style: usize,
-    /// The background, by its place in [`ClassifierConfig::backgrounds`].
-    pub background: usize,
-    /// The thing's centre from -1 to 1, across and down, and its size as a share of the picture's.
-    pub placement: [f32; 3],
+    Vision(Box<VisionModel>),
+    Classifier(Box<EmojiClassifier>),
 }
 
 /// A network that measures pictures.
@@ -84,7 +71,7 @@ impl Perceptual {
             .await?;
             let side = config.image_size;
             let model = EmojiClassifier::load(config, weights)?;
-            (Network::Classifier(model), side)
+            (Network::Classifier(Box::new(model)), side)
         } else {
             let config = VisionConfig::from_json(&encoder.config)?;
             let mut weights = vision_weights(encoder, &config, &device, files).await?;
@@ -102,7 +89,10 @@ impl Perceptual {
                 }
             }
             let side = config.image_size;
-            (Network::Vision(VisionModel::load(config, weights)?), side)
+            (
+                Network::Vision(Box::new(VisionModel::load(config, weights)?)),
+                side,
+            )
         };
         if input.side != side {
             return Err(wrong(
@@ -196,7 +186,7 @@ impl Perceptual {
         cosine_distance(first, second)
     }
 
-    /// What the classifier takes pictures for, in their order.
+    /// What the classifier takes pictures for, in their order; the classes are those of [`Self::classes`].
     ///
     /// # Errors
     /// The network is no classifier, or the device fails.
@@ -222,9 +212,9 @@ impl Perceptual {
                 .zip(&placements);
             judged.extend(
                 all.map(|(((concept, style), background), placement)| Judged {
-                    concept: largest(concept),
-                    style: largest(style),
-                    background: largest(background),
+                    concept: Class::of(concept),
+                    style: Class::of(style),
+                    background: Class::of(background),
                     placement: [0, 1, 2].map(|index| placement.get(index).copied().unwrap_or(0.0)),
                 }),
             );
@@ -254,13 +244,6 @@ fn wrong(manifest: &PerceptualManifest, reason: &'static str) -> EngineError {
         name: manifest.name.clone(),
         reason,
     }
-}
-
-fn largest(logits: &[f32]) -> usize {
-    let places = logits.iter().enumerate();
-    places
-        .max_by(|(_, first), (_, second)| first.total_cmp(second))
-        .map_or(0, |(place, _)| place)
 }
 
 /// The rows of a matrix, read from the device.

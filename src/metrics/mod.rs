@@ -18,6 +18,7 @@
 )]
 
 mod change;
+mod coverage;
 mod difference;
 mod diversity;
 mod embedding;
@@ -28,6 +29,7 @@ mod plane;
 mod ssim;
 
 pub use change::Change;
+pub use coverage::{Class, Coverage, Judged};
 pub use difference::absolute_difference;
 pub use diversity::{Diversity, PairwiseDistances};
 pub use embedding::{clip_score, cosine_distance, cosine_similarity, spread};

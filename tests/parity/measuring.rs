@@ -6,11 +6,13 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use firststep::engine::{EngineError, PairFiles, Perceptual};
-use firststep::metrics::cosine_distance;
+use firststep::metrics::{ModelInput, cosine_distance};
+use firststep::models::perceptual::VisionConfig;
+use firststep::models::{ClipTextConfig, TokenizerConfig};
 use firststep::picture::image::{ImageView, PixelFormat};
 use firststep::weights::format::tensor::StoredTensor;
-use firststep::weights::manifest::PerceptualManifest;
 use firststep::weights::manifest::verify::{FileContent, FileVerifier, split};
+use firststep::weights::manifest::{Measure, PerceptualManifest};
 use serde_json::{Value, json};
 
 use crate::perceptual::{TOLERANCE, picture};
@@ -161,12 +163,12 @@ fn the_bundled_classifier_says_what_torch_says() {
     for (head, found) in [
         (
             "concept",
-            judged.iter().map(|it| it.concept).collect::<Vec<_>>(),
+            judged.iter().map(|it| it.concept.index).collect::<Vec<_>>(),
         ),
-        ("style", judged.iter().map(|it| it.style).collect()),
+        ("style", judged.iter().map(|it| it.style.index).collect()),
         (
             "background",
-            judged.iter().map(|it| it.background).collect(),
+            judged.iter().map(|it| it.background.index).collect(),
         ),
     ] {
         let logits = values.floats(head);
@@ -206,6 +208,36 @@ fn a_picture_has_the_same_embedding_whichever_pictures_are_measured_with_it() {
             "{index}"
         );
     }
+}
+
+#[test]
+fn the_published_networks_manifests_can_be_followed() {
+    let folder = fs::read_dir(repository("public/perceptual")).expect("a folder");
+    let mut measures = Vec::new();
+    for path in folder.map(|entry| entry.expect("an entry").path()) {
+        if path.extension().is_none_or(|ending| ending != "json") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("a manifest");
+        let manifest = PerceptualManifest::parse(&text).expect("a manifest");
+        let input: ModelInput = serde_json::from_value(manifest.input.clone()).expect("an input");
+        let components = &manifest.components;
+        let encoder = VisionConfig::from_json(&components.image_encoder.config).expect("a config");
+        assert_eq!(encoder.image_size, input.side);
+        if let (Some(text), Some(tokenizer)) = (&components.text_encoder, &components.tokenizer) {
+            let text = ClipTextConfig::from_json(&text.config).expect("a config");
+            assert_eq!(text.pooled_size(), encoder.embedding_size());
+            TokenizerConfig::from_json(&tokenizer.config).expect("a config");
+        }
+        for file in manifest.all_files() {
+            let hub = file.hub.as_ref().expect("a repository");
+            // A commit, which can't change under the page.
+            assert_eq!(hub.revision.len(), 40, "{}", file.path);
+        }
+        measures.push(manifest.measure);
+    }
+    measures.sort_by_key(|measure| *measure as u8);
+    assert_eq!(measures, [Measure::DreamSim, Measure::Clip, Measure::Clip]);
 }
 
 /// Pictures of the browser's tests, drawn by the emoji pair for four prompts.

@@ -4,8 +4,8 @@ Usage: python tools/reference perceptual, or by hand, with a folder for networks
        python tools/reference/perceptual.py --full-size FOLDER
 
 DreamSim is its own package's code: the dino_vitb16 branch with a LoRA by PEFT. That package would fetch DINO from
-torch's hub; its own copy of DINO's class takes that place here. CLIP is transformers' CLIPModel, and open_clip's
-pictures are compared with it. Pictures are resized by torchvision's transforms, which call Pillow.
+torch's hub; its own copy of DINO's class takes that place here. CLIP is transformers' CLIPModel. Pictures are
+resized by torchvision's transforms, which call Pillow.
 
 Writes tests/parity/values/perceptual: tiny networks of the real layouts with random weights, and their embeddings.
 """
