@@ -53,7 +53,7 @@ fn classifier() -> Perceptual {
     let text = fs::read_to_string(folder.join("manifest.json")).expect("a manifest");
     let manifest = PerceptualManifest::parse(&text).expect("a manifest");
     let mut files = HashMap::new();
-    for file in manifest.all_files() {
+    for file in manifest.files() {
         let bytes = fs::read(folder.join(&file.path)).expect(&file.path);
         let mut verifier = FileVerifier::new(file);
         verifier.update(&bytes).expect("the manifest's size");
@@ -115,7 +115,8 @@ fn dreamsim(adapter: bool) -> Result<Perceptual, EngineError> {
     let manifest = PerceptualManifest::parse(&manifest.to_string()).expect("a manifest");
     // The store knows files by what the manifest has them called.
     let files = manifest
-        .all_files()
+        .files()
+        .into_iter()
         .map(|file| {
             let name = file.path.strip_suffix(".safetensors").expect("a name");
             (file.id.clone(), files[name].clone())
@@ -229,7 +230,7 @@ fn the_published_networks_manifests_can_be_followed() {
             assert_eq!(text.pooled_size(), encoder.embedding_size());
             TokenizerConfig::from_json(&tokenizer.config).expect("a config");
         }
-        for file in manifest.all_files() {
+        for file in manifest.files() {
             let hub = file.hub.as_ref().expect("a repository");
             // A commit, which can't change under the page.
             assert_eq!(hub.revision.len(), 40, "{}", file.path);

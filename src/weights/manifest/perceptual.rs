@@ -7,6 +7,7 @@ use super::Licence;
 use super::component::{Component, set_ids};
 use super::error::{EARLIEST_MANIFEST_FORMAT, MANIFEST_FORMAT, ManifestError};
 use super::file::ManifestFile;
+use crate::weights::format::rules::EncodingRule;
 
 /// What a network's embeddings are taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -110,8 +111,21 @@ impl PerceptualManifest {
         Ok(manifest)
     }
 
+    /// How the tensors of a file are stored, as [`Manifest::rules_of`](super::Manifest::rules_of).
+    pub fn rules_of(&self, file: &ManifestFile) -> Vec<EncodingRule> {
+        rules_of(self.components.iter(), file)
+    }
+
+    /// Every file once, in the order of the components; files of one id are one file.
+    pub fn files(&self) -> Vec<&ManifestFile> {
+        let mut seen = BTreeSet::new();
+        self.all_files()
+            .filter(|file| seen.insert(file.id.as_str()))
+            .collect()
+    }
+
     /// Every file of every component: one that two of them share is there twice.
-    pub fn all_files(&self) -> impl Iterator<Item = &ManifestFile> {
+    fn all_files(&self) -> impl Iterator<Item = &ManifestFile> {
         self.components.iter().flat_map(|it| &it.files)
     }
 }
