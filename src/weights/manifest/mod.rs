@@ -14,6 +14,7 @@ mod component;
 mod error;
 mod file;
 pub mod hub;
+mod licence;
 pub mod pack;
 mod percent;
 mod perceptual;
@@ -36,6 +37,7 @@ use file::is_plain_relative_path;
 pub use component::{AdapterBase, Component, Components};
 pub use error::{EARLIEST_MANIFEST_FORMAT, MANIFEST_FORMAT, MAXIMUM_STRENGTH, ManifestError};
 pub use file::{Compression, GZIP_ENDING, HubRepository, ManifestFile, disk_address, is_loadable};
+pub use licence::Licence;
 pub use percent::decoded;
 pub use perceptual::{Measure, PerceptualComponents, PerceptualManifest};
 pub use secrets::without_secrets;
@@ -44,15 +46,6 @@ pub use secrets::without_secrets;
 const SMALLEST_SIDE: u32 = 512;
 /// The longest side of pictures of large models, in pixels: twice what SDXL draws best.
 const LARGEST_SIDE: u32 = 2048;
-
-/// A licence that is shown before a download.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Licence {
-    /// Its name, with the model that it is for in brackets.
-    pub name: String,
-    /// Where its text is.
-    pub url: String,
-}
 
 /// diffusers' `scheduler_config.json` of both models, verbatim.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

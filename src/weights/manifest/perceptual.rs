@@ -1,12 +1,14 @@
 //! The manifest of a network that measures pictures: DreamSim, CLIP, or the emoji pair's own classifier. Its
 //! files are named, checked and stored as those of a pair.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use super::Licence;
-use super::component::{Component, set_ids};
+use super::component::{Component, rules_of, set_ids};
 use super::error::{EARLIEST_MANIFEST_FORMAT, MANIFEST_FORMAT, ManifestError};
 use super::file::ManifestFile;
+use super::licence::Licence;
 use crate::weights::format::rules::EncodingRule;
 
 /// What a network's embeddings are taken for.
@@ -66,7 +68,7 @@ impl PerceptualComponents {
 /// A network that measures pictures: what it is and what it consists of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PerceptualManifest {
-    /// As [`Manifest::format`](super::Manifest::format).
+    /// As in a pair's manifest.
     pub format: u64,
     /// A short name for folders.
     pub id: String,
@@ -111,7 +113,7 @@ impl PerceptualManifest {
         Ok(manifest)
     }
 
-    /// How the tensors of a file are stored, as [`Manifest::rules_of`](super::Manifest::rules_of).
+    /// How the tensors of a file are stored, as a pair's `rules_of`.
     pub fn rules_of(&self, file: &ManifestFile) -> Vec<EncodingRule> {
         rules_of(self.components.iter(), file)
     }
