@@ -16,9 +16,10 @@ use firststep::weights::format::encoder::TensorEncoder;
 use firststep::weights::format::encoding::Encoding;
 use firststep::weights::format::rules::{EncodingRule, target_encoding};
 use firststep::weights::format::safetensors;
+use firststep::weights::format::sha256::sha256;
 use firststep::weights::format::tensor::StoredTensor;
 use firststep::weights::manifest::verify::{FileContent, split};
-use firststep::weights::manifest::{AdapterBase, Manifest, ManifestFile};
+use firststep::weights::manifest::{AdapterBase, Manifest, ManifestFile, PerceptualManifest};
 use serde_json::{Value, json};
 
 const TINY: &str = concat!(
@@ -526,4 +527,45 @@ fn pefts_own_files_and_a_strength_are_packed() {
         .iter()
         .find(|tensor| tensor.name.ends_with(".alpha"));
     assert_eq!(alpha.expect("an alpha").to_f32(), Ok(vec![6.0]));
+}
+
+#[test]
+fn a_network_that_measures_pictures_is_packed_with_its_manifest() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("perceptual");
+    fs::create_dir_all(&folder).expect("a folder");
+    let values: Vec<f32> = (0..4096u16)
+        .map(|index| f32::from(index) / 4096.0)
+        .collect();
+    let tensor = StoredTensor::encode("embedding.weight", &[64, 64], &values, Encoding::F32, 0.0);
+    let bytes = safetensors::write("weights", &[tensor.expect("a tensor")]).expect("a file");
+    fs::write(folder.join("weights.safetensors"), bytes).expect("a file");
+    let mut description: Value =
+        serde_json::from_str(include_str!("../public/perceptual/emoji/manifest.json"))
+            .expect("a manifest");
+    let encoder = &mut description["components"]["image_encoder"];
+    encoder["files"] = json!([]);
+    encoder["encodings"] = json!([{"tensors": "embedding.*", "encoding": "q8"}]);
+    fs::write(folder.join("description.json"), description.to_string()).expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
+    command.arg("perceptual");
+    command.args(["weights.safetensors", "description.json", "pack"].map(|it| folder.join(it)));
+    let output = command.output().expect("pack runs");
+    assert!(output.status.success(), "{output:?}");
+
+    let text = fs::read_to_string(folder.join("pack/manifest.json")).expect("a manifest");
+    let manifest = PerceptualManifest::parse(&text).expect("a manifest");
+    let [file] = manifest.files()[..] else {
+        panic!("one file")
+    };
+    // What is packed is stored as it is.
+    assert!(manifest.rules_of(file).is_empty());
+    let bytes = fs::read(folder.join("pack").join(&file.path)).expect("a file");
+    assert_eq!(
+        (bytes.len() as u64, sha256(&bytes)),
+        (file.size, file.sha256.clone())
+    );
+    let FileContent::Tensors(tensors) = split(file, bytes).expect("tensors") else {
+        panic!("{} has no tensors", file.path)
+    };
+    assert_eq!(tensors[0].encoding, Encoding::Q8);
 }

@@ -101,6 +101,14 @@ pub enum EngineError {
         /// A clause that says what doesn't fit.
         reason: String,
     },
+    /// A network that measures pictures lacks something.
+    #[error("{name} can't be used: {reason}.")]
+    Perceptual {
+        /// What the network is called.
+        name: String,
+        /// A clause that says what is wrong.
+        reason: &'static str,
+    },
     /// The device failed in the middle of the work.
     #[error(
         "The device failed while computing ({reason}). Try again, or add device=cpu to the address to do without the graphics processor; what is stored stays."

@@ -1,7 +1,8 @@
 //! The engine: it owns the device and the models, draws jobs and posts
 //! [`Event`](crate::protocol::engine::Event)s.
 //!
-//! [`Pair`] holds a pair's models on a device, and [`generate`] runs one job with them. Both know
+//! [`Pair`] holds a pair's models on a device, and [`generate`] runs one job with them; [`Perceptual`]
+//! measures pictures. All know
 //! neither the browser nor burn's choice of device, so native tests run the very code of the worker.
 //! Only `worker` needs the browser.
 
@@ -15,6 +16,7 @@ mod host;
 mod pair;
 mod pair_files;
 mod pass;
+mod perceptual;
 mod plan;
 mod prompt;
 #[cfg(feature = "gpu")]
@@ -30,6 +32,7 @@ pub use grid_state::GridState;
 pub use host::{Host, Outcome, StripRequest};
 pub use pair::{Pair, describe, load_tokenizers};
 pub use pair_files::PairFiles;
+pub use perceptual::Perceptual;
 pub use plan::plan_for;
 pub use prompt::{AdaptedPrompt, count, encode, prompts_of, tokenized, tokenized_by_both};
 #[cfg(feature = "gpu")]

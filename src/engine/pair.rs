@@ -665,7 +665,7 @@ async fn stored_length(component: &Component, files: &impl PairFiles) -> Result<
 
 /// Reads a component's tensors to the device one after the other, so that the host's memory never has
 /// more than a few of them at once.
-async fn load_weights(
+pub(super) async fn load_weights(
     name: &str,
     component: &Component,
     device: &Device,
@@ -736,11 +736,11 @@ async fn adapt(
 }
 
 /// A tensor's name in its component, without the component's prefix in a shared file.
-fn own_name<'a>(component: &Component, stored: &'a str) -> &'a str {
+pub(super) fn own_name<'a>(component: &Component, stored: &'a str) -> &'a str {
     stored.strip_prefix(&component.prefix).unwrap_or(stored)
 }
 
-async fn read_tensor(
+pub(super) async fn read_tensor(
     component: &Component,
     files: &impl PairFiles,
     id: &str,
@@ -753,7 +753,7 @@ async fn read_tensor(
 
 /// A component's tensors, each with its file's id and its name in that file. Tensors of other
 /// components in the same file are left out.
-async fn tensors_of<'a>(
+pub(super) async fn tensors_of<'a>(
     component: &'a Component,
     files: &impl PairFiles,
 ) -> Result<Vec<(&'a str, String)>, EngineError> {
@@ -781,7 +781,7 @@ pub async fn load_tokenizers(
     ])
 }
 
-async fn load_tokenizer(
+pub(super) async fn load_tokenizer(
     component: &Component,
     files: &impl PairFiles,
 ) -> Result<ClipTokenizer, EngineError> {

@@ -3,34 +3,15 @@
 use burn::tensor::Tensor;
 use serde::Deserialize;
 
-use super::attention::SelfAttention;
+use super::encoder_layer::{Activation, EncoderLayer, LayerNames, LayerShape};
 use super::error::ModelError;
 use super::error::parse_config;
 use super::layers::{LayerNorm, Linear};
 use super::weights::Table;
 use super::weights::Weights;
-use crate::kernels::{self, After, Heads};
+use crate::kernels;
 
 const COMPONENT: &str = "text encoder";
-
-/// The feed-forward network's activation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Activation {
-    /// x · σ(1.702 x): OpenAI's CLIP, SDXL's first encoder.
-    QuickGelu,
-    /// The exact GELU: OpenCLIP, SDXL's second encoder.
-    Gelu,
-}
-
-impl From<Activation> for kernels::Activation {
-    fn from(activation: Activation) -> Self {
-        match activation {
-            Activation::QuickGelu => kernels::Activation::QuickGelu,
-            Activation::Gelu => kernels::Activation::Gelu,
-        }
-    }
-}
 
 /// `text_encoder/config.json`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -93,61 +74,21 @@ impl ClipTextConfig {
         !is_unused && (self.has_projection() || !name.starts_with("text_projection."))
     }
 
+    fn layer_shape(&self) -> LayerShape {
+        LayerShape {
+            size: self.hidden_size,
+            inner: self.intermediate_size,
+            heads: self.num_attention_heads,
+            is_causal: true,
+            epsilon: self.layer_norm_eps,
+            activation: self.hidden_act,
+        }
+    }
+
     fn has_projection(&self) -> bool {
         self.architectures
             .iter()
             .any(|name| name == "CLIPTextModelWithProjection")
-    }
-}
-
-struct EncoderLayer {
-    layer_norm1: LayerNorm,
-    attention: SelfAttention,
-    layer_norm2: LayerNorm,
-    fc1: Linear,
-    fc2: Linear,
-}
-
-impl EncoderLayer {
-    fn load(
-        weights: &mut Weights,
-        path: &str,
-        config: &ClipTextConfig,
-    ) -> Result<Self, ModelError> {
-        let size = config.hidden_size;
-        let epsilon = config.layer_norm_eps;
-        let mut projection =
-            |name: &str| Linear::load(weights, &format!("{path}.self_attn.{name}"), size, size);
-        let names = ["q_proj", "k_proj", "v_proj"];
-        let projections = names
-            .into_iter()
-            .map(&mut projection)
-            .collect::<Result<_, _>>()?;
-        let heads = Heads {
-            count: config.num_attention_heads,
-            size: size / config.num_attention_heads,
-            // A token sees itself and what is before it.
-            is_causal: true,
-        };
-        let attention = SelfAttention::of(projections, projection("out_proj")?, heads);
-        let inner = config.intermediate_size;
-        Ok(Self {
-            layer_norm1: LayerNorm::load(weights, &format!("{path}.layer_norm1"), size, epsilon)?,
-            attention,
-            layer_norm2: LayerNorm::load(weights, &format!("{path}.layer_norm2"), size, epsilon)?,
-            fc1: Linear::load(weights, &format!("{path}.mlp.fc1"), size, inner)?,
-            fc2: Linear::load(weights, &format!("{path}.mlp.fc2"), inner, size)?,
-        })
-    }
-
-    fn forward(&self, input: Tensor<3>, activation: Activation) -> Tensor<3> {
-        let normed = self.layer_norm1.forward(input.clone());
-        let hidden = self.attention.forward(&normed, input);
-        let normed = self.layer_norm2.forward(hidden.clone());
-        let inner = self
-            .fc1
-            .forward(normed, After::activation(activation.into()));
-        self.fc2.forward(inner, After::residual(hidden))
     }
 }
 
@@ -198,10 +139,11 @@ impl ClipTextModel {
             &format!("{prefix}embeddings.position_embedding.weight"),
             [config.max_position_embeddings, size],
         )?;
+        let shape = config.layer_shape();
         let layers = (0..config.num_hidden_layers)
             .map(|index| {
                 let path = format!("{prefix}encoder.layers.{index}");
-                EncoderLayer::load(weights, &path, &config)
+                EncoderLayer::load(weights, &path, LayerNames::Clip, shape)
             })
             .collect::<Result<_, _>>()?;
         let final_layer_norm = LayerNorm::load(
@@ -245,7 +187,7 @@ impl ClipTextModel {
         let mut penultimate = hidden.clone();
         for layer in &self.layers {
             penultimate = hidden.clone();
-            hidden = layer.forward(hidden, self.config.hidden_act);
+            hidden = layer.forward(hidden);
         }
         let last = self.final_layer_norm.forward(hidden);
 

@@ -1,5 +1,5 @@
 //! The networks of Stable Diffusion XL on burn: text encoders, UNet, VAE and tiny decoder, with the
-//! tokenizer in front of them.
+//! tokenizer in front of them; and those that measure pictures.
 //!
 //! Each model has a config that mirrors diffusers' `config.json` field by field, is built from
 //! [`Weights`] by diffusers' tensor names, and computes what diffusers computes; the names here are
@@ -14,9 +14,11 @@
 mod attention;
 mod autoencoder;
 mod clip;
+mod encoder_layer;
 mod error;
 mod layers;
 mod layout;
+pub mod perceptual;
 mod resnet;
 mod tiling;
 mod tiny_decoder;

@@ -17,3 +17,4 @@ pub mod find_recipe;
 pub mod image;
 pub mod png_file;
 pub mod png_text;
+pub mod resample;

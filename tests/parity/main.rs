@@ -13,9 +13,11 @@
 mod adapter;
 mod attached;
 mod jobs;
+mod measuring;
 mod memory;
 mod metrics;
 mod models;
+mod perceptual;
 mod pictures;
 mod prompts;
 mod quantization;

@@ -1,9 +1,17 @@
 //! The models and tokenizers of a pair.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::file::ManifestFile;
 use crate::weights::format::rules::EncodingRule;
+use crate::weights::format::sha256::sha256;
+
+/// Raised when the same bytes and rules give other records than before, and a record doesn't tell which
+/// of the two it is: the store then takes them for other files, and never mixes the two. A record tells
+/// the order of its values.
+const RECORDS_VERSION: u32 = 1;
 
 /// Components without which a pair can't draw.
 pub(super) const REQUIRED_COMPONENTS: [&str; 7] = [
@@ -104,5 +112,54 @@ impl Components {
         ]
         .into_iter()
         .filter_map(|(name, component)| Some((name, component?)))
+    }
+}
+
+/// How the tensors of a file are stored, of all components that share it: their names with the component's
+/// [`Component::prefix`] before them. Empty: as they are in the file.
+pub(super) fn rules_of<'a>(
+    components: impl Iterator<Item = &'a Component>,
+    file: &ManifestFile,
+) -> Vec<EncodingRule> {
+    let source = file.source_id();
+    let mut rules = Vec::new();
+    for component in components {
+        if component.files.iter().any(|it| it.source_id() == source) {
+            for rule in &component.encodings {
+                let rule = EncodingRule {
+                    tensors: format!("{}{}", component.prefix, rule.tensors),
+                    ..rule.clone()
+                };
+                if !rules.contains(&rule) {
+                    rules.push(rule);
+                }
+            }
+        }
+    }
+    rules
+}
+
+/// Gives all files of components that lie together their [`ManifestFile::id`].
+pub(super) fn set_ids(components: &mut [&mut Component]) {
+    let ids: BTreeMap<String, String> = components
+        .iter()
+        .flat_map(|component| &component.files)
+        .map(|file| {
+            let source = file.source_id();
+            let rules = rules_of(components.iter().map(|it| &**it), file);
+            let id = if rules.is_empty() {
+                source.clone()
+            } else {
+                // A list of plain fields: there is nothing that could fail to be written.
+                let rules = serde_json::to_string(&rules).unwrap_or_default();
+                sha256(format!("{RECORDS_VERSION}\n{source}\n{rules}").as_bytes())
+            };
+            (source, id)
+        })
+        .collect();
+    for component in components {
+        for file in &mut component.files {
+            file.id = ids.get(&file.source_id()).cloned().unwrap_or_default();
+        }
     }
 }

@@ -14,49 +14,38 @@ mod component;
 mod error;
 mod file;
 pub mod hub;
+mod licence;
 pub mod pack;
 mod percent;
+mod perceptual;
 mod secrets;
 pub mod verify;
 pub mod weight_files;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use super::footprint::EXPANDED_LIMIT;
 use super::format::rules::EncodingRule;
-use super::format::sha256::sha256;
 use crate::vocabulary::Vocabulary;
 
-use component::REQUIRED_COMPONENTS;
+use component::{REQUIRED_COMPONENTS, set_ids};
 use error::MAXIMUM_IMAGE_SIZE;
 use file::is_plain_relative_path;
 
 pub use component::{AdapterBase, Component, Components};
 pub use error::{EARLIEST_MANIFEST_FORMAT, MANIFEST_FORMAT, MAXIMUM_STRENGTH, ManifestError};
 pub use file::{Compression, GZIP_ENDING, HubRepository, ManifestFile, disk_address, is_loadable};
+pub use licence::Licence;
 pub use percent::decoded;
+pub use perceptual::{Measure, PerceptualComponents, PerceptualManifest};
 pub use secrets::without_secrets;
-
-/// Raised when the same bytes and rules give other records than before, and a record doesn't tell which
-/// of the two it is: the store then takes them for other files, and never mixes the two. A record tells
-/// the order of its values.
-const RECORDS_VERSION: u32 = 1;
 
 /// The shortest side of pictures of large models, in pixels: half of what SDXL draws best.
 const SMALLEST_SIDE: u32 = 512;
 /// The longest side of pictures of large models, in pixels: twice what SDXL draws best.
 const LARGEST_SIDE: u32 = 2048;
-
-/// A licence that is shown before a download.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Licence {
-    /// Its name, with the model that it is for in brackets.
-    pub name: String,
-    /// Where its text is.
-    pub url: String,
-}
 
 /// diffusers' `scheduler_config.json` of both models, verbatim.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -263,22 +252,7 @@ impl Manifest {
     /// How the tensors of a file are stored, of all components that share it: their names with the
     /// component's [`Component::prefix`] before them. Empty: as they are in the file.
     pub fn rules_of(&self, file: &ManifestFile) -> Vec<EncodingRule> {
-        let source = file.source_id();
-        let mut rules = Vec::new();
-        for (_, component) in self.components.iter() {
-            if component.files.iter().any(|it| it.source_id() == source) {
-                for rule in &component.encodings {
-                    let rule = EncodingRule {
-                        tensors: format!("{}{}", component.prefix, rule.tensors),
-                        ..rule.clone()
-                    };
-                    if !rules.contains(&rule) {
-                        rules.push(rule);
-                    }
-                }
-            }
-        }
-        rules
+        component::rules_of(self.components.iter().map(|(_, it)| it), file)
     }
 
     /// Whether every file's host has been asked for what the manifest leaves out.
@@ -287,26 +261,7 @@ impl Manifest {
     }
 
     fn set_ids(&mut self) {
-        let ids: BTreeMap<String, String> = self
-            .all_files()
-            .map(|file| {
-                let source = file.source_id();
-                let rules = self.rules_of(file);
-                let id = if rules.is_empty() {
-                    source.clone()
-                } else {
-                    // A list of plain fields: there is nothing that could fail to be written.
-                    let rules = serde_json::to_string(&rules).unwrap_or_default();
-                    sha256(format!("{RECORDS_VERSION}\n{source}\n{rules}").as_bytes())
-                };
-                (source, id)
-            })
-            .collect();
-        for component in self.components.iter_mut() {
-            for file in &mut component.files {
-                file.id = ids.get(&file.source_id()).cloned().unwrap_or_default();
-            }
-        }
+        set_ids(&mut self.components.iter_mut().collect::<Vec<_>>());
     }
 
     /// Bytes over the network for a first visit, without the manifest itself.

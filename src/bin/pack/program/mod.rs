@@ -1,9 +1,10 @@
-//! The arguments of `pack`: whether it packs pairs or prints a layout.
+//! The arguments of `pack`: whether it packs pairs or a network that measures pictures, or prints a layout.
 
 mod files;
 mod layout;
 mod model_files;
 mod pairs;
+mod perceptual;
 
 use std::path::PathBuf;
 
@@ -11,7 +12,8 @@ use layout::Kind;
 use pairs::Arguments;
 
 const USAGE: &str = "Usage: pack <models> <output> --pair <pair.json> [--pair <relative.json> …] \
-    [--vocabulary <vocabulary.json>]\n       pack layout <config.json> [--lora <rank> | --checkpoint]\n\
+    [--vocabulary <vocabulary.json>]\n       pack layout <config.json> [--lora <rank> | --checkpoint]\n       \
+    pack perceptual <weights.safetensors> <manifest.json> <output>\n\
     <models> is a folder in diffusers' layout with unet, unet_distilled, text_encoder, \
     text_encoder_2, vae, tokenizer, tokenizer_2, scheduler and scheduler_distilled. A relative \
     with \"distilled\": \"lightning\" takes unet_lightning and scheduler_lightning instead.";
@@ -20,6 +22,8 @@ const USAGE: &str = "Usage: pack <models> <output> --pair <pair.json> [--pair <r
 enum Command {
     /// Packs pairs.
     Pairs(Arguments),
+    /// Packs a network that measures pictures.
+    Perceptual(perceptual::Arguments),
     /// Prints the layout of the model with this config.
     Layout(String, Kind),
 }
@@ -28,6 +32,7 @@ enum Command {
 pub fn run(arguments: impl Iterator<Item = String>) -> Result<(), String> {
     match parse(arguments)? {
         Command::Pairs(arguments) => pairs::run(arguments),
+        Command::Perceptual(arguments) => perceptual::run(&arguments),
         Command::Layout(config, kind) => {
             println!("{}", layout::run(&config, &kind)?);
             Ok(())
@@ -39,6 +44,18 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Command, String> {
     let mut arguments = arguments.peekable();
     if arguments.next_if(|argument| argument == "layout").is_some() {
         parse_layout(arguments)
+    } else if arguments
+        .next_if(|argument| argument == "perceptual")
+        .is_some()
+    {
+        let paths: Vec<PathBuf> = arguments.map(PathBuf::from).collect();
+        let paths: Result<[PathBuf; 3], _> = paths.try_into();
+        let [weights, description, output] = paths.map_err(|_| USAGE)?;
+        Ok(Command::Perceptual(perceptual::Arguments {
+            weights,
+            description,
+            output,
+        }))
     } else {
         parse_pairs(arguments)
     }
