@@ -5,6 +5,7 @@ pub mod bounds;
 pub mod device;
 pub mod digest;
 mod excerpt;
+pub mod experiment;
 pub mod foreign;
 pub mod generation_parameters;
 pub mod link;
@@ -58,6 +59,16 @@ impl Mode {
             Mode::Distilled => "distilled",
             Mode::Hybrid => "hybrid",
             Mode::SkipFirstStep => "skip",
+        }
+    }
+
+    /// The mode's name for people, with a capital letter.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Base => "Base",
+            Mode::Distilled => "Distilled",
+            Mode::Hybrid => "Hybrid",
+            Mode::SkipFirstStep => "Skip first step",
         }
     }
 

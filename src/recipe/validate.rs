@@ -74,7 +74,8 @@ fn check(parameter: &Parameter, recipe: &Recipe) -> Result<(), RecipeError> {
     }
 }
 
-fn check_prompt(prompt: &str) -> Result<(), RecipeError> {
+/// Whether a prompt is short enough.
+pub(super) fn check_prompt(prompt: &str) -> Result<(), RecipeError> {
     let characters = prompt.chars().count();
     if characters > MAXIMUM_PROMPT_CHARACTERS {
         return Err(RecipeError::PromptTooLong { characters });

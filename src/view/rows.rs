@@ -4,16 +4,6 @@ use super::stretches::{Stretch, TakenBy};
 use crate::recipe::{Mode, Row, Variant};
 use crate::sampler::ModelRole;
 
-/// A mode's name, with a capital letter.
-pub fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Base => "Base",
-        Mode::Distilled => "Distilled",
-        Mode::Hybrid => "Hybrid",
-        Mode::SkipFirstStep => "Skip first step",
-    }
-}
-
 /// What a mode is, for who meets it for the first time.
 pub fn mode_tip(mode: Mode) -> &'static str {
     match mode {
@@ -32,7 +22,7 @@ pub fn mode_tip(mode: Mode) -> &'static str {
 
 /// A row's name: its mode, and the value in which it differs from other rows of that mode.
 pub fn row_name(row: &Row) -> String {
-    let mode = mode_name(row.mode);
+    let mode = row.mode.name();
     match row.variant {
         Variant::Only => mode.to_owned(),
         Variant::K(k) => format!("{mode}, k = {k}"),
