@@ -9,6 +9,7 @@ pub mod browser;
 pub mod metrics;
 pub mod picture;
 pub mod recipe;
+pub mod results;
 pub mod sampler;
 pub mod vocabulary;
 

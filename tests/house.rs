@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms from the ground up, each with the rooms that it may know. `docs/architecture.md` has the
 /// same table.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("browser", &[]),
     ("sampler", &[]),
     ("vocabulary", &[]),
@@ -21,6 +21,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("picture", &["recipe"]),
     // Its tests take their numbers from torch's generator.
     ("metrics", &["sampler", "picture"]),
+    ("results", &["sampler", "recipe", "picture", "metrics"]),
     ("weights", &["browser", "vocabulary"]),
     ("adapters", &["weights"]),
     ("kernels", &["weights"]),
@@ -67,6 +68,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
             "recipe",
             "picture",
             "metrics",
+            "results",
             "history",
             "protocol",
         ],
@@ -80,6 +82,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
             "recipe",
             "picture",
             "metrics",
+            "results",
             "history",
             "protocol",
             "view",

@@ -13,10 +13,11 @@ use std::{
 use burn::tensor::{Tensor, TensorData};
 
 use super::error::EngineError;
-use super::grid_state::{GridState, distance, reduced_to_measure};
+use super::grid_state::GridState;
 use super::pair::Pair;
 use super::plan::plan_for;
 use super::prompt::{AdaptedPrompt, is_any_guided};
+use crate::metrics::{distance, reduced_to_measure};
 use crate::models::{Conditioning, PreparedConditioning, guidance_embedding};
 use crate::picture::image::Image;
 use crate::protocol::engine::{Extent, JobEvent, Latent, Snapshot, StripView, TaskEvent, TaskId};

@@ -19,6 +19,10 @@ mod change;
 mod difference;
 mod diversity;
 mod error;
+mod estimate;
+mod frechet;
+mod inception_score;
+mod measured;
 mod paired;
 mod plane;
 mod ssim;
@@ -27,6 +31,10 @@ pub use change::Change;
 pub use difference::absolute_difference;
 pub use diversity::{Diversity, PairwiseDistances};
 pub use error::MetricsError;
+pub use estimate::Estimate;
+pub use frechet::{FeatureStatistics, FrechetError, frechet_distance};
+pub use inception_score::{InceptionScoreError, inception_score};
+pub use measured::{MEASURE, distance, reduced_to_measure};
 pub use paired::{Difference, RowDistances};
 pub use ssim::{
     CHANNEL_WEIGHTS, SCALE_WEIGHTS, SIGMA, ScaleSimilarity, WINDOW, ms_ssim, scale_similarities,

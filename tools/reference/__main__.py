@@ -1,7 +1,7 @@
 """Writes the reference values that the tests compare the Rust code with.
 
 Usage: python tools/reference [sampler|models|operations|tokenizer|prompts|weights|names|quantization|
-       adapter|adapters|lycoris|metrics|pictures|diversity|torch_files|all]
+       adapter|adapters|lycoris|metrics|pictures|diversity|estimates|torch_files|all]
 
 Each name runs the script of that name in tools/reference/, with the packages pinned in
 tools/reference/requirements.txt. The values are committed, so that the tests need no Python.
@@ -26,6 +26,7 @@ NAMES = (
     "metrics",
     "pictures",
     "diversity",
+    "estimates",
     "torch_files",
 )
 FOLDER = Path(__file__).resolve().parent
