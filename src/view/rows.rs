@@ -13,6 +13,10 @@ pub fn mode_tip(mode: Mode) -> &'static str {
             "The base model takes the first k steps, the distilled model the rest: variety at nearly the \
              fast model's speed."
         }
+        Mode::Adaptive => {
+            "As the hybrid, but each picture has the base model's steps that it needs: the distilled model \
+             takes over once the picture that the base aims at has settled."
+        }
         Mode::SkipFirstStep => {
             "No base model at all: the distilled model starts at its second step, since its first one is \
              what makes the pictures alike."
@@ -64,6 +68,11 @@ pub fn row_explanation(row: &Row, stretches: &[Stretch]) -> String {
             row.k
         ),
         Mode::SkipFirstStep => "The distilled model without its first step.".to_owned(),
+        Mode::Adaptive => format!(
+            "The base model takes over at most the first {} steps, and fewer where the picture settles \
+             earlier.",
+            row.k
+        ),
     }
 }
 
