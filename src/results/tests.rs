@@ -219,6 +219,9 @@ fn a_report_has_the_studys_tables_and_figures() {
         figures.contains(&"diversity-by-k".to_owned()),
         "{figures:?}"
     );
+    let (tables, figures) = keys(Study::Adaptive(vec![0.5]));
+    assert_eq!(tables.first().map(String::as_str), Some("switches"));
+    assert!(figures.contains(&"diversity-by-base-steps-taken".to_owned()));
 }
 
 #[test]

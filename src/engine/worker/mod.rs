@@ -4,6 +4,7 @@ mod choices;
 mod device;
 mod host;
 mod meter;
+mod preparation;
 mod started;
 mod tasks;
 
@@ -12,7 +13,7 @@ use std::rc::Rc;
 use futures::{StreamExt, channel::mpsc};
 
 use super::error::EngineError;
-use super::generate::{Outcome, StripRequest};
+use super::host::{Outcome, StripRequest};
 use crate::browser::globals::worker_scope::WorkerScope;
 use crate::protocol::engine::{
     Event, Extent, JobEvent, JobId, PROTOCOL_VERSION, Request, Snapshot, Task, TaskEvent,

@@ -462,7 +462,7 @@ impl EngineClient {
         let after = self.with(|inner| {
             let is_loading = matches!(
                 inner.jobs.activity(),
-                Activity::Loading { .. } | Activity::Compiling
+                Activity::Loading { .. } | Activity::Preparing { .. }
             );
             inner.recovery.failed(reason, is_loading)
         });
@@ -557,7 +557,9 @@ impl EngineClient {
                     from,
                 },
             ),
-            JobEvent::Compiling => self.reports(job, Activity::Compiling),
+            JobEvent::Preparing { done, total } => {
+                self.reports(job, Activity::Preparing { done, total });
+            }
             JobEvent::Done => self.job_done(job),
             JobEvent::Cancelled => {
                 if self.change_jobs(|jobs| jobs.cancelled(job)) {
