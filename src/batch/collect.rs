@@ -139,8 +139,13 @@ pub fn merge(into: &RunFolder, from: &[RunFolder]) -> Result<(), BatchError> {
         into.begin(&source.manifest()?)?;
     }
     let known = into.records()?;
+    let others = from.iter().filter(|source| source.path() != into.path());
+    let others: Vec<&RunFolder> = others.collect();
+    if others.is_empty() {
+        return Ok(());
+    }
     let mut records = into.open_records(Shard::WHOLE)?;
-    for source in from.iter().filter(|source| source.path() != into.path()) {
+    for source in others {
         let manifest = source.manifest()?;
         let experiment = manifest.experiment()?;
         for (id, record) in source.records()? {

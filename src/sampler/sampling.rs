@@ -270,3 +270,101 @@ fn take_leaving(
     };
     Some((plan, Leaving::Undecided(target)))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::sampler::{Scheduler, SchedulerConfig, Timesteps};
+
+    fn scheduler(steps: u32) -> Scheduler {
+        let config = json!({
+            "_class_name": "DDIMScheduler",
+            "num_train_timesteps": 1000,
+            "beta_start": 0.00085,
+            "beta_end": 0.012,
+            "beta_schedule": "scaled_linear",
+            "prediction_type": "epsilon",
+            "steps_offset": 1,
+            "clip_sample": false,
+            "set_alpha_to_one": false,
+            "timestep_spacing": "trailing",
+        });
+        let config = SchedulerConfig::from_json(&config).expect("a config");
+        Scheduler::new(&config, &Timesteps::Steps(steps)).expect("a scheduler")
+    }
+
+    fn number(case: &Value, name: &str) -> f64 {
+        case[name].as_f64().expect(name)
+    }
+
+    /// The plan of a case of adaptive.json.
+    fn plan(case: &Value) -> Arc<Plan> {
+        let own = number(case, "base_steps") as u32;
+        let base = (own > 0).then(|| scheduler(own));
+        let largest_k = number(case, "largest_k") as usize;
+        let threshold = number(case, "threshold") as f32;
+        let plan = Plan::adaptive(base.as_ref(), &scheduler(6), largest_k, threshold, 0.0, 0.0);
+        Arc::new(plan.expect("a plan"))
+    }
+
+    /// Takes the steps that are left, with models that return a part of the sample.
+    fn finish(
+        sampling: &mut Sampling,
+        case: &Value,
+        after_step: &mut dyn FnMut(&Sampling),
+    ) -> usize {
+        let mut of_base = 0;
+        while let Some(call) = sampling.next() {
+            let is_base = call.model == ModelRole::Base;
+            of_base += usize::from(is_base);
+            let factor = case["factors"][usize::from(!is_base)]
+                .as_f64()
+                .expect("a factor") as f32;
+            let output: Vec<f32> = call.sample.iter().map(|it| it * factor).collect();
+            let outcome = sampling.advance(&output).expect("a step of one pass");
+            assert!(outcome.step <= outcome.steps);
+            after_step(sampling);
+        }
+        of_base
+    }
+
+    #[test]
+    fn the_adaptive_switch_is_diffusers_steps_up_to_where_the_target_has_settled() {
+        let reference = include_str!("../../tests/parity/values/adaptive.json");
+        let cases: Vec<Value> = serde_json::from_str(reference).expect("JSON");
+        for case in &cases {
+            let latent: Vec<f64> = case["latent"]
+                .as_array()
+                .expect("a latent")
+                .iter()
+                .map(|it| it.as_f64().expect("a number"))
+                .collect();
+            let plan = plan(case);
+            let mut sampling = Sampling::new(plan.clone(), latent.len(), 7);
+            let mut states = Vec::new();
+            let taken = finish(&mut sampling, case, &mut |it| {
+                states.push((it.position(), it.state()));
+            });
+            let expected = number(case, "base_taken") as usize;
+            assert_eq!(taken, expected, "{}", case["threshold"]);
+            for (ours, theirs) in sampling.latent().iter().zip(&latent) {
+                assert!(
+                    (f64::from(*ours) - theirs).abs() < 1e-4,
+                    "{ours}, not {theirs}"
+                );
+            }
+            assert!(sampling.is_done() && sampling.position() == sampling.steps());
+            // Whoever knows the state after any step goes on the same way.
+            for (position, state) in states {
+                let resumed = Sampling::resume(plan.clone(), latent.len(), 7, position, state);
+                let mut resumed = resumed.expect("the state fits");
+                finish(&mut resumed, case, &mut |_| {});
+                assert_eq!(resumed.latent(), sampling.latent(), "from {position}");
+            }
+            let short = vec![0.0; latent.len() - 1];
+            assert!(Sampling::resume(plan, latent.len(), 7, 1, short).is_none());
+        }
+    }
+}
