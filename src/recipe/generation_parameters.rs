@@ -249,7 +249,7 @@ mod tests {
             negative_prompt: "worm".into(),
             seed: u32::MAX,
             seed_count: 2,
-            modes: Mode::ALL.to_vec(),
+            modes: Mode::OF_THE_PAPER.to_vec(),
             k: 1,
             hybrid_base_guidance: 0.5,
             hybrid_base_steps: 6,

@@ -256,7 +256,10 @@ fn a_table_is_read_back_by_programs() {
     );
     assert_eq!(table.json()["rows"][0]["base"]["n"], 3);
     assert_eq!(table.json()["rows"][1]["base"], serde_json::Value::Null);
-    assert_eq!(Cell::Estimate(estimate).text(), "0.250 (−0.125 to 0.625)");
+    assert_eq!(
+        Cell::Estimate(estimate).text(),
+        "0.250 (−0.125 to 0.625, n = 3)"
+    );
     assert_eq!(decimal(-0.0001), "0.000");
 }
 
