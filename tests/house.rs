@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms from the ground up, each with the rooms that it may know. `docs/architecture.md` has the
 /// same table.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("browser", &[]),
     ("sampler", &[]),
     ("vocabulary", &[]),
@@ -21,6 +21,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("picture", &["recipe"]),
     // Its tests take their numbers from torch's generator.
     ("metrics", &["sampler", "picture"]),
+    ("results", &["sampler", "recipe", "picture", "metrics"]),
     ("weights", &["browser", "vocabulary"]),
     ("adapters", &["weights"]),
     ("kernels", &["weights"]),
@@ -56,6 +57,12 @@ const ROOMS: [(&str, &[&str]); 16] = [
         ],
     ),
     (
+        "batch",
+        &[
+            "sampler", "recipe", "picture", "metrics", "results", "weights", "protocol", "engine",
+        ],
+    ),
+    (
         "loader",
         &["browser", "sampler", "weights", "adapters", "protocol"],
     ),
@@ -67,6 +74,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
             "recipe",
             "picture",
             "metrics",
+            "results",
             "history",
             "protocol",
         ],
@@ -80,6 +88,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
             "recipe",
             "picture",
             "metrics",
+            "results",
             "history",
             "protocol",
             "view",

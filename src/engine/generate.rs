@@ -10,13 +10,14 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 
 use super::error::EngineError;
-use super::grid_state::{GridState, distance, reduced_to_measure};
+use super::grid_state::GridState;
 use super::host::{Host, Outcome, StripRequest};
 use super::pair::Pair;
 use super::pass::{PreparedPrompt, latents, predict, read, takes_two_passes};
 use super::plan::plan_for;
 use super::prompt::is_any_guided;
 use super::told::Told;
+use crate::metrics::{distance, reduced_to_measure};
 use crate::picture::image::Image;
 use crate::protocol::engine::{Extent, JobEvent, Latent, Snapshot, StripView, TaskEvent};
 use crate::protocol::stats::Phase;

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use super::error::EngineError;
 use crate::metrics::{
-    Change, Diversity, MetricsError, PairwiseDistances, RowDistances, structural_dissimilarity,
+    Change, Diversity, PairwiseDistances, RowDistances, distance, reduced_to_measure,
 };
 use crate::picture::image::Image;
 use crate::protocol::engine::StripView;
@@ -21,9 +21,6 @@ use crate::sampler::{ModelRole, Sampling, StepOutcome};
 /// The most bytes of all steps' latents. A step has 8 kB with the emoji pair, and half a megabyte in an
 /// SDXL image of 1024 × 1024.
 const MAXIMUM_TRACE_BYTES: usize = 256 << 20;
-/// The longer side, in pixels, to which pictures are shrunk before their distance is measured: a row
-/// has many pairs of pictures.
-const MEASURED_SIDE: u32 = 256;
 
 /// The cells and images of the last recipe.
 #[derive(Default)]
@@ -171,7 +168,7 @@ impl GridState {
         addresses: &[CellAddress],
     ) -> Result<Vec<CellAddress>, EngineError> {
         let mut behind = Vec::new();
-        let mut least = (usize::MAX, false);
+        let mut least = (usize::MAX, false, None);
         for &address in addresses {
             let progress = self.cell(address)?.sampling.progress();
             if progress < least {
@@ -315,16 +312,6 @@ impl CellState {
     pub(super) fn trace(&self) -> Option<&[TraceStep]> {
         self.is_traced.then_some(self.trace.as_slice())
     }
-}
-
-/// The picture shrunk to the size at which distances are measured.
-pub(super) fn reduced_to_measure(frame: &Image) -> Image {
-    frame.shrunk_to(MEASURED_SIDE)
-}
-
-/// The structural dissimilarity of two pictures of [`reduced_to_measure`].
-pub(super) fn distance(frame: &Image, other: &Image) -> Result<f64, MetricsError> {
-    structural_dissimilarity(frame.view()?, other.view()?)
 }
 
 #[cfg(test)]

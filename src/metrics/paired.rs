@@ -9,7 +9,7 @@ use std::convert::Infallible;
 
 use serde::{Deserialize, Serialize};
 
-use super::diversity::PairwiseDistances;
+use super::diversity::{Diversity, PairwiseDistances};
 
 /// The distances of a row's finished pictures, and which columns they are of.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,16 @@ pub struct Difference {
 }
 
 impl RowDistances {
+    /// Mean and interval of all pairs; none for fewer than two pictures, or where distances are missing.
+    pub fn diversity(&self) -> Option<Diversity> {
+        let mut all = PairwiseDistances::default();
+        let mut distances = self.distances.iter().copied();
+        for _ in &self.columns {
+            all.push(|_| distances.next().ok_or(())).ok()?;
+        }
+        all.diversity()
+    }
+
     /// Each pair of columns with its distance, the smaller column first, from the first columns on.
     pub fn pairs(&self) -> Vec<(u32, u32, f64)> {
         let mut distances = self.distances.iter();

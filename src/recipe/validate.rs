@@ -43,6 +43,17 @@ impl Recipe {
             };
             within(PARAMETERS[place::K].subject, row.k, of_steps)?;
         }
+        if self.modes.contains(&Mode::Adaptive) {
+            let of_steps = Bounds {
+                maximum: self.distilled_steps,
+                ..STEPS
+            };
+            within(
+                PARAMETERS[place::ADAPTIVE_K].subject,
+                self.largest_k(),
+                of_steps,
+            )?;
+        }
         if self.modes.contains(&Mode::SkipFirstStep) {
             let subject = "The number of distilled steps of skip-first-step";
             let more_than_first = Bounds {
@@ -74,7 +85,8 @@ fn check(parameter: &Parameter, recipe: &Recipe) -> Result<(), RecipeError> {
     }
 }
 
-fn check_prompt(prompt: &str) -> Result<(), RecipeError> {
+/// Whether a prompt is short enough.
+pub(super) fn check_prompt(prompt: &str) -> Result<(), RecipeError> {
     let characters = prompt.chars().count();
     if characters > MAXIMUM_PROMPT_CHARACTERS {
         return Err(RecipeError::PromptTooLong { characters });

@@ -4,16 +4,6 @@ use super::stretches::{Stretch, TakenBy};
 use crate::recipe::{Mode, Row, Variant};
 use crate::sampler::ModelRole;
 
-/// A mode's name, with a capital letter.
-pub fn mode_name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Base => "Base",
-        Mode::Distilled => "Distilled",
-        Mode::Hybrid => "Hybrid",
-        Mode::SkipFirstStep => "Skip first step",
-    }
-}
-
 /// What a mode is, for who meets it for the first time.
 pub fn mode_tip(mode: Mode) -> &'static str {
     match mode {
@@ -22,6 +12,10 @@ pub fn mode_tip(mode: Mode) -> &'static str {
         Mode::Hybrid => {
             "The base model takes the first k steps, the distilled model the rest: variety at nearly the \
              fast model's speed."
+        }
+        Mode::Adaptive => {
+            "As the hybrid, but each picture has the base model's steps that it needs: the distilled model \
+             takes over once the picture that the base aims at has settled."
         }
         Mode::SkipFirstStep => {
             "No base model at all: the distilled model starts at its second step, since its first one is \
@@ -32,7 +26,7 @@ pub fn mode_tip(mode: Mode) -> &'static str {
 
 /// A row's name: its mode, and the value in which it differs from other rows of that mode.
 pub fn row_name(row: &Row) -> String {
-    let mode = mode_name(row.mode);
+    let mode = row.mode.name();
     match row.variant {
         Variant::Only => mode.to_owned(),
         Variant::K(k) => format!("{mode}, k = {k}"),
@@ -74,6 +68,11 @@ pub fn row_explanation(row: &Row, stretches: &[Stretch]) -> String {
             row.k
         ),
         Mode::SkipFirstStep => "The distilled model without its first step.".to_owned(),
+        Mode::Adaptive => format!(
+            "The base model takes over at most the first {} steps, and fewer where the picture settles \
+             earlier.",
+            row.k
+        ),
     }
 }
 

@@ -1,7 +1,7 @@
 """Writes the reference values that the tests compare the Rust code with.
 
-Usage: python tools/reference [sampler|models|operations|tokenizer|prompts|weights|names|quantization|
-       adapter|adapters|lycoris|metrics|pictures|diversity|torch_files|perceptual|all]
+Usage: python tools/reference [sampler|adaptive|models|operations|tokenizer|prompts|weights|names|quantization|
+       adapter|adapters|lycoris|metrics|pictures|diversity|estimates|torch_files|perceptual|all]
 
 Each name runs the script of that name in tools/reference/, with the packages pinned in
 tools/reference/requirements.txt. The values are committed, so that the tests need no Python.
@@ -13,6 +13,7 @@ from pathlib import Path
 
 NAMES = (
     "sampler",
+    "adaptive",
     "models",
     "operations",
     "tokenizer",
@@ -26,6 +27,7 @@ NAMES = (
     "metrics",
     "pictures",
     "diversity",
+    "estimates",
     "torch_files",
     "perceptual",
 )

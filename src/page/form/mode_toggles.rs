@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::controls::Controls;
 use super::wrong_field::{FieldError, error_id, sentence_at};
 use crate::recipe::Mode;
-use crate::view::rows::{mode_name, mode_tip};
+use crate::view::rows::mode_tip;
 
 /// A checkbox per mode.
 #[component]
@@ -36,7 +36,7 @@ pub fn ModeToggles(controls: Controls) -> impl IntoView {
                     prop:checked=move || modes.with(|modes| modes.contains(&mode))
                     on:change=move |event| toggle(mode, event_target_checked(&event))
                 />
-                <span>{mode_name(mode)}</span>
+                <span>{mode.name()}</span>
             </label>
         }
     };

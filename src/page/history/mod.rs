@@ -17,7 +17,6 @@ use crate::history::favourite::Favourite;
 use crate::history::{Entry, Listing, MAXIMUM_ENTRIES, Request};
 use crate::picture::image::Image;
 use crate::recipe::saved_recipe::SavedRecipe;
-use crate::view::rows::mode_name;
 use crate::view::units::{self, size};
 
 /// How many runs are shown at first, and more at a press: the rest is found by searching, too.
@@ -321,7 +320,7 @@ fn EntryView(
 ) -> impl IntoView {
     let title = title(&entry);
     let recipe = &entry.recipe.recipe;
-    let modes: Vec<&str> = recipe.modes.iter().map(|mode| mode_name(*mode)).collect();
+    let modes: Vec<&str> = recipe.modes.iter().map(|mode| mode.name()).collect();
     let what = format!(
         "{} × {}, {}",
         modes.join(", "),

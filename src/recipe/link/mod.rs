@@ -38,11 +38,11 @@
 //! [`Link`]'s `Display`, so that a program that encodes more or fewer characters on a link's way does
 //! no harm.
 
-mod encoding;
+pub(super) mod encoding;
 pub mod error;
 mod names;
 mod part;
-mod reading;
+pub(super) mod reading;
 #[cfg(test)]
 mod tests;
 mod writing;

@@ -1,0 +1,32 @@
+//! A report as a page of Markdown, with the figures beside it as files.
+
+use super::report::Report;
+use super::table::Table;
+
+/// The page. Figures are in files of their keys, with `.svg`, in this folder.
+pub fn markdown(report: &Report, figures_folder: &str) -> String {
+    let mut text = format!("# {}\n\n{}\n", report.title, report.summary);
+    for figure in &report.figures {
+        text += &format!(
+            "\n![{}]({figures_folder}/{}.svg)\n",
+            figure.title, figure.key
+        );
+    }
+    for table in &report.tables {
+        text += &format!("\n{}", table_text(table));
+    }
+    text
+}
+
+fn table_text(table: &Table) -> String {
+    let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let mut text = format!("## {}\n\n{}\n\n", table.title, table.note);
+    let names = table.columns.iter().map(|column| cell(&column.name));
+    text += &line(names.collect());
+    text += &line(vec!["---".to_owned(); table.columns.len()]);
+    for row in &table.rows {
+        text += &line(row.iter().map(|it| cell(&it.text())).collect());
+    }
+    text
+}

@@ -1,0 +1,167 @@
+//! The records of an experiment's run, in the order of its pictures.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::ResultsError;
+use super::manifest::RunManifest;
+use crate::metrics::{MetricsError, PairwiseDistances, RowDistances, distance, reduced_to_measure};
+use crate::picture::image::Image;
+use crate::recipe::digest::StepDigest;
+use crate::recipe::experiment::PictureId;
+use crate::sampler::ModelRole;
+
+/// The name of the measure that needs no model: [`MEASURE`](crate::metrics::MEASURE).
+pub const STRUCTURAL: &str = "structural";
+
+/// A step of a picture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// The model that took it.
+    pub model: ModelRole,
+    /// The timestep that the model was given, of 1000.
+    pub timestep: f32,
+    /// A digest of the predicted original, to compare machines by.
+    pub digest: StepDigest,
+    /// The distance of the decoded Diffusion Target to the final image; none where it wasn't measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distance: Option<f64>,
+}
+
+/// A finished picture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PictureRecord {
+    /// Which picture it is.
+    #[serde(flatten)]
+    pub id: PictureId,
+    /// Its seed.
+    pub seed: u32,
+    /// The path of its file, relative to the record's; none where it was not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Time of the models' passes and the last decode, without loading and without previews.
+    pub milliseconds: f64,
+    /// Its steps.
+    pub steps: Vec<StepRecord>,
+}
+
+/// The distances between the pictures of one prompt under one condition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RowRecord {
+    /// Index into the experiment's prompts.
+    pub prompt: u32,
+    /// Index into the experiment's conditions.
+    pub condition: u32,
+    /// What was measured, such as [`STRUCTURAL`].
+    pub measure: String,
+    /// Of each pair; the columns are the images.
+    pub distances: RowDistances,
+}
+
+/// The distances of pictures to those of the same seeds under the condition that theirs is compared with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChangeRecord {
+    /// Index into the experiment's prompts.
+    pub prompt: u32,
+    /// Index into the experiment's conditions.
+    pub condition: u32,
+    /// What was measured, such as [`STRUCTURAL`].
+    pub measure: String,
+    /// The images, counted from 0.
+    pub images: Vec<u32>,
+    /// The distance of each.
+    pub distances: Vec<f64>,
+}
+
+/// All that a run has found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// What ran.
+    pub manifest: RunManifest,
+    /// Every finished picture, by [`PictureId`].
+    pub pictures: Vec<PictureRecord>,
+    /// Distances within rows.
+    pub rows: Vec<RowRecord>,
+    /// Distances between rows; only a study of an adapter has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<ChangeRecord>,
+}
+
+impl Results {
+    /// The text of a file; the same results give the same text.
+    ///
+    /// # Errors
+    /// A number that JSON has not.
+    pub fn to_json(&self) -> Result<String, ResultsError> {
+        Ok(serde_json::to_string(self)?)
+    }
+
+    /// Reads such a text.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn from_json(text: &str) -> Result<Results, ResultsError> {
+        Ok(serde_json::from_str(text)?)
+    }
+
+    /// The records of one prompt's pictures under one condition.
+    pub fn of(&self, prompt: u32, condition: u32) -> impl Iterator<Item = &PictureRecord> {
+        self.pictures
+            .iter()
+            .filter(move |it| it.id.prompt == prompt && it.id.condition == condition)
+    }
+
+    /// The names of all measures, each once.
+    pub fn measures(&self) -> Vec<&str> {
+        let mut measures: Vec<&str> = Vec::new();
+        for row in &self.rows {
+            if !measures.contains(&row.measure.as_str()) {
+                measures.push(&row.measure);
+            }
+        }
+        measures
+    }
+}
+
+/// The distances between pictures of one row, each with its image's number.
+///
+/// # Errors
+/// Two pictures can't be compared.
+pub fn row_distances(pictures: &[(u32, Image)]) -> Result<RowDistances, MetricsError> {
+    let mut measured: Vec<Image> = Vec::with_capacity(pictures.len());
+    let mut distances = PairwiseDistances::default();
+    for (_, picture) in pictures {
+        let picture = reduced_to_measure(picture);
+        let mut earlier = measured.iter();
+        distances.push(|_| match earlier.next() {
+            Some(other) => distance(&picture, other),
+            // There are as many as distances.
+            None => Ok(0.0),
+        })?;
+        measured.push(picture);
+    }
+    Ok(RowDistances {
+        columns: pictures.iter().map(|(image, _)| *image).collect(),
+        distances: distances.all().to_vec(),
+    })
+}
+
+/// The distances of a row's pictures to those of the same images in another row.
+///
+/// # Errors
+/// Two pictures can't be compared.
+pub fn change_distances(
+    pictures: &[(u32, Image)],
+    reference: &[(u32, Image)],
+) -> Result<(Vec<u32>, Vec<f64>), MetricsError> {
+    let (mut images, mut distances) = (Vec::new(), Vec::new());
+    for (image, picture) in pictures {
+        if let Some((_, other)) = reference.iter().find(|(other, _)| other == image) {
+            images.push(*image);
+            distances.push(distance(
+                &reduced_to_measure(picture),
+                &reduced_to_measure(other),
+            )?);
+        }
+    }
+    Ok((images, distances))
+}

@@ -1,0 +1,581 @@
+//! The tables and figures of an experiment.
+
+use super::aggregate::{average, change, difference, diversity, time};
+use super::curve::{mean_curve, share_until};
+use super::figure::{Axis, Figure, Places, Point, Series};
+use super::records::{PictureRecord, Results, STRUCTURAL};
+use super::table::{Cell, Column, Table};
+use crate::metrics::{Estimate, MEASURE};
+use crate::recipe::Mode;
+use crate::recipe::experiment::{Condition, Experiment, ExperimentError, Setting, Study};
+use crate::sampler::ModelRole;
+
+/// What an experiment has found, for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// What it was about.
+    pub title: String,
+    /// What was drawn, with n, and what the numbers are.
+    pub summary: String,
+    /// Its tables, the study's own first.
+    pub tables: Vec<Table>,
+    /// Its figures, the study's own first.
+    pub figures: Vec<Figure>,
+}
+
+/// The tables and figures of what has been found so far.
+///
+/// # Errors
+/// The results' manifest has no experiment that can be run.
+pub fn report(results: &Results) -> Result<Report, ExperimentError> {
+    let experiment = results.manifest.experiment()?;
+    let making = Making {
+        conditions: experiment.conditions(),
+        experiment: &experiment,
+        results,
+    };
+    Ok(making.report())
+}
+
+struct Making<'a> {
+    experiment: &'a Experiment,
+    conditions: Vec<Condition>,
+    results: &'a Results,
+}
+
+impl Making<'_> {
+    fn report(&self) -> Report {
+        let mut tables = Vec::new();
+        let mut figures = Vec::new();
+        if let Some((table, shares, figure)) = self.convergence() {
+            tables.extend([shares, table]);
+            figures.push(figure);
+        }
+        for measure in self.results.measures() {
+            if matches!(self.experiment.study, Study::Transfer(_)) {
+                tables.push(self.changes(measure));
+                figures.push(self.change_figure(measure));
+            }
+            tables.extend([self.diversities(measure), self.differences(measure)]);
+            figures.push(match &self.experiment.study {
+                Study::Adaptive(_) => self.switch_figure(measure),
+                study if study.is_of_hybrid() => self.sweep_figure(measure),
+                _ => self.prompt_figure(measure),
+            });
+        }
+        if matches!(self.experiment.study, Study::Adaptive(_)) {
+            tables.insert(0, self.switches());
+        }
+        let times = self.times();
+        if self.experiment.study == Study::Time {
+            tables.insert(0, times);
+            figures.insert(0, self.time_figure());
+        } else {
+            tables.push(times);
+            figures.push(self.time_figure());
+        }
+        Report {
+            title: self.experiment.study.name().to_owned(),
+            summary: self.summary(),
+            tables,
+            figures,
+        }
+    }
+
+    fn summary(&self) -> String {
+        let experiment = self.experiment;
+        let expected = experiment.passes().pictures;
+        let found = self.results.pictures.len() as u64;
+        let done = if found < expected {
+            format!(" So far {found} of {expected} pictures are there.")
+        } else {
+            String::new()
+        };
+        format!(
+            "{}: {} prompts, {} images of each under each of {} conditions, seeds from {} on, {} × {} \
+             pixels, on {} ({}).{done} Intervals are of 95 %.",
+            self.results.manifest.pair_name,
+            experiment.prompts.len(),
+            experiment.images,
+            self.conditions.len(),
+            experiment.settings.seed,
+            self.results.manifest.image_size[0],
+            self.results.manifest.image_size[1],
+            self.results.manifest.device.kind,
+            self.results.manifest.device.name,
+        )
+    }
+
+    fn numbered(&self) -> impl Iterator<Item = (u32, &Condition)> {
+        (0..).zip(&self.conditions)
+    }
+
+    fn measure_words(&self, measure: &str) -> String {
+        let words = self.results.manifest.measures.get(measure);
+        words.map_or_else(|| measure.to_owned(), Clone::clone)
+    }
+
+    /// A key that tells the measures apart, the one without a model by none.
+    fn key(name: &str, measure: &str) -> String {
+        if measure == STRUCTURAL {
+            name.to_owned()
+        } else {
+            format!("{name}-{measure}")
+        }
+    }
+
+    fn diversities(&self, measure: &str) -> Table {
+        let mut columns = vec![Column::plain("prompt", "Prompt")];
+        for condition in &self.conditions {
+            columns.push(Column::estimate(&condition.key(), &condition.name()));
+        }
+        let row = |name: &str, estimate: &dyn Fn(u32) -> Option<Estimate>| {
+            let cells = self.numbered().map(|(index, _)| estimate(index).into());
+            std::iter::once(Cell::Text(name.to_owned()))
+                .chain(cells)
+                .collect()
+        };
+        let mut rows: Vec<Vec<Cell>> = (0..)
+            .zip(&self.experiment.prompts)
+            .map(|(prompt, text)| {
+                row(text, &|condition| {
+                    diversity(self.results, measure, prompt, condition)
+                })
+            })
+            .collect();
+        if self.experiment.prompts.len() > 1 {
+            rows.push(row("Average", &|condition| {
+                average(self.results, measure, condition)
+            }));
+        }
+        Table {
+            key: Self::key("diversity", measure),
+            title: "Sample diversity".to_owned(),
+            note: format!(
+                "Mean distance of all pairs of a prompt's pictures: {}. A prompt's interval is the \
+                 jackknife's over its {} images; the average's is Student's over {} prompts.",
+                self.measure_words(measure),
+                self.experiment.images,
+                self.experiment.prompts.len()
+            ),
+            columns,
+            rows,
+        }
+    }
+
+    fn differences(&self, measure: &str) -> Table {
+        let rows = self.numbered().filter_map(|(index, condition)| {
+            let reference = self.experiment.reference_of(condition)?;
+            let name = self.conditions.get(reference)?.name();
+            let found = difference(self.results, measure, index, reference as u32);
+            Some(vec![
+                Cell::Text(condition.name()),
+                Cell::Text(name),
+                found.into(),
+                found.map_or(Cell::Empty, |it| Cell::Count(it.n as u64)),
+            ])
+        });
+        Table {
+            key: Self::key("differences", measure),
+            title: "Differences of diversity".to_owned(),
+            note: "How much more diverse each condition is than the one that it is compared with, prompt \
+                   by prompt with the same seeds. An interval without 0 is a difference."
+                .to_owned(),
+            columns: vec![
+                Column::plain("condition", "Condition"),
+                Column::plain("reference", "Compared with"),
+                Column::estimate("difference", "Difference"),
+                Column::plain("count", "n"),
+            ],
+            rows: rows.collect(),
+        }
+    }
+
+    fn prompt_figure(&self, measure: &str) -> Figure {
+        let series = self.numbered().map(|(index, condition)| Series {
+            name: condition.name(),
+            points: (0..self.experiment.prompts.len())
+                .filter_map(|prompt| {
+                    let y = diversity(self.results, measure, prompt as u32, index)?;
+                    Some(Point {
+                        x: prompt as f64,
+                        y,
+                    })
+                })
+                .collect(),
+            is_level: false,
+        });
+        Figure {
+            key: Self::key("diversity", measure),
+            title: "Sample diversity by prompt".to_owned(),
+            description: format!(
+                "Mean distance of all pairs of each prompt's {} pictures, with the jackknife's 95 % \
+                 interval.",
+                self.experiment.images
+            ),
+            x: Axis::new("Prompt", ""),
+            places: Places::Names(self.experiment.prompts.clone()),
+            y: Axis::new("Mean pairwise distance", short(measure)),
+            series: series.collect(),
+        }
+    }
+
+    /// A study of the hybrid: the values along the axis, and the other modes as lines across.
+    fn sweep_figure(&self, measure: &str) -> Figure {
+        let place = |(index, condition): (u32, &Condition)| {
+            let y = average(self.results, measure, index)?;
+            let x = condition.value().unwrap_or_default();
+            Some(Point { x, y })
+        };
+        let levels = self
+            .numbered()
+            .filter(|(_, condition)| condition.setting == Setting::Own)
+            .map(|it| Series {
+                name: it.1.name(),
+                points: place(it).into_iter().collect(),
+                is_level: true,
+            });
+        let swept = self
+            .numbered()
+            .filter(|(_, condition)| condition.setting != Setting::Own);
+        let mut points: Vec<Point> = swept.filter_map(place).collect();
+        points.sort_by(|a, b| a.x.total_cmp(&b.x));
+        let hybrid = Series {
+            name: "Hybrid".to_owned(),
+            points,
+            is_level: false,
+        };
+        Figure {
+            key: Self::key(
+                &format!("diversity-by-{}", self.experiment.study.key()),
+                measure,
+            ),
+            title: self.experiment.study.name().to_owned(),
+            description: format!(
+                "Mean pairwise distance, averaged over {} prompts of {} images, with Student's 95 % \
+                 interval over prompts. Modes without the setting are lines across with their intervals.",
+                self.experiment.prompts.len(),
+                self.experiment.images
+            ),
+            x: Axis::new(axis_of(&self.experiment.study), ""),
+            places: Places::Numbers,
+            y: Axis::new("Mean pairwise distance", short(measure)),
+            series: std::iter::once(hybrid).chain(levels).collect(),
+        }
+    }
+
+    /// How many steps the base model took, by condition.
+    fn switches(&self) -> Table {
+        let rows = self.numbered().map(|(index, condition)| {
+            let steps = base_steps(self.results, index);
+            let mut found: Vec<u64> = Vec::new();
+            for picture in self
+                .results
+                .pictures
+                .iter()
+                .filter(|it| it.id.condition == index)
+            {
+                found.push(steps_of_base(picture));
+            }
+            let ends = found.iter().min().zip(found.iter().max());
+            let (least, most) = ends.map_or((Cell::Empty, Cell::Empty), |(least, most)| {
+                (Cell::Count(*least), Cell::Count(*most))
+            });
+            vec![Cell::Text(condition.name()), steps.into(), least, most]
+        });
+        Table {
+            key: "switches".to_owned(),
+            title: "Where the base model hands over".to_owned(),
+            note: "Steps of the base model before the hand-over. The adaptive switch hands over once a \
+                   base step has changed the Diffusion Target's latent by less than its threshold, \
+                   relative to its length."
+                .to_owned(),
+            columns: vec![
+                Column::plain("condition", "Condition"),
+                Column::estimate("base_steps", "Base steps"),
+                Column::plain("least", "Least"),
+                Column::plain("most", "Most"),
+            ],
+            rows: rows.collect(),
+        }
+    }
+
+    /// The adaptive switch beside fixed k: diversity against the steps that the base model took.
+    fn switch_figure(&self, measure: &str) -> Figure {
+        let of = |name: &str, is_own: fn(&Condition) -> bool| {
+            let own = self.numbered().filter(|(_, condition)| is_own(condition));
+            let mut points: Vec<Point> = own
+                .filter_map(|(index, _)| {
+                    let x = base_steps(self.results, index)?.mean;
+                    let y = average(self.results, measure, index)?;
+                    Some(Point { x, y })
+                })
+                .collect();
+            points.sort_by(|a, b| a.x.total_cmp(&b.x));
+            Series {
+                name: name.to_owned(),
+                points,
+                is_level: false,
+            }
+        };
+        Figure {
+            key: Self::key("diversity-by-base-steps-taken", measure),
+            title: "Adaptive switch beside fixed k".to_owned(),
+            description: format!(
+                "Mean pairwise distance, averaged over {} prompts of {} images with Student's 95 % \
+                 interval over prompts, against the mean number of steps that the base model took.",
+                self.experiment.prompts.len(),
+                self.experiment.images
+            ),
+            x: Axis::new("Steps of the base model", "mean"),
+            places: Places::Numbers,
+            y: Axis::new("Mean pairwise distance", short(measure)),
+            series: vec![
+                of("Hybrid, fixed k", |it| matches!(it.setting, Setting::K(_))),
+                of("Adaptive, by threshold", |it| {
+                    matches!(it.setting, Setting::Threshold(_))
+                }),
+                of("Distilled", |it| it.mode == Mode::Distilled),
+            ],
+        }
+    }
+
+    fn changes(&self, measure: &str) -> Table {
+        let rows = self.numbered().filter_map(|(index, condition)| {
+            self.experiment.reference_of(condition)?;
+            let found = change(self.results, measure, index);
+            Some(vec![
+                Cell::Text(condition.mode.name().to_owned()),
+                condition.value().map_or(Cell::Empty, Cell::Number),
+                found.into(),
+                found.map_or(Cell::Empty, |it| Cell::Count(it.n as u64)),
+            ])
+        });
+        Table {
+            key: Self::key("changes", measure),
+            title: "What the adapter changes".to_owned(),
+            note: format!(
+                "Mean distance to the picture of the same prompt, mode and seed without the adapter: {}.",
+                self.measure_words(measure)
+            ),
+            columns: vec![
+                Column::plain("mode", "Mode"),
+                Column::plain("strength", "Strength"),
+                Column::estimate("change", "Change"),
+                Column::plain("count", "n"),
+            ],
+            rows: rows.collect(),
+        }
+    }
+
+    fn change_figure(&self, measure: &str) -> Figure {
+        let mut series: Vec<Series> = Vec::new();
+        for (index, condition) in self.numbered() {
+            let name = condition.mode.name();
+            if series.last().is_none_or(|last| last.name != name) {
+                series.push(Series {
+                    name: name.to_owned(),
+                    points: Vec::new(),
+                    is_level: false,
+                });
+            }
+            if let (Some(last), Some(y), Some(x)) = (
+                series.last_mut(),
+                change(self.results, measure, index),
+                condition.value(),
+            ) {
+                last.points.push(Point { x, y });
+                last.points.sort_by(|a, b| a.x.total_cmp(&b.x));
+            }
+        }
+        Figure {
+            key: Self::key("change-by-strength", measure),
+            title: "Change by the adapter's strength".to_owned(),
+            description:
+                "Mean distance to the picture of the same prompt, mode and seed without the \
+                          adapter, with its 95 % interval."
+                    .to_owned(),
+            x: Axis::new("Strength of the adapter", ""),
+            places: Places::Numbers,
+            y: Axis::new("Mean distance", short(measure)),
+            series,
+        }
+    }
+
+    fn convergence(&self) -> Option<(Table, Table, Figure)> {
+        let curves: Vec<_> = self
+            .numbered()
+            .map(|(index, condition)| (condition, mean_curve(self.results, index)))
+            .filter(|(_, curve)| !curve.is_empty())
+            .collect();
+        if curves.is_empty() {
+            return None;
+        }
+        let mut rows = Vec::new();
+        for (condition, curve) in &curves {
+            for (step, point) in (1..).zip(curve) {
+                rows.push(vec![
+                    Cell::Text(condition.name()),
+                    Cell::Count(step),
+                    Cell::Number(point.share),
+                    Cell::Estimate(point.distance),
+                ]);
+            }
+        }
+        let words = "The distance of each step's decoded Diffusion Target to the final image";
+        let table = Table {
+            key: "convergence".to_owned(),
+            title: "Distance of each target to the final image".to_owned(),
+            note: format!("{words}: {MEASURE}."),
+            columns: vec![
+                Column::plain("condition", "Condition"),
+                Column::plain("step", "Step"),
+                Column::plain("share", "Share of steps"),
+                Column::estimate("distance", "Distance"),
+            ],
+            rows,
+        };
+        let first_of_distilled = curves
+            .iter()
+            .find(|(condition, _)| condition.key() == "distilled")
+            .and_then(|(_, curve)| curve.first())
+            .map(|point| point.distance.mean);
+        let shares = curves.iter().map(|(condition, curve)| {
+            let reached = first_of_distilled.and_then(|distance| share_until(curve, distance));
+            let first = curve.first().map(|point| point.distance);
+            vec![
+                Cell::Text(condition.name()),
+                first.into(),
+                reached.map_or(Cell::Empty, Cell::Number),
+            ]
+        });
+        let shares = Table {
+            key: "shares".to_owned(),
+            title: "How early the picture is decided".to_owned(),
+            note: "The distance after the first step, and the share of the steps after which a condition's \
+                   mean curve is as near to its final image as the distilled model's after its first step."
+                .to_owned(),
+            columns: vec![
+                Column::plain("condition", "Condition"),
+                Column::estimate("first", "Distance after the first step"),
+                Column::plain("share", "Share of steps until then"),
+            ],
+            rows: shares.collect(),
+        };
+        let figure = Figure {
+            key: "convergence".to_owned(),
+            title: "Distance of each target to the final image".to_owned(),
+            description: format!(
+                "{words}, against the share of the steps that are done, with 95 % intervals."
+            ),
+            x: Axis::new("Steps done", "% of all"),
+            places: Places::Numbers,
+            y: Axis::new("Distance to the final image", short(STRUCTURAL)),
+            series: curves
+                .iter()
+                .map(|(condition, curve)| Series {
+                    name: condition.name(),
+                    points: curve
+                        .iter()
+                        .map(|point| Point {
+                            x: 100.0 * point.share,
+                            y: point.distance,
+                        })
+                        .collect(),
+                    is_level: false,
+                })
+                .collect(),
+        };
+        Some((table, shares, figure))
+    }
+
+    fn times(&self) -> Table {
+        let rows = self.numbered().map(|(index, condition)| {
+            let found = time(self.results, index);
+            let pictures = found.map_or(0, |(mean, _)| mean.n as u64);
+            vec![
+                Cell::Text(condition.name()),
+                found.map(|(mean, _)| mean).into(),
+                found.map_or(Cell::Empty, |(_, median)| Cell::Number(median)),
+                Cell::Count(pictures),
+            ]
+        });
+        Table {
+            key: "time".to_owned(),
+            title: "Time per image".to_owned(),
+            note:
+                "Seconds of the models' steps and the last decode, without loading and without the \
+                   previews of steps; the interval is over images."
+                    .to_owned(),
+            columns: vec![
+                Column::plain("condition", "Condition"),
+                Column::estimate("seconds", "Mean (s)"),
+                Column::plain("median", "Median (s)"),
+                Column::plain("count", "n"),
+            ],
+            rows: rows.collect(),
+        }
+    }
+
+    fn time_figure(&self) -> Figure {
+        let points = self.numbered().filter_map(|(index, _)| {
+            let (y, _) = time(self.results, index)?;
+            Some(Point {
+                x: f64::from(index),
+                y,
+            })
+        });
+        Figure {
+            key: "time".to_owned(),
+            title: "Time per image".to_owned(),
+            description:
+                "Mean time of an image without loading, with its 95 % interval over images."
+                    .to_owned(),
+            x: Axis::new("Condition", ""),
+            places: Places::Names(self.conditions.iter().map(Condition::name).collect()),
+            y: Axis::new("Time", "s"),
+            series: vec![Series {
+                name: "Mean".to_owned(),
+                points: points.collect(),
+                is_level: false,
+            }],
+        }
+    }
+}
+
+/// The steps that the base model took of a picture.
+fn steps_of_base(picture: &PictureRecord) -> u64 {
+    let steps = picture.steps.iter();
+    steps.filter(|step| step.model == ModelRole::Base).count() as u64
+}
+
+/// The mean number of steps that the base model took under a condition.
+fn base_steps(results: &Results, condition: u32) -> Option<Estimate> {
+    let pictures = results.pictures.iter();
+    let steps: Vec<f64> = pictures
+        .filter(|it| it.id.condition == condition)
+        .map(|it| steps_of_base(it) as f64)
+        .collect();
+    Estimate::of(&steps)
+}
+
+/// What stands along the axis of a study of the hybrid.
+fn axis_of(study: &Study) -> &'static str {
+    match study {
+        Study::BaseGuidance(_) => "Guidance scale of the base model's steps",
+        Study::K(_) => "k, steps of the distilled model that are replaced",
+        Study::BaseSteps(_) => "Base steps in place of each replaced step",
+        Study::Adaptive(_) => "Threshold of the adaptive switch",
+        Study::Transfer(_) => "Strength of the adapter",
+        Study::Diversity | Study::Convergence | Study::Time => "Condition",
+    }
+}
+
+/// A measure in a word or two.
+fn short(measure: &str) -> &str {
+    if measure == STRUCTURAL {
+        "1 − MS-SSIM"
+    } else {
+        measure
+    }
+}
