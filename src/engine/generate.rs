@@ -61,6 +61,8 @@ pub struct StripRequest {
     pub view: StripView,
     /// Steps to leave out at the beginning: those that the page has already.
     pub skip: u32,
+    /// Whether the frames are sent, and not the distances alone.
+    pub sends_frames: bool,
 }
 
 /// How a job ended.
@@ -289,16 +291,18 @@ pub async fn strip(
         if wants_distances {
             measured.push(reduced_to_measure(&frame));
         }
-        host.emit_task(
-            id,
-            TaskEvent::StripFrame {
-                step: number,
-                steps: steps as u32,
-                timestep: step.timestep,
-                model: step.model,
-                frame,
-            },
-        );
+        if request.sends_frames {
+            host.emit_task(
+                id,
+                TaskEvent::StripFrame {
+                    step: number,
+                    steps: steps as u32,
+                    timestep: step.timestep,
+                    model: step.model,
+                    frame,
+                },
+            );
+        }
         host.pause().await;
     }
     if wants_distances {

@@ -15,6 +15,7 @@ mod pair;
 mod pair_files;
 mod plan;
 mod prompt;
+mod run_manifest;
 #[cfg(target_family = "wasm")]
 pub mod worker;
 
@@ -26,3 +27,4 @@ pub use pair::{Pair, describe, load_tokenizers};
 pub use pair_files::PairFiles;
 pub use plan::plan_for;
 pub use prompt::{AdaptedPrompt, count, encode, prompts_of, tokenized, tokenized_by_both};
+pub use run_manifest::run_manifest;

@@ -20,7 +20,7 @@ use crate::vocabulary::Vocabulary;
 
 /// Raised with every change of the messages: a page that was loaded before a deploy must not
 /// misunderstand a worker that was loaded after it.
-pub const PROTOCOL_VERSION: u32 = 9;
+pub const PROTOCOL_VERSION: u32 = 10;
 
 /// The number of a job; each page counts its jobs from 1.
 pub type JobId = u32;
@@ -244,10 +244,20 @@ pub enum Task {
         /// Steps to leave out at the beginning.
         skip: u32,
     },
+    /// Measure how far each step's Diffusion Target is from the final image of a finished cell:
+    /// [`TaskEvent::Convergence`], without the frames.
+    Convergence {
+        /// The recipe of the cell's grid.
+        recipe: Box<Recipe>,
+        /// The place of the cell in the grid.
+        cell: CellAddress,
+    },
     /// Encode a file to save: [`TaskEvent::File`].
     File(Box<FileRequest>),
     /// Change or list the history of runs: [`Event::History`].
     History(history::Request),
+    /// Change or read the kept experiments: [`TaskEvent::Experiment`], or [`TaskEvent::File`].
+    Experiment(history::experiments::Request),
     /// Count the tokens of prompts: [`TaskEvent::Tokens`]. Fails before [`Event::CountsTokens`].
     Tokens(Vec<Prompt>),
 }
@@ -464,6 +474,8 @@ pub enum TaskEvent {
     },
     /// The tokens of each prompt of [`Task::Tokens`].
     Tokens(Vec<TokenCount>),
+    /// The answer to [`Task::Experiment`].
+    Experiment(history::experiments::Reply),
     /// The encoded file.
     File {
         /// The whole file.

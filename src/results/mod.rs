@@ -21,7 +21,7 @@ pub use curve::{CurvePoint, mean_curve, share_until};
 pub use markdown::markdown;
 pub use records::{
     ChangeRecord, PictureRecord, Results, ResultsError, RowRecord, STRUCTURAL, StepRecord,
-    change_distances, row_distances,
+    change_distances, completed_row, row_distances,
 };
 pub use report::{Report, report};
 pub use table::{Cell, Column, Table};

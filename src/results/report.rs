@@ -1,5 +1,7 @@
 //! The tables and figures of an experiment.
 
+use serde::{Deserialize, Serialize};
+
 use super::aggregate::{average, change, difference, diversity, time};
 use super::curve::{mean_curve, share_until};
 use super::figure::{Axis, Figure, Places, Point, Series};
@@ -9,7 +11,7 @@ use crate::metrics::{Estimate, MEASURE};
 use crate::recipe::experiment::{Condition, Experiment, ExperimentError, Setting, Study};
 
 /// What an experiment has found, for people.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// What it was about.
     pub title: String,

@@ -491,6 +491,7 @@ fn a_strip_has_a_frame_per_step_and_ends_at_the_image() {
         cell,
         view,
         skip,
+        sends_frames: true,
     };
     let mut grid = GridState::default();
     let mut recorder = Recorder::default();
@@ -553,6 +554,7 @@ fn a_strip_of_another_recipe_is_a_sentence() {
         cell: CellAddress::default(),
         view: StripView::Target,
         skip: 0,
+        sends_frames: true,
     };
     let mut host = Recorder::default();
     block_on(strip(&pair, &GridState::default(), &request, &mut host))
