@@ -89,7 +89,7 @@ pub fn ExperimentsView(
             let _ = heading.focus();
         }
     });
-    let content = move || {
+    move || {
         experiments.is_open.get().then(|| {
             view! {
                 <main class="experiments" data-testid="experiments-view">
@@ -117,6 +117,5 @@ pub fn ExperimentsView(
                 </main>
             }
         })
-    };
-    content
+    }
 }

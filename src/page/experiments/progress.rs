@@ -42,10 +42,10 @@ pub fn RunProgress(experiments: Experiments) -> impl IntoView {
             return;
         };
         let link = experiment.to_link().map_err(|error| error.to_string());
-        let link = link.and_then(|link| {
+        let link = link.map(|link| {
             let href = location().href().unwrap_or_default();
             let page = href.split('#').next().unwrap_or_default();
-            Ok(format!("{page}#{link}"))
+            format!("{page}#{link}")
         });
         leptos::task::spawn_local(async move {
             copied.set(Some(match link {

@@ -253,7 +253,8 @@ impl Experiments {
     pub fn open_text(&self, text: String) -> bool {
         let has = |name: &str| text.contains(&format!("\"{name}\""));
         let is_run = has("results_version");
-        if !is_run && !(has("study") && has("prompts")) {
+        let is_experiment = has("study") && has("prompts");
+        if !is_run && !is_experiment {
             return false;
         }
         self.is_open.set(true);
@@ -314,7 +315,7 @@ impl Experiments {
         self.progress.set((there, all));
         let is_finished = there == all;
         // Where it crashed between the last picture and its distances.
-        if is_finished && let Next::Measure(rows) = run.next() {
+        if is_finished && let Next::Measure(rows) = run.what_next() {
             self.ask(Request::Measure { id, rows }, |_, _| {});
         }
         self.with(|inner| {
@@ -353,9 +354,9 @@ impl Experiments {
                     then(own, reply);
                 }
                 TaskEvent::File { bytes } => {
-                    if save::results(&bytes).is_err() {
-                        own.problem.set(Some(save::REFUSED.to_owned()));
-                    }
+                    let saved = save::results(&bytes);
+                    own.problem
+                        .set(saved.is_err().then(|| save::REFUSED.to_owned()));
                 }
                 TaskEvent::Done => own.answered(),
                 TaskEvent::Failed { message } => {
@@ -515,7 +516,7 @@ impl Experiments {
     }
 
     fn next(&self, id: ExperimentId) {
-        let next = self.with(|inner| inner.run.as_mut().map(Run::next));
+        let next = self.with(|inner| inner.run.as_mut().map(Run::what_next));
         match next {
             Some(Next::Measure(rows)) => self.ask(Request::Measure { id, rows }, |_, _| {}),
             Some(Next::Draw(recipe, extent)) => self.engine.generate(*recipe, extent),

@@ -38,13 +38,14 @@ impl ExperimentFile {
     /// # Errors
     /// Another version, whatever else the text has then, or another form.
     pub fn from_json(text: &str) -> Result<ExperimentFile, ExperimentError> {
-        let Versioned { version } = serde_json::from_str(text).map_err(unreadable)?;
+        let Versioned { version } =
+            serde_json::from_str(text).map_err(|error| unreadable(&error))?;
         if version != EXPERIMENT_VERSION {
             return Err(ExperimentError::Version {
                 version: version.to_string(),
             });
         }
-        serde_json::from_str(text).map_err(unreadable)
+        serde_json::from_str(text).map_err(|error| unreadable(&error))
     }
 
     /// The experiment, with what the file doesn't say from a pair's defaults.
@@ -52,7 +53,7 @@ impl ExperimentFile {
     /// # Errors
     /// A setting of another form, or an experiment that can't be run.
     pub fn with_defaults(self, defaults: &Recipe) -> Result<Experiment, ExperimentError> {
-        let mut settings = serde_json::to_value(defaults).map_err(unreadable)?;
+        let mut settings = serde_json::to_value(defaults).map_err(|error| unreadable(&error))?;
         if let Value::Object(fields) = &mut settings {
             fields.extend(self.settings);
         }
@@ -61,7 +62,7 @@ impl ExperimentFile {
             pair: self.pair,
             prompts: self.prompts,
             images: self.images,
-            settings: serde_json::from_value(settings).map_err(unreadable)?,
+            settings: serde_json::from_value(settings).map_err(|error| unreadable(&error))?,
         };
         experiment.validate()?;
         Ok(experiment)
@@ -75,7 +76,7 @@ impl Experiment {
     /// # Errors
     /// [`ExperimentError::Unreadable`], where it has no JSON.
     pub fn to_json(&self) -> Result<String, ExperimentError> {
-        serde_json::to_string_pretty(&self.to_file()?).map_err(unreadable)
+        serde_json::to_string_pretty(&self.to_file()?).map_err(|error| unreadable(&error))
     }
 
     /// As [`Experiment::to_json`], as a part of another file.
@@ -83,10 +84,11 @@ impl Experiment {
     /// # Errors
     /// As [`Experiment::to_json`].
     pub fn to_file(&self) -> Result<ExperimentFile, ExperimentError> {
-        let settings = match serde_json::to_value(&self.settings).map_err(unreadable)? {
-            Value::Object(fields) => fields,
-            _ => Map::new(),
-        };
+        let settings =
+            match serde_json::to_value(&self.settings).map_err(|error| unreadable(&error))? {
+                Value::Object(fields) => fields,
+                _ => Map::new(),
+            };
         Ok(ExperimentFile {
             version: EXPERIMENT_VERSION,
             study: self.study.clone(),
@@ -106,7 +108,7 @@ impl Experiment {
     }
 }
 
-fn unreadable(error: serde_json::Error) -> ExperimentError {
+fn unreadable(error: &serde_json::Error) -> ExperimentError {
     ExperimentError::Unreadable {
         // It may repeat a word of the text, which may be of any length.
         reason: excerpt(&error.to_string()),

@@ -54,6 +54,9 @@ fn each_once<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
 
 /// The cells of a table, line by line. A cell in quotes may hold commas, line breaks and doubled quotes;
 /// a byte order mark before the first is none of it.
+///
+/// # Errors
+/// A quotation that doesn't end.
 pub fn read_csv(text: &str) -> Result<Vec<Vec<String>>, ExperimentError> {
     let mut lines = Vec::new();
     let mut line = Vec::new();

@@ -82,7 +82,7 @@ impl Run {
     }
 
     /// What is to be done, while no grid is being drawn and nothing measured.
-    pub fn next(&mut self) -> Next {
+    pub fn what_next(&mut self) -> Next {
         if !self.unmeasured.is_empty() {
             let rows = std::mem::take(&mut self.unmeasured);
             return Next::Measure(rows.into_iter().collect());
@@ -309,7 +309,7 @@ mod tests {
         let mut seeds = BTreeSet::new();
         let mut measured = Vec::new();
         for _ in 0..4 {
-            let next = run.next();
+            let next = run.what_next();
             for record in draw(&mut run, &next, usize::MAX) {
                 assert_eq!(record.steps.len(), 2);
                 assert_eq!(record.seed, 7 + record.id.image);
@@ -317,12 +317,12 @@ mod tests {
             }
             run.take(&JobEvent::Done);
             assert!(!run.is_drawing());
-            match run.next() {
+            match run.what_next() {
                 Next::Measure(rows) => measured.push(rows),
                 other => panic!("{other:?}"),
             }
         }
-        assert_eq!(run.next(), Next::Finished);
+        assert_eq!(run.what_next(), Next::Finished);
         assert_eq!(seeds.len(), 2 * 2 * 18);
         assert_eq!(run.progress(), (72, 72));
         assert_eq!(measured[0], [(0, 0), (0, 1)]);
@@ -336,19 +336,19 @@ mod tests {
     #[test]
     fn after_a_reload_only_what_is_missing_is_drawn() {
         let mut run = Run::new(1, experiment(Study::Diversity, 3), Vec::new());
-        let next = run.next();
+        let next = run.what_next();
         let before = draw(&mut run, &next, 4);
         let kept = before.iter().map(|it| it.id).collect();
         let mut run = Run::new(1, experiment(Study::Diversity, 3), kept);
         assert_eq!(run.progress(), (4, 12));
-        assert_eq!(run.next(), Next::Measure(vec![(0, 0), (0, 1)]));
-        let next = run.next();
+        assert_eq!(run.what_next(), Next::Measure(vec![(0, 0), (0, 1)]));
+        let next = run.what_next();
         let after = draw(&mut run, &next, usize::MAX);
         let images: Vec<u32> = after.iter().map(|it| it.id.image).collect();
         assert_eq!(images, [1, 2], "of the hybrid's row");
         run.take(&JobEvent::Done);
-        assert!(matches!(run.next(), Next::Measure(_)));
-        match run.next() {
+        assert!(matches!(run.what_next(), Next::Measure(_)));
+        match run.what_next() {
             Next::Draw(recipe, extent) => {
                 assert_eq!((recipe.prompt.as_str(), extent.cells), ("b", None));
             }
@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn steps_are_measured_before_a_picture_counts() {
         let mut run = Run::new(1, experiment(Study::Convergence, 1), Vec::new());
-        assert!(matches!(run.next(), Next::Draw(..)));
+        assert!(matches!(run.what_next(), Next::Draw(..)));
         let cell = CellAddress::default();
         run.take(&step(cell, 1));
         run.take(&step(cell, 2));
@@ -378,12 +378,12 @@ mod tests {
     fn a_rows_columns_become_images() {
         let mut run = Run::new(1, experiment(Study::Diversity, 18), Vec::new());
         for _ in 0..2 {
-            let next = run.next();
+            let next = run.what_next();
             draw(&mut run, &next, usize::MAX);
             run.take(&JobEvent::Done);
-            assert!(matches!(run.next(), Next::Measure(_)));
+            assert!(matches!(run.what_next(), Next::Measure(_)));
         }
-        assert!(matches!(run.next(), Next::Draw(..)));
+        assert!(matches!(run.what_next(), Next::Draw(..)));
         let event = JobEvent::Diversity {
             row: 1,
             diversity: Diversity {
@@ -406,10 +406,10 @@ mod tests {
     #[test]
     fn a_grid_that_gives_nothing_is_not_drawn_for_ever() {
         let mut run = Run::new(1, experiment(Study::Diversity, 2), Vec::new());
-        assert!(matches!(run.next(), Next::Draw(..)));
+        assert!(matches!(run.what_next(), Next::Draw(..)));
         run.take(&JobEvent::Done);
-        assert_eq!(run.next(), Next::Stuck);
+        assert_eq!(run.what_next(), Next::Stuck);
         run.goes_on();
-        assert!(matches!(run.next(), Next::Draw(..)));
+        assert!(matches!(run.what_next(), Next::Draw(..)));
     }
 }
