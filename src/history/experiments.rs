@@ -36,7 +36,7 @@ pub enum Request {
         /// The picture itself, of which a small one is kept to be measured.
         picture: Image,
     },
-    /// Keeps distances that the engine has measured, unless more are known.
+    /// Keeps distances that the engine has measured, unless others are known.
     Row {
         /// The experiment.
         id: ExperimentId,
@@ -126,13 +126,19 @@ pub fn add_picture(results: &mut Results, record: PictureRecord) {
     }
 }
 
-/// Adds a row's distances, in place of earlier ones that aren't of more pictures. Returns whether they were.
+/// Adds a row's distances, in place of earlier ones of the same pictures or some of them. Returns whether
+/// they took their place.
 pub fn add_row(results: &mut Results, row: RowRecord) -> bool {
     let is_same = |other: &RowRecord| {
         (other.prompt, other.condition, &other.measure) == (row.prompt, row.condition, &row.measure)
     };
+    let has_all = |earlier: &RowRecord| {
+        let columns = &row.distances.columns;
+        let mut earlier = earlier.distances.columns.iter();
+        earlier.all(|column| columns.contains(column))
+    };
     match results.rows.iter_mut().find(|other| is_same(other)) {
-        Some(earlier) if earlier.distances.columns.len() > row.distances.columns.len() => false,
+        Some(earlier) if !has_all(earlier) => false,
         Some(earlier) => {
             *earlier = row;
             true

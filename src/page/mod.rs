@@ -102,7 +102,7 @@ pub fn App() -> impl IntoView {
     let experiment_link = RwSignal::new(None::<String>);
     let address_actions =
         shell::address::keep_in_sync(controls, engine, notices, shared_run, experiment_link);
-    let experiments = Experiments::new(engine, address_actions.choose_pair);
+    let experiments = Experiments::new(engine, loader, address_actions.choose_pair);
     let experiment_form = ExperimentForm::new();
     Effect::new(move |_| match experiment_link.get() {
         Some(link) => experiments.open_link(&link),

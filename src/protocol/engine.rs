@@ -149,6 +149,8 @@ pub struct Extent {
     pub cells: Option<Vec<CellAddress>>,
     /// The number of steps after which a cell rests, at least 1; none: cells are finished.
     pub depth: Option<u32>,
+    /// Whether the grid is one of many that are kept elsewhere, and the history of runs not to have it.
+    pub is_of_experiment: bool,
 }
 
 impl Extent {

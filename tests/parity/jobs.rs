@@ -100,7 +100,7 @@ fn cells_that_rested_and_cells_that_were_cancelled_end_as_a_full_run_does() {
     let finish = Extent {
         resumes: true,
         cells: Some(chosen.to_vec()),
-        depth: None,
+        ..Extent::default()
     };
     let mut first = Recorder {
         // The start and one step.
@@ -241,6 +241,7 @@ fn a_batch_gives_the_pictures_of_single_cells() {
         resumes: true,
         cells: Some(columns.iter().copied().map(cell).collect()),
         depth,
+        ..Extent::default()
     };
     let mut first = Recorder::default();
     run(&pair, &recipe, &part(&[1], Some(2)), &mut grid, &mut first);

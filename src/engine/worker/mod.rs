@@ -225,6 +225,7 @@ impl Worker {
         let has_ended = matches!(event, JobEvent::Done | JobEvent::Cancelled);
         self.scope.post(Event::Job { job, event });
         if has_ended
+            && !extent.is_of_experiment
             && let Some(engine) = &self.engine
             && let Some(entry) = engine.history_entry(recipe)
         {

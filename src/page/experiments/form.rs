@@ -11,6 +11,7 @@ use crate::page::form::controls::Controls;
 use crate::page::form::number_field::NumberField;
 use crate::page::form::pair_field::{Choice, PairField};
 use crate::page::form::wrong_field;
+use crate::protocol::engine::DeviceKind;
 use crate::recipe::Recipe;
 use crate::recipe::bounds::SEED;
 use crate::recipe::experiment::IMAGES;
@@ -40,6 +41,7 @@ pub fn FormView(
     if form.prompts.with_untracked(String::is_empty) {
         form.prompts.set(controls.prompt().get_untracked());
     }
+    let memory = memory_of(experiments);
     let spelled = Memo::new(move |_| form.experiment(experiments, controls));
     // A field that is mended is no longer marked.
     Effect::new(move |_| {
@@ -70,7 +72,8 @@ pub fn FormView(
         spelled.with(|spelled| match spelled {
             Ok(experiment) => {
                 let times = experiments.times.get();
-                estimate::words(experiment, &times, size().unwrap_or((1024, 1024)))
+                let size = size().unwrap_or((1024, 1024));
+                estimate::words(experiment, &times, size, memory.get())
             }
             Err(wrong) => wrong.sentence.clone(),
         })
@@ -225,6 +228,48 @@ pub fn FormView(
             </button>
         </form>
     }
+}
+
+/// Bytes of GPU memory of the page's pair, asked for when the view opens; none on the CPU, and until they
+/// are known.
+fn memory_of(experiments: Experiments) -> Signal<Option<u64>> {
+    let Experiments { engine, loader, .. } = experiments;
+    let known = RwSignal::new(None::<(String, u64)>);
+    // What was asked for under Models is not touched.
+    let asked = StoredValue::new(None::<String>);
+    Effect::new(move |_| {
+        let has_gpu = engine.device.with(|device| {
+            let kind = device.as_ref().map(|device| device.kind);
+            kind == Some(DeviceKind::WebGpu)
+        });
+        let address = engine.pair_address.get();
+        if has_gpu && engine.pair.with(Option::is_some) {
+            asked.set_value(Some(address.clone()));
+            loader.check(address);
+        }
+    });
+    Effect::new(move |_| {
+        let checked = loader.preflight.with(|open| {
+            let open = open.as_ref()?;
+            let checked = open.preflight.as_ref()?;
+            let memory = checked.gpu_weights + checked.gpu_activations;
+            Some((open.address.clone(), memory))
+        });
+        if let Some(checked) = checked
+            && asked.get_value().as_ref() == Some(&checked.0)
+        {
+            asked.set_value(None);
+            known.set(Some(checked));
+            loader.dismiss_preflight();
+        }
+    });
+    Signal::derive(move || {
+        let address = engine.pair_address.get();
+        known.with(|known| {
+            let (of, memory) = known.as_ref()?;
+            (*of == address).then_some(*memory)
+        })
+    })
 }
 
 /// The settings that have no field here, in words.

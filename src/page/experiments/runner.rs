@@ -12,6 +12,7 @@ use crate::history::experiments::{ExperimentId, Kept, Opened, Reply, Request};
 use crate::page::workers::engine::EngineClient;
 use crate::page::workers::grid::Grid;
 use crate::page::workers::link::change;
+use crate::page::workers::loader::LoaderClient;
 use crate::protocol::engine::{JobEvent, Task, TaskEvent};
 use crate::recipe::CellAddress;
 use crate::recipe::experiment::{Experiment, ExperimentFile};
@@ -44,6 +45,7 @@ pub enum RunState {
 #[derive(Clone, Copy)]
 pub struct Experiments {
     pub engine: EngineClient,
+    pub loader: LoaderClient,
     /// Whether the view is shown in place of the pictures.
     pub is_open: RwSignal<bool>,
     pub state: RwSignal<RunState>,
@@ -83,9 +85,10 @@ struct Inner {
 
 impl Experiments {
     /// Without an experiment. `choose_pair` changes the page's pair.
-    pub fn new(engine: EngineClient, choose_pair: Callback<String>) -> Self {
+    pub fn new(engine: EngineClient, loader: LoaderClient, choose_pair: Callback<String>) -> Self {
         let own = Experiments {
             engine,
+            loader,
             is_open: RwSignal::new(false),
             state: RwSignal::new(RunState::Nothing),
             shown: RwSignal::new(None),

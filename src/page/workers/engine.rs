@@ -240,6 +240,7 @@ impl EngineClient {
                 resumes: true,
                 cells: Some(cells),
                 depth,
+                is_of_experiment: grid.extent().is_of_experiment,
             };
             let snapshots = grid.snapshots(&extent);
             self.order(grid.recipe.clone(), extent, Some(grid), snapshots);

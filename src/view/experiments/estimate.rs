@@ -108,8 +108,14 @@ pub fn storage(pictures: u64, size: (u32, u32)) -> u64 {
     pictures.saturating_mul(side(width) * side(height) * 4 + BYTES_BESIDE)
 }
 
-/// The estimate in sentences.
-pub fn words(experiment: &Experiment, times: &MeasuredTimes, size: (u32, u32)) -> String {
+/// The estimate in sentences. `memory` has the bytes of GPU memory of the pair and one grid; none where that
+/// is not known, or none is taken.
+pub fn words(
+    experiment: &Experiment,
+    times: &MeasuredTimes,
+    size: (u32, u32),
+    memory: Option<u64>,
+) -> String {
     let passes = experiment.passes();
     let seconds = times.seconds(&passes).map_or_else(
         || {
@@ -123,11 +129,20 @@ pub fn words(experiment: &Experiment, times: &MeasuredTimes, size: (u32, u32)) -
             )
         },
     );
+    let memory = memory.map_or_else(
+        || "Memory doesn't grow with their number, as one grid is drawn at a time".to_owned(),
+        |bytes| {
+            format!(
+                "About {} of GPU memory are taken, whatever their number, as one grid is drawn at a time",
+                units::size(bytes)
+            )
+        },
+    );
     let conditions = experiment.conditions().len();
     let pictures = usize::try_from(passes.pictures).unwrap_or(usize::MAX);
     format!(
-        "{}: {} × {} × {}, with {} of the base model and {} of the distilled one. {seconds} Memory doesn't \
-         grow with their number, as one grid is drawn at a time; {} of this browser's storage are taken.",
+        "{}: {} × {} × {}, with {} of the base model and {} of the distilled one. {seconds} {memory}; \
+         {} of this browser's storage are taken.",
         units::count(pictures, "picture", "pictures"),
         units::count(experiment.prompts.len(), "prompt", "prompts"),
         units::count(conditions, "condition", "conditions"),
@@ -182,7 +197,8 @@ mod tests {
         // 12 of a second, 42 of a half, 12 of a quarter.
         assert_eq!(times.seconds(&passes), Some(36.0));
         assert_eq!(times.seconds(&left(&experiment, 6)), Some(18.0));
-        let words = words(&experiment, &times, (1024, 512));
+        let words = words(&experiment, &times, (1024, 512), Some(5_100_000_000));
+        assert!(words.contains("About 5.10 GB of GPU memory"), "{words}");
         assert!(words.starts_with("12 pictures: 2 prompts × 2 conditions × 3 images"));
         assert!(words.contains("About 36 s"), "{words}");
     }

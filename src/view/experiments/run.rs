@@ -112,6 +112,7 @@ impl Run {
             Box::new(page.recipe.clone()),
             Extent {
                 cells: (missing.len() < all).then_some(missing),
+                is_of_experiment: true,
                 ..Extent::default()
             },
         )
@@ -171,7 +172,7 @@ impl Run {
             JobEvent::Diversity { row, distances, .. } => {
                 let page = self.page()?;
                 let condition = *page.conditions.get(*row as usize)?;
-                let mut distances = distances.clone();
+                let mut distances = distances.in_order();
                 for column in &mut distances.columns {
                     *column = column.saturating_add(page.first_image);
                 }
@@ -400,7 +401,7 @@ mod tests {
             panic!("a row")
         };
         assert_eq!((row.prompt, row.condition), (0, 1));
-        assert_eq!(row.distances.columns, [17, 16]);
+        assert_eq!(row.distances.columns, [16, 17]);
     }
 
     #[test]
