@@ -42,6 +42,8 @@ pub struct Run {
     /// What is drawn.
     pub experiment: Experiment,
     pages: Vec<Page>,
+    /// Pages from the first on that are complete.
+    complete: usize,
     done: BTreeSet<PictureId>,
     /// Rows with pictures since they were measured.
     unmeasured: BTreeSet<(u32, u32)>,
@@ -60,6 +62,7 @@ impl Run {
         Run {
             id,
             pages: experiment.pages(),
+            complete: 0,
             experiment,
             // A crash may have come before they were measured; that they were is seen at once.
             unmeasured: done.iter().map(|it| (it.prompt, it.condition)).collect(),
@@ -88,11 +91,10 @@ impl Run {
             return Next::Measure(rows.into_iter().collect());
         }
         let is_missing = |(_, picture): &(CellAddress, PictureId)| !self.done.contains(picture);
-        let page = self
-            .pages
-            .iter()
-            .find(|page| page.cells().any(|it| is_missing(&it)));
-        let Some(page) = page else {
+        let left = self.pages.iter().skip(self.complete);
+        let is_complete = |page: &&Page| !page.cells().any(|it| is_missing(&it));
+        self.complete += left.take_while(is_complete).count();
+        let Some(page) = self.pages.get(self.complete) else {
             return Next::Finished;
         };
         let now = (page.number, self.done.len());
