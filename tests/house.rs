@@ -26,7 +26,10 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("adapters", &["weights"]),
     ("kernels", &["weights"]),
     ("models", &["weights", "kernels"]),
-    ("history", &["browser", "recipe", "picture"]),
+    (
+        "history",
+        &["browser", "recipe", "picture", "metrics", "results"],
+    ),
     (
         "protocol",
         &[
@@ -48,6 +51,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
             "recipe",
             "picture",
             "metrics",
+            "results",
             "weights",
             "adapters",
             "kernels",

@@ -92,6 +92,7 @@ impl BatchHost<'_> {
             cell,
             view: StripView::Target,
             skip: 0,
+            sends_frames: false,
         });
     }
 

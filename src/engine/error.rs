@@ -3,6 +3,7 @@
 use crate::adapters::AdapterError;
 use crate::metrics::MetricsError;
 use crate::models::ModelError;
+use crate::recipe::experiment::ExperimentError;
 use crate::recipe::size::{ImageSize, SizeError};
 use crate::recipe::validate::RecipeError;
 use crate::sampler::{PlanError, SchedulerError};
@@ -14,6 +15,9 @@ pub enum EngineError {
     /// The recipe is out of bounds.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
+    /// An experiment can't be run.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
     /// The pair doesn't draw the recipe's size.
     #[error(transparent)]
     Size(#[from] SizeError),

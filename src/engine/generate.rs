@@ -240,16 +240,18 @@ pub async fn strip(
         if wants_distances {
             measured.push(reduced_to_measure(&frame));
         }
-        host.emit_task(
-            id,
-            TaskEvent::StripFrame {
-                step: number,
-                steps: steps as u32,
-                timestep: step.timestep,
-                model: step.model,
-                frame,
-            },
-        );
+        if request.sends_frames {
+            host.emit_task(
+                id,
+                TaskEvent::StripFrame {
+                    step: number,
+                    steps: steps as u32,
+                    timestep: step.timestep,
+                    model: step.model,
+                    frame,
+                },
+            );
+        }
         host.pause().await;
     }
     if wants_distances {

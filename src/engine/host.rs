@@ -39,6 +39,8 @@ pub struct StripRequest {
     pub view: StripView,
     /// Steps to leave out at the beginning: those that the page has already.
     pub skip: u32,
+    /// Whether the frames are sent, and not the distances alone.
+    pub sends_frames: bool,
 }
 
 /// How a job ended.

@@ -21,6 +21,7 @@ mod plan;
 mod prompt;
 #[cfg(feature = "gpu")]
 mod rehearsal;
+mod run_manifest;
 mod told;
 #[cfg(target_family = "wasm")]
 pub mod worker;
@@ -37,3 +38,4 @@ pub use plan::plan_for;
 pub use prompt::{AdaptedPrompt, count, encode, prompts_of, tokenized, tokenized_by_both};
 #[cfg(feature = "gpu")]
 pub use rehearsal::{OutlineFiles, Rehearsed};
+pub use run_manifest::run_manifest;

@@ -13,6 +13,9 @@ use crate::picture::image::Image;
 use crate::recipe::saved_recipe::{SavedRecipe, SavedRecipeError};
 use crate::recipe::{Axis, Mode};
 
+#[cfg(all(feature = "engine", target_family = "wasm"))]
+pub mod experiment_store;
+pub mod experiments;
 pub mod favourite;
 #[cfg(all(feature = "engine", target_family = "wasm"))]
 pub mod favourite_store;

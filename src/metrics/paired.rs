@@ -42,6 +42,19 @@ impl RowDistances {
         all.diversity()
     }
 
+    /// The same distances by the order of the columns, so that two runs of the same pictures have the same
+    /// numbers to the last bit. What is missing stays so.
+    pub fn in_order(&self) -> RowDistances {
+        let mut columns = self.columns.clone();
+        columns.sort_unstable();
+        let mut distances = Vec::with_capacity(self.distances.len());
+        for (place, column) in columns.iter().enumerate() {
+            let earlier = columns.iter().take(place);
+            distances.extend(earlier.filter_map(|other| self.between(*column, *other)));
+        }
+        RowDistances { columns, distances }
+    }
+
     /// Each pair of columns with its distance, the smaller column first, from the first columns on.
     pub fn pairs(&self) -> Vec<(u32, u32, f64)> {
         let mut distances = self.distances.iter();
@@ -135,6 +148,9 @@ mod tests {
             .map(|(first, second, distance)| (first, second, (distance * 10.0).round()))
             .collect();
         assert_eq!(pairs, [(0, 1, 1.0), (0, 2, 4.0), (1, 2, 3.0)]);
+        let ordered = row.in_order();
+        assert_eq!(ordered.columns, [0, 1, 2]);
+        assert_eq!(ordered.pairs(), row.pairs());
     }
 
     #[test]

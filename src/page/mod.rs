@@ -9,6 +9,7 @@
     reason = "a component owns its props: what leptos makes of it moves them"
 )]
 
+mod experiments;
 mod form;
 mod grid;
 mod history;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
+use experiments::{ExperimentForm, Experiments, ExperimentsView};
 use form::actions::Actions;
 use form::adapter_shelf::AdapterShelf;
 use form::axis_field::AxisField;
@@ -99,7 +101,16 @@ pub fn App() -> impl IntoView {
     let notices = RwSignal::new(Vec::<String>::new());
     // The run that the page's link was copied from.
     let shared_run = RwSignal::new(None::<SharedRun>);
-    let address_actions = shell::address::keep_in_sync(controls, engine, notices, shared_run);
+    // The last link to an experiment that was followed.
+    let experiment_link = RwSignal::new(None::<String>);
+    let address_actions =
+        shell::address::keep_in_sync(controls, engine, notices, shared_run, experiment_link);
+    let experiments = Experiments::new(engine, loader, address_actions.choose_pair);
+    let experiment_form = ExperimentForm::new();
+    Effect::new(move |_| match experiment_link.get() {
+        Some(link) => experiments.open_link(&link),
+        None => experiments.is_open.set(false),
+    });
 
     // Whether the page scrolls to the grid when the next job begins: only after the visitor has
     // asked for that job, never while they type the next prompt.
@@ -393,8 +404,16 @@ pub fn App() -> impl IntoView {
 
     view! {
         <UpdateOffer has_come=has_come busy=engine.is_busy />
-        <PageHeader pair=engine.pair device=engine.device models=models />
-        <main class="workbench">
+        <PageHeader pair=engine.pair device=engine.device models=models experiments=experiments />
+        <ExperimentsView
+            experiments=experiments
+            form=experiment_form
+            controls=controls
+            pair_choices=pair_choices
+            example_prompts=example_prompts
+            on_choose_pair=address_actions.choose_pair
+        />
+        <main class="workbench" hidden=experiments.is_open>
             <form
                 class="controls"
                 aria-label="What to draw"
@@ -462,7 +481,15 @@ pub fn App() -> impl IntoView {
                 <OpenPicture
                     on_open=address_actions.open
                     on_parameters=take_over
-                    on_manifest=Callback::new(move |text| models.open_with(PairSource::Manifest(text)))
+                    on_manifest=Callback::new(move |text: String| {
+                        if !experiments.open_text(text.clone()) {
+                            models.open_with(PairSource::Manifest(text));
+                        }
+                    })
+                    on_table=Callback::new(move |text: String| {
+                        experiments.is_open.set(true);
+                        experiments.problem.set(experiment_form.take_table(&text).err());
+                    })
                     on_models=open_models
                     on_problem=show_problem
                 />

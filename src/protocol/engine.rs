@@ -149,6 +149,8 @@ pub struct Extent {
     pub cells: Option<Vec<CellAddress>>,
     /// The number of steps after which a cell rests, at least 1; none: cells are finished.
     pub depth: Option<u32>,
+    /// Whether the grid is one of many that are kept elsewhere, and the history of runs not to have it.
+    pub is_of_experiment: bool,
 }
 
 impl Extent {
@@ -244,10 +246,20 @@ pub enum Task {
         /// Steps to leave out at the beginning.
         skip: u32,
     },
+    /// Measure how far each step's Diffusion Target is from the final image of a finished cell:
+    /// [`TaskEvent::Convergence`], without the frames.
+    Convergence {
+        /// The recipe of the cell's grid.
+        recipe: Box<Recipe>,
+        /// The place of the cell in the grid.
+        cell: CellAddress,
+    },
     /// Encode a file to save: [`TaskEvent::File`].
     File(Box<FileRequest>),
     /// Change or list the history of runs: [`Event::History`].
     History(history::Request),
+    /// Change or read the kept experiments: [`TaskEvent::Experiment`], or [`TaskEvent::File`].
+    Experiment(history::experiments::Request),
     /// Count the tokens of prompts: [`TaskEvent::Tokens`]. Fails before [`Event::CountsTokens`].
     Tokens(Vec<Prompt>),
 }
@@ -469,6 +481,8 @@ pub enum TaskEvent {
     },
     /// The tokens of each prompt of [`Task::Tokens`].
     Tokens(Vec<TokenCount>),
+    /// The answer to [`Task::Experiment`].
+    Experiment(history::experiments::Reply),
     /// The encoded file.
     File {
         /// The whole file.

@@ -23,7 +23,7 @@ pub use error::ResultsError;
 pub use markdown::markdown;
 pub use records::{
     ChangeRecord, PictureRecord, Results, RowRecord, STRUCTURAL, StepRecord, change_distances,
-    row_distances,
+    completed_row, row_distances,
 };
 pub use report::{Report, report};
 pub use table::{Cell, Column, Table};

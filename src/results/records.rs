@@ -127,20 +127,34 @@ impl Results {
 /// # Errors
 /// Two pictures can't be compared.
 pub fn row_distances(pictures: &[(u32, Image)]) -> Result<RowDistances, MetricsError> {
+    completed_row(&RowDistances::default(), pictures)
+}
+
+/// The same where some of the distances are known: those alone are measured that are not.
+///
+/// # Errors
+/// Two pictures can't be compared.
+pub fn completed_row(
+    known: &RowDistances,
+    pictures: &[(u32, Image)],
+) -> Result<RowDistances, MetricsError> {
+    let images: Vec<u32> = pictures.iter().map(|(image, _)| *image).collect();
     let mut measured: Vec<Image> = Vec::with_capacity(pictures.len());
     let mut distances = PairwiseDistances::default();
-    for (_, picture) in pictures {
+    for (image, picture) in pictures {
         let picture = reduced_to_measure(picture);
-        let mut earlier = measured.iter();
+        let mut earlier = images.iter().zip(&measured);
         distances.push(|_| match earlier.next() {
-            Some(other) => distance(&picture, other),
+            Some((other_image, other)) => known
+                .between(*image, *other_image)
+                .map_or_else(|| distance(&picture, other), Ok),
             // There are as many as distances.
             None => Ok(0.0),
         })?;
         measured.push(picture);
     }
     Ok(RowDistances {
-        columns: pictures.iter().map(|(image, _)| *image).collect(),
+        columns: images,
         distances: distances.all().to_vec(),
     })
 }

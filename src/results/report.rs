@@ -1,5 +1,7 @@
 //! The tables and figures of an experiment.
 
+use serde::{Deserialize, Serialize};
+
 use super::aggregate::{average, change, difference, diversity, time};
 use super::curve::{mean_curve, share_until};
 use super::figure::{Axis, Figure, Places, Point, Series};
@@ -11,7 +13,7 @@ use crate::recipe::experiment::{Condition, Experiment, ExperimentError, Setting,
 use crate::sampler::ModelRole;
 
 /// What an experiment has found, for people.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// What it was about.
     pub title: String,

@@ -1,11 +1,12 @@
 //! Tables, for people and for programs.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::metrics::Estimate;
 
 /// A table.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Table {
     /// Its name in file names and test handles.
     pub key: String,
@@ -20,7 +21,7 @@ pub struct Table {
 }
 
 /// A column of a table.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     /// Its name in files.
     pub key: String,
@@ -31,7 +32,7 @@ pub struct Column {
 }
 
 /// A cell of a table.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Cell {
     /// Nothing is known.
     Empty,

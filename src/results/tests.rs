@@ -292,6 +292,14 @@ fn pictures_are_measured_row_by_row() {
     let found = row_distances(&row).expect("distances");
     assert_eq!(found.columns, [4, 7, 9]);
     assert_eq!(found.distances.len(), 3);
+    // Those that are known are taken over, in the pictures' order.
+    let known = RowDistances {
+        columns: vec![9, 4],
+        distances: vec![7.5],
+    };
+    let completed = completed_row(&known, &row).expect("distances");
+    assert_eq!(completed.between(4, 9), Some(7.5));
+    assert_eq!(completed.between(4, 7), found.between(4, 7));
     let (images, changes) = change_distances(&row, &row[1..]).expect("distances");
     assert_eq!(images, [7, 9]);
     assert_eq!(changes, [0.0, 0.0]);

@@ -6,6 +6,7 @@ use crate::recipe::adapters::AdapterUse;
 use crate::recipe::bounds::{SEED, SEED_COUNT};
 use crate::recipe::device::DevicePreference;
 use crate::recipe::digest::StepDigest;
+use crate::recipe::experiment::Experiment;
 use crate::recipe::link::Link;
 use crate::recipe::parameters::{PARAMETERS, place};
 use crate::recipe::saved_recipe::SavedRecipe;
@@ -98,6 +99,17 @@ impl Address {
             is_changed: false,
         };
         (address, sentences)
+    }
+
+    /// Opens the page with a link to an experiment: of it, the address takes the pair alone. One that can't
+    /// be read has none.
+    pub fn of_experiment(hash: &str) -> Self {
+        let experiment = Experiment::from_link(hash).ok();
+        let link = Link {
+            pair: experiment.and_then(|experiment| on_page(experiment.pair)),
+            ..Link::default()
+        };
+        Address::open(&link.to_string()).0
     }
 
     /// The link's device and pair, or the defaults of either.
@@ -292,6 +304,7 @@ fn has_checksum(hash: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::experiment::Study;
     use crate::recipe::random::Random;
     use crate::recipe::{Axis, CellAddress};
 
@@ -510,6 +523,26 @@ mod tests {
         assert_eq!(target.device, DevicePreference::Cpu);
         assert!(open(&hash).engine_target() == target);
         assert_eq!(fill(&mut address), recipe);
+    }
+
+    #[test]
+    fn a_link_to_an_experiment_names_the_pair_alone() {
+        let experiment = Experiment {
+            study: Study::Diversity,
+            pair: OTHER.into(),
+            prompts: vec!["a dog".into()],
+            images: 4,
+            settings: Recipe {
+                seed: 77,
+                ..defaults()
+            },
+        };
+        let link = experiment.to_link().expect("a link");
+        let mut address = Address::of_experiment(&link);
+        assert_eq!(address.engine_target().pair, OTHER);
+        assert_eq!(fill(&mut address), defaults());
+        let damaged = Address::of_experiment(&link.replace("dog", "cat"));
+        assert_eq!(damaged.engine_target().pair, OWN_PAIR_ADDRESS);
     }
 
     #[test]

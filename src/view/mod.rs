@@ -5,6 +5,7 @@
 pub mod address;
 pub mod diversity;
 pub mod engine_watch;
+pub mod experiments;
 pub mod grid_table;
 pub mod jobs;
 pub mod label;

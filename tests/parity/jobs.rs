@@ -100,7 +100,7 @@ fn cells_that_rested_and_cells_that_were_cancelled_end_as_a_full_run_does() {
     let finish = Extent {
         resumes: true,
         cells: Some(chosen.to_vec()),
-        depth: None,
+        ..Extent::default()
     };
     let mut first = Recorder {
         // The start and one step.
@@ -241,6 +241,7 @@ fn a_batch_gives_the_pictures_of_single_cells() {
         resumes: true,
         cells: Some(columns.iter().copied().map(cell).collect()),
         depth,
+        ..Extent::default()
     };
     let mut first = Recorder::default();
     run(&pair, &recipe, &part(&[1], Some(2)), &mut grid, &mut first);
@@ -492,6 +493,7 @@ fn a_strip_has_a_frame_per_step_and_ends_at_the_image() {
         cell,
         view,
         skip,
+        sends_frames: true,
     };
     let mut grid = GridState::default();
     let mut recorder = Recorder::default();
@@ -554,6 +556,7 @@ fn a_strip_of_another_recipe_is_a_sentence() {
         cell: CellAddress::default(),
         view: StripView::Target,
         skip: 0,
+        sends_frames: true,
     };
     let mut host = Recorder::default();
     block_on(strip(&pair, &GridState::default(), &request, &mut host))

@@ -2,6 +2,7 @@
 
 mod choices;
 mod device;
+mod experiments;
 mod host;
 mod meter;
 mod preparation;
@@ -15,10 +16,14 @@ use futures::{StreamExt, channel::mpsc};
 use super::error::EngineError;
 use super::host::{Outcome, StripRequest};
 use crate::browser::globals::worker_scope::WorkerScope;
+use crate::history::experiments::{self as kept, ExperimentId};
 use crate::protocol::engine::{
-    Event, Extent, JobEvent, JobId, PROTOCOL_VERSION, Request, Snapshot, Task, TaskEvent,
+    Event, Extent, JobEvent, JobId, PROTOCOL_VERSION, Request, Snapshot, StripView, Task,
+    TaskEvent, TaskId,
 };
 use crate::recipe::Recipe;
+
+use experiments::{Experiments, Work};
 use host::{Shared, WorkerHost};
 use meter::Meter;
 use started::{JobOutcome, PairAddress, StartedEngine};
@@ -29,6 +34,12 @@ enum Incoming {
     Request(Request),
     /// There may be a strip to decode, unless a job has decoded it meanwhile.
     Strip,
+    /// Begin an experiment with the pair that is open by then.
+    BeginExperiment {
+        task: TaskId,
+        experiment: ExperimentId,
+        text: String,
+    },
 }
 
 /// Starts the engine; it lives as long as its worker.
@@ -36,8 +47,10 @@ pub fn run() {
     let (sender, incoming) = mpsc::unbounded();
     let shared = Rc::<Shared>::default();
     let history = Rc::<HistoryState>::default();
+    let experiments = Rc::<Experiments>::default();
     let scope = WorkerScope::own();
     let worker = Worker {
+        experiments: experiments.clone(),
         scope: scope.clone(),
         shared: shared.clone(),
         history: history.clone(),
@@ -65,8 +78,31 @@ pub fn run() {
                         cell,
                         view,
                         skip,
+                        sends_frames: true,
                     });
                     Incoming::Strip
+                }
+                Task::Convergence { recipe, cell } => {
+                    shared.strips.borrow_mut().push_back(StripRequest {
+                        task: id,
+                        recipe: *recipe,
+                        cell,
+                        view: StripView::Target,
+                        skip: 0,
+                        sends_frames: false,
+                    });
+                    Incoming::Strip
+                }
+                Task::Experiment(kept::Request::Begin {
+                    id: experiment,
+                    experiment: text,
+                }) => Incoming::BeginExperiment {
+                    task: id,
+                    experiment,
+                    text,
+                },
+                Task::Experiment(request) => {
+                    return experiments.take(&own, id, Work::Asked(request));
                 }
                 // Counted at once, also while a job runs.
                 Task::Tokens(prompts) => {
@@ -89,6 +125,7 @@ struct Worker {
     scope: WorkerScope<Event>,
     shared: Rc<Shared>,
     history: Rc<HistoryState>,
+    experiments: Rc<Experiments>,
     /// None until a start by the page has succeeded.
     engine: Option<StartedEngine>,
 }
@@ -100,6 +137,19 @@ impl Worker {
         while let Some(incoming) = incoming.next().await {
             match incoming {
                 Incoming::Strip => self.decode_strips().await,
+                Incoming::BeginExperiment {
+                    task,
+                    experiment: id,
+                    text,
+                } => {
+                    let manifest = match &self.engine {
+                        Some(engine) => engine.run_manifest(&text).await,
+                        None => Err(EngineError::NotStarted),
+                    };
+                    let manifest = manifest.map_err(|error| error.to_string());
+                    let begun = Work::Begun { id, manifest };
+                    self.experiments.take(&self.scope, task, begun);
+                }
                 Incoming::Request(Request::Start {
                     device,
                     manifest_url,
@@ -176,6 +226,7 @@ impl Worker {
         let has_ended = matches!(event, JobEvent::Done | JobEvent::Cancelled);
         self.scope.post(Event::Job { job, event });
         if has_ended
+            && !extent.is_of_experiment
             && let Some(engine) = &self.engine
             && let Some(entry) = engine.history_entry(recipe)
         {

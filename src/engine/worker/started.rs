@@ -1,6 +1,7 @@
 //! A started engine: it has a device, a manifest with its files, and from the first job on the pair.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,19 +19,25 @@ use crate::engine::grid_state::GridState;
 use crate::engine::host::{Host, Outcome, StripRequest};
 use crate::engine::pair::{Pair, describe, image_sizes, load_tokenizers};
 use crate::engine::prompt::{AdaptedPrompt, prompts_of};
+use crate::engine::run_manifest::run_manifest;
 use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
 use crate::kernels;
 use crate::models::ClipTokenizer;
 use crate::protocol::allowance::Allowance;
-use crate::protocol::engine::{Event, Extent, JobEvent, LoadingFrom, Snapshot};
+use crate::protocol::engine::{DeviceKind, Event, Extent, JobEvent, LoadingFrom, Snapshot};
 use crate::protocol::stats::Phase;
 use crate::recipe::device::DevicePreference;
+use crate::recipe::experiment::Experiment;
 use crate::recipe::saved_recipe::SavedRecipe;
 use crate::recipe::size::ImageSize;
 use crate::recipe::{Mode, Recipe};
+use crate::results::manifest::{RunDevice, RunManifest, WeightFile};
 use crate::sampler::ModelRole;
 use crate::weights::manifest::{Manifest, ManifestFile};
 use crate::weights::stored::files::{Files, Presence};
+
+/// Bytes of the longest file whose tensors are looked at for a manifest.
+const LONGEST_LOOK: u64 = 100_000_000;
 
 /// The address of a pair's manifest.
 pub(super) struct PairAddress {
@@ -54,6 +61,9 @@ pub(super) enum JobOutcome {
 pub(super) struct StartedEngine {
     preference: DevicePreference,
     device: burn::tensor::Device,
+    kind: DeviceKind,
+    /// What the device calls itself.
+    device_name: String,
     /// The limits of the device's adapter; none on the CPU.
     adapter: Option<AdapterLimits>,
     /// The most that the page allows to use of the device.
@@ -81,6 +91,7 @@ impl StartedEngine {
     ) -> Result<Self, EngineError> {
         let (device, info) = device::select(preference).await?;
         let adapter = info.adapter.clone();
+        let (kind, device_name) = (info.kind, info.description.clone());
         let meter = measures.then(|| Rc::new(Meter::of(info.kind)));
         scope.post(Event::Device(info));
         let files = Files::open().await;
@@ -96,6 +107,8 @@ impl StartedEngine {
         let started = Self {
             preference,
             device,
+            kind,
+            device_name,
             adapter,
             at_most,
             files,
@@ -352,6 +365,64 @@ impl StartedEngine {
     ) -> Result<(), EngineError> {
         let pair = self.pair.as_deref().ok_or(EngineError::StepsDiscarded)?;
         strip(pair, &self.grid, request, host).await
+    }
+
+    /// What an experiment runs with here, from the text of its file.
+    pub async fn run_manifest(&self, experiment: &str) -> Result<RunManifest, EngineError> {
+        let experiment = Experiment::from_json(experiment)?;
+        let settings = &experiment.settings;
+        let mut files = Vec::new();
+        for (name, component) in self.manifest.components.iter() {
+            for file in &component.files {
+                files.push(WeightFile {
+                    component: name.to_owned(),
+                    path: file.path.clone(),
+                    sha256: file.sha256.clone(),
+                    bytes: file.size,
+                    encodings: self.encodings_of(file).await,
+                });
+            }
+        }
+        let limits = self.adapter.iter().flat_map(|adapter| {
+            [
+                ("maxBufferSize", adapter.buffer),
+                ("maxStorageBufferBindingSize", adapter.binding),
+                ("maxComputeWorkgroupStorageSize", adapter.workgroup_storage),
+                (
+                    "maxComputeInvocationsPerWorkgroup",
+                    adapter.workgroup_invocations,
+                ),
+            ]
+        });
+        let device = RunDevice {
+            kind: match self.kind {
+                DeviceKind::WebGpu => "gpu".to_owned(),
+                DeviceKind::Cpu => "cpu".to_owned(),
+            },
+            name: self.device_name.clone(),
+            batch: self.allowance(settings.size)?.batch,
+            limits: limits
+                .map(|(name, limit)| (name.to_owned(), limit))
+                .collect(),
+        };
+        run_manifest(&experiment, &self.manifest, files, device)
+    }
+
+    /// How many tensors of a stored file are in each encoding; nothing where the file is not stored yet,
+    /// or so long that reading it would take a while.
+    async fn encodings_of(&self, file: &ManifestFile) -> BTreeMap<String, u32> {
+        let mut encodings = BTreeMap::new();
+        let length = self.files.stored_size(&file.id).await;
+        if length.is_ok_and(|length| length <= LONGEST_LOOK)
+            && let Ok(names) = self.files.tensor_names(&file.id).await
+        {
+            for name in names {
+                if let Ok(tensor) = self.files.read_tensor(&file.id, &name).await {
+                    *encodings.entry(tensor.encoding.to_string()).or_default() += 1;
+                }
+            }
+        }
+        encodings
     }
 
     /// The history's entry for the grid of this recipe; none where no image of it is finished.

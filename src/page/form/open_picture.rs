@@ -30,6 +30,8 @@ enum Found {
     Parameters(ReadParameters),
     /// The text of a pair's manifest.
     Manifest(String),
+    /// The text of a table.
+    Table(String),
 }
 
 /// A button to choose a picture with, and the whole page as a place to drop one at. `on_problem` gets
@@ -39,8 +41,10 @@ pub fn OpenPicture(
     on_open: Callback<SavedRecipe>,
     /// For pictures of other programs.
     on_parameters: Callback<ReadParameters>,
-    /// For the text of a pair's manifest.
+    /// For the text of a pair's manifest, or of an experiment.
     on_manifest: Callback<String>,
+    /// For the text of a table of prompts.
+    on_table: Callback<String>,
     /// For files of models that were dropped.
     on_models: Callback<Vec<OpenedFile>>,
     on_problem: Callback<String>,
@@ -71,6 +75,7 @@ pub fn OpenPicture(
                 }
                 Ok(Found::Parameters(parameters)) => on_parameters.run(parameters),
                 Ok(Found::Manifest(text)) => on_manifest.run(text),
+                Ok(Found::Table(text)) => on_table.run(text),
                 Err(sentence) => on_problem.run(sentence),
             }
         });
@@ -186,6 +191,9 @@ fn holds_files(data: &DataTransfer) -> bool {
 async fn read(file: &File) -> Result<Found, String> {
     if is_manifest(file) {
         return read_manifest(file).await.map(Found::Manifest);
+    }
+    if file.name().to_ascii_lowercase().ends_with(".csv") {
+        return read_manifest(file).await.map(Found::Table);
     }
     let size = file.size();
     if size > MAXIMUM_FILE_BYTES {

@@ -9,6 +9,7 @@ use wasm_bindgen::JsValue;
 use crate::page::form::controls::Controls;
 use crate::page::workers::engine::{EngineClient, LostPair, Problem};
 use crate::recipe::adapters;
+use crate::recipe::experiment::is_link;
 use crate::recipe::parameters::place;
 use crate::recipe::saved_recipe::SavedRecipe;
 use crate::view::address::{Address, EngineTarget, SharedRun, VisitorInput};
@@ -30,14 +31,23 @@ pub struct AddressActions {
 
 /// Applies the page's link and every later one, starts the engine on the link's device and pair, and
 /// writes the controls back into the address. Sentences about parts of a link that can't be read go to
-/// `notices`, and the run that a link was copied from to `shared_run`.
+/// `notices`, the run that a link was copied from to `shared_run`, and a link to an experiment to
+/// `experiment_link`, which is none after another link.
 pub fn keep_in_sync(
     controls: Controls,
     engine: EngineClient,
     notices: RwSignal<Vec<String>>,
     shared_run: RwSignal<Option<SharedRun>>,
+    experiment_link: RwSignal<Option<String>>,
 ) -> AddressActions {
-    let (first, sentences) = Address::open(&location_hash().unwrap_or_default());
+    let hash = location_hash().unwrap_or_default();
+    let (first, sentences) = if is_link(&hash) {
+        let first = Address::of_experiment(&hash);
+        experiment_link.set(Some(hash));
+        (first, Vec::new())
+    } else {
+        Address::open(&hash)
+    };
     notices.set(sentences);
     let [prompt, negative_prompt] = first.prompts();
     controls.prompt().set(prompt);
@@ -118,6 +128,12 @@ pub fn keep_in_sync(
 
     let listener = window_event_listener(leptos::ev::hashchange, move |_| {
         let hash = location_hash().unwrap_or_default();
+        if is_link(&hash) {
+            // The same one again opens it again.
+            experiment_link.set(Some(hash));
+            return;
+        }
+        experiment_link.set(None);
         let followed = address.try_update_untracked(|address| address.follow(&hash));
         let Some((target, sentences)) = followed else {
             return;

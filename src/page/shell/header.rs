@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use crate::page::experiments::{Experiments, ExperimentsButton};
 use crate::page::library::Panel;
 use crate::protocol::engine::{DeviceInfo, DeviceKind, PairInfo};
 
@@ -12,6 +13,8 @@ pub fn PageHeader(
     #[prop(into)] device: Signal<Option<DeviceInfo>>,
     /// The panel that the pair's name opens.
     models: Panel,
+    /// The view that the header leads to, and back from.
+    experiments: Experiments,
 ) -> impl IntoView {
     let pair_name = move || pair.with(|pair| pair.as_ref().map(|pair| pair.name.clone()));
     let key = move || device.with(|device| device.as_ref().map(|device| device.kind.key()));
@@ -54,6 +57,12 @@ pub fn PageHeader(
                     <dd data-testid="device" data-device=key>
                         <span>{kind}</span>
                         {move || description().map(|text| view! { <small>{text}</small> })}
+                    </dd>
+                </div>
+                <div>
+                    <dt>"Tables and figures"</dt>
+                    <dd>
+                        <ExperimentsButton experiments=experiments />
                     </dd>
                 </div>
             </dl>

@@ -89,7 +89,7 @@ impl DecodedStrip {
                 is_under_way.set(false);
             }
             TaskEvent::Done => is_under_way.set(false),
-            TaskEvent::File { .. } | TaskEvent::Tokens(_) => {}
+            TaskEvent::File { .. } | TaskEvent::Tokens(_) | TaskEvent::Experiment(_) => {}
         });
         let progress = Memo::new(move |_| {
             let cell = cell.get()?;

@@ -110,7 +110,12 @@ pub(super) struct Inner {
     pub(super) replies: HashMap<TaskId, Reply>,
     /// The callback that draws once the pair's defaults are known, and its argument.
     when_ready: Option<(Callback<Extent>, Extent)>,
+    /// Hears of the events of every grid, before they are shown.
+    observer: Option<Observer>,
 }
+
+/// What hears of the events of grids.
+type Observer = Rc<dyn Fn(&Grid, &JobEvent)>;
 
 /// The receiver of a task's events. It is no [`Callback`], as that ends with the component that made it:
 /// a file has to be saved even if the panel with its button is closed meanwhile.
@@ -149,6 +154,7 @@ impl EngineClient {
                 next_task: 1,
                 replies: HashMap::new(),
                 when_ready: None,
+                observer: None,
             }),
         };
         client.link.listen(move |from_link| match from_link {
@@ -202,6 +208,23 @@ impl EngineClient {
         self.start_pair();
     }
 
+    /// Has the events of every grid told from now on, before they are shown: its steps, its images and its
+    /// end. One that died with its worker has none.
+    pub fn observe(&self, observer: impl Fn(&Grid, &JobEvent) + 'static) {
+        self.with(|inner| inner.observer = Some(Rc::new(observer)));
+    }
+
+    fn tell(&self, grid: &Grid, event: &JobEvent) {
+        if let Some(observer) = self.with(|inner| inner.observer.clone()) {
+            observer(grid, event);
+        }
+    }
+
+    /// Whether the engine takes jobs and has none.
+    pub fn is_idle(&self) -> bool {
+        self.inner.with_value(|inner| inner.jobs.is_idle())
+    }
+
     /// Draws a new grid, as far as the extent says; it waits while another job runs.
     pub fn generate(&self, recipe: Recipe, extent: Extent) {
         self.order(recipe, extent, None, Vec::new());
@@ -217,6 +240,7 @@ impl EngineClient {
                 resumes: true,
                 cells: Some(cells),
                 depth,
+                is_of_experiment: grid.extent().is_of_experiment,
             };
             let snapshots = grid.snapshots(&extent);
             self.order(grid.recipe.clone(), extent, Some(grid), snapshots);
@@ -560,7 +584,12 @@ impl EngineClient {
             JobEvent::Preparing { done, total } => {
                 self.reports(job, Activity::Preparing { done, total });
             }
-            JobEvent::Done => self.job_done(job),
+            JobEvent::Done => {
+                if let Some(grid) = self.running_grid(job) {
+                    self.tell(&grid, &JobEvent::Done);
+                }
+                self.job_done(job);
+            }
             JobEvent::Cancelled => {
                 if self.change_jobs(|jobs| jobs.cancelled(job)) {
                     self.end_unfinished(job, CellState::Cancelled);
@@ -578,6 +607,7 @@ impl EngineClient {
                         JobEvent::Step { cell, .. } => Some(cell.row),
                         _ => None,
                     };
+                    self.tell(&grid, &event);
                     grid.show(event);
                     if let Some(row) = row_of_step {
                         self.step_taken(job, &grid, row);

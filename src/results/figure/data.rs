@@ -1,9 +1,11 @@
 //! What a figure shows.
 
+use serde::{Deserialize, Serialize};
+
 use crate::metrics::Estimate;
 
 /// A figure.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// Its name in file names and test handles.
     pub key: String,
@@ -22,7 +24,7 @@ pub struct Figure {
 }
 
 /// An axis.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Axis {
     /// What it measures.
     pub title: String,
@@ -31,7 +33,7 @@ pub struct Axis {
 }
 
 /// What stands along the horizontal axis.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Places {
     /// Numbers; points are joined by lines.
     Numbers,
@@ -40,7 +42,7 @@ pub enum Places {
 }
 
 /// Points of one kind.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Series {
     /// What it is called.
     pub name: String,
@@ -52,7 +54,7 @@ pub struct Series {
 }
 
 /// A point with its interval.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// Its place on the horizontal axis.
     pub x: f64,

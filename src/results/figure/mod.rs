@@ -11,4 +11,4 @@ mod tests;
 mod ticks;
 
 pub use data::{Axis, Figure, Places, Point, Series};
-pub use svg::svg;
+pub use svg::{PaperFigure, svg, svg_on_paper};

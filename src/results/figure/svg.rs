@@ -25,14 +25,16 @@ const NAME_LETTERS: usize = 8;
 /// The width of a letter of such a name.
 const LETTER: f64 = 6.4;
 
-/// The style: colours of both themes (those of Okabe and Ito, told apart by most eyes, darkened for white
-/// paper), and of print.
+/// The style: colours of the light theme (those of Okabe and Ito, told apart by most eyes, darkened for white
+/// paper).
 const STYLE: &str = "\
 .firststep-figure{color:#1a1a1a;font:13px system-ui,sans-serif}\
 .firststep-figure text{fill:currentColor}\
 .firststep-figure .s0{color:#0063a6}.firststep-figure .s1{color:#b34700}\
 .firststep-figure .s2{color:#00735a}.firststep-figure .s3{color:#92386b}\
-.firststep-figure .s4{color:#7a5c00}.firststep-figure .s5{color:#3d3d8f}\
+.firststep-figure .s4{color:#7a5c00}.firststep-figure .s5{color:#3d3d8f}";
+/// Colours of the dark theme, and of print.
+const OTHER_STYLES: &str = "\
 @media (prefers-color-scheme:dark){.firststep-figure{color:#ececec}\
 .firststep-figure .s0{color:#6cbcf0}.firststep-figure .s1{color:#f0a060}\
 .firststep-figure .s2{color:#4cc9a4}.firststep-figure .s3{color:#e39ac2}\
@@ -44,7 +46,28 @@ const DASHES: [&str; 4] = ["none", "7 4", "2 3", "9 3 2 3"];
 
 /// The text of the file.
 pub fn svg(figure: &Figure) -> String {
-    Drawing::new(figure).draw()
+    Drawing::new(figure).draw("", OTHER_STYLES)
+}
+
+/// The same for white paper, whatever the theme, with its size in pixels, to be made a picture of.
+pub fn svg_on_paper(figure: &Figure) -> PaperFigure {
+    let drawing = Drawing::new(figure);
+    let size = [WIDTH, drawing.height];
+    let [width, height] = size;
+    let attributes = format!("width=\"{width}\" height=\"{height}\" ");
+    PaperFigure {
+        text: drawing.draw(&attributes, ""),
+        size,
+    }
+}
+
+/// A figure for white paper.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PaperFigure {
+    /// The SVG.
+    pub text: String,
+    /// Width and height in pixels.
+    pub size: [f64; 2],
 }
 
 struct Drawing<'a> {
@@ -102,19 +125,20 @@ impl<'a> Drawing<'a> {
         self.text.push('\n');
     }
 
-    fn draw(mut self) -> String {
+    /// The text, with these attributes of the root and these rules after those of the light theme.
+    fn draw(mut self, attributes: &str, rules: &str) -> String {
         let figure = self.figure;
         let (title, description) = (escaped(&figure.title), escaped(&figure.description));
         let (key, height) = (escaped(&figure.key), self.height);
         self.push(format_args!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"firststep-figure\" \
-             viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
+             {attributes}viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
              aria-labelledby=\"{key}-title {key}-desc\" font-family=\"system-ui, sans-serif\" \
              font-size=\"13\">"
         ));
         self.push(format_args!("<title id=\"{key}-title\">{title}</title>"));
         self.push(format_args!("<desc id=\"{key}-desc\">{description}</desc>"));
-        self.push(format_args!("<style>{STYLE}</style>"));
+        self.push(format_args!("<style>{STYLE}{rules}</style>"));
         self.push(format_args!(
             "<text x=\"{LEFT}\" y=\"24\" font-size=\"15\" font-weight=\"600\">{title}</text>"
         ));

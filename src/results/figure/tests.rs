@@ -1,7 +1,7 @@
 //! Figures that anybody can read.
 
 use super::ticks::{digits, ticks};
-use super::{Axis, Figure, Places, Point, Series, svg};
+use super::{Axis, Figure, Places, Point, Series, svg, svg_on_paper};
 use crate::metrics::Estimate;
 
 fn point(x: f64, mean: f64) -> Point {
@@ -53,6 +53,8 @@ fn a_figure_says_what_it_shows() {
         ] {
             assert!(text.contains(wanted), "{wanted} is not in {text}");
         }
+        let paper = svg_on_paper(&figure(places.clone()));
+        assert!(!paper.text.contains("prefers-color-scheme") && paper.size[1] > 300.0);
         // Two points with their intervals, and the level's band.
         assert_eq!(text.matches("stroke-width=\"1.4\"").count(), 2);
         assert_eq!(text.matches("fill-opacity=\"0.12\"").count(), 1);

@@ -1,0 +1,59 @@
+//! What exactly an experiment runs with.
+
+use std::collections::BTreeMap;
+
+use super::error::EngineError;
+use super::pair::describe;
+use crate::metrics::MEASURE;
+use crate::recipe::experiment::Experiment;
+use crate::results::STRUCTURAL;
+use crate::results::manifest::{RESULTS_VERSION, RunDevice, RunManifest, WeightFile};
+use crate::sampler::SchedulerChoice;
+use crate::weights::manifest::Manifest;
+
+/// The manifest of an experiment's run with a pair, whose files and device are told.
+///
+/// # Errors
+/// The pair's schedulers can't be read, or the experiment has no JSON.
+pub fn run_manifest(
+    experiment: &Experiment,
+    pair: &Manifest,
+    files: Vec<WeightFile>,
+    device: RunDevice,
+) -> Result<RunManifest, EngineError> {
+    let info = describe(pair)?;
+    let settings = &experiment.settings;
+    let size = settings.size.unwrap_or(info.sizes.own);
+    let label = |choice: Option<SchedulerChoice>, own: &str| {
+        choice.map_or_else(|| own.to_owned(), |choice| choice.key().to_owned())
+    };
+    let named = |base, distilled| {
+        [
+            ("base".to_owned(), base),
+            ("distilled".to_owned(), distilled),
+        ]
+    };
+    let schedulers = named(
+        label(settings.base_scheduler, &info.base_scheduler.label),
+        label(
+            settings.distilled_scheduler,
+            &info.distilled_scheduler.label,
+        ),
+    );
+    let configurations = [
+        ("base".to_owned(), pair.schedulers.base.clone()),
+        ("distilled".to_owned(), pair.schedulers.distilled.clone()),
+    ];
+    Ok(RunManifest {
+        results_version: RESULTS_VERSION,
+        program: format!("firststep {}", env!("CARGO_PKG_VERSION")),
+        experiment: experiment.to_file()?,
+        pair_name: pair.name.clone(),
+        image_size: [size.width, size.height],
+        files,
+        schedulers: BTreeMap::from(schedulers),
+        scheduler_configurations: BTreeMap::from(configurations),
+        device,
+        measures: BTreeMap::from([(STRUCTURAL.to_owned(), MEASURE.to_owned())]),
+    })
+}

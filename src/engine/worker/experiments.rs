@@ -1,0 +1,260 @@
+//! The kept experiments: one request after the other, so that none finds half of what another one writes.
+//!
+//! What the open experiment has found is held in memory, and written as it comes.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use wasm_bindgen_futures::spawn_local;
+
+use crate::browser::globals::worker_scope::WorkerScope;
+use crate::history::experiment_store::ExperimentStore;
+use crate::history::experiments::{
+    ExperimentId, Opened, Reply, Request, add_picture, add_row, known_row,
+};
+use crate::history::store::HistoryError;
+use crate::metrics::MetricsError;
+use crate::protocol::engine::{Event, TaskEvent, TaskId};
+use crate::recipe::experiment::{ExperimentError, Study};
+use crate::results::manifest::RunManifest;
+use crate::results::{
+    ChangeRecord, Results, ResultsError, RowRecord, STRUCTURAL, change_distances, completed_row,
+    report,
+};
+
+/// What there is to do.
+pub(super) enum Work {
+    /// A request of the page; [`Request::Begin`] comes as [`Work::Begun`].
+    Asked(Request),
+    /// An experiment begins, with its manifest or a sentence that says why it can't.
+    Begun {
+        id: ExperimentId,
+        manifest: Result<RunManifest, String>,
+    },
+}
+
+/// Why a request can't be answered.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ExperimentsError {
+    /// The store fails.
+    #[error(transparent)]
+    Store(#[from] HistoryError),
+    /// The text holds no results.
+    #[error(transparent)]
+    Results(#[from] ResultsError),
+    /// The experiment can't be run.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
+    /// Pictures can't be compared.
+    #[error("The pictures of the experiment can't be compared: {0}")]
+    Metrics(#[from] MetricsError),
+    /// It was deleted, perhaps in another tab.
+    #[error("The experiment is not kept any more: it was deleted, perhaps in another tab.")]
+    Gone,
+    /// Why a manifest can't be made.
+    #[error("{0}")]
+    Manifest(String),
+}
+
+/// The worker's state of the experiments.
+#[derive(Default)]
+pub(super) struct Experiments {
+    waiting: RefCell<VecDeque<(TaskId, Work)>>,
+    is_working: Cell<bool>,
+    /// The experiment that was asked for last.
+    open: RefCell<Option<(ExperimentId, Results)>>,
+}
+
+impl Experiments {
+    /// Does something after all that came before.
+    pub fn take(self: &Rc<Self>, scope: &WorkerScope<Event>, task: TaskId, work: Work) {
+        self.waiting.borrow_mut().push_back((task, work));
+        if self.is_working.replace(true) {
+            return;
+        }
+        let (own, scope) = (self.clone(), scope.clone());
+        spawn_local(async move {
+            while let Some((id, work)) = own.next() {
+                let event = match own.answer(work).await {
+                    Ok(event) => {
+                        scope.post(Event::Task { id, event });
+                        TaskEvent::Done
+                    }
+                    Err(error) => TaskEvent::Failed {
+                        message: error.to_string(),
+                    },
+                };
+                scope.post(Event::Task { id, event });
+            }
+            own.is_working.set(false);
+        });
+    }
+
+    fn next(&self) -> Option<(TaskId, Work)> {
+        self.waiting.borrow_mut().pop_front()
+    }
+
+    async fn answer(&self, work: Work) -> Result<TaskEvent, ExperimentsError> {
+        let store = ExperimentStore::open().await?;
+        let request = match work {
+            Work::Begun { id, manifest } => {
+                let manifest = manifest.map_err(ExperimentsError::Manifest)?;
+                store.begin(id, &manifest.to_json()?).await?;
+                let results = Results {
+                    manifest,
+                    pictures: Vec::new(),
+                    rows: Vec::new(),
+                    changes: Vec::new(),
+                };
+                self.open.replace(Some((id, results)));
+                return Ok(TaskEvent::Experiment(Reply::Done));
+            }
+            Work::Asked(request) => request,
+        };
+        let reply = match request {
+            Request::List => Reply::List(store.list().await?),
+            // It came as work of its own.
+            Request::Begin { .. } => Reply::Done,
+            Request::Picture {
+                id,
+                record,
+                picture,
+            } => {
+                let mut results = self.results(&store, id).await?;
+                store.keep_picture(id, &record, &picture).await?;
+                add_picture(&mut results, *record);
+                self.open.replace(Some((id, results)));
+                Reply::Done
+            }
+            Request::Row { id, row } => {
+                let mut results = self.results(&store, id).await?;
+                if add_row(&mut results, RowRecord::clone(&row)) {
+                    store.keep_row(id, &row).await?;
+                }
+                self.open.replace(Some((id, results)));
+                Reply::Done
+            }
+            Request::Measure { id, rows } => {
+                let mut results = self.results(&store, id).await?;
+                for (prompt, condition) in rows {
+                    measure(&store, id, &mut results, prompt, condition).await?;
+                }
+                let report = report(&results)?;
+                self.open.replace(Some((id, results)));
+                Reply::Report(Box::new(report))
+            }
+            Request::Report(id) => {
+                let results = self.results(&store, id).await?;
+                let report = report(&results)?;
+                self.open.replace(Some((id, results)));
+                Reply::Report(Box::new(report))
+            }
+            Request::Open(id) => {
+                let results = self.results(&store, id).await?;
+                let opened = opened(id, &results)?;
+                self.open.replace(Some((id, results)));
+                Reply::Opened(Box::new(opened))
+            }
+            Request::Import { id, text } => {
+                let results = Results::from_json(&text)?;
+                let opened = opened(id, &results)?;
+                store.keep_results(id, &results).await?;
+                self.open.replace(Some((id, results)));
+                Reply::Opened(Box::new(opened))
+            }
+            Request::Export(id) => {
+                let results = self.results(&store, id).await?;
+                let bytes = results.to_json()?.into_bytes();
+                self.open.replace(Some((id, results)));
+                return Ok(TaskEvent::File { bytes });
+            }
+            Request::Delete(id) => {
+                self.open.take();
+                store.delete(id).await?;
+                Reply::List(store.list().await?)
+            }
+        };
+        Ok(TaskEvent::Experiment(reply))
+    }
+
+    /// What an experiment has found so far: out of memory, where it is the open one. Whoever takes it gives
+    /// it back; where that fails, it is read again.
+    async fn results(
+        &self,
+        store: &ExperimentStore,
+        id: ExperimentId,
+    ) -> Result<Results, ExperimentsError> {
+        match self.open.take() {
+            Some((open, results)) if open == id => Ok(results),
+            _ => store.results(id).await?.ok_or(ExperimentsError::Gone),
+        }
+    }
+}
+
+fn opened(id: ExperimentId, results: &Results) -> Result<Opened, ExperimentsError> {
+    Ok(Opened {
+        id,
+        experiment: results.manifest.experiment()?.to_json()?,
+        pictures: results.pictures.iter().map(|it| it.id).collect(),
+        report: report(results)?,
+    })
+}
+
+/// Measures what is missing between a row's pictures, and in a study of an adapter between them and those
+/// that they are compared with.
+async fn measure(
+    store: &ExperimentStore,
+    id: ExperimentId,
+    results: &mut Results,
+    prompt: u32,
+    condition: u32,
+) -> Result<(), ExperimentsError> {
+    let finished = results.of(prompt, condition).count();
+    let known = known_row(results, STRUCTURAL, prompt, condition);
+    let experiment = results.manifest.experiment()?;
+    let is_transfer = matches!(experiment.study, Study::Transfer(_));
+    if known.columns.len() >= finished && !is_transfer {
+        return Ok(());
+    }
+    let pictures = store.row(id, prompt, condition).await?;
+    if pictures.len() >= 2 && known.columns.len() < pictures.len() {
+        let row = RowRecord {
+            prompt,
+            condition,
+            measure: STRUCTURAL.to_owned(),
+            distances: completed_row(&known, &pictures)?,
+        };
+        store.keep_row(id, &row).await?;
+        add_row(results, row);
+    }
+    if !is_transfer {
+        return Ok(());
+    }
+    let conditions = experiment.conditions();
+    let own = usize::try_from(condition).ok();
+    let own = own.and_then(|place| conditions.get(place));
+    let reference = own.and_then(|own| experiment.reference_of(own));
+    let Some(reference) = reference.and_then(|place| u32::try_from(place).ok()) else {
+        return Ok(());
+    };
+    let others = store.row(id, prompt, reference).await?;
+    let (images, distances) = change_distances(&pictures, &others)?;
+    if images.is_empty() {
+        return Ok(());
+    }
+    let change = ChangeRecord {
+        prompt,
+        condition,
+        measure: STRUCTURAL.to_owned(),
+        images,
+        distances,
+    };
+    store.keep_change(id, &change).await?;
+    let is_same = |it: &ChangeRecord| (it.prompt, it.condition) == (prompt, condition);
+    results.changes.retain(|it| !is_same(it));
+    results.changes.push(change);
+    let order = |it: &ChangeRecord| (it.prompt, it.condition);
+    results.changes.sort_by_key(order);
+    Ok(())
+}

@@ -1,0 +1,336 @@
+//! The experiments in IndexedDB, in a database of their own: a change of its form leaves the history as it is.
+//!
+//! Every key begins with the experiment's number. What is found is written as it comes, so that a crash loses
+//! no more than the picture that was being drawn.
+
+use idb::{Database, KeyRange, Query, TransactionMode};
+use serde::de::DeserializeOwned;
+use wasm_bindgen::JsValue;
+
+use super::experiments::{ExperimentId, Kept};
+use super::store::{HistoryError, failed, to_js};
+use crate::browser::globals::indexed_db;
+use crate::metrics::reduced_to_measure;
+use crate::picture::image::Image;
+use crate::recipe::experiment::PictureId;
+use crate::results::manifest::RunManifest;
+use crate::results::{ChangeRecord, PictureRecord, Results, RowRecord};
+
+const DATABASE: &str = "firststep-experiments";
+const VERSION: u32 = 1;
+
+/// The experiment's number → the text of its [`RunManifest`].
+const MANIFESTS: &str = "manifests";
+/// The picture → its [`PictureRecord`].
+const PICTURES: &str = "pictures";
+/// The picture → a small [`Image`] of it.
+const SMALL: &str = "small";
+/// The row and the measure → its [`RowRecord`].
+const ROWS: &str = "rows";
+/// The row and the measure → its [`ChangeRecord`].
+const CHANGES: &str = "changes";
+
+const ALL: [&str; 5] = [MANIFESTS, PICTURES, SMALL, ROWS, CHANGES];
+
+/// The experiments' database, open.
+pub struct ExperimentStore {
+    database: Database,
+}
+
+impl Drop for ExperimentStore {
+    fn drop(&mut self) {
+        // Other tabs may want to change or delete it.
+        self.database.close();
+    }
+}
+
+impl ExperimentStore {
+    /// Opens the database, and makes it where it is not there yet.
+    ///
+    /// # Errors
+    /// [`HistoryError::Unavailable`].
+    pub async fn open() -> Result<Self, HistoryError> {
+        match indexed_db::open(DATABASE, VERSION..=VERSION, &ALL).await {
+            Ok(opened) => Ok(ExperimentStore {
+                database: opened.database,
+            }),
+            Err(error) => Err(HistoryError::Unavailable {
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    /// All experiments, the last one first. One that can't be read is left out.
+    ///
+    /// # Errors
+    /// [`HistoryError::Failed`].
+    pub async fn list(&self) -> Result<Vec<Kept>, HistoryError> {
+        let mut kept = Vec::new();
+        for (key, text) in self.all(MANIFESTS).await? {
+            let Some(id) = key.as_string().and_then(|it| it.parse().ok()) else {
+                continue;
+            };
+            let manifest = text.as_string().map(|it| RunManifest::from_json(&it));
+            let Some(Ok(manifest)) = manifest else {
+                continue;
+            };
+            let Some(experiment) = manifest.experiment().ok().and_then(|it| it.to_json().ok())
+            else {
+                continue;
+            };
+            kept.push(Kept {
+                id,
+                experiment,
+                pair_name: manifest.pair_name,
+                pictures: self.count(PICTURES, id).await?,
+            });
+        }
+        kept.reverse();
+        Ok(kept)
+    }
+
+    /// Keeps what an experiment runs with.
+    ///
+    /// # Errors
+    /// [`HistoryError::Quota`] or [`HistoryError::Failed`].
+    pub async fn begin(&self, id: ExperimentId, manifest: &str) -> Result<(), HistoryError> {
+        self.put(MANIFESTS, &start(id), JsValue::from_str(manifest))
+            .await
+    }
+
+    /// Keeps a picture's record, and the picture as it is measured.
+    ///
+    /// # Errors
+    /// [`HistoryError::Quota`] or [`HistoryError::Failed`].
+    pub async fn keep_picture(
+        &self,
+        id: ExperimentId,
+        record: &PictureRecord,
+        picture: &Image,
+    ) -> Result<(), HistoryError> {
+        let key = JsValue::from_str(&picture_key(id, record.id));
+        let (record, small) = (to_js(record)?, to_js(&reduced_to_measure(picture))?);
+        indexed_db::write(&self.database, &[PICTURES, SMALL], |transaction| {
+            let pictures = transaction.object_store(PICTURES)?;
+            pictures.put(&record, Some(&key)).map(drop)?;
+            let pictures = transaction.object_store(SMALL)?;
+            pictures.put(&small, Some(&key)).map(drop)
+        })
+        .await
+        .map_err(failed("storing"))
+    }
+
+    /// Keeps a row's distances.
+    ///
+    /// # Errors
+    /// [`HistoryError::Quota`] or [`HistoryError::Failed`].
+    pub async fn keep_row(&self, id: ExperimentId, row: &RowRecord) -> Result<(), HistoryError> {
+        let key = format!("{}/{}", row_key(id, row.prompt, row.condition), row.measure);
+        self.put(ROWS, &key, to_js(row)?).await
+    }
+
+    /// Keeps how far a row is from another one.
+    ///
+    /// # Errors
+    /// [`HistoryError::Quota`] or [`HistoryError::Failed`].
+    pub async fn keep_change(
+        &self,
+        id: ExperimentId,
+        change: &ChangeRecord,
+    ) -> Result<(), HistoryError> {
+        let row = row_key(id, change.prompt, change.condition);
+        self.put(
+            CHANGES,
+            &format!("{row}/{}", change.measure),
+            to_js(change)?,
+        )
+        .await
+    }
+
+    /// The small pictures of a row, by their images' numbers.
+    ///
+    /// # Errors
+    /// [`HistoryError::Failed`].
+    pub async fn row(
+        &self,
+        id: ExperimentId,
+        prompt: u32,
+        condition: u32,
+    ) -> Result<Vec<(u32, Image)>, HistoryError> {
+        let found = self.within(SMALL, &row_key(id, prompt, condition)).await?;
+        let image = |(key, value): (JsValue, JsValue)| {
+            let number = key.as_string()?.rsplit('/').next()?.parse().ok()?;
+            Some((number, serde_wasm_bindgen::from_value(value).ok()?))
+        };
+        Ok(found.into_iter().filter_map(image).collect())
+    }
+
+    /// All that an experiment has found; none where it isn't kept.
+    ///
+    /// # Errors
+    /// [`HistoryError::Failed`].
+    pub async fn results(&self, id: ExperimentId) -> Result<Option<Results>, HistoryError> {
+        let start = start(id);
+        let manifests = self.within(MANIFESTS, &start).await?;
+        let text = manifests.into_iter().find_map(|(_, text)| text.as_string());
+        let Some(Ok(manifest)) = text.map(|it| RunManifest::from_json(&it)) else {
+            return Ok(None);
+        };
+        Ok(Some(Results {
+            manifest,
+            pictures: self.read(PICTURES, &start).await?,
+            rows: self.read(ROWS, &start).await?,
+            changes: self.read(CHANGES, &start).await?,
+        }))
+    }
+
+    /// Keeps results as a whole. They have no pictures, so that the distances that are there are all that
+    /// there will be of these pictures.
+    ///
+    /// # Errors
+    /// [`HistoryError::Quota`] or [`HistoryError::Failed`].
+    pub async fn keep_results(
+        &self,
+        id: ExperimentId,
+        results: &Results,
+    ) -> Result<(), HistoryError> {
+        let Ok(manifest) = results.manifest.to_json() else {
+            return Ok(());
+        };
+        let mut values = vec![(MANIFESTS, start(id), JsValue::from_str(&manifest))];
+        for it in &results.pictures {
+            values.push((PICTURES, picture_key(id, it.id), to_js(it)?));
+        }
+        for it in &results.rows {
+            let key = row_key(id, it.prompt, it.condition);
+            values.push((ROWS, format!("{key}/{}", it.measure), to_js(it)?));
+        }
+        for it in &results.changes {
+            let key = row_key(id, it.prompt, it.condition);
+            values.push((CHANGES, format!("{key}/{}", it.measure), to_js(it)?));
+        }
+        indexed_db::write(&self.database, &ALL, |transaction| {
+            for (store, key, value) in values {
+                let store = transaction.object_store(store)?;
+                store.put(&value, Some(&JsValue::from_str(&key)))?;
+            }
+            Ok(())
+        })
+        .await
+        .map_err(failed("storing"))
+    }
+
+    /// Forgets an experiment; no error where there is none.
+    ///
+    /// # Errors
+    /// [`HistoryError::Failed`].
+    pub async fn delete(&self, id: ExperimentId) -> Result<(), HistoryError> {
+        let range = range(&start(id)).map_err(failed("deleting"))?;
+        indexed_db::write(&self.database, &ALL, |transaction| {
+            for store in ALL {
+                transaction.object_store(store)?.delete(range.clone())?;
+            }
+            Ok(())
+        })
+        .await
+        .map_err(failed("deleting"))
+    }
+
+    async fn put(
+        &self,
+        store: &'static str,
+        key: &str,
+        value: JsValue,
+    ) -> Result<(), HistoryError> {
+        indexed_db::write(&self.database, &[store], |transaction| {
+            let store = transaction.object_store(store)?;
+            store.put(&value, Some(&JsValue::from_str(key))).map(drop)
+        })
+        .await
+        .map_err(failed("storing"))
+    }
+
+    async fn all(&self, store: &'static str) -> Result<Vec<(JsValue, JsValue)>, HistoryError> {
+        self.found(store, None).await
+    }
+
+    /// What stands under keys that begin with a text, in the order of their keys.
+    async fn within(
+        &self,
+        store: &'static str,
+        start: &str,
+    ) -> Result<Vec<(JsValue, JsValue)>, HistoryError> {
+        let range = range(start).map_err(failed("reading"))?;
+        self.found(store, Some(range)).await
+    }
+
+    async fn found(
+        &self,
+        store: &'static str,
+        range: Option<Query>,
+    ) -> Result<Vec<(JsValue, JsValue)>, HistoryError> {
+        let read = async {
+            let transaction = self
+                .database
+                .transaction(&[store], TransactionMode::ReadOnly)?;
+            let store = transaction.object_store(store)?;
+            // Both are asked for before either is awaited: a transaction ends when nothing is.
+            let keys = store.get_all_keys(range.clone(), None)?;
+            let values = store.get_all(range, None)?;
+            let keys = keys.await?;
+            Ok(keys.into_iter().zip(values.await?).collect())
+        };
+        read.await.map_err(failed("reading"))
+    }
+
+    async fn read<T: DeserializeOwned>(
+        &self,
+        store: &'static str,
+        start: &str,
+    ) -> Result<Vec<T>, HistoryError> {
+        let found = self.within(store, start).await?;
+        let values = found.into_iter();
+        Ok(values
+            .filter_map(|(_, value)| serde_wasm_bindgen::from_value(value).ok())
+            .collect())
+    }
+
+    async fn count(&self, store: &'static str, id: ExperimentId) -> Result<u32, HistoryError> {
+        let range = range(&start(id)).map_err(failed("reading"))?;
+        let read = async {
+            let transaction = self
+                .database
+                .transaction(&[store], TransactionMode::ReadOnly)?;
+            transaction.object_store(store)?.count(Some(range))?.await
+        };
+        read.await.map_err(failed("reading"))
+    }
+}
+
+/// The beginning of an experiment's keys. All of them have as many digits, so that their order is that of
+/// the numbers.
+fn start(id: ExperimentId) -> String {
+    format!("{id:016}")
+}
+
+fn row_key(id: ExperimentId, prompt: u32, condition: u32) -> String {
+    format!("{}/{prompt:05}/{condition:03}", start(id))
+}
+
+fn picture_key(id: ExperimentId, picture: PictureId) -> String {
+    let row = row_key(id, picture.prompt, picture.condition);
+    format!("{row}/{:04}", picture.image)
+}
+
+/// All keys that begin with a text.
+fn range(start: &str) -> Result<Query, idb::Error> {
+    let [first, last] = [start.to_owned(), format!("{start}0")];
+    // The next character after the slash that parts keys.
+    let range = KeyRange::bound(
+        &JsValue::from_str(&first),
+        &JsValue::from_str(&last),
+        None,
+        Some(true),
+    );
+    range.map(Query::KeyRange)
+}

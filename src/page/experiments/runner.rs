@@ -1,0 +1,592 @@
+//! Runs an experiment as ordinary jobs of the engine, one grid after the other, and has the worker keep what
+//! it finds. What comes next is decided by [`Run`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use leptos::prelude::*;
+
+use super::save;
+use crate::history::experiments::{ExperimentId, Kept, Opened, Reply, Request};
+use crate::page::workers::engine::EngineClient;
+use crate::page::workers::grid::Grid;
+use crate::page::workers::link::change;
+use crate::page::workers::loader::LoaderClient;
+use crate::protocol::engine::{JobEvent, Task, TaskEvent};
+use crate::recipe::CellAddress;
+use crate::recipe::experiment::{Experiment, ExperimentFile};
+use crate::results::Report;
+use crate::results::manifest::RunManifest;
+use crate::sampler::ModelRole;
+use crate::view::experiments::estimate::MeasuredTimes;
+use crate::view::experiments::run::{Next, Produced, Run};
+use crate::view::jobs::Activity;
+
+/// How long after a picture the tables are made anew, at the earliest.
+const REPORT_PAUSE: Duration = Duration::from_millis(1500);
+
+/// What is being done with the experiment on show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// None is on show.
+    Nothing,
+    /// It begins as soon as its pair is there.
+    Waiting,
+    /// Its pictures are drawn and measured.
+    Running,
+    /// It can go on.
+    Paused,
+    /// All pictures are there.
+    Finished,
+}
+
+/// The experiments of the page. It is a `Copy` handle, as leptos' signals are.
+#[derive(Clone, Copy)]
+pub struct Experiments {
+    pub engine: EngineClient,
+    pub loader: LoaderClient,
+    /// Whether the view is shown in place of the pictures.
+    pub is_open: RwSignal<bool>,
+    pub state: RwSignal<RunState>,
+    /// The experiment on show.
+    pub shown: RwSignal<Option<(ExperimentId, Arc<Experiment>)>>,
+    /// Pictures that are there, and all.
+    pub progress: RwSignal<(u64, u64)>,
+    /// What the experiment on show has found so far.
+    pub report: RwSignal<Option<Arc<Report>>>,
+    /// The kept experiments; none until they have come.
+    pub kept: RwSignal<Option<Vec<Kept>>>,
+    /// What went wrong, as a sentence.
+    pub problem: RwSignal<Option<String>>,
+    /// An experiment to fill the form with.
+    pub filled: RwSignal<Option<Arc<Experiment>>>,
+    pub times: RwSignal<MeasuredTimes>,
+    /// Requests that have not been answered.
+    pending: RwSignal<u32>,
+    choose_pair: Callback<String>,
+    inner: StoredValue<Inner, LocalStorage>,
+}
+
+/// What no component reads.
+struct Inner {
+    run: Option<Run>,
+    /// Whether the run is kept.
+    has_begun: bool,
+    is_report_due: bool,
+    times: MeasuredTimes,
+    /// The job of which steps are timed.
+    timed_job: u32,
+    /// The models whose first step of that job, which may have compiled shaders, is over.
+    warm: Vec<ModelRole>,
+    /// Time of the steps of its cells so far.
+    cells: HashMap<(u32, u32), f64>,
+}
+
+impl Experiments {
+    /// Without an experiment. `choose_pair` changes the page's pair.
+    pub fn new(engine: EngineClient, loader: LoaderClient, choose_pair: Callback<String>) -> Self {
+        let own = Experiments {
+            engine,
+            loader,
+            is_open: RwSignal::new(false),
+            state: RwSignal::new(RunState::Nothing),
+            shown: RwSignal::new(None),
+            progress: RwSignal::new((0, 0)),
+            report: RwSignal::new(None),
+            kept: RwSignal::new(None),
+            problem: RwSignal::new(None),
+            filled: RwSignal::new(None),
+            times: RwSignal::default(),
+            pending: RwSignal::new(0),
+            choose_pair,
+            inner: StoredValue::new_local(Inner {
+                run: None,
+                has_begun: false,
+                is_report_due: false,
+                times: MeasuredTimes::default(),
+                timed_job: 0,
+                warm: Vec::new(),
+                cells: HashMap::new(),
+            }),
+        };
+        engine.observe(move |grid, event| own.observe(grid, event));
+        Effect::new(move |_| own.drive());
+        // Once: the header tells of one that isn't finished.
+        Effect::new(move |was_asked: Option<bool>| {
+            let is_there = engine.pair.with(Option::is_some);
+            if is_there && was_asked != Some(true) {
+                own.list();
+            }
+            is_there || was_asked == Some(true)
+        });
+        // Another pair takes other times.
+        Effect::new(move |before: Option<String>| {
+            let address = engine.pair_address.get();
+            if before.is_some_and(|before| before != address) {
+                own.with(|inner| inner.times = MeasuredTimes::default());
+                own.times.set(MeasuredTimes::default());
+            }
+            address
+        });
+        own
+    }
+
+    /// Asks for the list of kept experiments.
+    pub fn list(&self) {
+        self.ask(Request::List, |_, _| {});
+    }
+
+    /// Whether an experiment is under way.
+    pub fn is_running(&self) -> bool {
+        matches!(self.state.get(), RunState::Waiting | RunState::Running)
+    }
+
+    /// Begins an experiment.
+    pub fn start(&self, experiment: Experiment) {
+        let id = now();
+        self.problem.set(None);
+        self.report.set(None);
+        self.shown.set(Some((id, Arc::new(experiment.clone()))));
+        let pair = experiment.pair.clone();
+        let run = Run::new(id, experiment, Vec::new());
+        self.progress.set(run.progress());
+        self.with(|inner| {
+            inner.run = Some(run);
+            inner.has_begun = false;
+        });
+        self.wait_for(pair);
+    }
+
+    /// Goes on with the experiment on show, from what is kept of it.
+    pub fn go_on(&self) {
+        self.problem.set(None);
+        let Some((id, _)) = self.shown.get_untracked() else {
+            return;
+        };
+        self.ask(Request::Open(id), move |own, reply| {
+            if let Reply::Opened(opened) = reply {
+                own.show(*opened);
+                if own.state.get_untracked() == RunState::Paused
+                    && let Some((_, experiment)) = own.shown.get_untracked()
+                {
+                    own.wait_for(experiment.pair.clone());
+                }
+            }
+        });
+    }
+
+    fn wait_for(&self, pair: String) {
+        if self.engine.pair_address.get_untracked() != pair {
+            self.choose_pair.run(pair);
+        } else if self.engine.activity.get_untracked() == Activity::Stopped {
+            self.engine.go_on();
+        }
+        self.state.set(RunState::Waiting);
+    }
+
+    /// Stops after the current step; what is finished stays.
+    pub fn pause(&self) {
+        let was_drawing = self.with(|inner| {
+            let run = inner.run.as_mut();
+            run.is_some_and(|run| {
+                let was_drawing = run.is_drawing();
+                run.interrupted();
+                was_drawing
+            })
+        });
+        if was_drawing {
+            self.engine.cancel();
+        }
+        if self.is_running_untracked() {
+            self.state.set(RunState::Paused);
+        }
+    }
+
+    /// Stops, and shows no experiment any more; it stays in the list as far as it has come.
+    pub fn close_run(&self) {
+        self.pause();
+        self.with(|inner| inner.run = None);
+        self.shown.set(None);
+        self.report.set(None);
+        self.problem.set(None);
+        self.state.set(RunState::Nothing);
+        self.list();
+    }
+
+    /// Opens a kept experiment.
+    pub fn open(&self, id: ExperimentId) {
+        self.pause();
+        self.problem.set(None);
+        self.ask(Request::Open(id), |own, reply| {
+            if let Reply::Opened(opened) = reply {
+                own.show(*opened);
+            }
+        });
+    }
+
+    /// Forgets a kept experiment.
+    pub fn delete(&self, id: ExperimentId) {
+        let is_shown = |shown: &Option<(ExperimentId, _)>| {
+            shown.as_ref().is_some_and(|(shown, _)| *shown == id)
+        };
+        if self.shown.with_untracked(is_shown) {
+            self.close_run();
+        }
+        self.ask(Request::Delete(id), |_, _| {});
+    }
+
+    /// Saves the results of the experiment on show as a file.
+    pub fn export(&self) {
+        if let Some((id, _)) = self.shown.get_untracked() {
+            self.ask(Request::Export(id), |_, _| {});
+        }
+    }
+
+    /// Opens a link to an experiment: the form is filled, and nothing is drawn.
+    pub fn open_link(&self, hash: &str) {
+        self.is_open.set(true);
+        match Experiment::from_link(hash) {
+            Ok(experiment) => self.fill(experiment),
+            Err(error) => self.problem.set(Some(error.to_string())),
+        }
+    }
+
+    /// Opens the text of a file: results, a run's manifest or an experiment. Returns whether it is one.
+    pub fn open_text(&self, text: String) -> bool {
+        let has = |name: &str| text.contains(&format!("\"{name}\""));
+        let is_run = has("results_version");
+        let is_experiment = has("study") && has("prompts");
+        if !is_run && !is_experiment {
+            return false;
+        }
+        self.is_open.set(true);
+        if is_run && has("pictures") {
+            self.pause();
+            self.problem.set(None);
+            let request = Request::Import { id: now(), text };
+            self.ask(request, |own, reply| {
+                if let Reply::Opened(opened) = reply {
+                    own.show(*opened);
+                    own.list();
+                }
+            });
+            return true;
+        }
+        let defaults = self
+            .engine
+            .pair
+            .with_untracked(|pair| pair.as_ref().map(|pair| pair.recipe.clone()))
+            .unwrap_or_default();
+        let experiment = if is_run {
+            RunManifest::from_json(&text)
+                .map_err(|error| error.to_string())
+                .and_then(|it| it.experiment().map_err(|error| error.to_string()))
+        } else {
+            ExperimentFile::from_json(&text)
+                .and_then(|it| it.with_defaults(&defaults))
+                .map_err(|error| error.to_string())
+        };
+        match experiment {
+            Ok(experiment) => self.fill(experiment),
+            Err(sentence) => self.problem.set(Some(sentence)),
+        }
+        true
+    }
+
+    fn fill(&self, experiment: Experiment) {
+        self.problem.set(None);
+        self.filled.set(Some(Arc::new(experiment)));
+    }
+
+    fn show(&self, opened: Opened) {
+        let Opened {
+            id,
+            experiment,
+            pictures,
+            report,
+        } = opened;
+        let experiment = match Experiment::from_json(&experiment) {
+            Ok(experiment) => experiment,
+            Err(error) => return self.problem.set(Some(error.to_string())),
+        };
+        self.filled.set(Some(Arc::new(experiment.clone())));
+        self.shown.set(Some((id, Arc::new(experiment.clone()))));
+        self.report.set(Some(Arc::new(report)));
+        let mut run = Run::new(id, experiment, pictures);
+        let (there, all) = run.progress();
+        self.progress.set((there, all));
+        let is_finished = there == all;
+        // Where it crashed between the last picture and its distances.
+        if is_finished && let Next::Measure(rows) = run.what_next() {
+            self.ask(Request::Measure { id, rows }, |_, _| {});
+        }
+        self.with(|inner| {
+            inner.run = Some(run);
+            inner.has_begun = true;
+        });
+        self.state.set(if is_finished {
+            RunState::Finished
+        } else {
+            RunState::Paused
+        });
+    }
+
+    fn is_running_untracked(&self) -> bool {
+        untrack(|| self.is_running())
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
+        change(self.inner, act)
+    }
+
+    /// Has the worker do something; `then` gets its answer.
+    fn ask(&self, request: Request, then: impl Fn(Experiments, Reply) + 'static) {
+        self.pending.update(|pending| *pending += 1);
+        let own = *self;
+        self.engine
+            .run_task(Task::Experiment(request), move |event| match event {
+                TaskEvent::Experiment(reply) => {
+                    match &reply {
+                        Reply::List(kept) => own.kept.set(Some(kept.clone())),
+                        Reply::Report(report) => {
+                            own.report.set(Some(Arc::new(Report::clone(report))));
+                        }
+                        Reply::Opened(_) | Reply::Done => {}
+                    }
+                    then(own, reply);
+                }
+                TaskEvent::File { bytes } => {
+                    let saved = save::results(&bytes);
+                    own.problem
+                        .set(saved.is_err().then(|| save::REFUSED.to_owned()));
+                }
+                TaskEvent::Done => own.answered(),
+                TaskEvent::Failed { message } => {
+                    own.answered();
+                    own.failed(message);
+                }
+                _ => {}
+            });
+    }
+
+    fn answered(&self) {
+        self.pending
+            .update(|pending| *pending = pending.saturating_sub(1));
+    }
+
+    fn failed(&self, sentence: String) {
+        self.problem.set(Some(sentence));
+        let has_begun = self.with(|inner| inner.has_begun);
+        self.pause();
+        if !has_begun {
+            self.with(|inner| inner.run = None);
+            self.shown.set(None);
+            self.state.set(RunState::Nothing);
+        }
+    }
+
+    /// Takes an event of a grid, whoever ordered it.
+    fn observe(&self, grid: &Grid, event: &JobEvent) {
+        self.time(grid, event);
+        if self.state.get_untracked() != RunState::Running {
+            return;
+        }
+        let produced = self.with(|inner| {
+            let run = inner.run.as_mut()?;
+            let is_own = run.experiment.pair == grid.pair_address && run.is_own(&grid.recipe);
+            is_own.then(|| run.take(event)).flatten()
+        });
+        if let Some(produced) = produced {
+            self.keep(grid, produced);
+        }
+    }
+
+    fn keep(&self, grid: &Grid, produced: Produced) {
+        let Some(id) = self.with(|inner| inner.run.as_ref().map(|run| run.id)) else {
+            return;
+        };
+        match produced {
+            Produced::Picture(record, picture) => {
+                let request = Request::Picture {
+                    id,
+                    record,
+                    picture,
+                };
+                self.ask(request, |own, _| own.report_soon());
+                if let Some(progress) =
+                    self.with(|inner| inner.run.as_ref().map(|run| run.progress()))
+                {
+                    self.progress.set(progress);
+                }
+            }
+            Produced::Row(row) => self.ask(Request::Row { id, row }, |_, _| {}),
+            Produced::Unmeasured(cell) => self.measure_steps(grid, cell),
+        }
+    }
+
+    /// Has the steps of a finished cell measured, and then keeps its picture.
+    fn measure_steps(&self, grid: &Grid, cell: CellAddress) {
+        self.pending.update(|pending| *pending += 1);
+        let own = *self;
+        let task = Task::Convergence {
+            recipe: Box::new(grid.recipe.clone()),
+            cell,
+        };
+        let grid = own.engine.grid.get_untracked();
+        self.engine.run_task(task, move |event| match event {
+            TaskEvent::Convergence { distances } => {
+                let produced = own.with(|inner| inner.run.as_mut()?.measured(cell, &distances));
+                if let (Some(produced), Some(grid)) = (produced, &grid) {
+                    own.keep(grid, produced);
+                }
+            }
+            TaskEvent::Done => own.answered(),
+            TaskEvent::Failed { message } => {
+                own.answered();
+                own.failed(message);
+            }
+            _ => {}
+        });
+    }
+
+    fn report_soon(&self) {
+        if self.with(|inner| std::mem::replace(&mut inner.is_report_due, true)) {
+            return;
+        }
+        let own = *self;
+        set_timeout(
+            move || {
+                own.with(|inner| inner.is_report_due = false);
+                if let Some((id, _)) = own.shown.get_untracked() {
+                    own.ask(Request::Report(id), |_, _| {});
+                }
+            },
+            REPORT_PAUSE,
+        );
+    }
+
+    /// Does what comes next, whenever something changes that it waits for.
+    fn drive(&self) {
+        let state = self.state.get();
+        let activity = self.engine.activity.get();
+        let is_free = self.pending.get() == 0 && self.engine.is_idle();
+        let address = self.engine.pair_address.get();
+        let has_pair = self.engine.pair.with(Option::is_some);
+        let Some((pair, is_drawing, has_begun, id)) = self.with(|inner| {
+            let run = inner.run.as_ref()?;
+            let pair = run.experiment.pair.clone();
+            Some((pair, run.is_drawing(), inner.has_begun, run.id))
+        }) else {
+            return;
+        };
+        let is_lost = matches!(
+            activity,
+            Activity::Failed | Activity::Stopped | Activity::Cancelled | Activity::Idle
+        );
+        match state {
+            RunState::Waiting | RunState::Running if address != pair => {
+                self.pause();
+                self.problem.set(Some(
+                    "The experiment was paused, as the page draws with another pair now. Go on to change back."
+                        .to_owned(),
+                ));
+            }
+            RunState::Waiting if !has_pair && activity == Activity::Stopped => self.pause(),
+            RunState::Waiting if has_pair && has_begun => self.state.set(RunState::Running),
+            RunState::Waiting if has_pair && is_free => self.begin(id),
+            RunState::Running if is_drawing && is_lost => self.pause(),
+            RunState::Running if !is_drawing && is_free => self.next(id),
+            RunState::Running if !is_drawing && activity == Activity::Stopped => self.pause(),
+            _ => {}
+        }
+    }
+
+    fn begin(&self, id: ExperimentId) {
+        let Some((_, experiment)) = self.shown.get_untracked() else {
+            return;
+        };
+        let experiment = match experiment.to_json() {
+            Ok(experiment) => experiment,
+            Err(error) => return self.failed(error.to_string()),
+        };
+        self.ask(Request::Begin { id, experiment }, |own, _| {
+            own.with(|inner| inner.has_begun = true);
+            if own.state.get_untracked() == RunState::Waiting {
+                own.state.set(RunState::Running);
+            }
+        });
+    }
+
+    fn next(&self, id: ExperimentId) {
+        let next = self.with(|inner| inner.run.as_mut().map(Run::what_next));
+        match next {
+            Some(Next::Measure(rows)) => self.ask(Request::Measure { id, rows }, |_, _| {}),
+            Some(Next::Draw(recipe, extent)) => self.engine.generate(*recipe, extent),
+            Some(Next::Finished) => {
+                self.state.set(RunState::Finished);
+                self.list();
+            }
+            Some(Next::Stuck) => {
+                self.pause();
+                self.problem.set(Some(
+                    "A grid of the experiment ended without a new picture: go on to draw it again, or \
+                     reload the page."
+                        .to_owned(),
+                ));
+            }
+            None => {}
+        }
+    }
+
+    /// Times steps and decodes, to tell how long an experiment will take.
+    fn time(&self, grid: &Grid, event: &JobEvent) {
+        let is_image = matches!(event, JobEvent::Image { .. });
+        self.with(|inner| {
+            if inner.timed_job != grid.id() {
+                inner.timed_job = grid.id();
+                inner.warm.clear();
+                inner.cells.clear();
+            }
+            match event {
+                JobEvent::Step {
+                    cell,
+                    step,
+                    model,
+                    milliseconds,
+                    ..
+                } => {
+                    let before = inner
+                        .cells
+                        .insert((cell.row, cell.column), *milliseconds)
+                        .or((*step == 1).then_some(0.0));
+                    if !inner.warm.contains(model) {
+                        inner.warm.push(*model);
+                    } else if let (Some(before), Some(row)) =
+                        (before, grid.rows.get(cell.row as usize))
+                    {
+                        let own = milliseconds - before;
+                        inner.times.step(&grid.recipe, &row.row, *model, own);
+                    }
+                }
+                JobEvent::Image {
+                    cell, milliseconds, ..
+                } => {
+                    if let Some(before) = inner.cells.remove(&(cell.row, cell.column)) {
+                        inner.times.decoded(milliseconds - before);
+                    }
+                }
+                _ => {}
+            }
+        });
+        if is_image {
+            self.times.set(self.with(|inner| inner.times));
+        }
+    }
+}
+
+/// Milliseconds since 1970: the number of what begins now.
+fn now() -> ExperimentId {
+    // Far below 2^53.
+    js_sys::Date::now() as ExperimentId
+}

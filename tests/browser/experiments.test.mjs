@@ -1,0 +1,230 @@
+// Experiments in the page: run, kept over a reload, opened from their file and by their link.
+
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { test } from "node:test";
+
+import { QUICK } from "./page.mjs";
+import { withPage } from "./with_page.mjs";
+
+const TIMEOUT = 15 * 60_000;
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+/** The folder for pictures of the view, to be looked at; none: no pictures. */
+const SCREENSHOTS = process.env.SCREENSHOTS;
+
+/** Waits until the experiment on show is in a state. */
+function waitForState(page, state) {
+  return page.page
+    .locator(`[data-testid="experiment-state"][data-state="${state}"]`)
+    .waitFor({ timeout: TIMEOUT });
+}
+
+/** Pictures of the experiment on show that are there. */
+async function pictures(page) {
+  const words = await page.control("experiment-state").innerText();
+  return Number(/(\d+) of \d+ pictures/.exec(words)?.[1] ?? 0);
+}
+
+/** The texts of a table's cells, row by row. */
+function table(page, key) {
+  return page.control(`table-${key}`).evaluate((table) =>
+    [...table.rows].map((row) => [...row.cells].map((cell) => cell.innerText.trim())),
+  );
+}
+
+/** The bytes of what a control has the browser save. */
+async function saved(page, control) {
+  const download = page.page.waitForEvent("download");
+  await control.click();
+  return readFile(await (await download).path());
+}
+
+async function drop(page, name, text) {
+  const dataTransfer = await page.page.evaluateHandle(
+    ({ name, text }) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([text], name));
+      return transfer;
+    },
+    { name, text },
+  );
+  await page.page.dispatchEvent("body", "drop", { dataTransfer });
+}
+
+async function look(page, name) {
+  await page.page.addScriptTag({ path: AXE });
+  for (const [width, height, colorScheme] of [
+    [1440, 900, "light"],
+    [1440, 900, "dark"],
+    [380, 800, "dark"],
+    [320, 640, "light"],
+  ]) {
+    await page.page.setViewportSize({ width, height });
+    await page.page.emulateMedia({ colorScheme });
+    if (SCREENSHOTS !== undefined) {
+      const path = join(SCREENSHOTS, `${name}-${width}-${colorScheme}.png`);
+      await page.page.screenshot({ path, fullPage: true });
+    }
+    const overflow = await page.page.evaluate(
+      () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    );
+    assert.ok(overflow <= 0, `${width} pixels are too narrow by ${overflow}`);
+    const violations = await page.page.evaluate(async () => {
+      const { violations } = await window.axe.run(document);
+      return violations
+        .filter(({ impact }) => impact === "serious" || impact === "critical")
+        .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160))}`);
+    });
+    assert.deepEqual(violations, [], `${name}, ${colorScheme}, ${width} pixels wide`);
+  }
+  await page.page.setViewportSize({ width: 1440, height: 900 });
+  await page.page.emulateMedia({ colorScheme: "light" });
+}
+
+test(
+  "an experiment goes on after a reload, and its file and its link bring it back",
+  { timeout: TIMEOUT },
+  async () => {
+    const parameters = { ...QUICK, modes: "distilled,hybrid" };
+    await withPage({ parameters, isFirstVisit: true }, async ({ page }) => {
+      page.page.on("dialog", (dialog) => dialog.accept());
+      await page.page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+
+      await page.page.locator('[data-testid="seed-count"]:enabled').waitFor({ timeout: TIMEOUT });
+      await page.control("experiments").press("Enter");
+      await page.control("experiments-view").waitFor();
+      assert.equal(await page.control("prompt").isVisible(), false, "the pictures make room");
+      await page.control("experiment-prompts").fill("");
+      await page.control("experiment-start").click();
+      assert.match(await page.control("experiment-prompts-error").innerText(), /no prompt/);
+      await page.control("experiment-prompts").fill("a red heart\na blue star");
+      await page.control("experiment-images").fill("3");
+      await page.page.locator('fieldset input[value="base"]:visible').uncheck();
+      const estimate = await page.control("experiment-estimate").innerText();
+      assert.match(estimate, /^12 pictures: 2 prompts × 2 conditions × 3 images/);
+      await page.control("experiment-start").click();
+      await page.page.waitForFunction(
+        () => {
+          const words = document.querySelector('[data-testid="experiment-state"]').innerText;
+          return /\b([4-9]|1\d) of 12 pictures/.test(words);
+        },
+        null,
+        { timeout: TIMEOUT, polling: 50 },
+      );
+
+      // In the middle of it.
+      await page.reload();
+      await page.page.getByText("1 unfinished").waitFor({ timeout: TIMEOUT });
+      await page.control("experiments").click();
+      await page.control("experiment-open-kept").click();
+      await waitForState(page, "paused");
+      const before = await pictures(page);
+      assert.ok(before >= 3 && before < 12, `${before} pictures were kept`);
+      await page.control("experiment-report").waitFor();
+      await page.control("experiment-go-on").click();
+      await waitForState(page, "finished");
+      assert.equal(await pictures(page), 12);
+
+      const diversity = await table(page, "diversity");
+      assert.deepEqual(diversity[0], ["Prompt", "Distilled", "Hybrid"]);
+      assert.deepEqual(
+        diversity.slice(1).map(([prompt]) => prompt),
+        ["a red heart", "a blue star", "Average"],
+      );
+      for (const row of diversity.slice(1)) {
+        for (const cell of row.slice(1)) {
+          assert.match(cell, /^0\.\d{3}[^]*n = \d+$/);
+        }
+      }
+      const figure = page.control("figure-diversity").getByRole("img");
+      assert.match(await figure.locator("desc").evaluate((it) => it.textContent), /jackknife/);
+      assert.match(await page.control("experiment-report").innerText(), /a proxy, not DreamSim/);
+      await look(page, "experiment");
+
+      const csv = await saved(page, page.page.getByRole("button", { name: /diversity as CSV$/i }).first());
+      assert.match(csv.toString(), /^prompt,distilled,distilled_low,distilled_high,distilled_n,hybrid,/);
+      const png = await saved(page, page.page.getByRole("button", { name: /by prompt as PNG$/ }));
+      assert.deepEqual(png.subarray(1, 4), Buffer.from("PNG"));
+      const json = await saved(page, page.control("experiment-export"));
+      const results = JSON.parse(json.toString());
+      assert.equal(results.pictures.length, 12);
+      assert.ok(results.pictures.every(({ steps }) => steps.length === 2));
+      assert.equal(results.rows.length, 4);
+      assert.ok(results.rows.every(({ distances }) => distances.distances.length === 3));
+      assert.equal(results.manifest.device.kind, "cpu");
+      assert.ok(results.manifest.files.every(({ sha256 }) => /^[0-9a-f]{64}$/.test(sha256)));
+
+      // Its file opens it where nothing is kept, with the same numbers, and draws them again.
+      await page.control("experiment-delete").click();
+      await page.control("experiments-kept").waitFor({ state: "detached" });
+      await waitForState(page, "nothing");
+      await drop(page, "experiment.json", json.toString());
+      await waitForState(page, "finished");
+      assert.deepEqual(await table(page, "diversity"), diversity);
+      await page.control("experiment-start").click();
+      await waitForState(page, "running");
+      await page.control("experiment-pause").click();
+      await waitForState(page, "paused");
+      await page.control("experiment-go-on").click();
+      await waitForState(page, "finished");
+      assert.deepEqual(await table(page, "diversity"), diversity);
+
+      await page.control("experiment-link").click();
+      await page.page.getByText("Link copied.").waitFor();
+      const link = await page.page.evaluate(() => navigator.clipboard.readText());
+      assert.match(link, /#experiment=diversity&/);
+      await page.page.goto("about:blank");
+      await page.page.goto(link);
+      await page.control("experiment-prompts").waitFor({ timeout: TIMEOUT });
+      assert.equal(
+        await page.control("experiment-prompts").inputValue(),
+        "a red heart\na blue star",
+      );
+      assert.equal(await page.control("experiment-images").inputValue(), "3");
+      await waitForState(page, "nothing");
+      await page.control("experiments").click();
+      await page.control("prompt").waitFor();
+      assert.deepEqual(await page.cellStates(), {}, "a link draws nothing by itself");
+    });
+  },
+);
+
+test(
+  "targets are measured, a table brings prompts, and a damaged link is a sentence",
+  { timeout: TIMEOUT },
+  async () => {
+    const parameters = { ...QUICK, modes: "distilled" };
+    await withPage({ parameters, isFirstVisit: true }, async ({ page }) => {
+      await page.page.locator('[data-testid="seed-count"]:enabled').waitFor({ timeout: TIMEOUT });
+      await drop(page, "prompts.csv", 'id,prompt\n1,"a red, heart"\n');
+      await page.control("experiments-view").waitFor();
+      assert.equal(await page.control("experiment-prompts").inputValue(), "a red, heart");
+      await page.control("experiment-study").selectOption("convergence");
+      await page.control("experiment-images").fill("2");
+      for (const mode of ["base", "hybrid"]) {
+        await page.page.locator(`fieldset input[value="${mode}"]:visible`).uncheck();
+      }
+      await page.control("experiment-start").click();
+      await waitForState(page, "finished");
+      const curve = await table(page, "convergence");
+      assert.deepEqual(
+        curve.slice(1).map(([, step, share]) => [step, share]),
+        [
+          ["1", "0.500"],
+          ["2", "1.000"],
+        ],
+      );
+      await page.control("figure-convergence").getByRole("img").waitFor();
+      await look(page, "convergence");
+
+      await page.page.evaluate(() => {
+        location.hash = "#experiment=k&experiment-images=3&experiment-sum=00000000";
+      });
+      await page.control("experiment-problem").waitFor();
+      assert.match(await page.control("experiment-problem").innerText(), /damaged or edited/);
+    });
+  },
+);
