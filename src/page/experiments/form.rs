@@ -11,7 +11,7 @@ use crate::page::form::controls::Controls;
 use crate::page::form::number_field::NumberField;
 use crate::page::form::pair_field::{Choice, PairField};
 use crate::page::form::wrong_field;
-use crate::page::grid_is_beside;
+use crate::page::width::grid_is_beside;
 use crate::protocol::engine::DeviceKind;
 use crate::recipe::Recipe;
 use crate::recipe::bounds::SEED;
