@@ -16,6 +16,7 @@ mod history;
 mod library;
 mod shell;
 mod strip;
+mod width;
 mod workers;
 
 use std::sync::Arc;
@@ -47,6 +48,7 @@ use shell::results::Results;
 use shell::stats_panel::StatsPanel;
 use shell::status::Status;
 use shell::update_offer::UpdateOffer;
+use width::grid_is_beside;
 use workers::engine::EngineClient;
 use workers::loader::LoaderClient;
 use workers::token_counts::keep_counted;
@@ -66,16 +68,6 @@ use crate::vocabulary::Lookup;
 
 /// How long a strength has to rest before it is drawn.
 const MOVE_PAUSE: Duration = Duration::from_millis(200);
-
-/// Whether the page is wide enough for the grid to stand beside the controls instead of below them.
-/// The stylesheet has the same width.
-fn grid_is_beside() -> bool {
-    window()
-        .match_media("(min-width: 60rem)")
-        .ok()
-        .flatten()
-        .is_some_and(|query| query.matches())
-}
 
 /// Whether a dialog is open.
 fn dialog_is_open() -> bool {

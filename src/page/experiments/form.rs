@@ -11,12 +11,14 @@ use crate::page::form::controls::Controls;
 use crate::page::form::number_field::NumberField;
 use crate::page::form::pair_field::{Choice, PairField};
 use crate::page::form::wrong_field;
+use crate::page::width::grid_is_beside;
 use crate::protocol::engine::DeviceKind;
 use crate::recipe::Recipe;
 use crate::recipe::bounds::SEED;
 use crate::recipe::experiment::IMAGES;
 use crate::view::experiments::estimate;
 use crate::view::experiments::input::field;
+use crate::view::units;
 
 /// The largest table that is read, in bytes.
 const MAXIMUM_TABLE_BYTES: f64 = 16e6;
@@ -54,6 +56,7 @@ pub fn FormView(
         Ok(experiment) => {
             form.wrong.set(None);
             experiments.start(experiment);
+            reveal_results();
         }
         Err(wrong) => {
             let field = wrong.field.clone();
@@ -230,6 +233,16 @@ pub fn FormView(
     }
 }
 
+/// Where what is found stands below the form, the page scrolls to it.
+fn reveal_results() {
+    let results = document().query_selector(".experiment-results");
+    if !grid_is_beside()
+        && let Ok(Some(results)) = results
+    {
+        results.scroll_into_view();
+    }
+}
+
 /// Bytes of GPU memory of the page's pair, asked for when the view opens; none on the CPU, and until they
 /// are known.
 fn memory_of(experiments: Experiments) -> Signal<Option<u64>> {
@@ -275,19 +288,20 @@ fn memory_of(experiments: Experiments) -> Signal<Option<u64>> {
 /// The settings that have no field here, in words.
 fn settings_words(recipe: &Recipe) -> String {
     let mut words = format!(
-        "base {} steps at guidance {}, distilled {} steps, k {}, {} base steps per replaced step at {}",
-        recipe.base_steps,
+        "base {} at guidance {}, distilled {}, k {}, {} per replaced step at guidance {}",
+        units::count(recipe.base_steps as usize, "step", "steps"),
         recipe.base_guidance,
-        recipe.distilled_steps,
+        units::count(recipe.distilled_steps as usize, "step", "steps"),
         recipe.k,
-        recipe.hybrid_base_steps,
+        units::count(recipe.hybrid_base_steps as usize, "base step", "base steps"),
         recipe.hybrid_base_guidance
     );
     if let Some(size) = recipe.size {
         words += &format!(", {size} pixels");
     }
     if !recipe.adapters.is_empty() {
-        words += &format!(", {} adapters", recipe.adapters.len());
+        let count = units::count(recipe.adapters.len(), "adapter", "adapters");
+        words += &format!(", {count}");
     }
     words + "."
 }

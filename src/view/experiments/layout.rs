@@ -12,7 +12,7 @@ pub struct Section {
     pub table: Table,
 }
 
-/// The tables in their order, each with its figure.
+/// The tables that have rows, in their order, each with its figure.
 pub fn sections(report: &Report) -> Vec<Section> {
     let of = |table: &Table| {
         let figures = report.figures.iter();
@@ -20,6 +20,7 @@ pub fn sections(report: &Report) -> Vec<Section> {
     };
     let tables = report.tables.iter();
     tables
+        .filter(|table| !table.rows.is_empty())
         .map(|table| Section {
             figure: of(table).cloned(),
             table: table.clone(),
