@@ -133,15 +133,15 @@ impl PreparedPrompt {
     /// The conditioning of a batch; `prepare` makes that of one cell.
     fn of(
         &mut self,
-        wanted: PreparedFor,
+        wanted: &PreparedFor,
         prepare: impl FnOnce() -> PreparedConditioning,
     ) -> &PreparedConditioning {
-        if !self.conditionings.contains_key(&wanted) {
+        if !self.conditionings.contains_key(wanted) {
             let single = |of: &PreparedFor| PreparedFor {
                 cells: 1,
                 ..of.clone()
             };
-            let own = single(&wanted);
+            let own = single(wanted);
             // Those for batches of another size, and for other strengths, take memory, and these come
             // first.
             self.conditionings.retain(|known, _| {
@@ -152,12 +152,12 @@ impl PreparedPrompt {
                 .conditionings
                 .entry(own.clone())
                 .or_insert_with(prepare);
-            if wanted != own {
+            if *wanted != own {
                 let repeated = one.repeat(wanted.cells);
                 self.conditionings.insert(wanted.clone(), repeated);
             }
         }
-        &self.conditionings[&wanted]
+        &self.conditionings[wanted]
     }
 }
 
@@ -192,7 +192,7 @@ pub fn launch(
             .collect(),
     };
     pair.set_strengths(call.model, strengths);
-    let conditioning = prepared.of(wanted, || {
+    let conditioning = prepared.of(&wanted, || {
         let mut conditioning = match negative {
             Some(negative) => negative.with(prompt.positive),
             None => prompt.positive.clone(),

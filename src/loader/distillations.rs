@@ -61,8 +61,10 @@ pub fn distillation(name: &str) -> Option<Distillation> {
         "steps_offset": 1,
     });
     // TCD takes its timesteps from those of its training.
-    if class == "DDIMScheduler" {
-        scheduler["timestep_spacing"] = "trailing".into();
+    if class == "DDIMScheduler"
+        && let Some(fields) = scheduler.as_object_mut()
+    {
+        fields.insert("timestep_spacing".to_owned(), "trailing".into());
     }
     Some(Distillation {
         steps,
