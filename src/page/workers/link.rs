@@ -256,7 +256,7 @@ impl<Request: Serialize, Event: DeserializeOwned> WorkerLink<Request, Event> {
 }
 
 /// Changes what lies behind a handle of the page's: it lives as long as the page.
-pub(in crate::page) fn change<T: 'static, R>(
+pub fn change<T: 'static, R>(
     inner: StoredValue<T, LocalStorage>,
     act: impl FnOnce(&mut T) -> R,
 ) -> R {
