@@ -144,8 +144,9 @@ test(
       assert.match(await page.control("experiment-report").innerText(), /a proxy, not DreamSim/);
       await look(page, "experiment");
 
-      const csv = await saved(page, page.page.getByRole("button", { name: /diversity as CSV$/i }).first());
-      assert.match(csv.toString(), /^prompt,distilled,distilled_low,distilled_high,distilled_n,hybrid,/);
+      const csvButton = page.page.getByRole("button", { name: "Save the table Sample diversity as CSV" });
+      const csv = (await saved(page, csvButton)).toString();
+      assert.match(csv, /^prompt,distilled,distilled_low,distilled_high,distilled_n,hybrid,/);
       const png = await saved(page, page.page.getByRole("button", { name: /by prompt as PNG$/ }));
       assert.deepEqual(png.subarray(1, 4), Buffer.from("PNG"));
       const json = await saved(page, page.control("experiment-export"));

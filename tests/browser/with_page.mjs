@@ -40,18 +40,16 @@ async function forget({ server, browser }) {
   const page = await browser.newPage();
   // A file of the page's own host that runs nothing.
   await page.goto(`${server.url}service_worker.js`);
-  await page.evaluate(
-    () => {
-      localStorage.clear();
-      const gone = (name) =>
-        new Promise((resolve, reject) => {
-          const request = indexedDB.deleteDatabase(name);
-          request.onsuccess = resolve;
-          request.onerror = () => reject(request.error);
-        });
-      return Promise.all(["firststep-history", "firststep-experiments"].map(gone));
-    },
-  );
+  await page.evaluate(() => {
+    localStorage.clear();
+    const gone = (name) =>
+      new Promise((resolve, reject) => {
+        const request = indexedDB.deleteDatabase(name);
+        request.onsuccess = resolve;
+        request.onerror = () => reject(request.error);
+      });
+    return Promise.all(["firststep-history", "firststep-experiments"].map(gone));
+  });
   await browser.closePages();
   server.requests = [];
 }
