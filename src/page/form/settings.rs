@@ -8,6 +8,7 @@ use crate::protocol::engine::{OwnScheduler, PairInfo};
 use crate::recipe::parameters::place_of;
 
 /// A parameter's control.
+#[derive(Clone, Copy)]
 struct Row {
     /// The parameter's place in [`PARAMETERS`](crate::recipe::parameters::PARAMETERS).
     place: usize,
@@ -23,7 +24,7 @@ const fn row(name: &str, label: &'static str, help: &'static str) -> Row {
     }
 }
 
-const HYBRID: [Row; 3] = [
+const HYBRID: &[Row] = &[
     row("k", "k", "distilled steps that the base model takes over"),
     row(
         "base-guidance",
@@ -36,7 +37,19 @@ const HYBRID: [Row; 3] = [
         "in place of each replaced step; 1 follows the distilled schedule",
     ),
 ];
-const DISTILLED: [Row; 3] = [
+const ADAPTIVE: &[Row] = &[
+    row(
+        "adaptive-threshold",
+        "Threshold",
+        "it hands over once the target moves by less than this part of its length; 0 is 0.5",
+    ),
+    row(
+        "adaptive-k",
+        "Largest k",
+        "0 is all of the distilled model's steps",
+    ),
+];
+const DISTILLED: &[Row] = &[
     row("distilled-steps", "Steps", ""),
     row(
         "distilled-guidance",
@@ -45,7 +58,7 @@ const DISTILLED: [Row; 3] = [
     ),
     row("distilled-scheduler", "Scheduler", ""),
 ];
-const BASE: [Row; 3] = [
+const BASE: &[Row] = &[
     row("base-steps", "Steps", ""),
     row(
         "guidance",
@@ -86,8 +99,8 @@ pub fn Settings(
                 .is_some_and(|pair| pair.embeds_distilled_guidance)
         })
     });
-    let fields = move |rows: [Row; 3], own| {
-        let field = move |Row { place, label, help }: Row| {
+    let fields = move |rows: &'static [Row], own| {
+        let field = move |&Row { place, label, help }: &Row| {
             let help = Signal::derive(move || {
                 if place == DISTILLED_GUIDANCE && embeds_guidance.get() {
                     EMBEDDED_GUIDANCE
@@ -99,7 +112,7 @@ pub fn Settings(
                 <ParameterField controls=controls place=place label=label help=help own=own />
             }
         };
-        view! { <div class="fields">{rows.map(field).into_iter().collect_view()}</div> }
+        view! { <div class="fields">{rows.iter().map(field).collect_view()}</div> }
     };
     view! {
         <details class="settings" open=open>
@@ -107,6 +120,10 @@ pub fn Settings(
             <fieldset class="group">
                 <legend>"Hybrid"</legend>
                 {fields(HYBRID, Signal::default())}
+            </fieldset>
+            <fieldset class="group">
+                <legend>"Adaptive switch"</legend>
+                {fields(ADAPTIVE, Signal::default())}
             </fieldset>
             <fieldset class="group model-distilled">
                 <legend>"Distilled model"</legend>
