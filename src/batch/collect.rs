@@ -68,7 +68,7 @@ pub fn collect(folder: &RunFolder) -> Result<Results, BatchError> {
     Ok(results)
 }
 
-fn read_image(folder: &RunFolder, record: &PictureRecord) -> Result<Image, BatchError> {
+pub(super) fn read_image(folder: &RunFolder, record: &PictureRecord) -> Result<Image, BatchError> {
     let path = folder
         .path()
         .join(record.file.as_deref().unwrap_or_default());

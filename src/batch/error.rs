@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::engine::EngineError;
 use crate::metrics::MetricsError;
 use crate::picture::file::FileError;
+use crate::picture::image::ImageError;
 use crate::recipe::experiment::ExperimentError;
 use crate::recipe::saved_recipe::SavedRecipeError;
 use crate::results::ResultsError;
@@ -105,6 +106,9 @@ pub enum BatchError {
     /// A picture can't be saved.
     #[error(transparent)]
     Save(#[from] FileError),
+    /// A picture is not what it says.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// Pictures can't be compared.
     #[error(transparent)]
     Metrics(#[from] MetricsError),

@@ -17,9 +17,11 @@
 mod collect;
 mod draw;
 mod error;
+mod file_folder;
 mod folder;
 mod host;
 mod manifest;
+mod network;
 mod pair_folder;
 mod source;
 
@@ -28,5 +30,6 @@ pub use draw::{DrawOptions, Progress, draw};
 pub use error::BatchError;
 pub use folder::{RunFolder, Shard};
 pub use manifest::run_manifest;
+pub use network::{add_network, read_network};
 pub use pair_folder::PairFolder;
 pub use source::Source;

@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use firststep::batch::{RunFolder, collect, read_pictures};
+use firststep::batch::{BatchError, RunFolder, add_network, collect, read_network, read_pictures};
 use firststep::metrics::{FeatureStatistics, MEASURE, frechet_distance, inception_score};
 use firststep::results::npy::{self, Array};
 use firststep::results::{Cell, Results, markdown, report, row_distances};
 
 const USAGE: &str = "Usage: measure <folder or results.json>\n       \
+    measure --network <manifest of DreamSim, CLIP or the emoji classifier> <folder of a run>\n       \
     measure fid <features.npy> <features.npy>\n       \
     measure fid --statistics <mean.npy> <covariance.npy> <mean.npy> <covariance.npy>\n       \
     measure inception-score <probabilities.npy> [parts]";
@@ -35,6 +36,7 @@ pub fn run(arguments: impl Iterator<Item = String>) -> Result<String, String> {
         ["fid", first, second] => fid(&features(first)?, &features(second)?),
         ["inception-score", file] => score(file, PARTS),
         ["inception-score", file, parts] => score(file, parts.parse().map_err(|_| USAGE)?),
+        ["--network", manifest, folder] => by_network(Path::new(manifest), Path::new(folder)),
         [path] if !path.starts_with('-') => pictures(Path::new(path)),
         _ => Err(USAGE.to_owned()),
     }
@@ -71,6 +73,21 @@ fn score(path: &str, parts: usize) -> Result<String, String> {
         Cell::Estimate(found).text(),
         found.n
     ))
+}
+
+/// The report of a run's folder with a network's distances, and what else the network says.
+fn by_network(manifest: &Path, folder: &Path) -> Result<String, String> {
+    let found = futures::executor::block_on(async {
+        let network = read_network(manifest).await?;
+        let folder = RunFolder::new(folder);
+        let mut results = collect(&folder)?;
+        let further = add_network(&mut results, &folder, &network).await?;
+        Ok::<_, BatchError>((results, further))
+    });
+    let (results, further) = found.map_err(|error| error.to_string())?;
+    let mut report = report(&results).map_err(|error| error.to_string())?;
+    report.tables.extend(further);
+    Ok(markdown(&report, "figures"))
 }
 
 fn pictures(path: &Path) -> Result<String, String> {
