@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help serve test test-dawn test-gpu build check bench bench-native bench-dawn bench-load diversity
+.PHONY: help serve test test-dawn test-gpu build check bench bench-native bench-dawn bench-load diversity results
 
 PORT ?= 8080
 # Shells that never read a profile lack the folder of rustup's cargo.
@@ -38,7 +38,11 @@ help:
 	@echo "make bench-native  SDXL's networks on this machine's graphics card, without a browser (BENCH=--plan counts alone)"
 	@echo "make bench-dawn  kernels, blocks and a whole network on Dawn's adapter, beside burn's and another engine's"
 	@echo "make bench-load  how fast full-size files of SDXL arrive in the page's store (needs 20 GB of disk)"
+	@echo "make results  the experiments of docs/results on the emoji pair, hours on two cores (pictures stay in target/results)"
 	@echo "make diversity  how different the seeds of a prompt are, by mode"
+
+results:
+	tools/results/emoji
 
 serve:
 	@$(setup)/install-trunk

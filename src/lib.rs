@@ -22,7 +22,9 @@ pub mod kernels;
 pub mod models;
 pub mod weights;
 
-// Programs: the two workers, the messages between them and the page, and the page.
+// Programs: the two workers, the messages between them and the page, the page, and runs without it.
+#[cfg(all(feature = "engine", not(target_family = "wasm")))]
+pub mod batch;
 #[cfg(feature = "engine")]
 pub mod engine;
 pub mod loader;

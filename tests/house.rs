@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms from the ground up, each with the rooms that it may know. `docs/architecture.md` has the
 /// same table.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("browser", &[]),
     ("sampler", &[]),
     ("vocabulary", &[]),
@@ -58,6 +58,12 @@ const ROOMS: [(&str, &[&str]); 17] = [
             "models",
             "history",
             "protocol",
+        ],
+    ),
+    (
+        "batch",
+        &[
+            "sampler", "recipe", "picture", "metrics", "results", "weights", "protocol", "engine",
         ],
     ),
     (

@@ -2,11 +2,16 @@
 
 import init from "./worker.js";
 
-// Where the page shows what the engine measures, it gives the worker this name. The counters have to be
-// there before the program asks for its adapter; without WebGPU there is nothing to count.
-if (globalThis.name === "stats" && "GPUAdapter" in globalThis) {
-  const { countGpu } = await import("./gpu_counters.mjs");
-  globalThis.gpuCounters = countGpu();
+// Without WebGPU there is nothing to count or to prepare. Both have to be there before the program asks for
+// its adapter.
+if ("GPUAdapter" in globalThis) {
+  // Where the page shows what the engine measures, it gives the worker this name.
+  if (globalThis.name === "stats") {
+    const { countGpu } = await import("./gpu_counters.mjs");
+    globalThis.gpuCounters = countGpu();
+  }
+  const { prepareGpu } = await import("./programs.mjs");
+  globalThis.gpuPrograms = prepareGpu();
 }
 
 const wasm = await init();

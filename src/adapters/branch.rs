@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::error::AdapterError;
 use super::names::Part;
 use crate::weights::format::encoding::Encoding;
+use crate::weights::format::order::Order;
 use crate::weights::format::tensor::StoredTensor;
 
 /// What a file holds of a layer's branch.
@@ -62,6 +63,9 @@ impl LowRankBranch {
 
     /// Adds the change to a weight of that shape, row by row.
     pub(super) fn add_to(&self, weight: &mut [f32]) -> Result<(), AdapterError> {
+        if self.down.is_outline() {
+            return Ok(());
+        }
         let down = self.down.to_f32()?;
         let up = self.up.to_f32()?;
         let rank = self.down.shape.first().copied().unwrap_or(1).max(1);
@@ -97,6 +101,10 @@ fn reshaped(tensor: StoredTensor, shape: &[usize]) -> Result<StoredTensor, Adapt
         Encoding::F16 | Encoding::BF16 => tensor.encoding,
         _ => Encoding::F32,
     };
+    if tensor.is_outline() {
+        let (name, order) = (tensor.name, Order::RowMajor);
+        return Ok(StoredTensor::outline(name, encoding, order, shape.to_vec()));
+    }
     let values = tensor.to_f32()?;
     Ok(StoredTensor::encode(
         &tensor.name,

@@ -82,8 +82,12 @@ impl LeftOut {
                  ({embeddings}) are"
             ),
         };
+        let more = match self.text_encoder {
+            0 => "",
+            _ => " On the shelf of adapters it is put on the text encoders too.",
+        };
         Some(format!(
-            "The adapter is put on the UNet alone: {what} left out."
+            "As a distilled model the adapter is put on the UNet alone: {what} left out.{more}"
         ))
     }
 }
@@ -280,8 +284,8 @@ impl Adapter {
     }
 
     /// The values of the base's tensor `name` with the adapter on: `W + (alpha / rank) · B · A`.
-    /// `values` holds the product of `shape` numbers in row-major order, and so does the result. A
-    /// tensor that the adapter doesn't touch stays as it is.
+    /// `values` holds the product of `shape` numbers in row-major order, and so does the result; of
+    /// outlines, neither has any. A tensor that the adapter doesn't touch stays as it is.
     ///
     /// # Errors
     /// The adapter has the tensor in another shape, or a tensor of the adapter can't be read.
@@ -291,7 +295,7 @@ impl Adapter {
         shape: &[usize],
         mut values: Vec<f32>,
     ) -> Result<Vec<f32>, AdapterError> {
-        if let Some(tensor) = self.take_whole(name, shape)? {
+        if let Some(tensor) = self.take_whole(name, shape)?.filter(|it| !it.is_outline()) {
             values = tensor.to_f32()?;
         }
         if let Some(branch) = self.take_branch(name, shape)? {
@@ -321,6 +325,7 @@ impl Adapter {
 fn branch_of(module: &str, mut parts: Parts) -> Result<LowRankBranch, AdapterError> {
     let alpha = match parts.remove(&Part::Alpha) {
         None => None,
+        Some(alpha) if alpha.is_outline() => None,
         Some(alpha) => match alpha.to_f32()?.as_slice() {
             [alpha] if alpha.is_finite() => Some(*alpha),
             _ => {

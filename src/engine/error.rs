@@ -113,6 +113,14 @@ pub enum EngineError {
         /// The device's own words.
         reason: String,
     },
+    /// A program for the graphics card can't be compiled.
+    #[error(
+        "The browser could not compile a program for the graphics processor ({reason}). Update the browser and the graphics driver, or add device=cpu to the address to do without the graphics processor."
+    )]
+    Program {
+        /// The program and the browser's own words.
+        reason: String,
+    },
     /// The visitor asked for WebGPU and the browser offers no adapter.
     #[error(
         "This browser offers no WebGPU adapter ({reason}). Remove device=webgpu from the address to run on the CPU instead."

@@ -5,74 +5,25 @@
     reason = "cells are of the rows that they were made of, values of the picture that was decoded"
 )]
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use super::error::EngineError;
 use super::grid_state::GridState;
+use super::host::{Host, Outcome, StripRequest};
 use super::pair::Pair;
+use super::pass::{PreparedPrompt, latents, predict, read, takes_two_passes};
 use super::plan::plan_for;
-use super::prompt::{AdaptedPrompt, is_any_guided};
+use super::prompt::is_any_guided;
+use super::told::Told;
 use crate::metrics::{distance, reduced_to_measure};
-use crate::models::{Conditioning, PreparedConditioning, guidance_embedding};
 use crate::picture::image::Image;
-use crate::protocol::engine::{Extent, JobEvent, Latent, Snapshot, StripView, TaskEvent, TaskId};
+use crate::protocol::engine::{Extent, JobEvent, Latent, Snapshot, StripView, TaskEvent};
 use crate::protocol::stats::Phase;
 use crate::recipe::digest::StepDigest;
-use crate::recipe::{CellAddress, Mode, PromptReading, Recipe, Row};
-use crate::sampler::{ModelCall, ModelRole, Sampling, combine, is_guided};
-
-/// The surroundings of the job loop: the worker, or a test.
-pub trait Host {
-    /// Sends an event of the job to the page.
-    fn emit(&mut self, event: JobEvent);
-    /// Sends an event of a task to the page.
-    fn emit_task(&mut self, id: TaskId, event: TaskEvent);
-    /// Whether the job has been cancelled.
-    fn is_cancelled(&self) -> bool;
-    /// Lets the worker receive messages, such as a cancellation.
-    fn pause(&self) -> impl Future<Output = ()>;
-    /// A clock that never goes back, in milliseconds.
-    fn milliseconds(&self) -> f64;
-    /// Takes the next strip to decode. The job loop decodes it between two steps, outside their time.
-    fn take_strip(&mut self) -> Option<StripRequest>;
-    /// Whether phases are measured. Each then ends only when the device is done with it.
-    fn measures(&self) -> bool {
-        false
-    }
-    /// Takes the time of a phase that has just ended.
-    fn took(&mut self, _phase: Phase, _milliseconds: f64) {}
-}
-
-/// A strip to decode: [`Task::Strip`](crate::protocol::engine::Task::Strip).
-#[derive(Clone, Debug, PartialEq)]
-pub struct StripRequest {
-    /// The task whose events the frames are.
-    pub task: TaskId,
-    /// The recipe of the cell's grid.
-    pub recipe: Recipe,
-    /// The place of the cell in the grid.
-    pub cell: CellAddress,
-    /// Which latent of each step is decoded.
-    pub view: StripView,
-    /// Steps to leave out at the beginning: those that the page has already.
-    pub skip: u32,
-    /// Whether the frames are sent, and not the distances alone.
-    pub sends_frames: bool,
-}
-
-/// How a job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Every image is done.
-    Done,
-    /// The job was cancelled; finished images stay.
-    Cancelled,
-}
+use crate::recipe::{CellAddress, Mode, Recipe, Row};
+use crate::sampler::{ModelCall, ModelRole, Sampling, is_guided};
 
 /// Chunks of a prompt that don't make a batch smaller.
 const FREE_CHUNKS: usize = 2;
@@ -97,9 +48,7 @@ pub async fn generate(
     let mut told = Told::default();
     let mut prepared = PreparedPrompt::default();
     let depth = extent.depth.map_or(usize::MAX, |depth| depth as usize);
-    // Long texts take the memory of pictures.
-    let chunks = pair.most_chunks(recipe)?;
-    let samples = (pair.allowance().batch as usize / chunks.div_ceil(FREE_CHUNKS)).max(1);
+    let samples = samples_of(pair, recipe)?;
     for mut left in batches(recipe, &rows, extent, samples) {
         let Some(first) = left.first() else { continue };
         let row = &rows[first.row as usize];
@@ -320,12 +269,22 @@ pub async fn strip(
     Ok(())
 }
 
+/// The passes that go through a UNet together.
+///
+/// # Errors
+/// A prompt can't be cut into tokens.
+pub(super) fn samples_of(pair: &Pair, recipe: &Recipe) -> Result<usize, EngineError> {
+    // Long texts take the memory of pictures.
+    let chunks = pair.most_chunks(recipe)?;
+    Ok((pair.allowance().batch as usize / chunks.div_ceil(FREE_CHUNKS)).max(1))
+}
+
 /// The grid's cells in the order in which they are drawn, those together that are drawn at the same time:
 /// so many seeds as go through a UNet together, over all of the fast rows, so that the same seeds can be
 /// compared early, and then the next seeds; and at last the base model's rows, which take as long as all
 /// others. The cells of a batch are of one row, as they share the prompt and the models, and all of them
 /// show their steps as these are taken.
-fn batches(
+pub(super) fn batches(
     recipe: &Recipe,
     rows: &[Row],
     extent: &Extent,
@@ -386,311 +345,21 @@ fn next_calls(
     let Some(first) = calls.first() else {
         return Ok(calls);
     };
-    let passes = if is_any_guided && takes_two_passes(pair, first)? {
+    let passes = if is_any_guided && takes_two_passes(pair, first.model, first.guidance_scale)? {
         2
     } else {
         1
     };
-    let most = (samples / passes).clamp(1, calls.len());
-    let count = 1 << most.ilog2();
+    let count = together_of(calls.len(), samples, passes);
     calls.truncate(count);
     together.truncate(count);
     Ok(calls)
 }
 
-/// What both passes of guidance are told.
-struct Prompt<'a> {
-    positive: &'a Conditioning,
-    /// None where no step of the recipe is guided.
-    negative: Option<&'a Negative>,
-}
-
-/// What the second pass of guidance is told, which has to be as long as the first one's.
-struct Negative {
-    conditioning: Conditioning,
-    /// What follows it where the prompt has more chunks.
-    filler: Conditioning,
-    /// What follows the prompt where this one has more chunks: the empty text.
-    positive_filler: Conditioning,
-}
-
-impl Negative {
-    async fn of(
-        pair: &Pair,
-        recipe: &Recipe,
-        strengths: &[u32],
-        host: &mut impl Host,
-    ) -> Result<Self, EngineError> {
-        let adapted = |text: &str| AdaptedPrompt {
-            prompt: recipe.read_prompt(text),
-            strengths: strengths.to_vec(),
-        };
-        let prompt = adapted(&recipe.negative_prompt);
-        let negative = |pair: &Pair| pair.encode_negative_prompt(&prompt);
-        let conditioning = encode(pair, host, negative).await?;
-        let has_chunks = recipe.prompt_reading() != PromptReading::default();
-        // Elsewhere both are one chunk.
-        let positive_filler = if has_chunks {
-            pair.encode_prompt(&adapted(""))?
-        } else {
-            conditioning.clone()
-        };
-        // An empty one may be zeros, and stays what it is.
-        let filler = if recipe.negative_prompt.is_empty() {
-            conditioning.clone()
-        } else {
-            positive_filler.clone()
-        };
-        Ok(Negative {
-            conditioning,
-            filler,
-            positive_filler,
-        })
-    }
-
-    /// Both passes as one batch, this one first.
-    fn with(&self, positive: &Conditioning) -> Conditioning {
-        let (own, other) = (self.conditioning.tokens(), positive.tokens());
-        let negative = self.conditioning.clone().filled_up(other, &self.filler);
-        let positive = positive.clone().filled_up(own, &self.positive_filler);
-        negative.concatenate(positive)
-    }
-}
-
-impl Prompt<'_> {
-    /// The conditioning of the second pass; none where the step takes one pass.
-    fn unconditional(
-        &self,
-        pair: &Pair,
-        call: &ModelCall,
-    ) -> Result<Option<&Negative>, EngineError> {
-        let is_guided = takes_two_passes(pair, call)?;
-        Ok(self.negative.filter(|_| is_guided))
-    }
-}
-
-/// Whether a step takes a second pass, without the prompt.
-fn takes_two_passes(pair: &Pair, call: &ModelCall) -> Result<bool, EngineError> {
-    // A full LCM model takes the guidance as an input instead.
-    let is_embedded = pair.unet(call.model)?.config().time_cond_proj_dim.is_some();
-    Ok(!is_embedded && is_guided(call.guidance_scale))
-}
-
-/// What the text encoders have made of the prompts of a grid, by the strengths of the adapters on them.
-#[derive(Default)]
-struct Told {
-    positive: HashMap<AdaptedPrompt, Conditioning>,
-    negative: HashMap<Vec<u32>, Negative>,
-}
-
-impl Told {
-    /// Encodes what the models are told in a row, unless another row was told the same.
-    async fn encode(
-        &mut self,
-        pair: &Pair,
-        recipe: &Recipe,
-        row: &Row,
-        is_guided: bool,
-        host: &mut impl Host,
-    ) -> Result<(), EngineError> {
-        for role in roles_of(row.mode) {
-            let prompt = pair.adapted(recipe.read_prompt(&row.prompt), row, role);
-            let strengths = prompt.strengths.clone();
-            if let Entry::Vacant(entry) = self.positive.entry(prompt.clone()) {
-                entry.insert(encode(pair, host, |pair| pair.encode_prompt(&prompt)).await?);
-            }
-            if is_guided && let Entry::Vacant(entry) = self.negative.entry(strengths) {
-                let negative = Negative::of(pair, recipe, &prompt.strengths, host).await?;
-                entry.insert(negative);
-            }
-        }
-        Ok(())
-    }
-
-    /// What tells rows apart that are told something else.
-    fn key(pair: &Pair, recipe: &Recipe, row: &Row) -> Vec<AdaptedPrompt> {
-        let prompt = recipe.read_prompt(&row.prompt);
-        let roles = [ModelRole::Base, ModelRole::Distilled];
-        roles
-            .map(|role| pair.adapted(prompt.clone(), row, role))
-            .into()
-    }
-
-    /// What a model is told in a row.
-    fn of(
-        &self,
-        pair: &Pair,
-        recipe: &Recipe,
-        row: &Row,
-        role: ModelRole,
-    ) -> Result<Prompt<'_>, EngineError> {
-        let prompt = pair.adapted(recipe.read_prompt(&row.prompt), row, role);
-        Ok(Prompt {
-            positive: self.positive.get(&prompt).ok_or(EngineError::NotLoaded)?,
-            negative: self.negative.get(&prompt.strengths),
-        })
-    }
-}
-
-/// The models that take steps in a mode.
-fn roles_of(mode: Mode) -> impl Iterator<Item = ModelRole> {
-    let base = mode.needs_base().then_some(ModelRole::Base);
-    let distilled = mode.needs_distilled().then_some(ModelRole::Distilled);
-    base.into_iter().chain(distilled)
-}
-
-/// What the models have made of the prompt of the cells that are drawn. Those of other prompts are
-/// dropped: the keys and values of SDXL's cross-attentions take 55 MB.
-#[derive(Default)]
-struct PreparedPrompt {
-    told: Vec<AdaptedPrompt>,
-    conditionings: HashMap<PreparedFor, PreparedConditioning>,
-}
-
-/// What a prompt was prepared for.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct PreparedFor {
-    model: ModelRole,
-    /// Whether it is for both passes of guidance.
-    is_guided: bool,
-    /// The bits of the guidance scale of a model that takes it as an input.
-    embedded_scale: u32,
-    /// The cells that are drawn together.
-    cells: usize,
-    /// The bits of the strengths of the adapters.
-    strengths: Vec<u32>,
-}
-
-impl PreparedPrompt {
-    fn switch_to(&mut self, told: Vec<AdaptedPrompt>) {
-        if self.told != told {
-            self.told = told;
-            self.conditionings.clear();
-        }
-    }
-
-    /// The conditioning of a batch; `prepare` makes that of one cell.
-    fn of(
-        &mut self,
-        wanted: &PreparedFor,
-        prepare: impl FnOnce() -> PreparedConditioning,
-    ) -> &PreparedConditioning {
-        if !self.conditionings.contains_key(wanted) {
-            let single = |of: &PreparedFor| PreparedFor {
-                cells: 1,
-                ..of.clone()
-            };
-            let own = single(wanted);
-            // Those for batches of another size, and for other strengths, take memory, and these come
-            // first.
-            self.conditionings.retain(|known, _| {
-                let is_of_now = known.model != wanted.model || known.strengths == wanted.strengths;
-                is_of_now && (known.cells == 1 || single(known) != own)
-            });
-            let one = self
-                .conditionings
-                .entry(own.clone())
-                .or_insert_with(prepare);
-            if *wanted != own {
-                let repeated = one.repeat(wanted.cells);
-                self.conditionings.insert(wanted.clone(), repeated);
-            }
-        }
-        &self.conditionings[wanted]
-    }
-}
-
-/// Encodes a prompt as `encoding` does.
-async fn encode(
-    pair: &Pair,
-    host: &mut impl Host,
-    encoding: impl FnOnce(&Pair) -> Result<Conditioning, EngineError>,
-) -> Result<Conditioning, EngineError> {
-    let start = host.milliseconds();
-    let conditioning = encoding(pair)?;
-    if host.measures() {
-        // The device works through what it is given in order: what is read is the last of it.
-        read(conditioning.pooled.clone()).await?;
-        host.took(Phase::TextEncoding, host.milliseconds() - start);
-    }
-    Ok(conditioning)
-}
-
-/// The model's predictions for the next step of several cells, after guidance: from two passes for each
-/// cell where the step is guided, and from one conditional pass where it is not, all in one batch. The
-/// calls are of the same step. Returns the size of the batch too.
-async fn predict(
-    pair: &Pair,
-    calls: &[ModelCall],
-    strengths: &[f32],
-    prepared: &mut PreparedPrompt,
-    prompt: &Prompt<'_>,
-) -> Result<(Vec<Vec<f32>>, u32), EngineError> {
-    let Some(call) = calls.first() else {
-        return Ok((Vec::new(), 0));
-    };
-    let unet = pair.unet(call.model)?;
-    let negative = prompt.unconditional(pair, call)?;
-    let embedded = unet.config().time_cond_proj_dim;
-    let wanted = PreparedFor {
-        model: call.model,
-        is_guided: negative.is_some(),
-        embedded_scale: embedded.map_or(0, |_| call.guidance_scale.to_bits()),
-        cells: calls.len(),
-        strengths: strengths
-            .iter()
-            .map(|strength| strength.to_bits())
-            .collect(),
-    };
-    pair.set_strengths(call.model, strengths);
-    let conditioning = prepared.of(&wanted, || {
-        let mut conditioning = match negative {
-            Some(negative) => negative.with(prompt.positive),
-            None => prompt.positive.clone(),
-        };
-        conditioning.guidance = embedded.map(|size| {
-            let embedding = guidance_embedding(call.guidance_scale, size);
-            Tensor::from_data(TensorData::new(embedding, [1, size]), pair.device())
-        });
-        unet.prepare(&conditioning)
-    });
-    let passes = if negative.is_some() { 2 } else { 1 };
-    let samples = calls
-        .iter()
-        .flat_map(|call| std::iter::repeat_n(call.sample.as_slice(), passes))
-        .flatten()
-        .copied()
-        .collect();
-    let predictions =
-        read(unet.forward(latents(pair, samples), call.timestep, conditioning)).await?;
-    let length = (predictions.len() / calls.len()).max(1);
-    let predictions = predictions.chunks_exact(length).map(|prediction| {
-        match prediction.split_at(length / passes) {
-            (unconditional, conditional) if passes == 2 => {
-                combine(unconditional, conditional, call.guidance_scale)
-            }
-            (only, _) => only.to_vec(),
-        }
-    });
-    Ok((predictions.collect(), (calls.len() * passes) as u32))
-}
-
-/// Latents, one behind the other, on the device: `[batch, channels, height, width]`.
-fn latents(pair: &Pair, values: Vec<f32>) -> Tensor<4> {
-    let [_, channels, height, width] = pair.latent_shape();
-    let batch = values.len() / (channels * height * width);
-    let data = TensorData::new(values, [batch, channels, height, width]);
-    Tensor::from_data(data, pair.device())
-}
-
-async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, EngineError> {
-    let failed = |reason: String| EngineError::Device { reason };
-    let data = tensor
-        .into_data_async()
-        .await
-        .map_err(|error| failed(error.to_string()))?;
-    data.try_into_vec::<f32>()
-        .map_err(|error| failed(format!("{error:?}")))
+/// How many of so many cells take a step together that has so many passes.
+pub(super) fn together_of(cells: usize, samples: usize, passes: usize) -> usize {
+    let most = (samples / passes).clamp(1, cells.max(1));
+    1 << most.ilog2()
 }
 
 /// A picture in −1…1 as 8-bit RGBA, rounded as diffusers does.

@@ -168,7 +168,7 @@ impl GridState {
         addresses: &[CellAddress],
     ) -> Result<Vec<CellAddress>, EngineError> {
         let mut behind = Vec::new();
-        let mut least = (usize::MAX, false);
+        let mut least = (usize::MAX, false, None);
         for &address in addresses {
             let progress = self.cell(address)?.sampling.progress();
             if progress < least {

@@ -11,20 +11,28 @@ mod attached;
 mod error;
 mod generate;
 mod grid_state;
+mod host;
 mod pair;
 mod pair_files;
+mod pass;
 mod plan;
 mod prompt;
+#[cfg(feature = "gpu")]
+mod rehearsal;
 mod run_manifest;
+mod told;
 #[cfg(target_family = "wasm")]
 pub mod worker;
 
 pub use allowance::allowance;
 pub use error::EngineError;
-pub use generate::{Host, Outcome, StripRequest, generate, restore, strip};
+pub use generate::{generate, restore, strip};
 pub use grid_state::GridState;
+pub use host::{Host, Outcome, StripRequest};
 pub use pair::{Pair, describe, load_tokenizers};
 pub use pair_files::PairFiles;
 pub use plan::plan_for;
 pub use prompt::{AdaptedPrompt, count, encode, prompts_of, tokenized, tokenized_by_both};
+#[cfg(feature = "gpu")]
+pub use rehearsal::{OutlineFiles, Rehearsed};
 pub use run_manifest::run_manifest;

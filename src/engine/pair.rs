@@ -1,7 +1,7 @@
 //! A pair of models on the device, built from a manifest and its files.
 
 use std::pin::pin;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
@@ -36,7 +36,7 @@ pub struct Pair {
     manifest: Manifest,
     device: Device,
     /// Shared with whoever counts a prompt's tokens while a job runs.
-    tokenizers: Rc<[ClipTokenizer; 2]>,
+    tokenizers: Arc<[ClipTokenizer; 2]>,
     text_encoders: [TextEncoder; 2],
     encoded: EncodedPrompts,
     base: Option<UNet2DConditionModel>,
@@ -104,7 +104,7 @@ impl Pair {
         device: Device,
         files: &impl PairFiles,
     ) -> Result<Self, EngineError> {
-        let tokenizers = Rc::new(load_tokenizers(&manifest, files).await?);
+        let tokenizers = Arc::new(load_tokenizers(&manifest, files).await?);
         Self::load_with(tokenizers, manifest, device, files).await
     }
 
@@ -113,7 +113,7 @@ impl Pair {
     /// # Errors
     /// As [`Pair::load`].
     pub async fn load_with(
-        tokenizers: Rc<[ClipTokenizer; 2]>,
+        tokenizers: Arc<[ClipTokenizer; 2]>,
         manifest: Manifest,
         device: Device,
         files: &impl PairFiles,
@@ -591,7 +591,7 @@ impl Pair {
     }
 
     /// The tokenizers, which stay wherever the text encoders are.
-    pub fn tokenizers(&self) -> &Rc<[ClipTokenizer; 2]> {
+    pub fn tokenizers(&self) -> &Arc<[ClipTokenizer; 2]> {
         &self.tokenizers
     }
 

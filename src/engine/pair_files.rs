@@ -25,6 +25,14 @@ pub trait PairFiles {
     fn stored_length(&self, id: &str) -> impl Future<Output = Result<u64, EngineError>>;
     /// The bytes of a file that holds no tensors, such as a tokenizer's vocabulary.
     fn blob(&self, id: &str) -> impl Future<Output = Result<Vec<u8>, EngineError>>;
+    /// The [outlines](StoredTensor::outline) of a file's tensors; none where they are not known without
+    /// reading the tensors.
+    fn outlines(
+        &self,
+        _id: &str,
+    ) -> impl Future<Output = Result<Option<Vec<StoredTensor>>, EngineError>> {
+        async { Ok(None) }
+    }
     /// Called for each component whose tensors are stored in the order of earlier versions, and had to be
     /// quantized anew.
     fn note_requantized(&self) {}

@@ -49,7 +49,7 @@ pub fn plan_for(row: &Row, recipe: &Recipe, manifest: &Manifest) -> Result<Plan,
     Ok(match row.mode {
         Mode::Base | Mode::Distilled => Plan::distilled(distilled, guidance),
         Mode::SkipFirstStep => Plan::skip_first_step(distilled, guidance)?,
-        Mode::Hybrid => {
+        Mode::Hybrid | Mode::Adaptive => {
             let base = match recipe.hybrid_base_steps {
                 1 => {
                     // The base model's steps add no noise: in place of Turbo's ancestral scheduler it
@@ -62,6 +62,16 @@ pub fn plan_for(row: &Row, recipe: &Recipe, manifest: &Manifest) -> Result<Plan,
                 }
                 replaced => Some(base(replaced * recipe.distilled_steps)?),
             };
+            if row.mode == Mode::Adaptive {
+                return Ok(Plan::adaptive(
+                    base.as_ref(),
+                    &distilled,
+                    row.k as usize,
+                    recipe.threshold(),
+                    row.hybrid_base_guidance,
+                    guidance,
+                )?);
+            }
             Plan::hybrid(
                 base,
                 distilled,

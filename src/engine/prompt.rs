@@ -207,6 +207,22 @@ pub struct AdaptedPrompt {
     pub strengths: Vec<u32>,
 }
 
+impl AdaptedPrompt {
+    /// Another text of the recipe, read with the same adapters.
+    pub fn with_text(&self, recipe: &Recipe, text: &str) -> Self {
+        AdaptedPrompt {
+            prompt: recipe.read_prompt(text),
+            strengths: self.strengths.clone(),
+        }
+    }
+
+    /// Which of the adapters act.
+    pub fn acting(&self) -> Vec<bool> {
+        let strengths = self.strengths.iter().copied().map(f32::from_bits);
+        strengths.map(|strength| strength != 0.0).collect()
+    }
+}
+
 impl From<Prompt> for AdaptedPrompt {
     fn from(prompt: Prompt) -> Self {
         AdaptedPrompt {

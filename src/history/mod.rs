@@ -81,6 +81,7 @@ impl Entry {
 fn mode_words(mode: Mode) -> &'static str {
     match mode {
         Mode::SkipFirstStep => "skip first step",
+        Mode::Adaptive => "adaptive",
         other => other.key(),
     }
 }

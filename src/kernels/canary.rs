@@ -16,29 +16,52 @@ const TOLERANCE: f32 = 0.02;
 /// Channels of the block that is computed.
 const CHANNELS: usize = 64;
 
+/// Why half precision is not used. Each is the end of a sentence that begins with the adapter.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum HalfFault {
+    /// The adapter has no such numbers.
+    #[error("has no half-precision numbers")]
+    Missing,
+    /// The block could not be made.
+    #[error("could not be tested")]
+    Untested,
+    /// A program in half precision can't be compiled.
+    #[error("can't compile a program with half-precision numbers ({0})")]
+    Program(String),
+    /// The device failed, and may be lost.
+    #[error("failed with half precision ({0})")]
+    Device(String),
+    /// The result is another one, by so many percent.
+    #[error("computes wrongly with half-precision numbers (by {0:.0} %)")]
+    Wrong(f32),
+}
+
+/// Launches the block in half or in single precision.
+pub fn launch_canary(device: &Device, half: bool) -> Option<Tensor<3>> {
+    let before = is_half();
+    set_half(half);
+    let block = block(device);
+    set_half(before);
+    block.map(plain::to_f32)
+}
+
 /// Computes one small block in both types, and compares.
 ///
 /// # Errors
-/// What is wrong, as the end of a sentence that begins with the adapter.
-pub async fn check_half(device: &Device) -> Result<(), String> {
+/// What is wrong.
+pub async fn check_half(device: &Device) -> Result<(), HalfFault> {
     if !device.supports_dtype(FloatDType::F16) {
-        return Err("has no half-precision numbers".to_owned());
+        return Err(HalfFault::Missing);
     }
-    let before = is_half();
     let mut results = Vec::new();
     for is_half in [false, true] {
-        set_half(is_half);
-        let block = block(device);
-        set_half(before);
-        let Some(block) = block else {
-            return Err("could not be tested".to_owned());
-        };
-        let data = plain::to_f32(block).into_data_async().await;
-        let values = data.map_err(|error| format!("failed with half precision ({error})"))?;
+        let block = launch_canary(device, is_half).ok_or(HalfFault::Untested)?;
+        let data = block.into_data_async().await;
+        let values = data.map_err(|error| HalfFault::Device(error.to_string()))?;
         results.push(values.try_into_vec::<f32>().unwrap_or_default());
     }
     let [whole, half] = results.as_slice() else {
-        return Err("could not be tested".to_owned());
+        return Err(HalfFault::Untested);
     };
     let square: f32 = whole.iter().map(|value| value * value).sum();
     let error: f32 = whole
@@ -51,10 +74,7 @@ pub async fn check_half(device: &Device) -> Result<(), String> {
     if whole.len() == half.len() && error <= TOLERANCE {
         Ok(())
     } else {
-        Err(format!(
-            "computes wrongly with half-precision numbers (by {:.0} %)",
-            error * 100.0
-        ))
+        Err(HalfFault::Wrong(error * 100.0))
     }
 }
 

@@ -1,8 +1,7 @@
 //! What the operations work with: layers, what is done after them, and how convolutions and attention
 //! go over their inputs.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use burn::tensor::Tensor;
 
@@ -66,18 +65,19 @@ pub struct BranchPart {
 /// How strongly each adapter of a model acts. Clones are the same strengths: what is set counts for every
 /// layer that has one of them, from its next use on.
 #[derive(Clone, Debug, Default)]
-pub struct Strengths(Rc<RefCell<Vec<f32>>>);
+pub struct Strengths(Arc<RwLock<Vec<f32>>>);
 
 impl Strengths {
     /// Sets the strengths, in the order of the adapters. Those beyond the end are 0.
     pub fn set(&self, strengths: &[f32]) {
-        let mut own = self.0.borrow_mut();
+        let mut own = self.0.write().unwrap_or_else(PoisonError::into_inner);
         own.clear();
         own.extend_from_slice(strengths);
     }
 
     fn of(&self, adapter: usize) -> f32 {
-        self.0.borrow().get(adapter).copied().unwrap_or(0.0)
+        let own = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        own.get(adapter).copied().unwrap_or(0.0)
     }
 }
 

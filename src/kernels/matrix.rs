@@ -45,6 +45,12 @@ impl WeightForm {
         if self.has_scales() { BLOCK } else { 4 }
     }
 
+    /// Words that hold so many values, with their scales.
+    fn length(self, values: usize) -> usize {
+        let scales = if self.has_scales() { values / BLOCK } else { 0 };
+        self.words(values) + scales.div_ceil(2)
+    }
+
     fn has_scales(self) -> bool {
         matches!(self, WeightForm::Q8 | WeightForm::Q4)
     }
@@ -84,6 +90,9 @@ impl Matrix {
     /// Its bytes don't fit its shape and encoding.
     pub fn expanded(tensor: &StoredTensor, device: &Device) -> Result<Self, TensorError> {
         let [rows, columns] = matrix_shape(&tensor.shape);
+        if tensor.is_outline() {
+            return Ok(Self::of(outlined([rows, columns], device)));
+        }
         let values = in_kernel_order(&tensor.shape, tensor.to_f32()?);
         if HAS_OWN && *device == Device::flex() {
             return Ok(Self {
@@ -127,33 +136,26 @@ impl Matrix {
             return Self::expanded(&tensor, device);
         }
         let has_blocks = columns.is_multiple_of(BLOCK) && is_in_kernel_order(&tensor);
-        let (form, mut bytes) = match tensor.encoding {
-            Encoding::Q4 if has_blocks => (WeightForm::Q4, tensor.bytes.clone()),
-            Encoding::Q8 if has_blocks => (WeightForm::Q8, tensor.bytes.clone()),
-            Encoding::F16 => {
-                let (tensor, _) = Arc::unwrap_or_clone(tensor).into_channels_last()?;
-                (WeightForm::F16, tensor.bytes)
-            }
-            _ => {
-                let values = in_kernel_order(&tensor.shape, tensor.to_f32()?);
-                let bytes = values.into_iter().flat_map(f32::to_le_bytes).collect();
-                (WeightForm::F32, bytes)
-            }
+        let form = match tensor.encoding {
+            Encoding::Q4 if has_blocks => WeightForm::Q4,
+            Encoding::Q8 if has_blocks => WeightForm::Q8,
+            Encoding::F16 => WeightForm::F16,
+            _ => WeightForm::F32,
         };
-        // An odd number of scales.
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        let words: Vec<i32> = bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&word| i32::from_le_bytes(word))
-            .collect();
-        let length = words.len();
-        let words = TensorData::new(words, [length]);
-        // The pools for a computation's temporary tensors have buffers in steps of sizes, and may give
-        // a small tensor a large one.
-        let words =
-            device.memory_persistent_allocations(words, |words| Tensor::from_data(words, device));
+        let words = if tensor.is_outline() {
+            let length = form.length(rows * columns);
+            device.memory_persistent_allocations(length, |length| {
+                Tensor::<1, Int>::empty([length], device)
+            })
+        } else {
+            let words = words(tensor, form)?;
+            let length = words.len();
+            // The pools for a computation's temporary tensors have buffers in steps of sizes, and may
+            // give a small tensor a large one.
+            device.memory_persistent_allocations(TensorData::new(words, [length]), |words| {
+                Tensor::from_data(words, device)
+            })
+        };
         Ok(Self {
             rows,
             columns,
@@ -329,6 +331,30 @@ impl Matrix {
             ..self
         }
     }
+}
+
+/// A tensor as the words of a buffer.
+fn words(tensor: Arc<StoredTensor>, form: WeightForm) -> Result<Vec<i32>, TensorError> {
+    let mut bytes = match form {
+        WeightForm::Q4 | WeightForm::Q8 => tensor.bytes.clone(),
+        WeightForm::F16 => {
+            let (tensor, _) = Arc::unwrap_or_clone(tensor).into_channels_last()?;
+            tensor.bytes
+        }
+        WeightForm::F32 => {
+            let values = in_kernel_order(&tensor.shape, tensor.to_f32()?);
+            values.into_iter().flat_map(f32::to_le_bytes).collect()
+        }
+    };
+    // An odd number of scales.
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    let (words, _) = bytes.as_chunks();
+    Ok(words.iter().copied().map(i32::from_le_bytes).collect())
+}
+
+/// A tensor without values, in a buffer of exactly its size.
+pub fn outlined<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    device.memory_persistent_allocations(shape, |shape| Tensor::empty(shape, device))
 }
 
 /// Parts one after the other, in a buffer of exactly their size.

@@ -24,10 +24,12 @@ mod plain;
 #[cfg(feature = "gpu")]
 mod probe;
 #[cfg(feature = "gpu")]
+mod rehearsal;
+#[cfg(feature = "gpu")]
 mod trial;
 
 #[cfg(feature = "gpu")]
-pub use canary::check_half;
+pub use canary::{HalfFault, check_half, launch_canary};
 pub use forms::{AdapterClass, Budget, Choice, Form, Forms, Times};
 #[cfg(feature = "gpu")]
 pub use gpu::{
@@ -38,10 +40,12 @@ pub use layer::{
     Activation, After, BranchPart, BranchScale, Embedding, Heads, Layer, LowRank, Norm, Sampling,
     Strengths,
 };
-pub use matrix::{Matrix, matrix_shape};
+pub use matrix::{Matrix, matrix_shape, outlined};
 pub use operations::{
     attention, convolution, group_norm, layer_norm, linear, pixelwise, to_activations,
 };
 pub use plain::{contiguous, to_f32};
 #[cfg(feature = "gpu")]
-pub use probe::probe;
+pub use probe::{launch_probe, probe};
+#[cfg(feature = "gpu")]
+pub use rehearsal::Rehearsal;

@@ -141,6 +141,19 @@ struct Measured {
     times: Times,
 }
 
+/// Launches what is measured, once in each form.
+///
+/// # Errors
+/// As [`probe`].
+pub fn launch_probe(device: &Device) -> Result<(), String> {
+    for case in [Case::matmul(device)?, Case::attention(device)] {
+        for form in [Form::Shared, Form::Registers] {
+            drop(case.launch(form));
+        }
+    }
+    Ok(())
+}
+
 /// Measures a matrix product and attention in both forms, for at most half a second, and chooses. A
 /// convolution is a matrix product with other reads, and has its form.
 ///

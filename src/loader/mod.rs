@@ -4,6 +4,7 @@
 //! [`weights`](crate::weights) turns bytes into records. The loader lists the pairs, decides which of
 //! them loads, and tells the other tabs. It knows nothing of burn, the models or the page.
 
+pub mod distillations;
 pub mod preflight;
 pub mod scheduling;
 #[cfg(target_family = "wasm")]

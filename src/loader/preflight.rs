@@ -29,13 +29,22 @@ const FORMAT_IN_ROWS: u64 = 1;
 /// The most bytes of weights on the device with which a pair also runs on the CPU at a bearable speed.
 const CPU_LIMIT: u64 = 512 * 1024 * 1024;
 
-/// Compares a pair's needs, for pictures of a size, with the browser. `missing` is the number of bytes
+/// What a pair is to draw.
+#[derive(Clone, Copy, Debug)]
+pub struct Drawn {
+    /// Width and height of the pictures in pixels.
+    pub image_size: [u32; 2],
+    /// Stored bytes of the adapters that are put beside the models.
+    pub adapters: u64,
+}
+
+/// Compares a pair's needs with the browser. `missing` is the number of bytes
 /// that are still to be fetched; `is_complete` takes a file's id. All licences are listed, also those that
 /// have been accepted.
 pub fn preflight(
     address: &str,
     manifest: &Manifest,
-    image_size: [u32; 2],
+    drawn: Drawn,
     missing: u64,
     is_complete: impl Fn(&str) -> bool,
     adapter: Result<AdapterLimits, NoAdapter>,
@@ -58,7 +67,10 @@ pub fn preflight(
         _ => None,
     };
     let has_f16 = adapter.as_ref().is_ok_and(|adapter| adapter.has_f16);
+    let image_size = drawn.image_size;
     let memory = device_memory(manifest, image_size, has_f16);
+    // Each of the two UNets has its own copy.
+    let gpu_adapters = 2 * drawn.adapters;
     let mut reasons = Vec::new();
     if let Some(free) = disk_free.filter(|free| *free < disk_needed) {
         reasons.push(format!(
@@ -85,7 +97,8 @@ pub fn preflight(
         disk_needed,
         disk_free,
         image_size: image_size.into(),
-        gpu_weights: memory.weights,
+        gpu_weights: memory.weights + gpu_adapters,
+        gpu_adapters,
         gpu_activations: memory.peak() - memory.weights,
         largest_buffer: memory.largest_buffer,
         adapter: adapter.ok(),
@@ -176,8 +189,8 @@ impl DeviceMemory {
     }
 }
 
-/// The memory that a pair takes for pictures of a size, width and height in pixels, of a graphics card which computes with `f16` or doesn't. Weights are there
-/// in the form in which they are stored.
+/// The memory that a pair takes for pictures of a size, width and height in pixels, of a graphics card which
+/// computes with `f16` or doesn't. Weights are there in the form in which they are stored.
 pub fn device_memory(manifest: &Manifest, image_size: [u32; 2], has_f16: bool) -> DeviceMemory {
     let components = &manifest.components;
     let stored = |component: &Component| -> u64 {

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::error::ModelError;
-use crate::kernels::{BranchPart, Layer, LowRank, Matrix, Strengths, matrix_shape};
+use crate::kernels::{BranchPart, Layer, LowRank, Matrix, Strengths, matrix_shape, outlined};
 use crate::weights::footprint;
 use crate::weights::format::encoding::Encoding;
 use crate::weights::format::layout::Layout;
@@ -53,6 +53,9 @@ impl Table {
     pub fn rows(&self, indices: &[u32]) -> Tensor<2> {
         let rows: Vec<usize> = indices.iter().map(|&index| index as usize).collect();
         let shape = [rows.len(), matrix_shape(&self.tensor.shape)[1]];
+        if self.tensor.is_outline() {
+            return outlined(shape, &self.device);
+        }
         match self.tensor.rows(&rows) {
             Ok(values) => Tensor::from_data(TensorData::new(values, shape), &self.device),
             Err(_) => unreachable!("its length was checked when it was inserted"),
@@ -138,12 +141,13 @@ impl Weights {
         true
     }
 
-    /// Adds a tensor; one of the same name is replaced.
+    /// Adds a tensor; one of the same name is replaced. An [outline](StoredTensor::outline) becomes one
+    /// without values.
     ///
     /// # Errors
     /// Its bytes don't fit its shape and encoding.
     pub fn insert(&mut self, tensor: StoredTensor) -> Result<(), TensorError> {
-        tensor.check()?;
+        check(&tensor)?;
         let was_held = self.is_held();
         self.expanded_length += footprint::expanded_length(&tensor.shape);
         let name = tensor.name.clone();
@@ -178,7 +182,7 @@ impl Weights {
         adapter: Option<usize>,
     ) -> Result<(), TensorError> {
         let part = |tensor: StoredTensor, axis| {
-            tensor.check()?;
+            check(&tensor)?;
             Ok(Arc::new(branch_part(tensor, axis)?))
         };
         let branch = Branch {
@@ -208,8 +212,15 @@ impl Weights {
         if let Some(parameter) = self.parameters.get_mut(name)
             && let Values::Stored(tensor) = &parameter.values
         {
-            let values = change(tensor.to_f32()?)?;
-            let tensor = StoredTensor::encode(name, &tensor.shape, &values, Encoding::F32, 0.0)?;
+            let shape = &tensor.shape;
+            let tensor = if tensor.is_outline() {
+                change(Vec::new())?;
+                let name = name.to_owned();
+                StoredTensor::outline(name, Encoding::F32, Order::RowMajor, shape.clone())
+            } else {
+                let values = change(tensor.to_f32()?)?;
+                StoredTensor::encode(name, shape, &values, Encoding::F32, 0.0)?
+            };
             parameter.values = Values::Stored(Arc::new(tensor));
         }
         Ok(())
@@ -529,8 +540,15 @@ fn branch_part(tensor: StoredTensor, axis: usize) -> Result<StoredTensor, Tensor
     if padded == rank && matches!(tensor.encoding, Encoding::F32 | Encoding::F16) {
         return Ok(tensor);
     }
+    let mut shape = tensor.shape.clone();
+    if let Some(size) = shape.get_mut(axis) {
+        *size = padded;
+    }
+    if tensor.is_outline() {
+        let (name, order) = (tensor.name, Order::RowMajor);
+        return Ok(StoredTensor::outline(name, Encoding::F32, order, shape));
+    }
     let mut values = tensor.to_f32()?;
-    let mut shape = tensor.shape;
     let behind: usize = shape.iter().skip(axis + 1).product();
     let block = rank * behind;
     if padded != rank && block > 0 {
@@ -539,9 +557,6 @@ fn branch_part(tensor: StoredTensor, axis: usize) -> Result<StoredTensor, Tensor
             .chunks_exact(block)
             .flat_map(|part| part.iter().copied().chain(zeros.clone()))
             .collect();
-    }
-    if let Some(size) = shape.get_mut(axis) {
-        *size = padded;
     }
     StoredTensor::encode(&tensor.name, &shape, &values, Encoding::F32, 0.0)
 }
@@ -566,6 +581,13 @@ fn concatenated(
     let mut shape = tensors.first().map_or_else(Vec::new, |it| it.shape.clone());
     let sizes = tensors.iter().map(|it| it.shape.get(axis).copied());
     let size = sizes.map(|size| size.unwrap_or(1)).sum();
+    if tensors.iter().any(|it| it.is_outline()) {
+        if let Some(own) = shape.get_mut(axis) {
+            *own = size;
+        }
+        let outline = StoredTensor::outline("branch".to_owned(), encoding, Order::RowMajor, shape);
+        return Ok(Arc::new(outline));
+    }
     // What is before the axis has a piece of each tensor, one after the other.
     let before: usize = shape.iter().take(axis).product();
     let parts = tensors
@@ -587,8 +609,21 @@ fn concatenated(
 }
 
 fn vector(tensor: &StoredTensor, device: &Device) -> Result<Values, TensorError> {
-    let values = tensor.to_f32()?;
-    let length = values.len();
-    let values = TensorData::new(values, [length]);
-    Ok(Values::Vector(Box::new(Tensor::from_data(values, device))))
+    let vector = if tensor.is_outline() {
+        outlined([tensor.element_count()], device)
+    } else {
+        let values = tensor.to_f32()?;
+        let length = values.len();
+        Tensor::from_data(TensorData::new(values, [length]), device)
+    };
+    Ok(Values::Vector(Box::new(vector)))
+}
+
+/// Checks the bytes of a tensor that has any.
+fn check(tensor: &StoredTensor) -> Result<(), TensorError> {
+    if tensor.is_outline() {
+        Ok(())
+    } else {
+        tensor.check()
+    }
 }

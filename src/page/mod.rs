@@ -83,7 +83,10 @@ fn is_with_the_page(address: &str) -> bool {
 #[component]
 pub fn App() -> impl IntoView {
     let controls = Controls::new();
-    let loader = LoaderClient::new(Signal::derive(move || controls.size()));
+    let loader = LoaderClient::new(
+        Signal::derive(move || controls.size()),
+        Signal::derive(move || controls.adapter_hashes()),
+    );
     let engine = EngineClient::new(loader);
     let models = Panel::new(loader);
     // Sentences about the visitor's input: the link and the recipe.

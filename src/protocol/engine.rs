@@ -20,7 +20,7 @@ use crate::vocabulary::Vocabulary;
 
 /// Raised with every change of the messages: a page that was loaded before a deploy must not
 /// misunderstand a worker that was loaded after it.
-pub const PROTOCOL_VERSION: u32 = 10;
+pub const PROTOCOL_VERSION: u32 = 11;
 
 /// The number of a job; each page counts its jobs from 1.
 pub type JobId = u32;
@@ -382,8 +382,13 @@ pub enum JobEvent {
         /// The network, or this browser's store.
         from: LoadingFrom,
     },
-    /// The weights go to the device and the first shaders compile.
-    Compiling,
+    /// The browser compiles programs for the graphics card before it launches them.
+    Preparing {
+        /// Programs that are compiled.
+        done: u32,
+        /// All programs that the job needs, as far as they are known; 0 before any is known.
+        total: u32,
+    },
     /// The work on a cell begins.
     CellStarted {
         /// The cell.

@@ -14,7 +14,7 @@ use crate::recipe::size::ImageSize;
 
 /// Raised with every change of the messages, as the engine's
 /// [`PROTOCOL_VERSION`](crate::protocol::engine::PROTOCOL_VERSION).
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 
 /// A licence that has to be accepted before a download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,8 +162,10 @@ pub struct Preflight {
     pub disk_free: Option<u64>,
     /// Width and height in pixels of the pictures that the memory is counted for.
     pub image_size: ImageSize,
-    /// Bytes of GPU memory for the weights that stay as long as the pair.
+    /// Bytes of GPU memory for the weights that stay as long as the pair, with those of adapters.
     pub gpu_weights: u64,
+    /// The part of it that is of adapters.
+    pub gpu_adapters: u64,
     /// The most bytes of GPU memory beside them: for activations, or for a text encoder before.
     pub gpu_activations: u64,
     /// The largest map of a picture of that size, in bytes.
@@ -251,6 +253,8 @@ pub enum Request {
         /// The size of pictures to count the memory for; none, or one that the pair doesn't draw: its
         /// own.
         size: Option<ImageSize>,
+        /// The hashes of the adapters that are put beside its models.
+        adapters: Vec<String>,
     },
     /// Start or resume the load of a pair.
     Load {

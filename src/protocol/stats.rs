@@ -12,6 +12,8 @@ use crate::sampler::ModelRole;
 pub enum Phase {
     /// Weights are read from the store and go to the device.
     ReadingWeights,
+    /// Programs that the job needs are still being compiled when the weights have been read.
+    PreparingPrograms,
     /// A prompt goes through both text encoders.
     TextEncoding,
     /// A UNet's pass, with the scheduler's step after it.

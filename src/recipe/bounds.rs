@@ -28,6 +28,19 @@ pub const HYBRID_BASE_STEPS: Bounds<u32> = Bounds {
     minimum: 1,
     maximum: 25,
 };
+/// The most replaced steps of the adaptive switch; 0 means all.
+pub const ADAPTIVE_K: Bounds<u32> = Bounds {
+    minimum: 0,
+    maximum: 100,
+};
+/// Relative changes below which the adaptive switch hands over; 0 means [`ADAPTIVE_THRESHOLD`].
+pub const THRESHOLD: Bounds<f32> = Bounds {
+    minimum: 0.0,
+    maximum: 2.0,
+};
+/// The relative change below which the adaptive switch hands over where a recipe says none: the step moves
+/// the picture by less than half of its length.
+pub const ADAPTIVE_THRESHOLD: f32 = 0.5;
 /// Guidance scales.
 pub const GUIDANCE_SCALE: Bounds<f32> = Bounds {
     minimum: 0.0,

@@ -77,7 +77,7 @@ impl GenerationParameters {
             Mode::Base => (recipe.base_steps, ModelRole::Base),
             Mode::Distilled => (distilled_steps, ModelRole::Distilled),
             Mode::SkipFirstStep => (distilled_steps.saturating_sub(1), ModelRole::Distilled),
-            Mode::Hybrid => {
+            Mode::Hybrid | Mode::Adaptive => {
                 let replaced = row.k.saturating_mul(recipe.hybrid_base_steps);
                 let left = distilled_steps.saturating_sub(row.k);
                 let last_model = if left == 0 {
@@ -90,7 +90,7 @@ impl GenerationParameters {
         };
         let (scheduler, guidance_scale) = match (row.mode, last_model) {
             (_, ModelRole::Distilled) => (distilled, recipe.distilled_guidance),
-            (Mode::Hybrid, ModelRole::Base) => {
+            (Mode::Hybrid | Mode::Adaptive, ModelRole::Base) => {
                 // With one step for each that it replaces, the base model follows the distilled
                 // one's schedule, but never adds noise.
                 let scheduler = match (recipe.hybrid_base_steps, distilled) {
@@ -113,7 +113,10 @@ impl GenerationParameters {
                 further.push((name, ON.to_owned()));
             }
         }
-        if row.mode == Mode::Hybrid {
+        if row.mode == Mode::Adaptive {
+            further.push(("Firststep threshold", recipe.threshold().to_string()));
+        }
+        if matches!(row.mode, Mode::Hybrid | Mode::Adaptive) {
             // A key of one letter would be none.
             further.push(("Firststep k", row.k.to_string()));
             further.push(("Base guidance", row.hybrid_base_guidance.to_string()));
@@ -246,7 +249,7 @@ mod tests {
             negative_prompt: "worm".into(),
             seed: u32::MAX,
             seed_count: 2,
-            modes: Mode::ALL.to_vec(),
+            modes: Mode::OF_THE_PAPER.to_vec(),
             k: 1,
             hybrid_base_guidance: 0.5,
             hybrid_base_steps: 6,

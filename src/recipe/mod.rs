@@ -41,11 +41,22 @@ pub enum Mode {
     /// No base model: the distilled model starts at its second step.
     #[serde(rename = "skip")]
     SkipFirstStep,
+    /// As the hybrid, but the base model hands over once the picture that it aims at has settled.
+    Adaptive,
 }
 
 impl Mode {
     /// Every mode, in the order of the grid's rows.
-    pub const ALL: [Mode; 4] = [
+    pub const ALL: [Mode; 5] = [
+        Mode::Base,
+        Mode::Distilled,
+        Mode::Hybrid,
+        Mode::SkipFirstStep,
+        Mode::Adaptive,
+    ];
+
+    /// Those of the paper.
+    pub const OF_THE_PAPER: [Mode; 4] = [
         Mode::Base,
         Mode::Distilled,
         Mode::Hybrid,
@@ -59,6 +70,7 @@ impl Mode {
             Mode::Distilled => "distilled",
             Mode::Hybrid => "hybrid",
             Mode::SkipFirstStep => "skip",
+            Mode::Adaptive => "adaptive",
         }
     }
 
@@ -69,6 +81,7 @@ impl Mode {
             Mode::Distilled => "Distilled",
             Mode::Hybrid => "Hybrid",
             Mode::SkipFirstStep => "Skip first step",
+            Mode::Adaptive => "Adaptive",
         }
     }
 
@@ -79,7 +92,7 @@ impl Mode {
 
     /// Whether the base UNet takes any step in this mode.
     pub fn needs_base(self) -> bool {
-        matches!(self, Mode::Base | Mode::Hybrid)
+        matches!(self, Mode::Base | Mode::Hybrid | Mode::Adaptive)
     }
 
     /// Whether the distilled UNet takes any step in this mode.
@@ -113,7 +126,7 @@ pub struct Row {
     pub mode: Mode,
     /// What to draw.
     pub prompt: String,
-    /// See [`Recipe::k`].
+    /// See [`Recipe::k`]; of [`Mode::Adaptive`] the largest.
     pub k: u32,
     /// See [`Recipe::hybrid_base_guidance`].
     pub hybrid_base_guidance: f32,
@@ -231,12 +244,20 @@ pub struct Recipe {
     pub axis: Axis,
     /// How many of the distilled model's steps the base model takes in [`Mode::Hybrid`].
     pub k: u32,
-    /// Guidance scale of the base model's steps in [`Mode::Hybrid`]; at most 1 means one
-    /// conditional pass per step. The paper's best is 0.
+    /// Guidance scale of the base model's steps in [`Mode::Hybrid`] and [`Mode::Adaptive`]; at most 1
+    /// means one conditional pass per step. The paper's best is 0.
     pub hybrid_base_guidance: f32,
     /// Steps that the base model makes in place of each replaced step of the distilled model in
-    /// [`Mode::Hybrid`]; with 1 the base model follows the distilled model's own schedule.
+    /// [`Mode::Hybrid`] and [`Mode::Adaptive`]; with 1 the base model follows the distilled model's own schedule.
     pub hybrid_base_steps: u32,
+    /// The most of the distilled model's steps that the base model takes in [`Mode::Adaptive`]; 0 means
+    /// all of them.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub adaptive_k: u32,
+    /// The relative change of the Diffusion Target's latent in a base step below which the base model
+    /// hands over in [`Mode::Adaptive`]; 0 means [`ADAPTIVE_THRESHOLD`](bounds::ADAPTIVE_THRESHOLD).
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub adaptive_threshold: f32,
     /// Steps of [`Mode::Base`].
     pub base_steps: u32,
     /// Guidance scale of [`Mode::Base`].
@@ -252,6 +273,11 @@ pub struct Recipe {
     /// What changes the models.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adapters: Vec<AdapterUse>,
+}
+
+/// Whether a number is its type's 0.
+fn is_nothing<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }
 
 impl Recipe {
@@ -283,6 +309,7 @@ impl Recipe {
             prompt: prompt.clone(),
             k: match variant {
                 Variant::K(k) => k,
+                _ if mode == Mode::Adaptive => self.largest_k(),
                 _ => self.k,
             },
             hybrid_base_guidance: match variant {
@@ -326,6 +353,23 @@ impl Recipe {
                         .map(move |variant| row(mode, &self.prompt, variant))
                 })
                 .collect(),
+        }
+    }
+
+    /// The most steps of the distilled model that the base model takes in [`Mode::Adaptive`].
+    pub fn largest_k(&self) -> u32 {
+        match self.adaptive_k {
+            0 => self.distilled_steps,
+            k => k,
+        }
+    }
+
+    /// The threshold of [`Mode::Adaptive`]; see [`Recipe::adaptive_threshold`].
+    pub fn threshold(&self) -> f32 {
+        if self.adaptive_threshold == 0.0 {
+            bounds::ADAPTIVE_THRESHOLD
+        } else {
+            self.adaptive_threshold
         }
     }
 

@@ -12,7 +12,8 @@
 
 use super::adapters::{self, AdapterUse, MAXIMUM_ADAPTERS};
 use super::bounds::{
-    Bounds, GUIDANCE_SCALE, HYBRID_BASE_STEPS, MAXIMUM_PROMPT_CHARACTERS, SEED, SEED_COUNT, STEPS,
+    ADAPTIVE_K, Bounds, GUIDANCE_SCALE, HYBRID_BASE_STEPS, MAXIMUM_PROMPT_CHARACTERS, SEED,
+    SEED_COUNT, STEPS, THRESHOLD,
 };
 use super::size::{ImageSize, LONGEST_SIDE, SHORTEST_SIDE, SIDE_STEP};
 use super::{Axis, Mode, Recipe};
@@ -84,7 +85,7 @@ macro_rules! field {
 }
 
 /// Every parameter, in the order of links.
-pub static PARAMETERS: [Parameter; 19] = [
+pub static PARAMETERS: [Parameter; 21] = [
     Parameter {
         name: "prompt",
         subject: "The prompt",
@@ -156,6 +157,18 @@ pub static PARAMETERS: [Parameter; 19] = [
         subject: "The number of base steps per replaced step",
         is_optional: false,
         kind: Kind::Whole(field!(hybrid_base_steps), HYBRID_BASE_STEPS),
+    },
+    Parameter {
+        name: "adaptive-k",
+        subject: "The adaptive switch's largest k",
+        is_optional: true,
+        kind: Kind::Whole(field!(adaptive_k), ADAPTIVE_K),
+    },
+    Parameter {
+        name: "adaptive-threshold",
+        subject: "The adaptive switch's threshold",
+        is_optional: true,
+        kind: Kind::Number(field!(adaptive_threshold), THRESHOLD),
     },
     Parameter {
         name: "base-steps",
@@ -230,6 +243,8 @@ pub mod place {
     pub const K: usize = place_of("k");
     /// [`Recipe::hybrid_base_guidance`](super::Recipe::hybrid_base_guidance).
     pub const HYBRID_BASE_GUIDANCE: usize = place_of("base-guidance");
+    /// [`Recipe::adaptive_k`](super::Recipe::adaptive_k).
+    pub const ADAPTIVE_K: usize = place_of("adaptive-k");
     /// [`Recipe::base_steps`](super::Recipe::base_steps).
     pub const BASE_STEPS: usize = place_of("base-steps");
     /// [`Recipe::base_guidance`](super::Recipe::base_guidance).

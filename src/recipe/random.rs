@@ -102,7 +102,7 @@ impl Random {
 
     /// A recipe that can be drawn.
     pub fn recipe(&mut self) -> Recipe {
-        let chosen = 1 + self.below(15);
+        let chosen = 1 + self.below(31);
         let mut modes: Vec<Mode> = (0..)
             .zip(Mode::ALL)
             .filter_map(|(bit, mode)| (chosen >> bit & 1 == 1).then_some(mode))
@@ -146,6 +146,8 @@ impl Random {
             k: self.up_to(distilled_steps),
             hybrid_base_guidance: self.scale(),
             hybrid_base_steps: self.up_to(HYBRID_BASE_STEPS.maximum),
+            adaptive_k: self.below(distilled_steps as usize + 1) as u32,
+            adaptive_threshold: self.below(201) as f32 / 100.0,
             base_steps: self.up_to(STEPS.maximum),
             base_guidance: self.scale(),
             base_scheduler: self.scheduler(),

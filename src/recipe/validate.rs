@@ -43,6 +43,17 @@ impl Recipe {
             };
             within(PARAMETERS[place::K].subject, row.k, of_steps)?;
         }
+        if self.modes.contains(&Mode::Adaptive) {
+            let of_steps = Bounds {
+                maximum: self.distilled_steps,
+                ..STEPS
+            };
+            within(
+                PARAMETERS[place::ADAPTIVE_K].subject,
+                self.largest_k(),
+                of_steps,
+            )?;
+        }
         if self.modes.contains(&Mode::SkipFirstStep) {
             let subject = "The number of distilled steps of skip-first-step";
             let more_than_first = Bounds {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::records::ResultsError;
+use super::error::ResultsError;
 use crate::recipe::experiment::{Experiment, ExperimentError, ExperimentFile};
 
 /// Raised when results come to mean something else.

@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod curve;
+mod error;
 pub mod figure;
 pub mod manifest;
 mod markdown;
@@ -18,10 +19,11 @@ mod tests;
 
 pub use aggregate::{average, change, difference, diversity, time};
 pub use curve::{CurvePoint, mean_curve, share_until};
+pub use error::ResultsError;
 pub use markdown::markdown;
 pub use records::{
-    ChangeRecord, PictureRecord, Results, ResultsError, RowRecord, STRUCTURAL, StepRecord,
-    change_distances, completed_row, row_distances,
+    ChangeRecord, PictureRecord, Results, RowRecord, STRUCTURAL, StepRecord, change_distances,
+    completed_row, row_distances,
 };
 pub use report::{Report, report};
 pub use table::{Cell, Column, Table};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::error::ResultsError;
 use super::manifest::RunManifest;
 use crate::metrics::{MetricsError, PairwiseDistances, RowDistances, distance, reduced_to_measure};
 use crate::picture::image::Image;
@@ -83,25 +84,6 @@ pub struct Results {
     /// Distances between rows; only a study of an adapter has them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<ChangeRecord>,
-}
-
-/// A text that holds no results.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ResultsError {
-    /// JSON of another form, or none.
-    #[error("The results can't be read ({reason}): the file is damaged or was changed.")]
-    Unreadable {
-        /// Where it fails.
-        reason: String,
-    },
-}
-
-impl From<serde_json::Error> for ResultsError {
-    fn from(error: serde_json::Error) -> Self {
-        ResultsError::Unreadable {
-            reason: error.to_string().chars().take(200).collect(),
-        }
-    }
 }
 
 impl Results {

@@ -5,10 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::aggregate::{average, change, difference, diversity, time};
 use super::curve::{mean_curve, share_until};
 use super::figure::{Axis, Figure, Places, Point, Series};
-use super::records::{Results, STRUCTURAL};
+use super::records::{PictureRecord, Results, STRUCTURAL};
 use super::table::{Cell, Column, Table};
 use crate::metrics::{Estimate, MEASURE};
+use crate::recipe::Mode;
 use crate::recipe::experiment::{Condition, Experiment, ExperimentError, Setting, Study};
+use crate::sampler::ModelRole;
 
 /// What an experiment has found, for people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,10 +59,14 @@ impl Making<'_> {
                 figures.push(self.change_figure(measure));
             }
             tables.extend([self.diversities(measure), self.differences(measure)]);
-            figures.push(match self.experiment.study.is_of_hybrid() {
-                true => self.sweep_figure(measure),
-                false => self.prompt_figure(measure),
+            figures.push(match &self.experiment.study {
+                Study::Adaptive(_) => self.switch_figure(measure),
+                study if study.is_of_hybrid() => self.sweep_figure(measure),
+                _ => self.prompt_figure(measure),
             });
+        }
+        if matches!(self.experiment.study, Study::Adaptive(_)) {
+            tables.insert(0, self.switches());
         }
         let times = self.times();
         if self.experiment.study == Study::Time {
@@ -257,6 +263,82 @@ impl Making<'_> {
             places: Places::Numbers,
             y: Axis::new("Mean pairwise distance", short(measure)),
             series: std::iter::once(hybrid).chain(levels).collect(),
+        }
+    }
+
+    /// How many steps the base model took, by condition.
+    fn switches(&self) -> Table {
+        let rows = self.numbered().map(|(index, condition)| {
+            let steps = base_steps(self.results, index);
+            let mut found: Vec<u64> = Vec::new();
+            for picture in self
+                .results
+                .pictures
+                .iter()
+                .filter(|it| it.id.condition == index)
+            {
+                found.push(steps_of_base(picture));
+            }
+            let ends = found.iter().min().zip(found.iter().max());
+            let (least, most) = ends.map_or((Cell::Empty, Cell::Empty), |(least, most)| {
+                (Cell::Count(*least), Cell::Count(*most))
+            });
+            vec![Cell::Text(condition.name()), steps.into(), least, most]
+        });
+        Table {
+            key: "switches".to_owned(),
+            title: "Where the base model hands over".to_owned(),
+            note: "Steps of the base model before the hand-over. The adaptive switch hands over once a \
+                   base step has changed the Diffusion Target's latent by less than its threshold, \
+                   relative to its length."
+                .to_owned(),
+            columns: vec![
+                Column::plain("condition", "Condition"),
+                Column::estimate("base_steps", "Base steps"),
+                Column::plain("least", "Least"),
+                Column::plain("most", "Most"),
+            ],
+            rows: rows.collect(),
+        }
+    }
+
+    /// The adaptive switch beside fixed k: diversity against the steps that the base model took.
+    fn switch_figure(&self, measure: &str) -> Figure {
+        let of = |name: &str, is_own: fn(&Condition) -> bool| {
+            let own = self.numbered().filter(|(_, condition)| is_own(condition));
+            let mut points: Vec<Point> = own
+                .filter_map(|(index, _)| {
+                    let x = base_steps(self.results, index)?.mean;
+                    let y = average(self.results, measure, index)?;
+                    Some(Point { x, y })
+                })
+                .collect();
+            points.sort_by(|a, b| a.x.total_cmp(&b.x));
+            Series {
+                name: name.to_owned(),
+                points,
+                is_level: false,
+            }
+        };
+        Figure {
+            key: Self::key("diversity-by-base-steps-taken", measure),
+            title: "Adaptive switch beside fixed k".to_owned(),
+            description: format!(
+                "Mean pairwise distance, averaged over {} prompts of {} images with Student's 95 % \
+                 interval over prompts, against the mean number of steps that the base model took.",
+                self.experiment.prompts.len(),
+                self.experiment.images
+            ),
+            x: Axis::new("Steps of the base model", "mean"),
+            places: Places::Numbers,
+            y: Axis::new("Mean pairwise distance", short(measure)),
+            series: vec![
+                of("Hybrid, fixed k", |it| matches!(it.setting, Setting::K(_))),
+                of("Adaptive, by threshold", |it| {
+                    matches!(it.setting, Setting::Threshold(_))
+                }),
+                of("Distilled", |it| it.mode == Mode::Distilled),
+            ],
         }
     }
 
@@ -463,12 +545,29 @@ impl Making<'_> {
     }
 }
 
+/// The steps that the base model took of a picture.
+fn steps_of_base(picture: &PictureRecord) -> u64 {
+    let steps = picture.steps.iter();
+    steps.filter(|step| step.model == ModelRole::Base).count() as u64
+}
+
+/// The mean number of steps that the base model took under a condition.
+fn base_steps(results: &Results, condition: u32) -> Option<Estimate> {
+    let pictures = results.pictures.iter();
+    let steps: Vec<f64> = pictures
+        .filter(|it| it.id.condition == condition)
+        .map(|it| steps_of_base(it) as f64)
+        .collect();
+    Estimate::of(&steps)
+}
+
 /// What stands along the axis of a study of the hybrid.
 fn axis_of(study: &Study) -> &'static str {
     match study {
         Study::BaseGuidance(_) => "Guidance scale of the base model's steps",
         Study::K(_) => "k, steps of the distilled model that are replaced",
         Study::BaseSteps(_) => "Base steps in place of each replaced step",
+        Study::Adaptive(_) => "Threshold of the adaptive switch",
         Study::Transfer(_) => "Strength of the adapter",
         Study::Diversity | Study::Convergence | Study::Time => "Condition",
     }

@@ -72,7 +72,7 @@ impl From<Option<Estimate>> for Cell {
 }
 
 impl Cell {
-    /// What people read, such as `0.337 (0.301 to 0.373)`.
+    /// What people read, such as `0.337 (0.301 to 0.373, n = 5)`.
     pub fn text(&self) -> String {
         match self {
             Cell::Empty => "–".to_owned(),
@@ -81,12 +81,13 @@ impl Cell {
             Cell::Number(number) => decimal(*number),
             Cell::Estimate(estimate) => match estimate.interval {
                 Some([low, high]) => format!(
-                    "{} ({} to {})",
+                    "{} ({} to {}, n = {})",
                     decimal(estimate.mean),
                     decimal(low),
-                    decimal(high)
+                    decimal(high),
+                    estimate.n
                 ),
-                None => decimal(estimate.mean),
+                None => format!("{} (n = {})", decimal(estimate.mean), estimate.n),
             },
         }
     }

@@ -219,6 +219,9 @@ fn a_report_has_the_studys_tables_and_figures() {
         figures.contains(&"diversity-by-k".to_owned()),
         "{figures:?}"
     );
+    let (tables, figures) = keys(Study::Adaptive(vec![0.5]));
+    assert_eq!(tables.first().map(String::as_str), Some("switches"));
+    assert!(figures.contains(&"diversity-by-base-steps-taken".to_owned()));
 }
 
 #[test]
@@ -253,7 +256,10 @@ fn a_table_is_read_back_by_programs() {
     );
     assert_eq!(table.json()["rows"][0]["base"]["n"], 3);
     assert_eq!(table.json()["rows"][1]["base"], serde_json::Value::Null);
-    assert_eq!(Cell::Estimate(estimate).text(), "0.250 (−0.125 to 0.625)");
+    assert_eq!(
+        Cell::Estimate(estimate).text(),
+        "0.250 (−0.125 to 0.625, n = 3)"
+    );
     assert_eq!(decimal(-0.0001), "0.000");
 }
 

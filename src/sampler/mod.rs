@@ -25,7 +25,7 @@ mod scheduler;
 pub use guidance::{combine, is_guided};
 pub use noise::TorchGenerator;
 pub use pair::PairSchedulers;
-pub use plan::{ModelRole, Plan, PlanError, PlanStep};
+pub use plan::{ModelRole, Plan, PlanError, PlanStep, relative_change};
 pub use sampling::{ModelCall, Sampling, StepOutcome};
 pub use scheduler::{
     AlgorithmType, BetaSchedule, Evaluation, LatentScale, Memory, NoiseLevel, PredictionType,

@@ -3,6 +3,8 @@
 //! A run is nothing but a list of steps; base, distilled, hybrid and skip-first-step are ways to
 //! make that list, and nothing that runs it knows their names.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::scheduler::{LatentScale, Scheduler};
@@ -34,6 +36,16 @@ pub struct PlanStep {
 pub struct Plan {
     schedulers: Vec<Scheduler>,
     steps: Vec<PlanStep>,
+    exits: Vec<Exit>,
+    threshold: f32,
+}
+
+/// A place at which an image may go on by another plan, if what it aims at has settled there.
+#[derive(Clone, Debug)]
+struct Exit {
+    /// Steps that are done there: the other plan has the same ones.
+    position: usize,
+    plan: Arc<Plan>,
 }
 
 impl Plan {
@@ -124,6 +136,66 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Adaptive diversity distillation: as [`Plan::hybrid`] with the largest k, but an image leaves the
+    /// base model at an earlier hand-over, that of a smaller k, once its Diffusion Target has settled: once
+    /// the last base step has changed it by less than `threshold`, as [`relative_change`] has it. Nothing
+    /// is known of the change of a first step, so the base model takes two at least, unless that is more
+    /// than the largest k allows.
+    ///
+    /// # Errors
+    /// As [`Plan::hybrid`] with the largest k.
+    pub fn adaptive(
+        base: Option<&Scheduler>,
+        distilled: &Scheduler,
+        largest_k: usize,
+        threshold: f32,
+        base_guidance: f32,
+        distilled_guidance: f32,
+    ) -> Result<Plan, PlanError> {
+        let hybrid = |k| {
+            let (base, distilled) = (base.cloned(), distilled.clone());
+            Plan::hybrid(base, distilled, k, base_guidance, distilled_guidance)
+        };
+        let mut plan = hybrid(largest_k)?;
+        plan.threshold = threshold;
+        for k in 1..largest_k {
+            // Where the base model has too few steps for a hand-over, there is none.
+            let Ok(earlier) = hybrid(k) else { continue };
+            let position = earlier.base_steps();
+            let last = plan.exits.last().map_or(0, |exit| exit.position);
+            if position > last && position < plan.base_steps() {
+                let plan_after = Arc::new(earlier);
+                plan.exits.push(Exit {
+                    position,
+                    plan: plan_after,
+                });
+            }
+        }
+        Ok(plan)
+    }
+
+    fn base_steps(&self) -> usize {
+        let is_base = |step: &&PlanStep| step.model == ModelRole::Base;
+        self.steps.iter().take_while(is_base).count()
+    }
+
+    /// Whether images may go on by other plans.
+    pub(super) fn has_exits(&self) -> bool {
+        !self.exits.is_empty()
+    }
+
+    /// The number of the exit that an image takes after so many steps, if the last one has changed its
+    /// target by this.
+    pub(super) fn exit_at(&self, position: usize, change: f32) -> Option<usize> {
+        let exit = self.exits.iter().position(|exit| exit.position == position);
+        exit.filter(|_| change < self.threshold)
+    }
+
+    /// The plan behind an exit.
+    pub(super) fn behind(&self, exit: usize) -> Option<Arc<Plan>> {
+        self.exits.get(exit).map(|exit| exit.plan.clone())
+    }
+
     /// The steps in their order; at least one.
     pub fn steps(&self) -> &[PlanStep] {
         &self.steps
@@ -207,6 +279,8 @@ impl Plan {
         Plan {
             schedulers,
             steps: Vec::new(),
+            exits: Vec::new(),
+            threshold: 0.0,
         }
     }
 
@@ -227,6 +301,19 @@ impl Plan {
             guidance_scale,
         }));
     }
+}
+
+/// By how much of its length a Diffusion Target has changed: |x̃₀ − x̃₀′| / |x̃₀| with x̃₀′ of the step
+/// before.
+pub fn relative_change(before: &[f32], target: &[f32]) -> f32 {
+    let length = |values: &mut dyn Iterator<Item = f32>| -> f64 {
+        values
+            .map(|it| f64::from(it) * f64::from(it))
+            .sum::<f64>()
+            .sqrt()
+    };
+    let apart = length(&mut target.iter().zip(before).map(|(a, b)| a - b));
+    (apart / length(&mut target.iter().copied())) as f32
 }
 
 /// The position of the value nearest to `target`, the first of equally near ones.

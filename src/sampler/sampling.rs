@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::noise::TorchGenerator;
-use super::plan::{ModelRole, Plan};
+use super::plan::{ModelRole, Plan, relative_change};
 use super::scheduler::Memory;
 
 /// The state of one image between two model passes: a latent, its position in the plan, what the
@@ -21,6 +21,28 @@ pub struct Sampling {
     latent: Vec<f32>,
     memory: Memory,
     generator: TorchGenerator,
+    leaving: Leaving,
+}
+
+/// Whether an image goes on by another plan than it began with.
+#[derive(Clone, Debug)]
+enum Leaving {
+    /// Its plan has no exits.
+    Never,
+    /// It may yet; with the Diffusion Target of its last step.
+    Undecided(Option<Vec<f32>>),
+    /// It has, by the exit of this number.
+    By(usize),
+}
+
+impl Leaving {
+    fn of(plan: &Plan) -> Leaving {
+        if plan.has_exits() {
+            Leaving::Undecided(None)
+        } else {
+            Leaving::Never
+        }
+    }
 }
 
 /// A model pass that a sampling waits for.
@@ -69,6 +91,7 @@ impl Sampling {
             .map(|value| value * sigma)
             .collect();
         Sampling {
+            leaving: Leaving::of(&plan),
             plan,
             position: 0,
             latent,
@@ -87,6 +110,7 @@ impl Sampling {
         position: usize,
         mut state: Vec<f32>,
     ) -> Option<Sampling> {
+        let (plan, leaving) = take_leaving(plan, len, position, &mut state)?;
         let done = plan.steps().get(..position)?;
         if state.len() != len.checked_mul(1 + plan.remembers_at(position))? {
             return None;
@@ -108,14 +132,25 @@ impl Sampling {
             latent: state,
             memory,
             generator,
+            leaving,
         })
     }
 
     /// What it takes to resume the image after its last step: the latent, and behind it what the
-    /// scheduler remembers.
+    /// scheduler remembers. Of a plan with exits also the last target, as long as none was taken, and the
+    /// number of the exit, from 1, or 0.
     pub fn state(&self) -> Vec<f32> {
         let latent = self.latent.iter().copied();
-        latent.chain(self.memory.values()).collect()
+        let mut state: Vec<f32> = latent.chain(self.memory.values()).collect();
+        match &self.leaving {
+            Leaving::Never => {}
+            Leaving::Undecided(target) => {
+                state.extend(target.iter().flatten());
+                state.push(0.0);
+            }
+            Leaving::By(exit) => state.push((exit + 1) as f32),
+        }
+        state
     }
 
     /// The model pass that the image needs next; none once it is done.
@@ -137,8 +172,9 @@ impl Sampling {
     /// # Panics
     /// If the image is done: [`Sampling::next`] tells.
     pub fn advance(&mut self, model_output: &[f32]) -> Option<StepOutcome> {
-        let step = self.plan.steps()[self.position];
-        let scheduler = self.plan.scheduler(&step);
+        let plan = self.plan.clone();
+        let step = plan.steps()[self.position];
+        let scheduler = plan.scheduler(&step);
         let output = scheduler.step(
             step.index,
             model_output,
@@ -147,6 +183,7 @@ impl Sampling {
             &mut self.generator,
         )?;
         let given = scheduler.evaluation(step.index, &self.latent, &Memory::default());
+        self.leave_if_settled(&output.predicted_original);
         self.latent = self.plan.hand_over(self.position, output.previous_sample);
         self.position += 1;
         if self.plan.starts_at(self.position) {
@@ -160,6 +197,23 @@ impl Sampling {
             step: self.position,
             steps: self.plan.steps().len(),
         })
+    }
+
+    /// Goes on by another plan, if the step that is being taken ends at an exit and has hardly changed
+    /// the target.
+    fn leave_if_settled(&mut self, target: &[f32]) {
+        let Leaving::Undecided(before) = &mut self.leaving else {
+            return;
+        };
+        let change = before.replace(target.to_vec());
+        let change = change.map(|before| relative_change(&before, target));
+        let exit = change.and_then(|change| self.plan.exit_at(self.position + 1, change));
+        if let Some(exit) = exit
+            && let Some(plan) = self.plan.behind(exit)
+        {
+            self.plan = plan;
+            self.leaving = Leaving::By(exit);
+        }
     }
 
     /// Whether no step is left.
@@ -182,9 +236,135 @@ impl Sampling {
         self.position
     }
 
-    /// Steps done, and whether the next has taken the first of two model passes. Images of one plan that
-    /// are equally far need the same pass.
-    pub fn progress(&self) -> (usize, bool) {
-        (self.position, self.memory.is_within_step())
+    /// Steps done, whether the next has taken the first of two model passes, and by which exit the image
+    /// has left the plan. Images of one plan that are equally far need the same pass.
+    pub fn progress(&self) -> (usize, bool, Option<usize>) {
+        let exit = match self.leaving {
+            Leaving::By(exit) => Some(exit),
+            Leaving::Never | Leaving::Undecided(_) => None,
+        };
+        (self.position, self.memory.is_within_step(), exit)
+    }
+}
+
+/// The plan by which an image goes on, taken off the end of its state.
+fn take_leaving(
+    plan: Arc<Plan>,
+    len: usize,
+    position: usize,
+    state: &mut Vec<f32>,
+) -> Option<(Arc<Plan>, Leaving)> {
+    if !plan.has_exits() {
+        return Some((plan, Leaving::Never));
+    }
+    let exit = state.pop()?;
+    if exit > 0.0 {
+        let exit = exit as usize - 1;
+        return Some((plan.behind(exit)?, Leaving::By(exit)));
+    }
+    let start = state.len().checked_sub(len);
+    let target = (position > 0).then(|| Some(state.split_off(start?)));
+    let target = match target {
+        Some(target) => Some(target?),
+        None => None,
+    };
+    Some((plan, Leaving::Undecided(target)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::sampler::{Scheduler, SchedulerConfig, Timesteps};
+
+    fn scheduler(steps: u32) -> Scheduler {
+        let config = json!({
+            "_class_name": "DDIMScheduler",
+            "num_train_timesteps": 1000,
+            "beta_start": 0.00085,
+            "beta_end": 0.012,
+            "beta_schedule": "scaled_linear",
+            "prediction_type": "epsilon",
+            "steps_offset": 1,
+            "clip_sample": false,
+            "set_alpha_to_one": false,
+            "timestep_spacing": "trailing",
+        });
+        let config = SchedulerConfig::from_json(&config).expect("a config");
+        Scheduler::new(&config, &Timesteps::Steps(steps)).expect("a scheduler")
+    }
+
+    fn number(case: &Value, name: &str) -> f64 {
+        case[name].as_f64().expect(name)
+    }
+
+    /// The plan of a case of adaptive.json.
+    fn plan(case: &Value) -> Arc<Plan> {
+        let own = number(case, "base_steps") as u32;
+        let base = (own > 0).then(|| scheduler(own));
+        let largest_k = number(case, "largest_k") as usize;
+        let threshold = number(case, "threshold") as f32;
+        let plan = Plan::adaptive(base.as_ref(), &scheduler(6), largest_k, threshold, 0.0, 0.0);
+        Arc::new(plan.expect("a plan"))
+    }
+
+    /// Takes the steps that are left, with models that return a part of the sample.
+    fn finish(
+        sampling: &mut Sampling,
+        case: &Value,
+        after_step: &mut dyn FnMut(&Sampling),
+    ) -> usize {
+        let mut of_base = 0;
+        while let Some(call) = sampling.next() {
+            let is_base = call.model == ModelRole::Base;
+            of_base += usize::from(is_base);
+            let factor = case["factors"][usize::from(!is_base)]
+                .as_f64()
+                .expect("a factor") as f32;
+            let output: Vec<f32> = call.sample.iter().map(|it| it * factor).collect();
+            let outcome = sampling.advance(&output).expect("a step of one pass");
+            assert!(outcome.step <= outcome.steps);
+            after_step(sampling);
+        }
+        of_base
+    }
+
+    #[test]
+    fn the_adaptive_switch_is_diffusers_steps_up_to_where_the_target_has_settled() {
+        let reference = include_str!("../../tests/parity/values/adaptive.json");
+        let cases: Vec<Value> = serde_json::from_str(reference).expect("JSON");
+        for case in &cases {
+            let latent: Vec<f64> = case["latent"]
+                .as_array()
+                .expect("a latent")
+                .iter()
+                .map(|it| it.as_f64().expect("a number"))
+                .collect();
+            let plan = plan(case);
+            let mut sampling = Sampling::new(plan.clone(), latent.len(), 7);
+            let mut states = Vec::new();
+            let taken = finish(&mut sampling, case, &mut |it| {
+                states.push((it.position(), it.state()));
+            });
+            let expected = number(case, "base_taken") as usize;
+            assert_eq!(taken, expected, "{}", case["threshold"]);
+            for (ours, theirs) in sampling.latent().iter().zip(&latent) {
+                assert!(
+                    (f64::from(*ours) - theirs).abs() < 1e-4,
+                    "{ours}, not {theirs}"
+                );
+            }
+            assert!(sampling.is_done() && sampling.position() == sampling.steps());
+            // Whoever knows the state after any step goes on the same way.
+            for (position, state) in states {
+                let resumed = Sampling::resume(plan.clone(), latent.len(), 7, position, state);
+                let mut resumed = resumed.expect("the state fits");
+                finish(&mut resumed, case, &mut |_| {});
+                assert_eq!(resumed.latent(), sampling.latent(), "from {position}");
+            }
+            let short = vec![0.0; latent.len() - 1];
+            assert!(Sampling::resume(plan, latent.len(), 7, 1, short).is_none());
+        }
     }
 }

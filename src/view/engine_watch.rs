@@ -148,7 +148,7 @@ impl EngineWatch {
             Activity::Waiting if runs => Some(step),
             Activity::Waiting => Some(ANSWER),
             Activity::Loading { .. } => Some(READING),
-            Activity::Compiling => Some(COMPILING),
+            Activity::Preparing { .. } => Some(COMPILING),
             Activity::Drawing => Some(step),
             Activity::Cancelling => Some(match steps(STEPS_TO_CANCEL) {
                 Some(bound) => bound.max(CANCEL),
@@ -205,7 +205,7 @@ mod tests {
         let mut watch = EngineWatch::default();
         watch.job_begins();
         assert!(matches!(
-            seconds(&mut watch, &Activity::Compiling, true),
+            seconds(&mut watch, &Activity::Preparing { done: 0, total: 0 }, true),
             Some((COMPILING, AfterHang::GoOn(_)))
         ));
         watch.job_begins();

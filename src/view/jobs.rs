@@ -34,8 +34,13 @@ pub enum Activity {
         /// The network, or this browser's store.
         from: LoadingFrom,
     },
-    /// Weights go to the device, shaders compile.
-    Compiling,
+    /// The browser compiles programs for the graphics card.
+    Preparing {
+        /// Programs that are compiled.
+        done: u32,
+        /// All that the job needs; 0 while that is not known.
+        total: u32,
+    },
     /// Steps are being taken.
     Drawing,
     /// The running job ends after its current step.
@@ -179,7 +184,7 @@ impl<Grid> Jobs<Grid> {
                     | Activity::Waiting
                     | Activity::Fetching(_)
                     | Activity::Loading { .. }
-                    | Activity::Compiling
+                    | Activity::Preparing { .. }
                     | Activity::Drawing
             )
     }
@@ -558,7 +563,7 @@ mod tests {
         assert_eq!(jobs.started(2).map(|order| order.id), Some(2));
         assert_eq!(*jobs.activity(), Activity::Waiting);
         // Late reports of the last one don't count.
-        jobs.reports(1, Activity::Compiling);
+        jobs.reports(1, Activity::Preparing { done: 0, total: 0 });
         assert_eq!(*jobs.activity(), Activity::Waiting);
         assert!(!jobs.done(1, 9, 9.0));
         assert_eq!(jobs.running(), Some(2));

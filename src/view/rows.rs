@@ -13,6 +13,10 @@ pub fn mode_tip(mode: Mode) -> &'static str {
             "The base model takes the first k steps, the distilled model the rest: variety at nearly the \
              fast model's speed."
         }
+        Mode::Adaptive => {
+            "As the hybrid, but each picture has the base model's steps that it needs: the distilled model \
+             takes over once the picture that the base aims at has settled."
+        }
         Mode::SkipFirstStep => {
             "No base model at all: the distilled model starts at its second step, since its first one is \
              what makes the pictures alike."
@@ -64,6 +68,11 @@ pub fn row_explanation(row: &Row, stretches: &[Stretch]) -> String {
             row.k
         ),
         Mode::SkipFirstStep => "The distilled model without its first step.".to_owned(),
+        Mode::Adaptive => format!(
+            "The base model takes over at most the first {} steps, and fewer where the picture settles \
+             earlier.",
+            row.k
+        ),
     }
 }
 
@@ -75,10 +84,35 @@ pub fn model_key(model: ModelRole) -> &'static str {
     }
 }
 
+/// The adapters of a row that act in a step, counted from 1, with their strengths: “ink × 1, smile × −2”. None
+/// where the row has no adapters; where it has some and none acts, it says so.
+pub fn acting_adapters(row: &Row, role: ModelRole, step: u32, timestep: f32) -> Option<String> {
+    if row.adapters.is_empty() {
+        return None;
+    }
+    let strengths = row.strengths(role, step, timestep);
+    let acting: Vec<String> = row
+        .adapters
+        .iter()
+        .zip(strengths)
+        .filter(|(_, strength)| *strength != 0.0)
+        .map(|(adapter, strength)| {
+            let sign = if strength < 0.0 { "−" } else { "" };
+            format!("{} × {sign}{}", adapter.name, strength.abs())
+        })
+        .collect();
+    Some(if acting.is_empty() {
+        "no adapter".to_owned()
+    } else {
+        acting.join(", ")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::recipe::Recipe;
+    use crate::recipe::adapters::{ActsOn, AdapterUse};
     use crate::view::stretches::{counted, stretches};
 
     /// The hybrid's sentence for k of four steps, with base steps for each replaced one, when the
@@ -111,5 +145,26 @@ mod tests {
             "5 base steps for the first 2 of 4: on SDXL as many are enough."
         );
         assert!(hybrid(1, 1, 4).contains("takes the first step"));
+    }
+
+    #[test]
+    fn a_step_names_the_adapters_that_act_in_it() {
+        let mut recipe = Recipe {
+            modes: vec![Mode::Hybrid],
+            ..Recipe::default()
+        };
+        let mut ink = AdapterUse::new(&"a".repeat(64), "ink");
+        ink.from_timestep = 700;
+        let mut smile = AdapterUse::new(&"b".repeat(64), "smile");
+        smile.strength = -2.0;
+        smile.acts_on = ActsOn::Base;
+        let words =
+            |recipe: &Recipe, role, timestep| acting_adapters(&recipe.rows()[0], role, 1, timestep);
+        assert_eq!(words(&recipe, ModelRole::Base, 999.0), None);
+        recipe.adapters = vec![ink, smile];
+        let at = |role, timestep| words(&recipe, role, timestep).expect("words");
+        assert_eq!(at(ModelRole::Base, 999.0), "smile × −2");
+        assert_eq!(at(ModelRole::Base, 399.0), "ink × 1, smile × −2");
+        assert_eq!(at(ModelRole::Distilled, 999.0), "no adapter");
     }
 }

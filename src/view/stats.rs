@@ -66,6 +66,7 @@ impl What {
         };
         match self {
             What::Phase(Phase::ReadingWeights) => "Reading weights".to_owned(),
+            What::Phase(Phase::PreparingPrograms) => "Preparing the graphics card".to_owned(),
             What::Phase(Phase::TextEncoding) => "Text encoding".to_owned(),
             What::Phase(Phase::UnetPass { model, batch }) => of_model("UNet pass", model, batch),
             What::Phase(Phase::Preview) => "Preview".to_owned(),

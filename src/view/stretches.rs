@@ -36,7 +36,7 @@ pub fn stretches(recipe: &Recipe, row: &Row) -> Vec<Stretch> {
     let stretches = match row.mode {
         Mode::Base => vec![base(recipe.base_steps)],
         Mode::Distilled => vec![distilled(recipe.distilled_steps)],
-        Mode::Hybrid => vec![
+        Mode::Hybrid | Mode::Adaptive => vec![
             base(row.k.saturating_mul(recipe.hybrid_base_steps)),
             distilled(recipe.distilled_steps.saturating_sub(row.k)),
         ],

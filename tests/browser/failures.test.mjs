@@ -65,7 +65,7 @@ Object.defineProperty(GPUAdapter.prototype, "info", {
 const post = self.postMessage;
 let isDrawing = false;
 self.postMessage = (message, ...rest) => {
-  isDrawing ||= message?.Event?.Job?.event === "Compiling";
+  isDrawing ||= message?.Event?.Job?.event.CellStarted !== undefined;
   post.call(self, message, ...rest);
 };
 let left = 20;

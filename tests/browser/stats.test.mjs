@@ -52,9 +52,11 @@ async function copied(page) {
 }
 
 function assertTimes(report, steps) {
-  const phases = Object.fromEntries(report.phases.map((phase) => [phase.name, phase]));
+  // There is none where all programs are compiled when the weights have been read.
+  const measured = report.phases.filter(({ name }) => name !== "Preparing the graphics card");
+  const phases = Object.fromEntries(measured.map((phase) => [phase.name, phase]));
   assert.deepEqual(Object.keys(phases), TIMES_OF_A_RUN);
-  for (const { name, runs, milliseconds, fastestMilliseconds } of report.phases) {
+  for (const { name, runs, milliseconds, fastestMilliseconds } of measured) {
     assert.equal(runs, RUNS[name] ?? steps, name);
     assert.equal(milliseconds.length, runs, name);
     assert.equal(Math.min(...milliseconds), fastestMilliseconds, name);

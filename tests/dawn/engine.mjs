@@ -79,6 +79,7 @@ export class Engine {
    * @param {string} [options.description] what the adapter says of itself
    * @param {{key: string, value: any}[]} [options.choices] what an earlier worker has stored of adapters
    * @param {string} [options.brokenShader] the first shader with this text is one that doesn't compile
+   * @param {boolean} [options.breaksAllShaders] all shaders with that text are
    * @param {{batch: number, largest_map: number}} [options.atMost] the most that it may use of the device, as
    *   after a failure
    * @param {string} [options.companion] address of a module that runs beside the worker, in its process
@@ -92,6 +93,7 @@ export class Engine {
     description,
     choices,
     brokenShader,
+    breaksAllShaders = false,
     atMost,
     companion,
   } = {}) {
@@ -102,6 +104,7 @@ export class Engine {
       description,
       choices,
       brokenShader,
+      breaksAllShaders,
       companion,
     };
     const child = fork(PROCESS, [DIST, JSON.stringify(surroundings)], {

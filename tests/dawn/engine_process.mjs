@@ -12,17 +12,27 @@ import { format } from "node:util";
 import "fake-indexeddb/auto";
 import { globals } from "webgpu";
 
+import { prepareGpu } from "../../www/programs.mjs";
 import { counters, gpu, instantiate } from "./worker_scope.mjs";
 
 const [folder, options] = process.argv.slice(2);
-const { withoutFeatures, limits, brokenShader, description, choices, companion } =
-  JSON.parse(options);
+const {
+  withoutFeatures,
+  limits,
+  brokenShader,
+  breaksAllShaders,
+  description,
+  choices,
+  companion,
+} = JSON.parse(options);
 
+// As www/start_engine.js does.
+globalThis.gpuPrograms = prepareGpu();
 /** @type {GPUDevice[]} */
 const devices = [];
 weaken(gpu);
 if (brokenShader !== undefined) {
-  breakShader(brokenShader);
+  breakShader(brokenShader, breaksAllShaders);
 }
 
 const { answer } = companion === undefined ? {} : await import(companion);
@@ -123,13 +133,13 @@ function limitNames(limits) {
   return names;
 }
 
-/** Makes the first shader that has this text in its code one that doesn't compile. */
-function breakShader(text) {
+/** Makes the first shader that has this text in its code one that doesn't compile, or every such one. */
+function breakShader(text, breaksAll) {
   const { prototype } = globals.GPUDevice;
   const { createShaderModule } = prototype;
   let isBroken = false;
   prototype.createShaderModule = function (descriptor) {
-    const breaks = !isBroken && descriptor.code.includes(text);
+    const breaks = (breaksAll || !isBroken) && descriptor.code.includes(text);
     isBroken ||= breaks;
     const code = breaks ? `${descriptor.code}\nbroken` : descriptor.code;
     return createShaderModule.call(this, { ...descriptor, code });

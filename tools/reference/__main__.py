@@ -1,6 +1,6 @@
 """Writes the reference values that the tests compare the Rust code with.
 
-Usage: python tools/reference [sampler|models|operations|tokenizer|prompts|weights|names|quantization|
+Usage: python tools/reference [sampler|adaptive|models|operations|tokenizer|prompts|weights|names|quantization|
        adapter|adapters|lycoris|metrics|pictures|diversity|estimates|torch_files|all]
 
 Each name runs the script of that name in tools/reference/, with the packages pinned in
@@ -13,6 +13,7 @@ from pathlib import Path
 
 NAMES = (
     "sampler",
+    "adaptive",
     "models",
     "operations",
     "tokenizer",

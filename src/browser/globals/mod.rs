@@ -3,6 +3,7 @@
 pub mod calendar;
 pub mod gpu;
 pub mod gpu_counters;
+pub mod gpu_programs;
 pub mod indexed_db;
 pub mod js;
 pub mod worker_scope;

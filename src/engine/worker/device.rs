@@ -2,11 +2,12 @@
 
 use burn::tensor::Device;
 
-use super::choices;
+use super::choices::{self, LeftUndone, Trial};
+use super::preparation;
 use crate::browser::adapter_limits::AdapterLimits;
 use crate::browser::globals::gpu;
 use crate::engine::error::EngineError;
-use crate::kernels::{self, AdapterClass};
+use crate::kernels::{self, AdapterClass, HalfFault};
 use crate::protocol::engine::{DeviceInfo, DeviceKind};
 use crate::recipe::device::DevicePreference;
 
@@ -31,7 +32,16 @@ pub async fn select(preference: DevicePreference) -> Result<(Device, DeviceInfo)
             Ok(device) => {
                 let class = AdapterClass::of(&adapter.description, adapter.is_software);
                 kernels::set_choice(class.choice());
-                let notice = use_half(&adapter, &device).await;
+                let notice = match use_half(&adapter, &device).await {
+                    Ok(notice) => notice,
+                    Err(reason) if preference == DevicePreference::Automatic => {
+                        return Ok(cpu(format!(
+                            "The browser could not compile a program for the adapter {} ({reason}), so the models run on the CPU: slower, with the same pictures.",
+                            adapter.description
+                        )));
+                    }
+                    Err(reason) => return Err(EngineError::Program { reason }),
+                };
                 if !class.is_measured() {
                     choices::choose(&adapter, &device, class.choice()).await;
                 }
@@ -69,20 +79,47 @@ async fn wgpu_device() -> Result<Device, String> {
 
 /// Keeps activations as half-precision numbers where the adapter has them and computes with them as it
 /// should. Returns what the visitor is told where it doesn't.
-async fn use_half(adapter: &AdapterLimits, device: &Device) -> Option<String> {
+///
+/// # Errors
+/// Why the adapter is of no use: a program in single precision can't be compiled.
+async fn use_half(adapter: &AdapterLimits, device: &Device) -> Result<Option<String>, String> {
     if !adapter.has_f16 {
-        return None;
+        return Ok(None);
     }
-    match kernels::check_half(device).await {
+    let launch = |is_half| move || drop(kernels::launch_canary(device, is_half));
+    preparation::compile(device, launch(false)).await?;
+    let trial = match Trial::begin(adapter).await {
+        Ok(trial) => trial,
+        Err(LeftUndone) => {
+            return Ok(Some(without_half(
+                adapter,
+                "did not get through its trial of half precision",
+            )));
+        }
+    };
+    let checked = match preparation::compile(device, launch(true)).await {
+        Ok(()) => kernels::check_half(device).await,
+        Err(reason) => Err(HalfFault::Program(reason)),
+    };
+    // After a failure of the device, the next worker is not to try it at once.
+    if !matches!(checked, Err(HalfFault::Device(_))) {
+        trial.end().await;
+    }
+    Ok(match checked {
         Ok(()) => {
             kernels::set_half(true);
             None
         }
-        Err(reason) => Some(format!(
-            "The adapter {} {reason}, so the models use twice the memory for what they compute.",
-            adapter.description
-        )),
-    }
+        Err(fault) => Some(without_half(adapter, &fault.to_string())),
+    })
+}
+
+/// What the visitor is told where half precision is not used; `fault` goes on after the adapter's name.
+fn without_half(adapter: &AdapterLimits, fault: &str) -> String {
+    format!(
+        "The adapter {} {fault}, so the models use twice the memory for what they compute.",
+        adapter.description
+    )
 }
 
 fn cpu(notice: String) -> (Device, DeviceInfo) {

@@ -4,13 +4,14 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use gloo_timers::future::TimeoutFuture;
 
 use super::meter::Meter;
 use crate::browser::globals::worker_scope::WorkerScope;
 use crate::engine::error::EngineError;
-use crate::engine::generate::{Host, StripRequest};
+use crate::engine::host::{Host, StripRequest};
 use crate::engine::pair_files::PairFiles;
 use crate::models::ClipTokenizer;
 use crate::protocol::allowance::Allowance;
@@ -39,14 +40,14 @@ pub(super) struct Shared {
     /// Strips to decode, in the order in which they were requested.
     pub strips: RefCell<VecDeque<StripRequest>>,
     /// The pair's tokenizers; none until they have been read.
-    pub tokenizers: RefCell<Option<Rc<[ClipTokenizer; 2]>>>,
+    pub tokenizers: RefCell<Option<Arc<[ClipTokenizer; 2]>>>,
 }
 
 impl Shared {
     /// Has the tokens of prompts counted with these from now on, and tells the page so.
-    pub fn count_with(&self, tokenizers: &Rc<[ClipTokenizer; 2]>, scope: &WorkerScope<Event>) {
+    pub fn count_with(&self, tokenizers: &Arc<[ClipTokenizer; 2]>, scope: &WorkerScope<Event>) {
         let known = self.tokenizers.replace(Some(tokenizers.clone()));
-        if !known.is_some_and(|known| Rc::ptr_eq(&known, tokenizers)) {
+        if !known.is_some_and(|known| Arc::ptr_eq(&known, tokenizers)) {
             scope.post(Event::CountsTokens);
         }
     }
@@ -101,12 +102,12 @@ impl<'a> WorkerHost<'a> {
     }
 
     /// Counts the tokens of prompts with these from now on.
-    pub fn count_with(&self, tokenizers: &Rc<[ClipTokenizer; 2]>) {
+    pub fn count_with(&self, tokenizers: &Arc<[ClipTokenizer; 2]>) {
         self.shared.count_with(tokenizers, self.scope);
     }
 
     /// The pair's tokenizers, where they have been read.
-    pub fn tokenizers(&self) -> Option<Rc<[ClipTokenizer; 2]>> {
+    pub fn tokenizers(&self) -> Option<Arc<[ClipTokenizer; 2]>> {
         self.shared.tokenizers.borrow().clone()
     }
 
@@ -250,6 +251,10 @@ impl PairFiles for JobFiles<'_> {
 
     async fn metadata(&self, id: &str) -> Result<BTreeMap<String, String>, EngineError> {
         Ok(self.files.metadata(id).await?)
+    }
+
+    async fn outlines(&self, id: &str) -> Result<Option<Vec<StoredTensor>>, EngineError> {
+        Ok(self.files.outlines(id).await?)
     }
 
     async fn stored_length(&self, id: &str) -> Result<u64, EngineError> {

@@ -5,6 +5,7 @@ mod device;
 mod experiments;
 mod host;
 mod meter;
+mod preparation;
 mod started;
 mod tasks;
 
@@ -13,7 +14,7 @@ use std::rc::Rc;
 use futures::{StreamExt, channel::mpsc};
 
 use super::error::EngineError;
-use super::generate::{Outcome, StripRequest};
+use super::host::{Outcome, StripRequest};
 use crate::browser::globals::worker_scope::WorkerScope;
 use crate::history::experiments::{self as kept, ExperimentId};
 use crate::protocol::engine::{

@@ -4,20 +4,24 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::device;
 use super::host::{JobFiles, QuietFiles, ReadingProgress, WorkerHost};
 use super::meter::Meter;
+use super::preparation::{Outlined, Preparation, Wanted};
 use crate::browser::adapter_limits::AdapterLimits;
 use crate::browser::globals::worker_scope::WorkerScope;
 use crate::engine::allowance::allowance;
 use crate::engine::error::EngineError;
-use crate::engine::generate::{Host, Outcome, StripRequest, generate, restore, strip};
+use crate::engine::generate::{generate, restore, strip};
 use crate::engine::grid_state::GridState;
+use crate::engine::host::{Host, Outcome, StripRequest};
 use crate::engine::pair::{Pair, describe, image_sizes, load_tokenizers};
 use crate::engine::prompt::{AdaptedPrompt, prompts_of};
 use crate::engine::run_manifest::run_manifest;
 use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
+use crate::kernels;
 use crate::models::ClipTokenizer;
 use crate::protocol::allowance::Allowance;
 use crate::protocol::engine::{DeviceKind, Event, Extent, JobEvent, LoadingFrom, Snapshot};
@@ -31,9 +35,6 @@ use crate::results::manifest::{RunDevice, RunManifest, WeightFile};
 use crate::sampler::ModelRole;
 use crate::weights::manifest::{Manifest, ManifestFile};
 use crate::weights::stored::files::{Files, Presence};
-
-/// Bytes of the longest file whose tensors are looked at for a manifest.
-const LONGEST_LOOK: u64 = 100_000_000;
 
 /// The address of a pair's manifest.
 pub(super) struct PairAddress {
@@ -73,6 +74,8 @@ pub(super) struct StartedEngine {
     grid: GridState,
     /// None where nothing is measured.
     meter: Option<Rc<Meter>>,
+    /// None on the CPU, and where programs can't be compiled ahead.
+    preparation: Option<Preparation>,
 }
 
 impl StartedEngine {
@@ -112,14 +115,25 @@ impl StartedEngine {
             pair: None,
             grid: GridState::default(),
             meter,
+            preparation: None,
         };
+        let started = started.with_preparation();
         scope.post(Event::Allowance(started.allowance(None)?));
         Ok(started)
     }
 
+    /// Forgets the programs of a pair before this one.
+    fn with_preparation(self) -> Self {
+        let preparation = self.adapter.as_ref().and_then(|_| Preparation::new());
+        Self {
+            preparation,
+            ..self
+        }
+    }
+
     /// The pair's tokenizers, as far as their files are here: so that a prompt's tokens can be counted
     /// before the first job. Where they can't be read, the job says why.
-    pub async fn tokenizers(&self) -> Option<Rc<[ClipTokenizer; 2]>> {
+    pub async fn tokenizers(&self) -> Option<Arc<[ClipTokenizer; 2]>> {
         let components = &self.manifest.components;
         for component in [&components.tokenizer, &components.tokenizer_2] {
             for file in &component.files {
@@ -130,13 +144,18 @@ impl StartedEngine {
         }
         let files = QuietFiles(&self.files);
         let tokenizers = load_tokenizers(&self.manifest, &files).await;
-        tokenizers.ok().map(Rc::new)
+        tokenizers.ok().map(Arc::new)
     }
 
     /// What the pair may use of the device for pictures of a recipe's size.
     fn allowance(&self, size: Option<ImageSize>) -> Result<Allowance, EngineError> {
+        let adapter = self.adapter.as_ref().map(|adapter| AdapterLimits {
+            // Half precision that can't be used saves no memory.
+            has_f16: kernels::is_half(),
+            ..adapter.clone()
+        });
         let ImageSize { width, height } = image_sizes(&self.manifest).drawn(size)?;
-        let planned = allowance(&self.manifest, [width, height], self.adapter.as_ref())?;
+        let planned = allowance(&self.manifest, [width, height], adapter.as_ref())?;
         Ok(match self.at_most {
             Some(most) => planned.at_most(most),
             None => planned,
@@ -173,6 +192,7 @@ impl StartedEngine {
         self.files.renew().await;
         (self.manifest, self.manifest_text) = self.files.manifest(&address.manifest_url).await?;
         self.address = address;
+        self = self.with_preparation();
         scope.post(Event::Pair(Box::new(describe(&self.manifest)?)));
         let bytes = self.files.missing_bytes(&self.manifest).await?;
         scope.post(Event::Missing { bytes });
@@ -251,22 +271,38 @@ impl StartedEngine {
             reading: &reading,
             is_requantization_noted: Cell::new(false),
         };
+        if let Some(preparation) = &self.preparation {
+            preparation.count_anew();
+        }
         let start = host.milliseconds();
         let mut reads_weights = self.pair.is_none();
+        let allowance = self.allowance(recipe.size)?;
+        let wanted = Wanted { recipe, extent };
         let pair = match self.pair.take() {
             Some(pair) => pair,
             None => {
                 self.files.note_use(&self.address.manifest_url).await;
                 let tokenizers = match host.tokenizers() {
                     Some(tokenizers) => tokenizers,
-                    None => Rc::new(load_tokenizers(&self.manifest, &files).await?),
+                    None => Arc::new(load_tokenizers(&self.manifest, &files).await?),
                 };
                 host.count_with(&tokenizers);
+                if let Some(preparation) = &mut self.preparation {
+                    host.post(JobEvent::Preparing { done: 0, total: 0 });
+                    let outlined = Outlined {
+                        manifest: &self.manifest,
+                        tokenizers: &tokenizers,
+                        device: &self.device,
+                        allowance,
+                    };
+                    preparation
+                        .begin_with_outlines(&outlined, &files, &wanted)
+                        .await?;
+                }
                 let (manifest, device) = (self.manifest.clone(), self.device.clone());
                 Box::new(Pair::load_with(tokenizers, manifest, device, &files).await?)
             }
         };
-        let allowance = self.allowance(recipe.size)?;
         let pair = self.pair.insert(pair);
         pair.draw_in(recipe.size)?;
         pair.attach(&recipe.adapters, &files).await?;
@@ -278,11 +314,7 @@ impl StartedEngine {
             Err(error) => Err(error),
         };
         match loaded {
-            Ok(true) => {
-                reads_weights = true;
-                host.post(JobEvent::Compiling);
-            }
-            Ok(false) => {}
+            Ok(loaded) => reads_weights |= loaded,
             Err(error) => {
                 // A damaged record has been discarded, so the next job has to check for all files again.
                 self.pair = None;
@@ -291,6 +323,9 @@ impl StartedEngine {
         }
         if reads_weights {
             host.took(Phase::ReadingWeights, host.milliseconds() - start);
+        }
+        if let Some(preparation) = &mut self.preparation {
+            preparation.complete(pair, &wanted, host).await?;
         }
         if extent.resumes {
             restore(pair, recipe, snapshots, &mut self.grid)?;
@@ -370,18 +405,13 @@ impl StartedEngine {
         run_manifest(&experiment, &self.manifest, files, device)
     }
 
-    /// How many tensors of a stored file are in each encoding; nothing where the file is not stored yet,
-    /// or so long that reading it would take a while.
+    /// How many tensors of a stored file are in each encoding; nothing where that is not known without
+    /// reading them.
     async fn encodings_of(&self, file: &ManifestFile) -> BTreeMap<String, u32> {
         let mut encodings = BTreeMap::new();
-        let length = self.files.stored_size(&file.id).await;
-        if length.is_ok_and(|length| length <= LONGEST_LOOK)
-            && let Ok(names) = self.files.tensor_names(&file.id).await
-        {
-            for name in names {
-                if let Ok(tensor) = self.files.read_tensor(&file.id, &name).await {
-                    *encodings.entry(tensor.encoding.to_string()).or_default() += 1;
-                }
+        if let Ok(Some(tensors)) = self.files.outlines(&file.id).await {
+            for tensor in tensors {
+                *encodings.entry(tensor.encoding.to_string()).or_default() += 1;
             }
         }
         encodings

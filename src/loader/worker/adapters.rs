@@ -22,7 +22,7 @@ use crate::weights::format::torch_file::{
     BEGINNING_LENGTH, Reading, Step, TorchTensor, is_torch_file,
 };
 use crate::weights::manifest::hub::ModelAddress;
-use crate::weights::stored::store::{AdapterRecord, FileRecord, Store};
+use crate::weights::stored::store::{AdapterRecord, FileRecord, Store, TensorOutline};
 
 /// Bytes that are hashed at once.
 const SLICE_LENGTH: u64 = 8 << 20;
@@ -206,12 +206,14 @@ async fn store_adapter(store: &Store, file: &DiskFile) -> Result<AdapterEntry, L
     }
     let mut stored = 0;
     let mut batch = Vec::new();
+    let mut outlines = Vec::new();
     let mut length = 0;
     for entry in &opened.header.tensors {
         let values = opened.values(file, entry).await?;
         let tensor = entry.clone().tensor(values)?;
         length += tensor.bytes.len();
         stored += tensor.bytes.len() as u64;
+        outlines.push(TensorOutline::of(&tensor));
         batch.push(tensor);
         if length >= BATCH_LENGTH {
             store.put_tensors(&id, &std::mem::take(&mut batch)).await?;
@@ -223,6 +225,7 @@ async fn store_adapter(store: &Store, file: &DiskFile) -> Result<AdapterEntry, L
     let tensors = opened.header.tensors.into_iter();
     let record = FileRecord {
         tensors: Some(tensors.map(|entry| entry.name).collect()),
+        outlines,
         stored,
         progress: None,
         adapter: Some(AdapterRecord {

@@ -71,8 +71,8 @@ pub(super) enum LibraryError {
     WebPage { file: String },
     #[error(
         "Nothing that was opened is a model: a single safetensors file, a LoRA, or a folder in diffusers' \
-         layout (with unet/config.json in it) is read, and the JSON of a manifest. Files in torch's own format \
-         are not."
+         layout (with unet/config.json in it) is read, and the JSON of a manifest. Of torch's \
+         own format adapters alone are read."
     )]
     NothingOpened,
 }

@@ -15,16 +15,17 @@ use std::rc::Rc;
 use futures::lock::Mutex;
 use wasm_bindgen_futures::spawn_local;
 
-use super::preflight;
+use super::preflight::{self, Drawn};
 use crate::browser::globals::gpu;
 use crate::browser::globals::worker_scope::WorkerScope;
 use crate::protocol::loader::{
     Event, Library, LoadProgress, PROTOCOL_VERSION, PairSource, Phase, Preflight, Request,
 };
+use crate::weights::adapter_file::adapter_id;
 use crate::weights::download::network::arrival::{Arrival, ArrivalError, ArrivalObserver};
 use crate::weights::download::network::transfer::{Control, Report};
 use crate::weights::download::speed::Speed;
-use crate::weights::stored::store::{PairRecord, Store, StoreError};
+use crate::weights::stored::store::{FileRecord, PairRecord, Store, StoreError};
 use catalogue::{Pairs, missing};
 use error::LibraryError;
 use resolve::Resolved;
@@ -110,8 +111,16 @@ impl Loader {
                     Err(failure) => self.fail(None, failure).await,
                 }
             }
-            Request::Check { address, size } => match self
-                .check(&address, size.map(|size| [size.width, size.height]))
+            Request::Check {
+                address,
+                size,
+                adapters,
+            } => match self
+                .check(
+                    &address,
+                    size.map(|size| [size.width, size.height]),
+                    &adapters,
+                )
                 .await
             {
                 Ok(preflight) => self.post(Event::Checked(Box::new(preflight))),
@@ -349,18 +358,31 @@ impl Loader {
         Ok(missing(&resolved.manifest, &files, &begun))
     }
 
-    /// `size`: width and height of the pictures.
-    async fn check(&self, address: &str, size: Option<[u32; 2]>) -> Result<Preflight, Failure> {
+    /// `size`: width and height of the pictures; `adapters`: hashes of those that are put beside the models.
+    async fn check(
+        &self,
+        address: &str,
+        size: Option<[u32; 2]>,
+        adapters: &[String],
+    ) -> Result<Preflight, Failure> {
         let (resolved, store) = self.resolve(address, None).await?;
-        let files = store.files().await?.into_iter().collect();
+        let files: BTreeMap<String, FileRecord> = store.files().await?.into_iter().collect();
         let begun = store.begun().await?.into_iter().collect();
         let Resolved {
             manifest, record, ..
         } = resolved;
+        // One that isn't here takes nothing, and is said where it is asked for.
+        let adapters = adapters
+            .iter()
+            .filter_map(|hash| files.get(&adapter_id(hash)));
+        let adapters = adapters.map(|record| record.stored).sum();
         let mut preflight = preflight::preflight(
             address,
             &manifest,
-            manifest.drawn_size(size),
+            Drawn {
+                image_size: manifest.drawn_size(size),
+                adapters,
+            },
             missing(&manifest, &files, &begun),
             |id| files.contains_key(id),
             gpu::request_adapter().await,

@@ -221,7 +221,7 @@ pub fn AdapterShelf(
                     type="button"
                     data-testid="transfer"
                     title="The first adapter on the base, the distilled model, the hybrid and skip-first-step, each without and with it"
-                    on:click=move |_| compare(Some(&Mode::ALL))
+                    on:click=move |_| compare(Some(&Mode::OF_THE_PAPER))
                 >
                     "Show the transfer"
                 </button>

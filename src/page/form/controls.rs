@@ -12,7 +12,7 @@ use std::str::FromStr;
 
 use leptos::prelude::*;
 
-use crate::recipe::adapters::STRENGTH;
+use crate::recipe::adapters::{self, STRENGTH};
 use crate::recipe::bounds::{Bounds, GUIDANCE_SCALE, MAXIMUM_PROMPT_CHARACTERS, STEPS};
 use crate::recipe::parameters::{Kind, ON, PARAMETERS, Parameter, ReadError, place};
 use crate::recipe::size::ImageSize;
@@ -108,6 +108,15 @@ impl Controls {
     /// The size of pictures, where the control holds one and it isn't the pair's own; follows it.
     pub fn size(&self) -> Option<ImageSize> {
         self.text(place::SIZE).with(|text| ImageSize::parse(text))
+    }
+
+    /// The hashes of the adapters on the shelf; follows it.
+    pub fn adapter_hashes(&self) -> Vec<String> {
+        let adapters = self
+            .text(place::ADAPTERS)
+            .with(|text| adapters::parse(text));
+        let adapters = adapters.unwrap_or_default().into_iter();
+        adapters.map(|adapter| adapter.hash).collect()
     }
 
     /// Sets every control.

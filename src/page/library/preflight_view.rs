@@ -212,8 +212,15 @@ fn needs(preflight: &Preflight) -> Vec<(&'static str, String)> {
     let memory = preflight
         .gpu_weights
         .saturating_add(preflight.gpu_activations);
+    let adapters = match preflight.gpu_adapters {
+        0 => String::new(),
+        bytes => format!(
+            " ({} of them of the adapters on the shelf)",
+            units::size(bytes)
+        ),
+    };
     let memory = format!(
-        "about {}: {} of weights, and up to {} beside them for pictures of {} pixels; browsers don't say how much a GPU has",
+        "about {}: {} of weights{adapters}, and up to {} beside them for pictures of {} pixels; browsers don't say how much a GPU has",
         units::size(memory),
         units::size(preflight.gpu_weights),
         units::size(preflight.gpu_activations),

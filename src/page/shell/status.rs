@@ -43,6 +43,10 @@ pub fn Status(
         Activity::Loading {
             received, total, ..
         } => Some(units::share(received, total)),
+        Activity::Preparing { done, total } if total > 0 => Some(format!(
+            "{done} of {}",
+            units::count(total as usize, "program", "programs")
+        )),
         Activity::Drawing | Activity::Cancelling => Some(steps(progress.get())),
         _ => None,
     };
@@ -54,7 +58,7 @@ pub fn Status(
         Activity::Starting { .. }
         | Activity::Waiting
         | Activity::Fetching(LoadProgress { total: 0, .. })
-        | Activity::Compiling => {
+        | Activity::Preparing { total: 0, .. } => {
             Some(view! { <progress aria-label="Progress"></progress> }.into_any())
         }
         Activity::Fetching(LoadProgress {
@@ -68,6 +72,16 @@ pub fn Status(
                     aria-label="Loading"
                     max=total.to_string()
                     value=received.to_string()
+                ></progress>
+            }
+            .into_any(),
+        ),
+        Activity::Preparing { done, total } => Some(
+            view! {
+                <progress
+                    aria-label="Preparing"
+                    max=total.to_string()
+                    value=done.to_string()
                 ></progress>
             }
             .into_any(),
@@ -147,7 +161,7 @@ fn headline(activity: &Activity) -> String {
             from: LoadingFrom::Store,
             ..
         } => "Reading the models from this browser's store…".to_owned(),
-        Activity::Compiling => "Preparing the models…".to_owned(),
+        Activity::Preparing { .. } => "Preparing the graphics card…".to_owned(),
         Activity::Drawing => "Drawing…".to_owned(),
         Activity::Cancelling => "Cancelling after this step…".to_owned(),
         Activity::Done { images: 0, seconds } => {

@@ -9,6 +9,7 @@ use web_sys::HtmlElement;
 
 use super::decoded_strip::DecodedStrip;
 use super::frame::FilmFrame;
+use super::open_cell::OpenCell;
 use super::paint::PaintQueue;
 use super::region_tool::RegionTool;
 use super::transport::Transport;
@@ -23,6 +24,7 @@ pub fn Film(
     /// What the strip is called.
     #[prop(into)]
     label: Signal<String>,
+    cell: Signal<Option<OpenCell>>,
     decoded: DecodedStrip,
     view: StripView,
     /// Index of the frame on show.
@@ -69,10 +71,12 @@ pub fn Film(
         }
     };
     let frame = move |(index, step): (usize, StripStep)| {
+        let adapters = cell.with_untracked(|cell| cell.as_ref()?.acting_adapters(&step));
         view! {
             <FilmFrame
                 handle=handle
                 step=step
+                adapters=adapters
                 view=view
                 is_current=Signal::derive(move || current.get() == index)
                 differs_from=differs_from

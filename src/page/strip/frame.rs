@@ -40,6 +40,8 @@ pub fn FilmFrame(
     /// The strip's handle.
     handle: &'static str,
     step: StripStep,
+    /// The adapters that act in the step, in words; none where the recipe has no adapters.
+    adapters: Option<String>,
     view: StripView,
     /// Whether it is the one on show.
     #[prop(into)]
@@ -90,6 +92,14 @@ pub fn FilmFrame(
                     <span>{format!("t {timestep:.0}")}</span>
                     " "
                     <span class="strip-model">{model}</span>
+                    {adapters
+                        .map(|adapters| {
+                            view! {
+                                <span class="strip-adapters" title=adapters.clone()>
+                                    {adapters.clone()}
+                                </span>
+                            }
+                        })}
                 </span>
             </button>
         </li>

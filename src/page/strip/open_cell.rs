@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::page::workers::grid::{Cell, Grid};
-use crate::recipe::CellAddress;
-use crate::view::rows::row_name;
+use crate::page::workers::grid::{Cell, Grid, StripStep};
+use crate::recipe::{CellAddress, Row};
+use crate::view::rows::{acting_adapters, row_name};
 
 /// A cell of the grid on show.
 #[derive(Clone)]
@@ -15,6 +15,8 @@ pub struct OpenCell {
     pub row: String,
     /// What the row draws.
     pub prompt: String,
+    /// The row's adapters and when they act are asked of it.
+    recipe_row: Row,
 }
 
 /// One is another if both are the same place of the same grid.
@@ -34,7 +36,13 @@ impl OpenCell {
             cell,
             row: row_name(row),
             prompt: row.prompt.clone(),
+            recipe_row: row.clone(),
         })
+    }
+
+    /// The adapters that act in a step, in words; none where the recipe has no adapters.
+    pub fn acting_adapters(&self, step: &StripStep) -> Option<String> {
+        acting_adapters(&self.recipe_row, step.model, step.step, step.timestep)
     }
 
     pub fn address(&self) -> CellAddress {

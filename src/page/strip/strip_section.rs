@@ -88,6 +88,7 @@ pub fn StripSection(
             <Film
                 handle=strip.handle
                 label=view_label(view)
+                cell=strip.cell
                 decoded=decoded
                 view=view
                 current=current

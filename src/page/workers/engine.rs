@@ -486,7 +486,7 @@ impl EngineClient {
         let after = self.with(|inner| {
             let is_loading = matches!(
                 inner.jobs.activity(),
-                Activity::Loading { .. } | Activity::Compiling
+                Activity::Loading { .. } | Activity::Preparing { .. }
             );
             inner.recovery.failed(reason, is_loading)
         });
@@ -581,7 +581,9 @@ impl EngineClient {
                     from,
                 },
             ),
-            JobEvent::Compiling => self.reports(job, Activity::Compiling),
+            JobEvent::Preparing { done, total } => {
+                self.reports(job, Activity::Preparing { done, total });
+            }
             JobEvent::Done => {
                 if let Some(grid) = self.running_grid(job) {
                     self.tell(&grid, &JobEvent::Done);

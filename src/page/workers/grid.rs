@@ -327,7 +327,7 @@ impl Grid {
             JobEvent::LacksWeights { .. }
             | JobEvent::Started
             | JobEvent::Loading { .. }
-            | JobEvent::Compiling
+            | JobEvent::Preparing { .. }
             | JobEvent::Done
             | JobEvent::Cancelled
             | JobEvent::Failed { .. } => {}

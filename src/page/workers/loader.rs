@@ -64,6 +64,8 @@ pub struct LoaderClient {
     pub added_adapter: RwSignal<Option<AdapterEntry>>,
     /// The size of pictures that pre-flights count the memory for; none: each pair's own.
     size: Signal<Option<ImageSize>>,
+    /// The hashes of the adapters that they count beside the models.
+    adapters: Signal<Vec<String>>,
     link: WorkerLink<Request, Event>,
     inner: StoredValue<Inner, LocalStorage>,
 }
@@ -83,7 +85,7 @@ struct Inner {
 impl LoaderClient {
     /// A client without a worker: the first request starts one. Where an earlier visit has left a load
     /// unfinished, the client makes a request at once.
-    pub fn new(size: Signal<Option<ImageSize>>) -> Self {
+    pub fn new(size: Signal<Option<ImageSize>>, adapters: Signal<Vec<String>>) -> Self {
         let left = unfinished::read();
         let is_left = !left.is_empty();
         let client = LoaderClient {
@@ -100,6 +102,7 @@ impl LoaderClient {
             adapter_problem: RwSignal::new(None),
             added_adapter: RwSignal::new(None),
             size,
+            adapters,
             link: WorkerLink::new(LOADER),
             inner: StoredValue::new_local(Inner::default()),
         };
@@ -162,7 +165,12 @@ impl LoaderClient {
             preflight: None,
         }));
         let size = self.size.get_untracked();
-        self.request(Request::Check { address, size });
+        let adapters = self.adapters.get_untracked();
+        self.request(Request::Check {
+            address,
+            size,
+            adapters,
+        });
     }
 
     /// Closes the pre-flight.

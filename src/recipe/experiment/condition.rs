@@ -25,6 +25,8 @@ pub enum Setting {
     BaseGuidance(f32),
     /// The base model's steps in place of each replaced one.
     BaseSteps(u32),
+    /// The threshold of the adaptive switch.
+    Threshold(f32),
     /// The strength of the first adapter.
     Strength(f32),
 }
@@ -38,6 +40,7 @@ impl Condition {
             Setting::K(k) => format!("{mode}-k{k}"),
             Setting::BaseGuidance(scale) => format!("{mode}-g{scale}"),
             Setting::BaseSteps(steps) => format!("{mode}-s{steps}"),
+            Setting::Threshold(threshold) => format!("{mode}-t{threshold}"),
             Setting::Strength(strength) => format!("{mode}-a{strength}"),
         }
     }
@@ -51,6 +54,7 @@ impl Condition {
             Setting::BaseGuidance(scale) => format!("{mode}, base guidance {scale}"),
             Setting::BaseSteps(1) => format!("{mode}, 1 base step"),
             Setting::BaseSteps(steps) => format!("{mode}, {steps} base steps"),
+            Setting::Threshold(threshold) => format!("{mode}, threshold {threshold}"),
             Setting::Strength(strength) => format!("{mode}, strength {strength}"),
         }
     }
@@ -61,9 +65,9 @@ impl Condition {
             Setting::Own => None,
             Setting::K(count) | Setting::BaseSteps(count) => Some(f64::from(count)),
             // By its decimal digits: 0.1 is 0.1, and not the nearest of the smaller type.
-            Setting::BaseGuidance(number) | Setting::Strength(number) => {
-                number.to_string().parse().ok()
-            }
+            Setting::BaseGuidance(number)
+            | Setting::Threshold(number)
+            | Setting::Strength(number) => number.to_string().parse().ok(),
         }
     }
 
@@ -74,6 +78,9 @@ impl Condition {
             (Setting::BaseGuidance(scale), Variant::BaseGuidance(other)) => scale == other,
             (Setting::Strength(strength), Variant::AdapterStrength(other)) => strength == other,
             (Setting::BaseSteps(steps), Variant::Only) => steps == recipe.hybrid_base_steps,
+            (Setting::Threshold(threshold), Variant::Only) => {
+                threshold == recipe.adaptive_threshold
+            }
             (Setting::Own, Variant::Only) => true,
             _ => false,
         };

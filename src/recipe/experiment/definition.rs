@@ -2,7 +2,7 @@
 
 use super::condition::{Condition, Setting};
 use super::study::Study;
-use crate::recipe::{Mode, Recipe};
+use crate::recipe::{Axis, Mode, Recipe};
 
 /// The recipe of an experiment.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,31 @@ pub struct Experiment {
 }
 
 impl Experiment {
+    /// The experiment that has the pictures of a grid: its axis is what is studied.
+    pub fn of_recipe(pair: &str, recipe: &Recipe) -> Experiment {
+        let mut prompts = vec![recipe.prompt.clone()];
+        let study = match &recipe.axis {
+            Axis::Modes => Study::Diversity,
+            Axis::K(values) => Study::K(values.clone()),
+            Axis::BaseGuidance(scales) => Study::BaseGuidance(scales.clone()),
+            Axis::AdapterStrength(strengths) => Study::Transfer(strengths.clone()),
+            Axis::Prompts(further) => {
+                prompts.extend(further.iter().cloned());
+                Study::Diversity
+            }
+        };
+        Experiment {
+            study,
+            pair: pair.to_owned(),
+            prompts,
+            images: recipe.seed_count,
+            settings: Recipe {
+                axis: Axis::Modes,
+                ..recipe.clone()
+            },
+        }
+    }
+
     /// The seed of an image, counted from 0.
     pub fn seed_of(&self, image: u32) -> u32 {
         self.settings.seed.wrapping_add(image)
@@ -54,6 +79,14 @@ impl Experiment {
                     })
                     .collect();
             }
+            Study::Adaptive(thresholds) => {
+                let fixed = (1..=self.settings.distilled_steps).map(|k| hybrid(Setting::K(k)));
+                let adaptive = thresholds.iter().map(|&threshold| Condition {
+                    mode: Mode::Adaptive,
+                    setting: Setting::Threshold(threshold),
+                });
+                fixed.chain(adaptive).collect()
+            }
             Study::BaseGuidance(scales) => scales
                 .iter()
                 .map(|&scale| hybrid(Setting::BaseGuidance(scale)))
@@ -64,7 +97,11 @@ impl Experiment {
                 .map(|&steps| hybrid(Setting::BaseSteps(steps)))
                 .collect(),
         };
-        let others = modes.filter(|mode| *mode != Mode::Hybrid).map(plain);
+        let is_studied = |mode: &Mode| match self.study {
+            Study::Adaptive(_) => matches!(mode, Mode::Hybrid | Mode::Adaptive),
+            _ => *mode == Mode::Hybrid,
+        };
+        let others = modes.filter(|mode| !is_studied(mode)).map(plain);
         others.chain(values).collect()
     }
 

@@ -47,7 +47,7 @@ impl Experiment {
         push_parameter(&mut hash, IMAGES_NAME, &self.images.to_string());
         let values = match &self.study {
             Study::Diversity | Study::Convergence | Study::Time => None,
-            Study::BaseGuidance(values) | Study::Transfer(values) => {
+            Study::BaseGuidance(values) | Study::Adaptive(values) | Study::Transfer(values) => {
                 Some(list(values.iter().copied().map(without_negative_zero)))
             }
             Study::K(values) | Study::BaseSteps(values) => Some(list(values)),
@@ -164,6 +164,7 @@ impl Parts {
             "base-guidance" => Study::BaseGuidance(self.values()?),
             "k" => Study::K(self.values()?),
             "base-steps" => Study::BaseSteps(self.values()?),
+            "adaptive" => Study::Adaptive(self.values()?),
             "transfer" => Study::Transfer(self.values()?),
             other => {
                 return Err(ExperimentError::UnknownStudy {

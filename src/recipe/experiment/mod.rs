@@ -12,6 +12,7 @@
 //! | [`Study::BaseGuidance`] | Figure 7 (a) |
 //! | [`Study::K`] | Figure 7 (b) |
 //! | [`Study::BaseSteps`] | Figure 7 (c) |
+//! | [`Study::Adaptive`] | its future work: a hand-over that follows the picture |
 //! | [`Study::Transfer`] | Table 1: what an adapter changes in each mode |
 //! | [`Study::Time`] | Tables 2 and 4: time per image |
 

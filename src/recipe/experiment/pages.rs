@@ -117,6 +117,20 @@ impl Experiment {
             Study::Diversity | Study::Convergence | Study::Time => vec![with(modes, Axis::Modes)],
             Study::K(values) => sweep(&others, values, Axis::K, with),
             Study::BaseGuidance(scales) => sweep(&others, scales, Axis::BaseGuidance, with),
+            Study::Adaptive(thresholds) => {
+                let beside: Vec<Mode> = others
+                    .iter()
+                    .copied()
+                    .filter(|mode| *mode != Mode::Adaptive)
+                    .collect();
+                let fixed: Vec<u32> = (1..=self.settings.distilled_steps).collect();
+                let adaptive = thresholds.iter().map(|&threshold| Recipe {
+                    adaptive_threshold: threshold,
+                    ..with(vec![Mode::Adaptive], Axis::Modes)
+                });
+                let fixed = sweep(&beside, &fixed, Axis::K, with);
+                fixed.into_iter().chain(adaptive).collect()
+            }
             Study::BaseSteps(values) => {
                 let beside = (!others.is_empty()).then(|| with(others, Axis::Modes));
                 let of_steps = values.iter().map(|&steps| Recipe {
@@ -138,38 +152,50 @@ impl Experiment {
     /// Passes of both models, about: a hybrid with several base steps for each replaced one takes what
     /// its schedulers make of them, and Heun's takes two passes in a step.
     pub fn passes(&self) -> Passes {
-        let settings = &self.settings;
-        let twice = |scale| if is_guided(scale) { 2 } else { 1 };
         let each = u64::from(self.images) * self.prompts.len() as u64;
         let mut passes = Passes::default();
-        for Condition { mode, setting } in self.conditions() {
-            let k = match setting {
-                Setting::K(k) => k,
-                _ => settings.k,
-            };
-            let base_steps = match setting {
-                Setting::BaseSteps(steps) => steps,
-                _ => settings.hybrid_base_steps,
-            };
-            let guidance = match setting {
-                Setting::BaseGuidance(scale) => scale,
-                _ => settings.hybrid_base_guidance,
-            };
-            let (base, distilled) = match mode {
-                Mode::Base => (settings.base_steps * twice(settings.base_guidance), 0),
-                Mode::Distilled => (0, settings.distilled_steps),
-                Mode::Hybrid => (
-                    k.saturating_mul(base_steps).saturating_mul(twice(guidance)),
-                    settings.distilled_steps.saturating_sub(k),
-                ),
-                Mode::SkipFirstStep => (0, settings.distilled_steps.saturating_sub(1)),
-            };
-            let distilled = distilled.saturating_mul(twice(settings.distilled_guidance));
+        for condition in self.conditions() {
+            let (base, distilled) = self.passes_of(&condition);
             passes.pictures += each;
-            passes.base += each * u64::from(base);
-            passes.distilled += each * u64::from(distilled);
+            passes.base += each * base;
+            passes.distilled += each * distilled;
         }
         passes
+    }
+
+    /// Passes of the base and of the distilled model for a picture under a condition, about.
+    pub fn passes_of(&self, condition: &Condition) -> (u64, u64) {
+        let settings = &self.settings;
+        let setting = condition.setting;
+        let k = match setting {
+            Setting::K(k) => k,
+            // At most.
+            _ if condition.mode == Mode::Adaptive => settings.largest_k(),
+            _ => settings.k,
+        };
+        let base_steps = match setting {
+            Setting::BaseSteps(steps) => steps,
+            _ => settings.hybrid_base_steps,
+        };
+        let guidance = match setting {
+            Setting::BaseGuidance(scale) => scale,
+            _ => settings.hybrid_base_guidance,
+        };
+        let (base, of_base, distilled) = match condition.mode {
+            Mode::Base => (settings.base_steps, settings.base_guidance, 0),
+            Mode::Distilled => (0, 0.0, settings.distilled_steps),
+            Mode::Hybrid | Mode::Adaptive => (
+                k.saturating_mul(base_steps),
+                guidance,
+                settings.distilled_steps.saturating_sub(k),
+            ),
+            Mode::SkipFirstStep => (0, 0.0, settings.distilled_steps.saturating_sub(1)),
+        };
+        let twice = |scale| if is_guided(scale) { 2 } else { 1 };
+        (
+            u64::from(base) * twice(of_base),
+            u64::from(distilled) * twice(settings.distilled_guidance),
+        )
     }
 }
 

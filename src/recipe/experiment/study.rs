@@ -18,6 +18,8 @@ pub enum Study {
     K(Vec<u32>),
     /// The hybrid, by the base model's steps in place of each replaced one.
     BaseSteps(Vec<u32>),
+    /// The adaptive switch by its threshold, beside the hybrid with each k.
+    Adaptive(Vec<f32>),
     /// The modes, by the strength of the first adapter. The strength 0, with which all others are
     /// compared, is always among them.
     Transfer(Vec<f32>),
@@ -25,13 +27,14 @@ pub enum Study {
 
 impl Study {
     /// The names of all studies in links and files, in the order in which they are offered.
-    pub const KEYS: [&'static str; 7] = [
+    pub const KEYS: [&'static str; 8] = [
         "diversity",
         "convergence",
         "time",
         "base-guidance",
         "k",
         "base-steps",
+        "adaptive",
         "transfer",
     ];
 
@@ -44,6 +47,7 @@ impl Study {
             Study::BaseGuidance(_) => "base-guidance",
             Study::K(_) => "k",
             Study::BaseSteps(_) => "base-steps",
+            Study::Adaptive(_) => "adaptive",
             Study::Transfer(_) => "transfer",
         }
     }
@@ -57,6 +61,7 @@ impl Study {
             Study::BaseGuidance(_) => "Diversity by base guidance",
             Study::K(_) => "Diversity by k",
             Study::BaseSteps(_) => "Diversity by base steps",
+            Study::Adaptive(_) => "Adaptive switch beside fixed k",
             Study::Transfer(_) => "Transfer of an adapter",
         }
     }

@@ -45,6 +45,7 @@ fn studies() -> Vec<Experiment> {
             (0..11).map(|it| it as f32 / 2.0).collect(),
         )),
         experiment(Study::BaseSteps(vec![1, 2, 6])),
+        experiment(Study::Adaptive(vec![0.25, 0.5])),
         transfer,
     ]
 }
@@ -70,6 +71,9 @@ fn grids_have_each_picture_once_under_its_condition() {
                     Variant::K(k) => Some(f64::from(k)),
                     Variant::BaseGuidance(number) | Variant::AdapterStrength(number) => {
                         Some(f64::from(number))
+                    }
+                    Variant::Only if row.mode == Mode::Adaptive => {
+                        Some(f64::from(page.recipe.adaptive_threshold))
                     }
                     Variant::Only if condition.key().contains("-s") => {
                         Some(f64::from(page.recipe.hybrid_base_steps))
@@ -225,4 +229,31 @@ fn prompts_come_from_lines_and_tables() {
     assert!(missing.to_string().contains("id, Prompt"), "{missing}");
     let open = of_csv("prompt\n\"a dog", None).expect_err("an open quotation");
     assert_eq!(open, ExperimentError::OpenQuotation { line: 2 });
+}
+
+#[test]
+fn a_grid_is_an_experiment_of_the_same_pictures() {
+    let mut random = Random(12);
+    let mut drawn = 0;
+    for _ in 0..300 {
+        let mut recipe = random.recipe();
+        if let Axis::AdapterStrength(strengths) = &mut recipe.axis
+            && !strengths.contains(&0.0)
+        {
+            // An experiment compares with it.
+            strengths[0] = 0.0;
+        }
+        let experiment = Experiment::of_recipe("pairs/emoji/manifest.json", &recipe);
+        let [page] = &experiment.pages()[..] else {
+            // Several prompts are pages of their own.
+            assert!(experiment.prompts.len() > 1 || matches!(recipe.axis, Axis::Prompts(_)));
+            continue;
+        };
+        assert_eq!(page.recipe.rows().len(), recipe.rows().len(), "{recipe:?}");
+        for row in page.recipe.rows() {
+            assert!(recipe.rows().contains(&row), "{row:?}");
+        }
+        drawn += 1;
+    }
+    assert!(drawn > 200);
 }

@@ -37,7 +37,9 @@ impl Experiment {
         }
         let values = match &self.study {
             Study::Diversity | Study::Convergence | Study::Time => None,
-            Study::BaseGuidance(values) | Study::Transfer(values) => Some(values.len()),
+            Study::BaseGuidance(values) | Study::Adaptive(values) | Study::Transfer(values) => {
+                Some(values.len())
+            }
             Study::K(values) | Study::BaseSteps(values) => Some(values.len()),
         };
         if let Some(values) = values.filter(|values| !(1..=MAXIMUM_VALUES).contains(values)) {
@@ -53,7 +55,9 @@ impl Experiment {
                 let value = match condition.setting {
                     Setting::Own => condition.key(),
                     Setting::K(count) | Setting::BaseSteps(count) => count.to_string(),
-                    Setting::BaseGuidance(number) | Setting::Strength(number) => number.to_string(),
+                    Setting::BaseGuidance(number)
+                    | Setting::Threshold(number)
+                    | Setting::Strength(number) => number.to_string(),
                 };
                 return Err(ExperimentError::RepeatedValue { value });
             }

@@ -46,8 +46,7 @@ pub enum Places {
 pub struct Series {
     /// What it is called.
     pub name: String,
-    /// Its points, from the left. A single point among [`Places::Numbers`] without a place of its own is
-    /// drawn as a line across the figure.
+    /// Its points, from the left.
     pub points: Vec<Point>,
     /// Whether the series has no place on the horizontal axis: its first point is drawn as a line across.
     pub is_level: bool,

@@ -20,8 +20,10 @@ const LEGEND_COLUMNS: usize = 3;
 const CAP: f64 = 4.0;
 /// How far apart the points of one name stand at most.
 const BESIDE: f64 = 14.0;
-/// Letters of a name along the axis; the whole name is the title of its text.
-const NAME_LETTERS: usize = 16;
+/// Letters of a name along the axis that it has at least; the whole name is the title of its text.
+const NAME_LETTERS: usize = 8;
+/// The width of a letter of such a name.
+const LETTER: f64 = 6.4;
 
 /// The style: colours of the light theme (those of Okabe and Ito, told apart by most eyes, darkened for white
 /// paper).
@@ -186,15 +188,17 @@ impl<'a> Drawing<'a> {
                 let names = names.clone();
                 // Side by side where there is room, else above each other by turns.
                 let room = (right - left) / names.len().max(1) as f64;
-                let rows = if room < 8.0 * NAME_LETTERS as f64 {
-                    2
-                } else {
-                    1
-                };
+                let longest = names.iter().map(|name| name.chars().count()).max();
+                let fits = room >= LETTER * longest.unwrap_or(0) as f64;
+                let rows = if fits { 1 } else { 2 };
+                let letters = (rows as f64 * room / LETTER) as usize;
                 for (index, name) in names.iter().enumerate() {
                     let x = self.x(index as f64);
                     let y = bottom + 18.0 + (index % rows) as f64 * 15.0;
-                    let (shown, whole) = (escaped(&shortened(name)), escaped(name));
+                    let (shown, whole) = (
+                        escaped(&shortened(name, letters.max(NAME_LETTERS))),
+                        escaped(name),
+                    );
                     self.push(format_args!(
                         "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\" \
                          font-size=\"11\"><title>{whole}</title>{shown}</text>"
@@ -379,11 +383,12 @@ fn number(tick: f64, digits: usize) -> String {
     }
 }
 
-fn shortened(name: &str) -> String {
-    match name.char_indices().nth(NAME_LETTERS) {
-        Some((end, _)) => format!("{}…", name.get(..end).unwrap_or(name).trim_end()),
-        None => name.to_owned(),
+fn shortened(name: &str, letters: usize) -> String {
+    if name.chars().count() <= letters {
+        return name.to_owned();
     }
+    let beginning: String = name.chars().take(letters.saturating_sub(1)).collect();
+    format!("{}…", beginning.trim_end())
 }
 
 fn escaped(text: &str) -> String {

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use crate::recipe::adapters::STRENGTH;
-use crate::recipe::bounds::{Bounds, GUIDANCE_SCALE, SEED, STEPS};
+use crate::recipe::bounds::{Bounds, GUIDANCE_SCALE, SEED, STEPS, THRESHOLD};
 use crate::recipe::experiment::{Experiment, ExperimentError, IMAGES, Study, prompts};
 use crate::recipe::validate::RecipeError;
 use crate::recipe::{Axis, Mode, Recipe};
@@ -102,7 +102,9 @@ impl ExperimentInput {
             study: experiment.study.key().to_owned(),
             values: match &experiment.study {
                 Study::Diversity | Study::Convergence | Study::Time => String::new(),
-                Study::BaseGuidance(values) | Study::Transfer(values) => list(values),
+                Study::BaseGuidance(values) | Study::Adaptive(values) | Study::Transfer(values) => {
+                    list(values)
+                }
                 Study::K(values) | Study::BaseSteps(values) => list(values),
             },
             prompts: experiment.prompts.join("\n"),
@@ -142,6 +144,7 @@ impl ExperimentInput {
             "base-guidance" => Study::BaseGuidance(self.numbers(GUIDANCE_SCALE)?),
             "k" => Study::K(self.numbers(STEPS)?),
             "base-steps" => Study::BaseSteps(self.numbers(STEPS)?),
+            "adaptive" => Study::Adaptive(self.numbers(THRESHOLD)?),
             "transfer" if settings.adapters.is_empty() => return Err(InputError::NoAdapter),
             "transfer" => Study::Transfer(self.numbers(STRENGTH)?),
             _ => Study::Diversity,
@@ -172,6 +175,7 @@ pub fn values_label(study: &str) -> Option<&'static str> {
         "base-guidance" => Some("Values of base guidance"),
         "k" => Some("Values of k"),
         "base-steps" => Some("Base steps per replaced step"),
+        "adaptive" => Some("Thresholds of the adaptive switch"),
         "transfer" => Some("Strengths of the first adapter"),
         _ => None,
     }
@@ -182,6 +186,7 @@ pub fn first_values(study: &str) -> &'static str {
     match study {
         "base-guidance" => "1, 2, 4, 7.5",
         "k" | "base-steps" => "1, 2, 3",
+        "adaptive" => "0.25, 0.5",
         "transfer" => "0.5, 1",
         _ => "",
     }
@@ -201,6 +206,9 @@ pub fn words(study: &str) -> &'static str {
         "base-steps" => {
             "The diversity of the hybrid by the base steps in place of each replaced one (Figure 7 c)."
         }
+        "adaptive" => {
+            "A hand-over that follows the picture, by its threshold, beside the hybrid with each k."
+        }
         "transfer" => "What an adapter changes in each mode, by its strength (Table 1).",
         _ => "How far apart the pictures of one prompt are in each mode (Table 3).",
     }
@@ -214,6 +222,7 @@ pub fn study_name(key: &str) -> &'static str {
         "base-guidance" => Study::BaseGuidance(Vec::new()).name(),
         "k" => Study::K(Vec::new()).name(),
         "base-steps" => Study::BaseSteps(Vec::new()).name(),
+        "adaptive" => Study::Adaptive(Vec::new()).name(),
         "transfer" => Study::Transfer(Vec::new()).name(),
         _ => Study::Diversity.name(),
     }

@@ -119,6 +119,23 @@ impl StoredTensor {
         Ok(tensor)
     }
 
+    /// The outline of a tensor, which has no bytes: models that are built of outlines are as large as
+    /// others, and of the same operations.
+    pub fn outline(name: String, encoding: Encoding, order: Order, shape: Vec<usize>) -> Self {
+        StoredTensor {
+            name,
+            encoding,
+            order: order.for_shape(&shape),
+            shape,
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Whether it has values and no bytes: [`StoredTensor::outline`]. No other tensor is so.
+    pub fn is_outline(&self) -> bool {
+        self.bytes.is_empty() && self.element_count() > 0
+    }
+
     /// Encodes values, which are given in row-major order, in the order of [`Order::of`]. `minimum_step` acts on [`Encoding::Q8`] alone: no block's
     /// scale is smaller than `minimum_step` times the tensor's root mean square.
     ///
@@ -212,6 +229,10 @@ impl StoredTensor {
         let Some(kernel) = Kernel::of(&self.shape).filter(|_| self.order.is_row_major()) else {
             return Ok((self, false));
         };
+        if self.is_outline() {
+            let order = Order::ChannelsLast;
+            return Ok((StoredTensor { order, ..self }, false));
+        }
         self.check()?;
         let order = Order::ChannelsLast;
         let (bytes, is_quantized) = match self.encoding.value_length() {

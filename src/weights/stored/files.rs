@@ -315,6 +315,29 @@ impl Files {
         }
     }
 
+    /// The outlines of a file's tensors, in its order; none where they are not known without reading the
+    /// tensors.
+    ///
+    /// # Errors
+    /// The file is not there, or the store fails.
+    pub async fn outlines(&self, id: &str) -> Result<Option<Vec<StoredTensor>>, FilesError> {
+        match (self.memory.get(id), &self.store) {
+            (Some(FileContent::Tensors(tensors)), _) => {
+                let outlines = tensors.iter().map(|tensor| {
+                    let (name, shape) = (tensor.name.clone(), tensor.shape.clone());
+                    StoredTensor::outline(name, tensor.encoding, tensor.order, shape)
+                });
+                Ok(Some(outlines.collect()))
+            }
+            (Some(FileContent::Blob(_)), _) => Ok(Some(Vec::new())),
+            (None, Some(store)) => {
+                let outlines = store.outlines(id).await;
+                self.discard_damaged(id, outlines).await
+            }
+            (None, None) => Err(not_loaded(id)),
+        }
+    }
+
     /// A tensor of a file, in the encoding in which it is stored.
     ///
     /// # Errors

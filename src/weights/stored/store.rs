@@ -125,11 +125,33 @@ struct BlobRecord {
     checksum: String,
 }
 
+/// What is known of a tensor's record without reading it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TensorOutline {
+    /// The record's encoding.
+    pub encoding: Encoding,
+    /// The tensor's shape.
+    pub shape: Vec<usize>,
+}
+
+impl TensorOutline {
+    /// Of a tensor that is stored so.
+    pub fn of(tensor: &StoredTensor) -> Self {
+        Self {
+            encoding: tensor.encoding,
+            shape: tensor.shape.clone(),
+        }
+    }
+}
+
 /// The completion record of a file: all of its other records are there.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct FileRecord {
     /// Names of its tensors in the file's order; none for a file without tensors.
     pub tensors: Option<Vec<String>>,
+    /// Their outlines in the same order; none for a file of an earlier version of the page.
+    #[serde(default)]
+    pub outlines: Vec<TensorOutline>,
     /// Bytes that its tensors, or its own bytes, take in the store.
     pub stored: u64,
     /// The file's last progress, whose states prove its commits; none for a file that is loaded as a
@@ -380,6 +402,7 @@ impl Store {
                 self.put(TENSORS, &batch).await?;
                 FileRecord {
                     tensors: Some(tensors.iter().map(|t| t.name.clone()).collect()),
+                    outlines: tensors.iter().map(TensorOutline::of).collect(),
                     stored: tensors.iter().map(|t| t.bytes.len() as u64).sum(),
                     ..FileRecord::default()
                 }
@@ -439,6 +462,24 @@ impl Store {
     pub async fn tensor_names(&self, id: &str) -> Result<Vec<String>, StoreError> {
         let record: FileRecord = self.get_existing(FILES, id).await?;
         Ok(record.tensors.unwrap_or_default())
+    }
+
+    /// The outlines of a complete file's tensors; none where the file was stored without them.
+    ///
+    /// # Errors
+    /// As [`Store::tensor_names`].
+    pub async fn outlines(&self, id: &str) -> Result<Option<Vec<StoredTensor>>, StoreError> {
+        let record: FileRecord = self.get_existing(FILES, id).await?;
+        let names = record.tensors.unwrap_or_default();
+        if names.len() != record.outlines.len() {
+            return Ok(None);
+        }
+        let outlines = names.into_iter().zip(record.outlines);
+        let outlines = outlines.map(|(name, TensorOutline { encoding, shape })| {
+            let order = Order::of(encoding, &shape);
+            StoredTensor::outline(name, encoding, order, shape)
+        });
+        Ok(Some(outlines.collect()))
     }
 
     /// A tensor of a complete file.

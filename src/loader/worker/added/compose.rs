@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::place::{COMPONENTS, Model, SingleFile};
 use crate::adapters::LeftOut;
+use crate::loader::distillations::distillation;
 use crate::loader::scheduling::{self, Marks};
 use crate::loader::worker::catalogue::Pairs;
 use crate::loader::worker::error::LibraryError;
@@ -281,6 +282,10 @@ pub(super) fn put_distilled(
         defaults["distilled_guidance"] = own.distilled_guidance.into();
         defaults["distilled_timesteps"] = json!(own.distilled_timesteps);
         manifest["schedulers"]["distilled"] = known.schedulers.distilled.clone();
+    } else if let Some(own) = distillation(&name) {
+        defaults["distilled_steps"] = own.steps.into();
+        defaults["distilled_guidance"] = own.guidance.into();
+        manifest["schedulers"]["distilled"] = own.scheduler;
     }
     if let Some(steps) = hub::steps_in_name(&name) {
         manifest["defaults"]["distilled_steps"] = steps.into();

@@ -34,7 +34,7 @@ pub fn defaults() -> Recipe {
 pub fn shared() -> Link {
     let recipe = Recipe {
         prompt: "image of a dog face".into(),
-        modes: Mode::ALL.to_vec(),
+        modes: Mode::OF_THE_PAPER.to_vec(),
         seed_count: 8,
         ..defaults()
     };

@@ -22,7 +22,8 @@ fn sentences(hash: &str) -> Vec<String> {
 fn every_parameter_sets_its_control() {
     let (link, errors) = Link::parse(
         "#prompt=a%20cat&negative-prompt=dog&long-prompts=on&weighted-prompt=on&size=1152x896&seed=7\
-         &seed-count=2&modes=skip,base&k=2&base-guidance=1.5&guidance=3&hybrid-base-steps=6&base-steps=12&distilled-steps=8\
+         &seed-count=2&modes=skip,base&k=2&base-guidance=1.5&guidance=3&hybrid-base-steps=6&adaptive-k=3\
+         &adaptive-threshold=0.25&base-steps=12&distilled-steps=8\
          &distilled-guidance=2&base-scheduler=euler&distilled-scheduler=lcm&device=cpu\
          &pair=pairs/other/manifest.json",
     );
@@ -42,6 +43,8 @@ fn every_parameter_sets_its_control() {
             k: 2,
             hybrid_base_guidance: 1.5,
             hybrid_base_steps: 6,
+            adaptive_k: 3,
+            adaptive_threshold: 0.25,
             base_steps: 12,
             base_guidance: 3.0,
             base_scheduler: SchedulerChoice::from_key("euler"),

@@ -14,7 +14,7 @@ fn a_link_of_the_controls_brings_them_back() {
         negative_prompt: "a+b c".into(),
         seed: u32::MAX,
         seed_count: 16,
-        modes: Mode::ALL.to_vec(),
+        modes: Mode::OF_THE_PAPER.to_vec(),
         k: 3,
         hybrid_base_guidance: 0.1,
         hybrid_base_steps: 25,

@@ -16,7 +16,7 @@ use crate::weights::format::rules::EncodingRule;
 use crate::weights::format::safetensors::{Header, SafetensorsError};
 use crate::weights::manifest::ManifestFile;
 use crate::weights::manifest::verify::{self, FileVerifier, VerifyError};
-use crate::weights::stored::store::{FileRecord, Store, StoreError};
+use crate::weights::stored::store::{FileRecord, Store, StoreError, TensorOutline};
 
 /// The number of starts after which a file is given up.
 const STARTS: u32 = 4;
@@ -209,9 +209,15 @@ impl Arrival {
         progress: &FileProgress,
         commits: &[Commit],
     ) -> Result<(), StoreError> {
-        let tensors = commits.iter().flat_map(|commit| &commit.tensors);
+        let tensors = || commits.iter().flat_map(|commit| &commit.tensors);
         let record = FileRecord {
-            tensors: Some(tensors.map(|tensor| tensor.name.clone()).collect()),
+            tensors: Some(tensors().map(|tensor| tensor.name.clone()).collect()),
+            outlines: tensors()
+                .map(|tensor| TensorOutline {
+                    encoding: tensor.to,
+                    shape: tensor.shape.clone(),
+                })
+                .collect(),
             stored: progress.stored,
             progress: Some(FileProgress {
                 first_reading: Vec::new(),

@@ -42,7 +42,7 @@ const CONFIGS: [&str; 7] = [
     "adapter_config.json",
     "preprocessor_config.json",
 ];
-/// Endings of model files in formats that are not read.
+/// Endings of files in formats of which no models are read.
 const OTHER_FORMATS: [(&str, &str); 6] = [
     (".ckpt", "torch's own format"),
     (".pt", "torch's own format"),

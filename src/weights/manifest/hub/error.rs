@@ -15,7 +15,8 @@ pub enum HubError {
     Page { text: String, kind: &'static str },
     /// A file in a format that is not read.
     #[error(
-        "{file} is in {format}, which is not read: look for the same model as safetensors, or convert it."
+        "{file} is in {format}, in which no models are read: look for the same as safetensors, or convert \
+         it. Adapters in torch's own format are read on the shelf of adapters."
     )]
     Format { file: String, format: &'static str },
     /// A strength that is no number.
@@ -27,7 +28,7 @@ pub enum HubError {
     /// A repository without a model.
     #[error(
         "{place} has no {component} in diffusers' layout: {component}/config.json and its weights as \
-         safetensors are expected there. Files in torch's own format are not read; convert them first."
+         safetensors are expected there. Models in torch's own format are not read; convert them first."
     )]
     NoComponent {
         place: String,

@@ -1,0 +1,284 @@
+//! What a folder's pictures say: distances, tables and figures.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::error::BatchError;
+use super::folder::{RunFolder, Shard};
+use crate::picture::image::Image;
+use crate::recipe::digest;
+use crate::recipe::experiment::{Experiment, PictureId, Study};
+use crate::results::figure::svg;
+use crate::results::{
+    Cell, ChangeRecord, Column, PictureRecord, Results, RowRecord, STRUCTURAL, Table,
+    change_distances, markdown, report, row_distances,
+};
+
+/// Measures the pictures of a folder that are there, in the order of the pictures, whoever drew them.
+///
+/// # Errors
+/// A picture can't be read.
+pub fn collect(folder: &RunFolder) -> Result<Results, BatchError> {
+    let manifest = folder.manifest()?;
+    let experiment = manifest.experiment()?;
+    let pictures: Vec<PictureRecord> = folder.records()?.into_values().collect();
+    let mut results = Results {
+        manifest,
+        pictures,
+        rows: Vec::new(),
+        changes: Vec::new(),
+    };
+    let conditions = experiment.conditions();
+    let is_transfer = matches!(experiment.study, Study::Transfer(_));
+    for prompt in 0..experiment.prompts.len() as u32 {
+        // Only a study of an adapter compares rows with each other.
+        let mut earlier: BTreeMap<u32, Vec<(u32, Image)>> = BTreeMap::new();
+        for (condition, of_condition) in (0..).zip(&conditions) {
+            let row: Vec<(u32, Image)> = results
+                .of(prompt, condition)
+                .map(|record| Ok((record.id.image, read_image(folder, record)?)))
+                .collect::<Result<_, BatchError>>()?;
+            if row.is_empty() {
+                continue;
+            }
+            results.rows.push(RowRecord {
+                prompt,
+                condition,
+                measure: STRUCTURAL.to_owned(),
+                distances: row_distances(&row)?,
+            });
+            if is_transfer {
+                let reference = experiment.reference_of(of_condition);
+                let reference = reference.and_then(|it| earlier.get(&(it as u32)));
+                if let Some(reference) = reference {
+                    let (images, distances) = change_distances(&row, reference)?;
+                    results.changes.push(ChangeRecord {
+                        prompt,
+                        condition,
+                        measure: STRUCTURAL.to_owned(),
+                        images,
+                        distances,
+                    });
+                }
+                earlier.insert(condition, row);
+            }
+        }
+    }
+    Ok(results)
+}
+
+fn read_image(folder: &RunFolder, record: &PictureRecord) -> Result<Image, BatchError> {
+    let path = folder
+        .path()
+        .join(record.file.as_deref().unwrap_or_default());
+    read_png(&path)
+}
+
+fn read_png(path: &Path) -> Result<Image, BatchError> {
+    let bytes = fs::read(path).map_err(|error| BatchError::reading(path, &error))?;
+    let failed = |reason: String| BatchError::Picture {
+        path: path.to_owned(),
+        reason,
+    };
+    let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
+    decoder.set_transformations(png::Transformations::normalize_to_color8());
+    let mut reader = decoder
+        .read_info()
+        .map_err(|error| failed(error.to_string()))?;
+    let length = reader.output_buffer_size().unwrap_or_default();
+    let mut pixels = vec![0; length];
+    let info = reader
+        .next_frame(&mut pixels)
+        .map_err(|error| failed(error.to_string()))?;
+    let rgba = match info.color_type {
+        png::ColorType::Rgba => pixels,
+        png::ColorType::Rgb => {
+            let (pixels, _) = pixels.as_chunks::<3>();
+            let opaque = |&[red, green, blue]: &[u8; 3]| [red, green, blue, u8::MAX];
+            pixels.iter().flat_map(opaque).collect()
+        }
+        other => return Err(failed(format!("its colours are {other:?}"))),
+    };
+    Ok(Image {
+        width: info.width,
+        height: info.height,
+        rgba,
+    })
+}
+
+/// The pictures of a folder without a run, by the names of their files: every PNG in it, but not below.
+///
+/// # Errors
+/// The folder or a picture can't be read.
+pub fn read_pictures(folder: &Path) -> Result<Vec<(u32, Image)>, BatchError> {
+    let failed = |error: std::io::Error| BatchError::reading(folder, &error);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path
+            .extension()
+            .is_some_and(|it| it.eq_ignore_ascii_case("png"))
+        {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let pictures = (0..)
+        .zip(paths)
+        .map(|(number, path)| Ok((number, read_png(&path)?)));
+    pictures.collect()
+}
+
+/// Brings the runs of folders together in another one, which may be one of them.
+///
+/// # Errors
+/// They are of different experiments or weights, or can't be read or written.
+pub fn merge(into: &RunFolder, from: &[RunFolder]) -> Result<(), BatchError> {
+    for source in from {
+        into.begin(&source.manifest()?)?;
+    }
+    let known = into.records()?;
+    let others = from.iter().filter(|source| source.path() != into.path());
+    let others: Vec<&RunFolder> = others.collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let mut records = into.open_records(Shard::WHOLE)?;
+    for source in others {
+        let manifest = source.manifest()?;
+        let experiment = manifest.experiment()?;
+        for (id, record) in source.records()? {
+            if known.contains_key(&id) {
+                continue;
+            }
+            copy_files(source, into, &experiment, id, &record)?;
+            records.add(&record)?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_files(
+    from: &RunFolder,
+    into: &RunFolder,
+    experiment: &Experiment,
+    id: PictureId,
+    record: &PictureRecord,
+) -> Result<(), BatchError> {
+    let name = RunFolder::name_of(experiment, id);
+    let latent = format!("latents/{name}.npy");
+    let is_there = from.path().join(&latent).is_file();
+    for file in record.file.iter().chain(is_there.then_some(&latent)) {
+        let path = from.path().join(file);
+        let bytes = fs::read(&path).map_err(|error| BatchError::reading(&path, &error))?;
+        into.write(file, &bytes)?;
+    }
+    Ok(())
+}
+
+/// Writes `results.json`, and below `report/` the manifest, the tables as CSV and JSON, the figures as SVG
+/// and a page of Markdown with all of them.
+///
+/// # Errors
+/// The folder can't be written.
+pub fn write_report(folder: &RunFolder, results: &Results) -> Result<(), BatchError> {
+    folder.write("results.json", results.to_json()?.as_bytes())?;
+    let report = report(results)?;
+    let manifest = results.manifest.to_json()?;
+    folder.write("report/run.json", manifest.as_bytes())?;
+    for table in report
+        .tables
+        .iter()
+        .chain([&pictures(results)?, &distances(results)?])
+    {
+        let name = format!("report/tables/{}.csv", table.key);
+        folder.write(&name, table.csv().as_bytes())?;
+    }
+    let tables: Vec<serde_json::Value> = report.tables.iter().map(Table::json).collect();
+    let tables =
+        serde_json::to_string_pretty(&tables).map_err(crate::results::ResultsError::from)?;
+    folder.write("report/tables.json", tables.as_bytes())?;
+    for figure in &report.figures {
+        let name = format!("report/figures/{}.svg", figure.key);
+        folder.write(&name, svg(figure).as_bytes())?;
+    }
+    folder.write("report/README.md", markdown(&report, "figures").as_bytes())
+}
+
+/// The names of a picture's prompt and condition, for whoever reads a table alone.
+fn names(experiment: &Experiment, prompt: u32, condition: u32) -> [Cell; 2] {
+    let conditions = experiment.conditions();
+    let condition = conditions.get(condition as usize).map(|it| it.key());
+    let prompt = experiment.prompts.get(prompt as usize).cloned();
+    [prompt, condition].map(|text| text.map_or(Cell::Empty, Cell::Text))
+}
+
+/// A line for each picture.
+fn pictures(results: &Results) -> Result<Table, BatchError> {
+    let experiment = results.manifest.experiment()?;
+    let row = |record: &PictureRecord| {
+        let [prompt, condition] = names(&experiment, record.id.prompt, record.id.condition);
+        let digests: Vec<_> = record.steps.iter().map(|step| step.digest).collect();
+        vec![
+            prompt,
+            condition,
+            Cell::Count(u64::from(record.seed)),
+            Cell::Number(record.milliseconds),
+            Cell::Count(record.steps.len() as u64),
+            Cell::Text(digest::to_text(&digests)),
+        ]
+    };
+    Ok(Table {
+        key: "pictures".to_owned(),
+        title: "Pictures".to_owned(),
+        note: String::new(),
+        columns: [
+            ("prompt", "Prompt"),
+            ("condition", "Condition"),
+            ("seed", "Seed"),
+            ("milliseconds", "Time (ms)"),
+            ("steps", "Steps"),
+            ("digest", "Digest"),
+        ]
+        .map(|(key, name)| Column::plain(key, name))
+        .into(),
+        rows: results.pictures.iter().map(row).collect(),
+    })
+}
+
+/// A line for each pair of pictures of a row.
+fn distances(results: &Results) -> Result<Table, BatchError> {
+    let experiment = results.manifest.experiment()?;
+    let mut rows = Vec::new();
+    for record in &results.rows {
+        for (first, second, distance) in record.distances.pairs() {
+            let [prompt, condition] = names(&experiment, record.prompt, record.condition);
+            let seed = |image| Cell::Count(u64::from(experiment.seed_of(image)));
+            rows.push(vec![
+                prompt,
+                condition,
+                Cell::Text(record.measure.clone()),
+                seed(first),
+                seed(second),
+                Cell::Number(distance),
+            ]);
+        }
+    }
+    Ok(Table {
+        key: "distances".to_owned(),
+        title: "Distances".to_owned(),
+        note: String::new(),
+        columns: [
+            ("prompt", "Prompt"),
+            ("condition", "Condition"),
+            ("measure", "Measure"),
+            ("first_seed", "First seed"),
+            ("second_seed", "Second seed"),
+            ("distance", "Distance"),
+        ]
+        .map(|(key, name)| Column::plain(key, name))
+        .into(),
+        rows,
+    })
+}

@@ -1,0 +1,35 @@
+//! `measure`: says what pictures or features show.
+//!
+//! Usage: `measure <folder or results.json>`, `measure fid <features.npy> <features.npy>`,
+//! `measure fid --statistics <mean.npy> <covariance.npy> <mean.npy> <covariance.npy>`, or
+//! `measure inception-score <probabilities.npy> [parts]`
+//!
+//! A folder of a run has its tables printed as Markdown; any other folder the diversity of the PNGs in it.
+//! Features and probabilities are those that another program has found with Inception, such as clean-fid:
+//! `docs/batch.md` shows how.
+
+#![expect(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a program for the command line"
+)]
+
+#[cfg(not(target_family = "wasm"))]
+mod program;
+
+#[cfg(target_family = "wasm")]
+fn main() {}
+
+#[cfg(not(target_family = "wasm"))]
+fn main() -> std::process::ExitCode {
+    match program::run(std::env::args().skip(1)) {
+        Ok(text) => {
+            println!("{text}");
+            std::process::ExitCode::SUCCESS
+        }
+        Err(message) => {
+            eprintln!("{message}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
