@@ -36,9 +36,6 @@ use crate::sampler::ModelRole;
 use crate::weights::manifest::{Manifest, ManifestFile};
 use crate::weights::stored::files::{Files, Presence};
 
-/// Bytes of the longest file whose tensors are looked at for a manifest.
-const LONGEST_LOOK: u64 = 100_000_000;
-
 /// The address of a pair's manifest.
 pub(super) struct PairAddress {
     /// Absolute.
@@ -408,18 +405,13 @@ impl StartedEngine {
         run_manifest(&experiment, &self.manifest, files, device)
     }
 
-    /// How many tensors of a stored file are in each encoding; nothing where the file is not stored yet,
-    /// or so long that reading it would take a while.
+    /// How many tensors of a stored file are in each encoding; nothing where that is not known without
+    /// reading them.
     async fn encodings_of(&self, file: &ManifestFile) -> BTreeMap<String, u32> {
         let mut encodings = BTreeMap::new();
-        let length = self.files.stored_size(&file.id).await;
-        if length.is_ok_and(|length| length <= LONGEST_LOOK)
-            && let Ok(names) = self.files.tensor_names(&file.id).await
-        {
-            for name in names {
-                if let Ok(tensor) = self.files.read_tensor(&file.id, &name).await {
-                    *encodings.entry(tensor.encoding.to_string()).or_default() += 1;
-                }
+        if let Ok(Some(tensors)) = self.files.outlines(&file.id).await {
+            for tensor in tensors {
+                *encodings.entry(tensor.encoding.to_string()).or_default() += 1;
             }
         }
         encodings

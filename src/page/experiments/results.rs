@@ -140,7 +140,7 @@ fn TableView(table: Memo<Option<Table>>, on_saved: Callback<bool>) -> impl IntoV
                 .iter()
                 .map(|column| view! { <th scope="col">{column.name.clone()}</th> })
                 .collect_view();
-            let rows = table.rows.iter().map(|row| row_view(table, row));
+            let rows = table.rows.iter().map(|row| row_view(row));
             Some(view! {
                 <thead>
                     <tr>{header}</tr>
@@ -179,25 +179,13 @@ fn TableView(table: Memo<Option<Table>>, on_saved: Callback<bool>) -> impl IntoV
     }
 }
 
-fn row_view(table: &Table, row: &[Cell]) -> impl IntoView + use<> {
-    // Such a column says how many there are.
-    let has_count = table.columns.iter().any(|column| column.key == "count");
+fn row_view(row: &[Cell]) -> impl IntoView + use<> {
     let cells = row.iter().enumerate().map(|(place, cell)| {
-        let count = match cell {
-            Cell::Estimate(estimate) if !has_count => Some(format!("n = {}", estimate.n)),
-            _ => None,
-        };
         let text = cell.text();
         if place == 0 {
             view! { <th scope="row">{text}</th> }.into_any()
         } else {
-            view! {
-                <td>
-                    {text}
-                    {count.map(|count| view! { <small>{count}</small> })}
-                </td>
-            }
-            .into_any()
+            view! { <td>{text}</td> }.into_any()
         }
     });
     view! { <tr>{cells.collect_view()}</tr> }

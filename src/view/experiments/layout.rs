@@ -30,7 +30,7 @@ pub fn sections(report: &Report) -> Vec<Section> {
 
 /// The key of the table whose numbers a figure shows. Both end with the measure, where it has a name.
 fn table_of(figure: &str) -> String {
-    let sweeps = ["base-guidance", "base-steps", "k"];
+    let sweeps = ["base-guidance", "base-steps-taken", "base-steps", "k"];
     if let Some(rest) = figure.strip_prefix("diversity-by-") {
         let measure = sweeps.iter().find_map(|it| rest.strip_prefix(it));
         return format!("diversity{}", measure.unwrap_or_default());
