@@ -94,10 +94,10 @@ impl Making<'_> {
             String::new()
         };
         format!(
-            "{}: {} prompts, {} images of each under each of {} conditions, seeds from {} on, {} × {} \
+            "{}: {}, {} images of each under each of {} conditions, seeds from {} on, {} × {} \
              pixels, on {} ({}).{done} Intervals are of 95 %.",
             self.results.manifest.pair_name,
-            experiment.prompts.len(),
+            prompts(experiment.prompts.len()),
             experiment.images,
             self.conditions.len(),
             experiment.settings.seed,
@@ -254,9 +254,9 @@ impl Making<'_> {
             ),
             title: self.experiment.study.name().to_owned(),
             description: format!(
-                "Mean pairwise distance, averaged over {} prompts of {} images, with Student's 95 % \
+                "Mean pairwise distance, averaged over {} of {} images, with Student's 95 % \
                  interval over prompts. Modes without the setting are lines across with their intervals.",
-                self.experiment.prompts.len(),
+                prompts(self.experiment.prompts.len()),
                 self.experiment.images
             ),
             x: Axis::new(axis_of(&self.experiment.study), ""),
@@ -324,7 +324,7 @@ impl Making<'_> {
             key: Self::key("diversity-by-base-steps-taken", measure),
             title: "Adaptive switch beside fixed k".to_owned(),
             description: format!(
-                "Mean pairwise distance, averaged over {} prompts of {} images with Student's 95 % \
+                "Mean pairwise distance, averaged over {} of {} images with Student's 95 % \
                  interval over prompts, against the mean number of steps that the base model took.",
                 self.experiment.prompts.len(),
                 self.experiment.images
@@ -571,6 +571,11 @@ fn axis_of(study: &Study) -> &'static str {
         Study::Transfer(_) => "Strength of the adapter",
         Study::Diversity | Study::Convergence | Study::Time => "Condition",
     }
+}
+
+/// “1 prompt”, “2 prompts”.
+fn prompts(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "prompt" } else { "prompts" })
 }
 
 /// A measure in a word or two.

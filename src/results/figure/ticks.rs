@@ -9,8 +9,10 @@ pub fn ticks(low: f64, high: f64) -> Vec<f64> {
     let (low, high) = if high > low {
         (low, high)
     } else {
-        // A single number is in the middle.
-        (low - 0.5, low + 0.5)
+        // A single number is in the middle, where that leaves the axis on its side of 0.
+        let below = low - 0.5;
+        let below = if low >= 0.0 { below.max(0.0) } else { below };
+        (below, low + 0.5)
     };
     let least = (high - low) / MOST;
     let power = 10f64.powf(least.log10().floor());
