@@ -10,11 +10,17 @@ const BLOCKS: u32 = 8;
 
 /// A block per step, and the same in words: "1 base ▸ 3 distilled".
 #[component]
-pub fn ModelBar(stretches: Vec<Stretch>) -> impl IntoView {
+pub fn ModelBar(
+    stretches: Vec<Stretch>,
+    /// Whether the base model may hand over earlier, where its picture has settled.
+    may_end_early: bool,
+) -> impl IntoView {
     let words: Vec<_> = stretches
         .iter()
         .map(|stretch| format!("{} {}", stretch.steps, key(stretch.taken_by)))
         .collect();
+    let most = if may_end_early { "at most " } else { "" };
+    let words = format!("{most}{}", words.join(" ▸ "));
     let blocks = stretches.into_iter().map(|stretch| {
         let class = format!("block model-{}", key(stretch.taken_by));
         // A long stretch keeps its proportion, up to what fits beside a short one.
@@ -31,7 +37,7 @@ pub fn ModelBar(stretches: Vec<Stretch>) -> impl IntoView {
         <span class="model-bar" aria-hidden="true">
             {blocks.collect_view()}
         </span>
-        <span class="model-bar-words">{words.join(" ▸ ")}</span>
+        <span class="model-bar-words">{words}</span>
     }
 }
 

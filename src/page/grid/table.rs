@@ -13,7 +13,7 @@ use super::row_diversity::{ComparedRow, RowDiversity};
 use super::selection::Selection;
 use super::visibility::Visibility;
 use crate::page::workers::grid::{CellState, Grid, GridRow};
-use crate::recipe::{CellAddress, Row, Variant};
+use crate::recipe::{CellAddress, Mode, Row, Variant};
 use crate::view::diversity::compared_with;
 use crate::view::rows::{row_explanation, row_name};
 use crate::view::stretches::counted;
@@ -224,6 +224,7 @@ fn GridRowView(
         }
     });
     let name = row_name(&row.row);
+    let may_end_early = row.row.mode == Mode::Adaptive;
     let key = row.row.key();
     let diversity = view! {
         <RowDiversity
@@ -290,7 +291,11 @@ fn GridRowView(
                 <div class="row-header-content">
                     <span class="row-name">{name.clone()}</span>
                     {prompt}
-                    {move || view! { <ModelBar stretches=stretches.get() /> }}
+                    {move || {
+                        view! {
+                            <ModelBar stretches=stretches.get() may_end_early=may_end_early />
+                        }
+                    }}
                     <span class="row-time">{mean_time}</span>
                     {diversity}
                     {change}
