@@ -2,7 +2,7 @@
 //!
 //! It is drawn for several prompts, with more seeds than a grid has columns, under several
 //! [`Condition`]s: the modes, or the values of one setting. [`Experiment::pages`] lays it out as
-//! ordinary grids, so that whatever draws a [`Recipe`] draws an experiment, one page after the other,
+//! ordinary grids, so that whatever draws a [`Recipe`](super::Recipe) draws an experiment, one page after the other,
 //! in any order, in several places at once.
 //!
 //! | study | of the paper (Gandikota and Bau) |
