@@ -82,9 +82,16 @@ async function measureSlider(browser, server) {
   const { path, use } = await bundled("ink");
   const page = await openPage(browser, server, { modes: MODES.slice(1).join(","), adapters: use });
   await page.control("adapter-file").setInputFiles(path);
+  await page.page.waitForFunction(
+    () => (document.querySelector('[data-testid="adapter-description"]')?.textContent ?? "") !== "",
+    null,
+    { timeout: TIMEOUT },
+  );
   await page.pressGenerate();
   await page.waitForDone(cellNames(["skip"], 1), TIMEOUT);
-  await page.page.locator('[data-testid="adapters"] > summary').click();
+  await page.control("adapters").evaluate((shelf) => {
+    shelf.open = true;
+  });
   await page.control("redraws").check();
   const slider = page.control("adapter-strength");
   await slider.scrollIntoViewIfNeeded();

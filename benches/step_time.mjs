@@ -52,7 +52,8 @@ async function imageTimes(page, device, steps, adapter) {
   if (adapter) {
     await page.control("adapter-file").setInputFiles(adapter.path);
     await page.page.waitForFunction(
-      () => document.querySelector('[data-testid="adapter-missing"]')?.innerText === "",
+      // Of a file that is stored, the page says what it is.
+      () => (document.querySelector('[data-testid="adapter-description"]')?.textContent ?? "") !== "",
       null,
       { timeout: TIMEOUT },
     );
