@@ -1,13 +1,17 @@
 //! The loads that a page has requested, and which of them go on when the loader's worker dies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The number of workers that may die at the same point of a load; with the next one it is given up.
 const MAXIMUM_DEATHS: u32 = 2;
 
 /// The loads that have not ended, by the addresses of their pairs.
 #[derive(Debug, Default)]
-pub struct RequestedLoads(BTreeMap<String, RequestedLoad>);
+pub struct RequestedLoads {
+    loads: BTreeMap<String, RequestedLoad>,
+    /// Those that the page has paused while the loader hasn't said that they are.
+    pausing: BTreeSet<String>,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct RequestedLoad {
@@ -36,34 +40,52 @@ pub enum AfterDeath {
 impl RequestedLoads {
     /// The visitor requests a load, perhaps again; its deaths are forgotten.
     pub fn request(&mut self, address: &str, accepts_licences: bool) {
-        let load = self.0.entry(address.to_owned()).or_default();
+        let load = self.loads.entry(address.to_owned()).or_default();
         load.accepts_licences |= accepts_licences;
         load.deaths = 0;
     }
 
-    /// A load has ended, or was paused.
+    /// A load has ended.
     pub fn end(&mut self, address: &str) {
-        self.0.remove(address);
+        self.loads.remove(address);
+        self.pausing.remove(address);
+    }
+
+    /// The page pauses a load.
+    pub fn pause(&mut self, address: &str) {
+        self.loads.remove(address);
+        self.pausing.insert(address.to_owned());
+    }
+
+    /// The loader says that a load was paused. Returns whether it rests: where the page has paused it and
+    /// requested it again since, this is the answer to the pause, and the load goes on.
+    pub fn paused(&mut self, address: &str) -> bool {
+        let rests = !(self.pausing.remove(address) && self.contains(address));
+        if rests {
+            self.end(address);
+        }
+        rests
     }
 
     /// Forgets all loads.
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.loads.clear();
+        self.pausing.clear();
     }
 
     /// Whether a load was requested and has not ended.
     pub fn contains(&self, address: &str) -> bool {
-        self.0.contains_key(address)
+        self.loads.contains_key(address)
     }
 
     /// Whether every requested load has ended.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.loads.is_empty()
     }
 
     /// A load has reported the bytes that are there.
     pub fn progress(&mut self, address: &str, received: u64) {
-        if let Some(load) = self.0.get_mut(address)
+        if let Some(load) = self.loads.get_mut(address)
             && received > load.received
         {
             load.received = received;
@@ -75,7 +97,7 @@ impl RequestedLoads {
     /// forgotten.
     pub fn worker_died(&mut self) -> Vec<(String, AfterDeath)> {
         let mut outcomes = Vec::new();
-        self.0.retain(|address, load| {
+        self.loads.retain(|address, load| {
             load.deaths += 1;
             let goes_on = load.deaths <= MAXIMUM_DEATHS;
             let outcome = if goes_on {
@@ -97,6 +119,22 @@ impl RequestedLoads {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_load_that_is_requested_again_before_its_pause_is_answered_goes_on() {
+        let mut loads = RequestedLoads::default();
+        loads.request("a", true);
+        loads.pause("a");
+        loads.request("a", true);
+        assert!(!loads.paused("a"), "the answer to the pause before it");
+        assert!(loads.contains("a"));
+        assert!(loads.paused("a"), "another tab has paused it");
+        assert!(!loads.contains("a"));
+
+        loads.request("b", false);
+        loads.pause("b");
+        assert!(loads.paused("b"));
+    }
 
     const GOES_ON: AfterDeath = AfterDeath::GoesOn {
         accepts_licences: false,

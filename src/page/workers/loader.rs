@@ -198,7 +198,7 @@ impl LoaderClient {
 
     /// Pauses a load, in this tab or another.
     pub fn pause(&self, address: String) {
-        self.with(|inner| inner.requested.end(&address));
+        self.with(|inner| inner.requested.pause(&address));
         self.remember(&address, false);
         self.request(Request::Pause { address });
     }
@@ -519,6 +519,9 @@ impl LoaderClient {
             Event::Notice { address, message } => self.take_notice(&address, message),
             Event::Loaded { address } => self.take_loaded(address),
             Event::Paused { address } => {
+                if !self.with(|inner| inner.requested.paused(&address)) {
+                    return;
+                }
                 self.end(&address);
                 self.remember(&address, false);
                 self.tell_engine(&address, AwaitedLoad::Paused);
