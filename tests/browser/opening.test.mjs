@@ -79,7 +79,7 @@ test("the buttons hold their words at every width", { timeout: TIMEOUT }, async 
 
 test("the list of models begins with what most people should take, and says so", { timeout: TIMEOUT }, async () => {
   await withPage({ parameters: { device: "cpu" } }, async ({ page }) => {
-    await page.page.locator(".page-header button").click();
+    await page.page.locator(".page-header [aria-haspopup=dialog]").click();
     const offered = page.page.locator('[data-testid="library-pair"]').filter({ hasText: /^SDXL/ });
     await offered.first().waitFor({ timeout: 60_000 });
     assert.match(await offered.first().innerText(), /^SDXL \+ DMD2 \(LoRA\)[^]*The one to begin with: its LoRA is less to load/);

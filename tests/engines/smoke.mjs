@@ -181,7 +181,7 @@ async function assertLacksAreSaid(t, session, page) {
   if (!has.webgpu) {
     assert.match(await page.text(".page-header .notice"), /no WebGPU .*run on the CPU/);
   }
-  await session.click(".page-header button");
+  await session.click(".page-header [aria-haspopup=dialog]");
   const storage = await page.says("storage", /\./);
   if (!has.estimate) {
     assert.match(storage, /doesn't say how much is used/);
