@@ -3,6 +3,7 @@
 
 import { cellNames, FirststepPage, QUICK } from "../tests/browser/page.mjs";
 import { bundled } from "./adapters.mjs";
+import { bringAdapter } from "./step_time.mjs";
 
 const TIMEOUT = 20 * 60_000;
 const MODES = ["base", "distilled", "hybrid", "skip"];
@@ -81,12 +82,7 @@ async function measureStrip(browser, server) {
 async function measureSlider(browser, server) {
   const { path, use } = await bundled("ink");
   const page = await openPage(browser, server, { modes: MODES.slice(1).join(","), adapters: use });
-  await page.control("adapter-file").setInputFiles(path);
-  await page.page.waitForFunction(
-    () => (document.querySelector('[data-testid="adapter-description"]')?.textContent ?? "") !== "",
-    null,
-    { timeout: TIMEOUT },
-  );
+  await bringAdapter(page, path);
   await page.pressGenerate();
   await page.waitForDone(cellNames(["skip"], 1), TIMEOUT);
   await page.control("adapters").evaluate((shelf) => {

@@ -32,6 +32,17 @@ export function recordReports() {
   };
 }
 
+/** Gives the page the file of the adapter that its recipe names, and waits until it is stored. */
+export async function bringAdapter(page, path) {
+  await page.control("adapter-file").setInputFiles(path);
+  await page.page.waitForFunction(
+    // Of a file that is stored, the page says what it is.
+    () => (document.querySelector('[data-testid="adapter-description"]')?.textContent ?? "") !== "",
+    null,
+    { timeout: TIMEOUT },
+  );
+}
+
 /**
  * Milliseconds per image of a run of the page, without the first image, which compiles.
  *
@@ -50,13 +61,7 @@ async function imageTimes(page, device, steps, adapter) {
     ...(adapter && { adapters: adapter.use }),
   });
   if (adapter) {
-    await page.control("adapter-file").setInputFiles(adapter.path);
-    await page.page.waitForFunction(
-      // Of a file that is stored, the page says what it is.
-      () => (document.querySelector('[data-testid="adapter-description"]')?.textContent ?? "") !== "",
-      null,
-      { timeout: TIMEOUT },
-    );
+    await bringAdapter(page, adapter.path);
   }
   await page.pressGenerate();
   await page.waitForDone(cellNames(["base"], images), TIMEOUT);

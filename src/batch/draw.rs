@@ -48,7 +48,7 @@ pub struct Progress {
 /// The pair doesn't fit the experiment, the device fails, or the folder can't be written.
 pub async fn draw(
     experiment: &Experiment,
-    files: &mut PairFolder,
+    source: &mut PairFolder,
     folder: &RunFolder,
     options: &DrawOptions,
     mut on_progress: impl FnMut(Progress),
@@ -64,12 +64,12 @@ pub async fn draw(
     if work.done == work.total {
         return Ok(());
     }
-    files.add_adapters(&experiment.settings.adapters, &options.adapters)?;
-    let info = describe(&files.manifest)?;
-    let manifest = files.manifest.clone();
+    source.add_adapters(&experiment.settings.adapters, &options.adapters)?;
+    let info = describe(&source.manifest)?;
+    let (manifest, files) = (source.manifest.clone(), &source.files);
     let mut pair = Pair::load(manifest, options.device.clone(), files).await?;
     let size = experiment.settings.size.unwrap_or(info.sizes.own);
-    let mut allowed = allowance(&files.manifest, [size.width, size.height], None)?;
+    let mut allowed = allowance(&source.manifest, [size.width, size.height], None)?;
     allowed.batch = options.batch.max(1);
     pair.allow(allowed);
     pair.draw_in(experiment.settings.size)?;

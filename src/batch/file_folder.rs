@@ -14,11 +14,12 @@ use crate::weights::manifest::ManifestFile;
 use crate::weights::manifest::verify::{FileContent, FileVerifier, split};
 
 /// Files that are in memory, each verified against its manifest.
-pub(super) struct FileFolder {
+pub struct FileFolder {
     /// The manifest's folder.
-    pub path: PathBuf,
-    pub files: HashMap<String, FileContent>,
-    pub metadata: HashMap<String, BTreeMap<String, String>>,
+    pub(super) path: PathBuf,
+    /// By the files' ids.
+    pub(super) contents: HashMap<String, FileContent>,
+    pub(super) metadata: HashMap<String, BTreeMap<String, String>>,
 }
 
 /// The path of a manifest, or of the one in a folder, and what it says.
@@ -41,10 +42,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, BatchError> {
 
 impl FileFolder {
     /// A folder of which nothing was read.
-    pub fn beside(manifest: &Path) -> FileFolder {
+    pub(super) fn beside(manifest: &Path) -> FileFolder {
         FileFolder {
             path: manifest.parent().unwrap_or(Path::new(".")).to_owned(),
-            files: HashMap::new(),
+            contents: HashMap::new(),
             metadata: HashMap::new(),
         }
     }
@@ -54,7 +55,7 @@ impl FileFolder {
     ///
     /// # Errors
     /// The file is missing, or not the one that the manifest names.
-    pub fn read_file(
+    pub(super) fn read_file(
         &mut self,
         file: &ManifestFile,
         rules: &[EncodingRule],
@@ -76,7 +77,7 @@ impl FileFolder {
             verifier.finish()?;
         }
         if rules.is_empty() || !file.holds_tensors() {
-            self.files.insert(file.id.clone(), split(file, bytes)?);
+            self.contents.insert(file.id.clone(), split(file, bytes)?);
             return Ok(());
         }
         let header = Header::parse(&file.path, &bytes)?;
@@ -89,14 +90,14 @@ impl FileFolder {
             encoder.push(bytes.get(range).unwrap_or_default())?;
             tensors.extend(encoder.finish());
         }
-        self.files
+        self.contents
             .insert(file.id.clone(), FileContent::Tensors(tensors));
         Ok(())
     }
 
     /// The tensors of a file; none of one that holds none.
-    pub fn tensors(&self, id: &str) -> &[StoredTensor] {
-        match self.files.get(id) {
+    pub(super) fn tensors(&self, id: &str) -> &[StoredTensor] {
+        match self.contents.get(id) {
             Some(FileContent::Tensors(tensors)) => tensors,
             _ => &[],
         }
@@ -120,7 +121,7 @@ impl PairFiles for FileFolder {
     }
 
     async fn stored_length(&self, id: &str) -> Result<u64, EngineError> {
-        Ok(match self.files.get(id) {
+        Ok(match self.contents.get(id) {
             Some(FileContent::Tensors(tensors)) => {
                 tensors.iter().map(|it| it.bytes.len() as u64).sum()
             }
@@ -130,7 +131,7 @@ impl PairFiles for FileFolder {
     }
 
     async fn blob(&self, id: &str) -> Result<Vec<u8>, EngineError> {
-        match self.files.get(id) {
+        match self.contents.get(id) {
             Some(FileContent::Blob(bytes)) => Ok(bytes.clone()),
             _ => Err(EngineError::NotLoaded),
         }

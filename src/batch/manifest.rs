@@ -2,9 +2,10 @@
 
 use super::error::BatchError;
 use super::pair_folder::PairFolder;
-use crate::engine;
+use crate::engine::{self, count_encodings};
 use crate::recipe::experiment::Experiment;
-use crate::results::manifest::{RunDevice, RunManifest, WeightFile};
+use crate::results::manifest::{RunDevice, RunManifest};
+use crate::weights::manifest::ManifestFile;
 
 /// What an experiment runs with here.
 ///
@@ -15,16 +16,11 @@ pub fn run_manifest(
     pair: &PairFolder,
     device: RunDevice,
 ) -> Result<RunManifest, BatchError> {
-    let mut files = Vec::new();
-    for (name, component) in pair.manifest.components.iter() {
-        files.extend(component.files.iter().map(|file| WeightFile {
-            component: name.to_owned(),
-            path: file.path.clone(),
-            sha256: file.sha256.clone(),
-            bytes: file.size,
-            encodings: pair.encodings_of(file),
-        }));
-    }
-    let manifest = engine::run_manifest(experiment, &pair.manifest, files, device)?;
+    let of_file = |file: &ManifestFile| {
+        let encodings = count_encodings(pair.files.tensors(&file.id));
+        (file.id.clone(), encodings)
+    };
+    let encodings = pair.manifest.files().into_iter().map(of_file).collect();
+    let manifest = engine::run_manifest(experiment, &pair.manifest, &encodings, device)?;
     Ok(manifest)
 }

@@ -28,6 +28,7 @@ mod source;
 pub use collect::{collect, merge, read_pictures, write_report};
 pub use draw::{DrawOptions, Progress, draw};
 pub use error::BatchError;
+pub use file_folder::FileFolder;
 pub use folder::{RunFolder, Shard};
 pub use manifest::run_manifest;
 pub use network::{add_network, read_network};

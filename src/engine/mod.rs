@@ -38,4 +38,4 @@ pub use plan::plan_for;
 pub use prompt::{AdaptedPrompt, count, encode, prompts_of, tokenized, tokenized_by_both};
 #[cfg(feature = "gpu")]
 pub use rehearsal::{OutlineFiles, Rehearsed};
-pub use run_manifest::run_manifest;
+pub use run_manifest::{Encodings, count_encodings, run_manifest};

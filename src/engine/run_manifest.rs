@@ -9,16 +9,30 @@ use crate::recipe::experiment::Experiment;
 use crate::results::STRUCTURAL;
 use crate::results::manifest::{RESULTS_VERSION, RunDevice, RunManifest, WeightFile};
 use crate::sampler::SchedulerChoice;
+use crate::weights::format::tensor::StoredTensor;
 use crate::weights::manifest::Manifest;
 
-/// The manifest of an experiment's run with a pair, whose files and device are told.
+/// How many of a file's tensors are in each encoding, by its name.
+pub type Encodings = BTreeMap<String, u32>;
+
+/// Counts tensors by their encodings.
+pub fn count_encodings<'a>(tensors: impl IntoIterator<Item = &'a StoredTensor>) -> Encodings {
+    let mut encodings = Encodings::new();
+    for tensor in tensors {
+        *encodings.entry(tensor.encoding.to_string()).or_default() += 1;
+    }
+    encodings
+}
+
+/// The manifest of an experiment's run with a pair on a device, with the encodings of the pair's files by their
+/// ids.
 ///
 /// # Errors
 /// The pair's schedulers can't be read, or the experiment has no JSON.
 pub fn run_manifest(
     experiment: &Experiment,
     pair: &Manifest,
-    files: Vec<WeightFile>,
+    encodings: &BTreeMap<String, Encodings>,
     device: RunDevice,
 ) -> Result<RunManifest, EngineError> {
     let info = describe(pair)?;
@@ -44,13 +58,23 @@ pub fn run_manifest(
         ("base".to_owned(), pair.schedulers.base.clone()),
         ("distilled".to_owned(), pair.schedulers.distilled.clone()),
     ];
+    let components = pair.components.iter();
+    let files = components.flat_map(|(name, component)| {
+        component.files.iter().map(|file| WeightFile {
+            component: name.to_owned(),
+            path: file.path.clone(),
+            sha256: file.sha256.clone(),
+            bytes: file.size,
+            encodings: encodings.get(&file.id).cloned().unwrap_or_default(),
+        })
+    });
     Ok(RunManifest {
         results_version: RESULTS_VERSION,
         program: format!("firststep {}", env!("CARGO_PKG_VERSION")),
         experiment: experiment.to_file()?,
         pair_name: pair.name.clone(),
         image_size: [size.width, size.height],
-        files,
+        files: files.collect(),
         schedulers: BTreeMap::from(schedulers),
         scheduler_configurations: BTreeMap::from(configurations),
         device,

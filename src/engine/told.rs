@@ -75,7 +75,7 @@ impl Told {
 }
 
 /// The models that take steps in a mode.
-pub fn roles_of(mode: Mode) -> impl Iterator<Item = ModelRole> {
+fn roles_of(mode: Mode) -> impl Iterator<Item = ModelRole> {
     let base = mode.needs_base().then_some(ModelRole::Base);
     let distilled = mode.needs_distilled().then_some(ModelRole::Distilled);
     base.into_iter().chain(distilled)

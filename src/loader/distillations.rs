@@ -28,7 +28,7 @@ const KEPT_GUIDANCE: f32 = 5.0;
 /// trailing timesteps that ends at the first of the training's noise levels.
 pub fn distillation(name: &str) -> Option<Distillation> {
     let name = name.to_ascii_lowercase();
-    let mut words = name.split(|letter: char| !letter.is_ascii_alphanumeric());
+    let words = name.split(|letter: char| !letter.is_ascii_alphanumeric());
     let is_hyper =
         name.contains("hyper-sd") || name.contains("hypersd") || name.contains("hyper_sd");
     let is_any = |wanted: &str| words.clone().any(|word| word == wanted);
@@ -40,7 +40,7 @@ pub fn distillation(name: &str) -> Option<Distillation> {
         ("DDIMScheduler", KEPT_GUIDANCE)
     } else if is_hyper {
         ("DDIMScheduler", 0.0)
-    } else if words.any(|word| word == "tcd") {
+    } else if is_any("tcd") {
         ("TCDScheduler", 0.0)
     } else if name.contains("pcm") && name.contains("normalcfg") {
         ("DDIMScheduler", KEPT_GUIDANCE)

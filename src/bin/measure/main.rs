@@ -1,10 +1,11 @@
 //! `measure`: says what pictures or features show.
 //!
-//! Usage: `measure <folder or results.json>`, `measure fid <features.npy> <features.npy>`,
+//! Usage: `measure <folder or results.json>`, `measure --network <manifest> <folder of a run>`, `measure fid <features.npy> <features.npy>`,
 //! `measure fid --statistics <mean.npy> <covariance.npy> <mean.npy> <covariance.npy>`, or
 //! `measure inception-score <probabilities.npy> [parts]`
 //!
 //! A folder of a run has its tables printed as Markdown; any other folder the diversity of the PNGs in it.
+//! A network adds its distances, and CLIP its scores, the emoji classifier what the pictures cover.
 //! Features and probabilities are those that another program has found with Inception, such as clean-fid:
 //! `docs/batch.md` shows how.
 

@@ -19,7 +19,7 @@ use crate::engine::grid_state::GridState;
 use crate::engine::host::{Host, Outcome, StripRequest};
 use crate::engine::pair::{Pair, describe, image_sizes, load_tokenizers};
 use crate::engine::prompt::{AdaptedPrompt, prompts_of};
-use crate::engine::run_manifest::run_manifest;
+use crate::engine::run_manifest::{count_encodings, run_manifest};
 use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
 use crate::kernels;
 use crate::models::ClipTokenizer;
@@ -31,7 +31,7 @@ use crate::recipe::experiment::Experiment;
 use crate::recipe::saved_recipe::SavedRecipe;
 use crate::recipe::size::ImageSize;
 use crate::recipe::{Mode, Recipe};
-use crate::results::manifest::{RunDevice, RunManifest, WeightFile};
+use crate::results::manifest::{RunDevice, RunManifest};
 use crate::sampler::ModelRole;
 use crate::weights::manifest::{Manifest, ManifestFile};
 use crate::weights::stored::files::{Files, Presence};
@@ -368,16 +368,11 @@ impl StartedEngine {
     pub async fn run_manifest(&self, experiment: &str) -> Result<RunManifest, EngineError> {
         let experiment = Experiment::from_json(experiment)?;
         let settings = &experiment.settings;
-        let mut files = Vec::new();
-        for (name, component) in self.manifest.components.iter() {
-            for file in &component.files {
-                files.push(WeightFile {
-                    component: name.to_owned(),
-                    path: file.path.clone(),
-                    sha256: file.sha256.clone(),
-                    bytes: file.size,
-                    encodings: self.encodings_of(file).await,
-                });
+        let mut encodings = BTreeMap::new();
+        for file in self.manifest.files() {
+            // Where they are not known without reading the tensors, nothing is said of them.
+            if let Ok(Some(tensors)) = self.files.outlines(&file.id).await {
+                encodings.insert(file.id.clone(), count_encodings(&tensors));
             }
         }
         let limits = self.adapter.iter().flat_map(|adapter| {
@@ -402,19 +397,7 @@ impl StartedEngine {
                 .map(|(name, limit)| (name.to_owned(), limit))
                 .collect(),
         };
-        run_manifest(&experiment, &self.manifest, files, device)
-    }
-
-    /// How many tensors of a stored file are in each encoding; nothing where that is not known without
-    /// reading them.
-    async fn encodings_of(&self, file: &ManifestFile) -> BTreeMap<String, u32> {
-        let mut encodings = BTreeMap::new();
-        if let Ok(Some(tensors)) = self.files.outlines(&file.id).await {
-            for tensor in tensors {
-                *encodings.entry(tensor.encoding.to_string()).or_default() += 1;
-            }
-        }
-        encodings
+        run_manifest(&experiment, &self.manifest, &encodings, device)
     }
 
     /// The history's entry for the grid of this recipe; none where no image of it is finished.

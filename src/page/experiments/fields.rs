@@ -3,11 +3,11 @@
 use leptos::prelude::*;
 
 use super::held::ExperimentForm;
+use crate::page::form::mode_toggles::ModeToggle;
 use crate::page::form::wrong_field::{FieldError, error_id, invalid_at};
 use crate::recipe::Mode;
 use crate::recipe::experiment::{Study, prompts};
 use crate::view::experiments::input::{field, first_values, study_name, values_label, words};
-use crate::view::rows::mode_tip;
 
 /// What the experiment is about.
 #[component]
@@ -134,15 +134,6 @@ pub fn PromptsField(
 #[component]
 pub fn Modes(form: ExperimentForm) -> impl IntoView {
     let modes = form.modes;
-    let toggle = move |mode: Mode, on: bool| {
-        modes.update(|modes| {
-            let chosen = |other: &Mode| match *other == mode {
-                true => on,
-                false => modes.contains(other),
-            };
-            *modes = Mode::ALL.into_iter().filter(chosen).collect();
-        });
-    };
     let checkbox = move |mode: Mode| {
         // The first stands for all of them when none is chosen.
         let handle = if mode == Mode::ALL[0] {
@@ -150,19 +141,8 @@ pub fn Modes(form: ExperimentForm) -> impl IntoView {
         } else {
             format!("experiment-mode-{}", mode.key())
         };
-        view! {
-            <label class="toggle" title=mode_tip(mode)>
-                <input
-                    type="checkbox"
-                    data-testid=handle
-                    value=mode.key()
-                    aria-describedby=error_id(field::MODES)
-                    prop:checked=move || modes.with(|modes| modes.contains(&mode))
-                    on:change=move |event| toggle(mode, event_target_checked(&event))
-                />
-                <span>{mode.name()}</span>
-            </label>
-        }
+        let error = error_id(field::MODES);
+        view! { <ModeToggle mode=mode modes=modes handle=handle error=error /> }
     };
     view! {
         <fieldset class="bare">

@@ -83,12 +83,12 @@ fn SectionView(section: Memo<Option<Section>>, on_saved: Callback<bool>) -> impl
 fn FigureView(figure: Memo<Option<Figure>>, on_saved: Callback<bool>) -> impl IntoView {
     let word = move |of: fn(&Figure) -> String| figure.with(|it| it.as_ref().map(of));
     let title = move || word(|it| it.title.clone()).unwrap_or_default();
-    let save_svg = move |_| {
+    let save_svg = move || {
         if let Some(figure) = figure.get_untracked() {
             on_saved.run(save::figure(&figure).is_ok());
         }
     };
-    let save_png = move |_| {
+    let save_png = move || {
         if let Some(figure) = figure.get_untracked() {
             leptos::task::spawn_local(async move {
                 on_saved.run(save::figure_png(&figure).await.is_ok());
@@ -107,22 +107,18 @@ fn FigureView(figure: Memo<Option<Figure>>, on_saved: Callback<bool>) -> impl In
             ></div>
             <figcaption class="help">{move || word(|it| it.description.clone())}</figcaption>
             <div class="experiment-buttons">
-                <button
-                    type="button"
-                    class="chip"
-                    aria-label=move || format!("Save the figure {} as SVG", title())
-                    on:click=save_svg
-                >
-                    "SVG"
-                </button>
-                <button
-                    type="button"
-                    class="chip"
-                    aria-label=move || format!("Save the figure {} as PNG", title())
-                    on:click=save_png
-                >
-                    "PNG"
-                </button>
+                <SaveButton
+                    what="figure"
+                    title=title
+                    format="SVG"
+                    on_save=save_svg
+                />
+                <SaveButton
+                    what="figure"
+                    title=title
+                    format="PNG"
+                    on_save=save_png
+                />
             </div>
         </figure>
     }
@@ -149,7 +145,7 @@ fn TableView(table: Memo<Option<Table>>, on_saved: Callback<bool>) -> impl IntoV
             })
         })
     };
-    let save_csv = move |_| {
+    let save_csv = move || {
         if let Some(table) = table.get_untracked() {
             on_saved.run(save::table(&table).is_ok());
         }
@@ -166,16 +162,34 @@ fn TableView(table: Memo<Option<Table>>, on_saved: Callback<bool>) -> impl IntoV
             </div>
             <p class="help">{move || word(|it| it.note.clone())}</p>
             <div class="experiment-buttons">
-                <button
-                    type="button"
-                    class="chip"
-                    aria-label=move || format!("Save the table {} as CSV", title())
-                    on:click=save_csv
-                >
-                    "CSV"
-                </button>
+                <SaveButton
+                    what="table"
+                    title=title
+                    format="CSV"
+                    on_save=save_csv
+                />
             </div>
         </div>
+    }
+}
+
+/// Saves a figure or a table in a format.
+#[component]
+fn SaveButton(
+    what: &'static str,
+    title: impl Fn() -> String + Copy + Send + 'static,
+    format: &'static str,
+    on_save: impl Fn() + 'static,
+) -> impl IntoView {
+    view! {
+        <button
+            type="button"
+            class="chip"
+            aria-label=move || format!("Save the {what} {} as {format}", title())
+            on:click=move |_| on_save()
+        >
+            {format}
+        </button>
     }
 }
 

@@ -66,26 +66,10 @@ pub fn Status(
         })
         | Activity::Loading {
             received, total, ..
-        } => Some(
-            view! {
-                <progress
-                    aria-label="Loading"
-                    max=total.to_string()
-                    value=received.to_string()
-                ></progress>
-            }
-            .into_any(),
-        ),
-        Activity::Preparing { done, total } => Some(
-            view! {
-                <progress
-                    aria-label="Preparing"
-                    max=total.to_string()
-                    value=done.to_string()
-                ></progress>
-            }
-            .into_any(),
-        ),
+        } => Some(share_bar("Loading", received, total)),
+        Activity::Preparing { done, total } => {
+            Some(share_bar("Preparing", done.into(), total.into()))
+        }
         Activity::Drawing | Activity::Cancelling => {
             // Bound in closures, so that a step moves the bar instead of making another one.
             Some(
@@ -136,6 +120,12 @@ pub fn Status(
             </div>
         </div>
     }
+}
+
+/// How much of something is done, of which nothing else is told.
+fn share_bar(label: &'static str, done: u64, total: u64) -> AnyView {
+    view! { <progress aria-label=label max=total.to_string() value=done.to_string()></progress> }
+        .into_any()
 }
 
 /// The phase in words, without any number that changes during the phase.
