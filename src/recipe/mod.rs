@@ -151,17 +151,36 @@ pub enum Variant {
     Prompt(u32),
 }
 
-impl Row {
-    /// The row's name in test handles and file names, such as `hybrid` or `hybrid-k2`.
-    pub fn key(&self) -> String {
-        let mode = self.mode.key();
-        match self.variant {
+impl Variant {
+    /// Its name with that of its mode in test handles and file names, such as `hybrid` or `hybrid-k2`.
+    pub fn key(self, mode: Mode) -> String {
+        let mode = mode.key();
+        match self {
             Variant::Only => mode.to_owned(),
             Variant::K(k) => format!("{mode}-k{k}"),
             Variant::BaseGuidance(scale) => format!("{mode}-g{scale}"),
             Variant::AdapterStrength(strength) => format!("{mode}-a{strength}"),
             Variant::Prompt(number) => format!("{mode}-p{number}"),
         }
+    }
+
+    /// Its name with that of its mode, for people.
+    pub fn name(self, mode: Mode) -> String {
+        let mode = mode.name();
+        match self {
+            Variant::Only => mode.to_owned(),
+            Variant::K(k) => format!("{mode}, k = {k}"),
+            Variant::BaseGuidance(scale) => format!("{mode}, base guidance {scale}"),
+            Variant::AdapterStrength(strength) => format!("{mode}, strength {strength}"),
+            Variant::Prompt(number) => format!("{mode}, prompt {number}"),
+        }
+    }
+}
+
+impl Row {
+    /// The row's name in test handles and file names, such as `hybrid` or `hybrid-k2`.
+    pub fn key(&self) -> String {
+        self.variant.key(self.mode)
     }
 
     /// How strongly each of the recipe's adapters acts on a model in a step, counted from 1, at a timestep.

@@ -1,7 +1,7 @@
 //! The names of rows, modes and models.
 
 use super::stretches::{Stretch, TakenBy};
-use crate::recipe::{Mode, Row, Variant};
+use crate::recipe::{Mode, Row};
 use crate::sampler::ModelRole;
 
 /// What a mode is, for who meets it for the first time.
@@ -26,14 +26,7 @@ pub fn mode_tip(mode: Mode) -> &'static str {
 
 /// A row's name: its mode, and the value in which it differs from other rows of that mode.
 pub fn row_name(row: &Row) -> String {
-    let mode = row.mode.name();
-    match row.variant {
-        Variant::Only => mode.to_owned(),
-        Variant::K(k) => format!("{mode}, k = {k}"),
-        Variant::BaseGuidance(scale) => format!("{mode}, base guidance {scale}"),
-        Variant::AdapterStrength(strength) => format!("{mode}, strength {strength}"),
-        Variant::Prompt(number) => format!("{mode}, prompt {number}"),
-    }
+    row.variant.name(row.mode)
 }
 
 /// A sentence that explains which model takes which steps of a row, of whose stretches it is told.

@@ -31,31 +31,37 @@ pub enum Setting {
     Strength(f32),
 }
 
+impl Setting {
+    /// What sets a grid's row apart that has it; a setting of the whole grid is in no row.
+    fn variant(self) -> Variant {
+        match self {
+            Setting::Own | Setting::BaseSteps(_) | Setting::Threshold(_) => Variant::Only,
+            Setting::K(k) => Variant::K(k),
+            Setting::BaseGuidance(scale) => Variant::BaseGuidance(scale),
+            Setting::Strength(strength) => Variant::AdapterStrength(strength),
+        }
+    }
+}
+
 impl Condition {
     /// The condition's name in files and test handles, such as `hybrid` or `hybrid-k2`.
     pub fn key(&self) -> String {
-        let mode = self.mode.key();
+        let row = self.setting.variant().key(self.mode);
         match self.setting {
-            Setting::Own => mode.to_owned(),
-            Setting::K(k) => format!("{mode}-k{k}"),
-            Setting::BaseGuidance(scale) => format!("{mode}-g{scale}"),
-            Setting::BaseSteps(steps) => format!("{mode}-s{steps}"),
-            Setting::Threshold(threshold) => format!("{mode}-t{threshold}"),
-            Setting::Strength(strength) => format!("{mode}-a{strength}"),
+            Setting::BaseSteps(steps) => format!("{row}-s{steps}"),
+            Setting::Threshold(threshold) => format!("{row}-t{threshold}"),
+            _ => row,
         }
     }
 
     /// The condition's name in tables and figures.
     pub fn name(&self) -> String {
-        let mode = self.mode.name();
+        let row = self.setting.variant().name(self.mode);
         match self.setting {
-            Setting::Own => mode.to_owned(),
-            Setting::K(k) => format!("{mode}, k = {k}"),
-            Setting::BaseGuidance(scale) => format!("{mode}, base guidance {scale}"),
-            Setting::BaseSteps(1) => format!("{mode}, 1 base step"),
-            Setting::BaseSteps(steps) => format!("{mode}, {steps} base steps"),
-            Setting::Threshold(threshold) => format!("{mode}, threshold {threshold}"),
-            Setting::Strength(strength) => format!("{mode}, strength {strength}"),
+            Setting::BaseSteps(1) => format!("{row}, 1 base step"),
+            Setting::BaseSteps(steps) => format!("{row}, {steps} base steps"),
+            Setting::Threshold(threshold) => format!("{row}, threshold {threshold}"),
+            _ => row,
         }
     }
 
@@ -73,17 +79,11 @@ impl Condition {
 
     /// Whether a grid's row is drawn under this condition.
     pub(super) fn is_of(&self, row: &Row, recipe: &Recipe) -> bool {
-        let is_same = match (self.setting, row.variant) {
-            (Setting::K(k), Variant::K(other)) => k == other,
-            (Setting::BaseGuidance(scale), Variant::BaseGuidance(other)) => scale == other,
-            (Setting::Strength(strength), Variant::AdapterStrength(other)) => strength == other,
-            (Setting::BaseSteps(steps), Variant::Only) => steps == recipe.hybrid_base_steps,
-            (Setting::Threshold(threshold), Variant::Only) => {
-                threshold == recipe.adaptive_threshold
-            }
-            (Setting::Own, Variant::Only) => true,
-            _ => false,
+        let is_of_grid = match self.setting {
+            Setting::BaseSteps(steps) => steps == recipe.hybrid_base_steps,
+            Setting::Threshold(threshold) => threshold == recipe.adaptive_threshold,
+            _ => true,
         };
-        self.mode == row.mode && is_same
+        self.mode == row.mode && self.setting.variant() == row.variant && is_of_grid
     }
 }
