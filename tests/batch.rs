@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use firststep::batch::{RunFolder, Source, collect, merge};
+use firststep::batch::{RunFolder, Source, add_network, collect, merge, read_network};
 use firststep::engine::describe;
 use firststep::picture::find_recipe::{FoundRecipe, find_recipe};
 use firststep::recipe::Mode;
@@ -170,6 +170,40 @@ fn shards_are_a_whole_run_and_its_files_are_read_back() {
     assert!(whole.join("report/figures/convergence.svg").is_file());
     let again = Source::read(&whole.join("run.json").to_string_lossy()).expect("a source");
     assert_eq!(again, Source::Whole(Box::new(experiment)));
+}
+
+#[test]
+fn a_network_adds_its_distances_and_says_what_the_pictures_cover() {
+    let scratch = Scratch::new("network");
+    let file = write(&scratch, &experiment(Study::Diversity));
+    let out = scratch.path("out");
+    run(&file, &out, &[]);
+    let folder = RunFolder::new(&out);
+    let mut results = collect(&folder).expect("results");
+    let structural = results.rows.len();
+    let further = futures::executor::block_on(async {
+        let path = Path::new(ROOT).join("public/perceptual/emoji");
+        let network = read_network(&path).await.expect("the bundled network");
+        add_network(&mut results, &folder, &network).await
+    });
+    let covered = further.expect("a table").expect("of a classifier");
+    // Two prompts, three modes: each has a row of the network's beside the structural one.
+    assert_eq!((structural, results.rows.len()), (6, 12));
+    for row in results.rows.iter().skip(structural) {
+        assert_eq!(row.distances.columns, [0, 1, 2]);
+        let distances = &row.distances.distances;
+        assert!(distances.len() == 3 && distances.iter().all(|it| (0.0..=2.0).contains(it)));
+        assert!(
+            distances.iter().any(|it| *it > 0.0),
+            "three seeds are not one picture"
+        );
+    }
+    assert_eq!(covered.rows.len(), 3, "a line for each mode");
+    assert_eq!(
+        covered.columns.len(),
+        5,
+        "styles, backgrounds, place and size"
+    );
 }
 
 #[test]
