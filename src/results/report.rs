@@ -155,10 +155,10 @@ impl Making<'_> {
             title: "Sample diversity".to_owned(),
             note: format!(
                 "Mean distance of all pairs of a prompt's pictures: {}. A prompt's interval is the \
-                 jackknife's over its {} images; the average's is Student's over {} prompts.",
+                 jackknife's over its {} images; the average's is Student's over {}.",
                 self.measure_words(measure),
                 self.experiment.images,
-                self.experiment.prompts.len()
+                prompts(self.experiment.prompts.len())
             ),
             columns,
             rows,
