@@ -177,7 +177,7 @@ export class Engine {
       listen(event);
       return ["Done", "Cancelled", "Failed", "LacksWeights"].includes(event.name);
     });
-    this.#send({ Generate: { job, recipe, extent: { resumes: false }, snapshots: [] } });
+    this.#send({ Generate: { job, recipe, extent: { resumes: false, is_of_experiment: false }, snapshots: [] } });
     await ended;
     const { name, value } = events.at(-1);
     assert.equal(name, "Done", `the job ended with ${name}: ${value?.message}`);
