@@ -18,7 +18,7 @@ use firststep::picture::find_recipe::{FoundRecipe, find_recipe};
 use firststep::recipe::Mode;
 use firststep::recipe::experiment::{Experiment, PictureId, Study, prompts};
 use firststep::recipe::saved_recipe::SavedRecipe;
-use firststep::results::{PictureRecord, npy};
+use firststep::results::{PictureRecord, npy, report};
 use firststep::weights::manifest::Manifest;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -181,12 +181,16 @@ fn a_network_adds_its_distances_and_says_what_the_pictures_cover() {
     let folder = RunFolder::new(&out);
     let mut results = collect(&folder).expect("results");
     let structural = results.rows.len();
-    let further = futures::executor::block_on(async {
+    futures::executor::block_on(async {
         let path = Path::new(ROOT).join("public/perceptual/emoji");
         let network = read_network(&path).await.expect("the bundled network");
-        add_network(&mut results, &folder, &network).await
+        add_network(&mut results, &folder, &network)
+            .await
+            .expect("they are measured");
     });
-    let covered = further.expect("a table").expect("of a classifier");
+    let report = report(&results).expect("a report");
+    let covered = report.tables.iter().find(|it| it.key == "scores-emoji");
+    let covered = covered.expect("of a classifier");
     // Two prompts, three modes: each has a row of the network's beside the structural one.
     assert_eq!((structural, results.rows.len()), (6, 12));
     for row in results.rows.iter().skip(structural) {

@@ -4,8 +4,8 @@
 // build's files with their SHA-256, is installed only once that build's cache has each of them, and
 // answers from that cache alone. A newer build's worker waits until the visitor asks for it.
 //
-// Weights are in IndexedDB, and the worker leaves requests for them to the network. The pairs'
-// manifests come from the network, and from the cache only where the network can't be reached.
+// Weights are in IndexedDB, and the worker leaves requests for them to the network. The manifests of pairs
+// and of the networks that measure pictures come from the network, and from the cache only where the network can't be reached.
 //
 // A worker without a list takes over at once, deletes the caches and unregisters itself. trunk's
 // development server, whose pages change all the time, serves it so; and a host can so be rid of it.
@@ -22,7 +22,7 @@ const CACHE = CACHE_PREFIX + BUILD;
 const addressOf = (path) => new URL(path, scope).href;
 // The page's own folder: some hosts redirect index.html to it.
 const INDEX = addressOf("./");
-const PAIRS = addressOf("pairs/");
+const MODELS = [addressOf("pairs/"), addressOf("perceptual/")];
 
 /** The SHA-256 of every file of the build, by its address. */
 const digests = new Map(
@@ -32,7 +32,8 @@ const digests = new Map(
   ]),
 );
 
-const isManifest = (address) => address.startsWith(PAIRS) && address.endsWith(".json");
+const isManifest = (address) =>
+  MODELS.some((folder) => address.startsWith(folder)) && address.endsWith(".json");
 
 /** Fetches a file of this build; another content is an error. */
 async function fetchOwn(address, digest) {

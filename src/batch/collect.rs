@@ -7,6 +7,7 @@ use std::path::Path;
 use super::error::BatchError;
 use super::folder::{RunFolder, Shard};
 use crate::picture::image::Image;
+use crate::picture::png_file;
 use crate::recipe::digest;
 use crate::recipe::experiment::{Experiment, PictureId, Study};
 use crate::results::figure::svg;
@@ -28,6 +29,7 @@ pub fn collect(folder: &RunFolder) -> Result<Results, BatchError> {
         pictures,
         rows: Vec::new(),
         changes: Vec::new(),
+        scores: Vec::new(),
     };
     let conditions = experiment.conditions();
     let is_transfer = matches!(experiment.study, Study::Transfer(_));
@@ -77,33 +79,9 @@ pub(super) fn read_image(folder: &RunFolder, record: &PictureRecord) -> Result<I
 
 fn read_png(path: &Path) -> Result<Image, BatchError> {
     let bytes = fs::read(path).map_err(|error| BatchError::reading(path, &error))?;
-    let failed = |reason: String| BatchError::Picture {
+    png_file::decode(&bytes).map_err(|error| BatchError::Picture {
         path: path.to_owned(),
-        reason,
-    };
-    let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
-    decoder.set_transformations(png::Transformations::normalize_to_color8());
-    let mut reader = decoder
-        .read_info()
-        .map_err(|error| failed(error.to_string()))?;
-    let length = reader.output_buffer_size().unwrap_or_default();
-    let mut pixels = vec![0; length];
-    let info = reader
-        .next_frame(&mut pixels)
-        .map_err(|error| failed(error.to_string()))?;
-    let rgba = match info.color_type {
-        png::ColorType::Rgba => pixels,
-        png::ColorType::Rgb => {
-            let (pixels, _) = pixels.as_chunks::<3>();
-            let opaque = |&[red, green, blue]: &[u8; 3]| [red, green, blue, u8::MAX];
-            pixels.iter().flat_map(opaque).collect()
-        }
-        other => return Err(failed(format!("its colours are {other:?}"))),
-    };
-    Ok(Image {
-        width: info.width,
-        height: info.height,
-        rgba,
+        reason: error.to_string(),
     })
 }
 

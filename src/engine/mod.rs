@@ -1,15 +1,15 @@
 //! The engine: it owns the device and the models, draws jobs and posts
 //! [`Event`](crate::protocol::engine::Event)s.
 //!
-//! [`Pair`] holds a pair's models on a device, and [`generate`] runs one job with them; [`Perceptual`]
-//! measures pictures. All know
-//! neither the browser nor burn's choice of device, so native tests run the very code of the worker.
+//! [`Pair`] holds a pair's models on a device, and [`generate`] runs one job with them;
+//! [`Perceptual`] measures pictures, and [`Findings`] an experiment's. All know neither the browser nor burn's choice of device, so native tests run the very code of the worker.
 //! Only `worker` needs the browser.
 
 mod adapted;
 mod allowance;
 mod attached;
 mod error;
+mod findings;
 mod generate;
 mod grid_state;
 mod host;
@@ -28,12 +28,13 @@ pub mod worker;
 
 pub use allowance::allowance;
 pub use error::EngineError;
+pub use findings::Findings;
 pub use generate::{generate, restore, strip};
 pub use grid_state::GridState;
 pub use host::{Host, Outcome, StripRequest};
 pub use pair::{Pair, describe, load_tokenizers};
 pub use pair_files::PairFiles;
-pub use perceptual::Perceptual;
+pub use perceptual::{Perceptual, Seen};
 pub use plan::plan_for;
 pub use prompt::{AdaptedPrompt, count, encode, prompts_of, tokenized, tokenized_by_both};
 #[cfg(feature = "gpu")]

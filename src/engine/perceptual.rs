@@ -13,8 +13,8 @@ use super::pair::{load_tokenizer, load_weights, own_name, read_tensor, tensors_o
 use super::pair_files::PairFiles;
 use crate::metrics::{Class, Judged, ModelInput, cosine_distance};
 use crate::models::perceptual::{
-    BranchHalf, ClassifierConfig, EmojiClassifier, VisionConfig, VisionModel, branch_half, centred,
-    in_canonical_layout,
+    BranchHalf, ClassifierConfig, EmojiClassifier, Judgement, VisionConfig, VisionModel,
+    branch_half, centred, in_canonical_layout,
 };
 use crate::models::{ClipTextConfig, ClipTextModel, ClipTokenizer, ModelError, Weights};
 use crate::picture::image::ImageView;
@@ -29,6 +29,15 @@ const MOST: usize = 8;
 enum Network {
     Vision(Box<VisionModel>),
     Classifier(Box<EmojiClassifier>),
+}
+
+/// What a network makes of a picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    /// Where the network puts it.
+    pub embedding: Vec<f32>,
+    /// What the classifier takes it for, by the classes of [`Perceptual::classes`]; none of another network.
+    pub judged: Option<Judged>,
 }
 
 /// A network that measures pictures.
@@ -151,21 +160,36 @@ impl Perceptual {
         &self,
         pictures: impl IntoIterator<Item = ImageView<'a>>,
     ) -> Result<Vec<Vec<f32>>, EngineError> {
-        let mut embeddings = Vec::new();
+        let seen = self.see(pictures).await?;
+        Ok(seen.into_iter().map(|it| it.embedding).collect())
+    }
+
+    /// What the network makes of pictures of any sizes, in their order.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub async fn see<'a>(
+        &self,
+        pictures: impl IntoIterator<Item = ImageView<'a>>,
+    ) -> Result<Vec<Seen>, EngineError> {
+        let mut seen = Vec::new();
         let mut pictures = pictures.into_iter();
         while let Some(batch) = self.next_batch(&mut pictures) {
-            let output = match &self.network {
-                Network::Vision(model) => model.forward(batch),
-                Network::Classifier(model) => model.forward(batch),
-            };
-            let rows = rows(output).await?;
-            if self.manifest.measure == Measure::DreamSim {
-                embeddings.extend(rows.iter().map(|row| centred(row)));
-            } else {
-                embeddings.extend(rows);
+            match &self.network {
+                Network::Vision(model) => {
+                    let rows = rows(model.forward(batch)).await?;
+                    let is_centred = self.manifest.measure == Measure::DreamSim;
+                    seen.extend(rows.into_iter().map(|row| Seen {
+                        embedding: if is_centred { centred(&row) } else { row },
+                        judged: None,
+                    }));
+                }
+                Network::Classifier(classifier) => {
+                    seen.extend(judged(classifier.judge(batch)).await?);
+                }
             }
         }
-        Ok(embeddings)
+        Ok(seen)
     }
 
     /// The embedding of a text, of which what is over CLIP's 77 tokens is cut off.
@@ -186,42 +210,6 @@ impl Perceptual {
         cosine_distance(first, second)
     }
 
-    /// What the classifier takes pictures for, in their order; the classes are those of [`Self::classes`].
-    ///
-    /// # Errors
-    /// The network is no classifier, or the device fails.
-    pub async fn judge<'a>(
-        &self,
-        pictures: impl IntoIterator<Item = ImageView<'a>>,
-    ) -> Result<Vec<Judged>, EngineError> {
-        let Network::Classifier(classifier) = &self.network else {
-            return Err(wrong(&self.manifest, "it tells nothing apart by name"));
-        };
-        let mut judged = Vec::new();
-        let mut pictures = pictures.into_iter();
-        while let Some(batch) = self.next_batch(&mut pictures) {
-            let judgement = classifier.judge(batch);
-            let concepts = rows(judgement.concept).await?;
-            let styles = rows(judgement.style).await?;
-            let backgrounds = rows(judgement.background).await?;
-            let placements = rows(judgement.placement).await?;
-            let all = concepts
-                .iter()
-                .zip(&styles)
-                .zip(&backgrounds)
-                .zip(&placements);
-            judged.extend(
-                all.map(|(((concept, style), background), placement)| Judged {
-                    concept: Class::of(concept),
-                    style: Class::of(style),
-                    background: Class::of(background),
-                    placement: [0, 1, 2].map(|index| placement.get(index).copied().unwrap_or(0.0)),
-                }),
-            );
-        }
-        Ok(judged)
-    }
-
     /// The next pictures as the network takes them; none where there are no more.
     fn next_batch<'a>(
         &self,
@@ -237,6 +225,33 @@ impl Perceptual {
         let values = TensorData::new(values, shape);
         (count > 0).then(|| Tensor::from_data(values, &self.device))
     }
+}
+
+async fn judged(judgement: Judgement) -> Result<Vec<Seen>, EngineError> {
+    let embeddings = rows(judgement.embedding).await?;
+    let concepts = rows(judgement.concept).await?;
+    let styles = rows(judgement.style).await?;
+    let backgrounds = rows(judgement.background).await?;
+    let placements = rows(judgement.placement).await?;
+    let heads = concepts
+        .iter()
+        .zip(&styles)
+        .zip(&backgrounds)
+        .zip(&placements);
+    let all = embeddings.into_iter().zip(heads);
+    Ok(all
+        .map(
+            |(embedding, (((concept, style), background), placement))| Seen {
+                embedding,
+                judged: Some(Judged {
+                    concept: Class::of(concept),
+                    style: Class::of(style),
+                    background: Class::of(background),
+                    placement: [0, 1, 2].map(|index| placement.get(index).copied().unwrap_or(0.0)),
+                }),
+            },
+        )
+        .collect())
 }
 
 fn wrong(manifest: &PerceptualManifest, reason: &'static str) -> EngineError {

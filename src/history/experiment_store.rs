@@ -4,20 +4,26 @@
 //! no more than the picture that was being drawn.
 
 use idb::{Database, KeyRange, Query, TransactionMode};
+use js_sys::Uint8Array;
 use serde::de::DeserializeOwned;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 
 use super::experiments::{ExperimentId, Kept};
 use super::store::{HistoryError, failed, to_js};
 use crate::browser::globals::indexed_db;
 use crate::metrics::reduced_to_measure;
 use crate::picture::image::Image;
+use crate::picture::png_file::{self, Texts};
 use crate::recipe::experiment::PictureId;
 use crate::results::manifest::RunManifest;
-use crate::results::{ChangeRecord, PictureRecord, Results, RowRecord};
+use crate::results::{
+    ChangeRecord, NetworkFindings, PictureRecord, Results, RowRecord, ScoreRecord,
+};
 
 const DATABASE: &str = "firststep-experiments";
-const VERSION: u32 = 1;
+/// Raised when there are further object stores; those of all earlier versions are read as ever.
+const VERSION: u32 = 2;
+const EARLIEST_VERSION: u32 = 1;
 
 /// The experiment's number → the text of its [`RunManifest`].
 const MANIFESTS: &str = "manifests";
@@ -25,12 +31,16 @@ const MANIFESTS: &str = "manifests";
 const PICTURES: &str = "pictures";
 /// The picture → a small [`Image`] of it.
 const SMALL: &str = "small";
+/// The picture → its PNG, of one that is larger than the small one: networks look at all of it.
+const WHOLE: &str = "whole";
 /// The row and the measure → its [`RowRecord`].
 const ROWS: &str = "rows";
 /// The row and the measure → its [`ChangeRecord`].
 const CHANGES: &str = "changes";
+/// The row, the measure and the score → its [`ScoreRecord`].
+const SCORES: &str = "scores";
 
-const ALL: [&str; 5] = [MANIFESTS, PICTURES, SMALL, ROWS, CHANGES];
+const ALL: [&str; 7] = [MANIFESTS, PICTURES, SMALL, WHOLE, ROWS, CHANGES, SCORES];
 
 /// The experiments' database, open.
 pub struct ExperimentStore {
@@ -50,7 +60,7 @@ impl ExperimentStore {
     /// # Errors
     /// [`HistoryError::Unavailable`].
     pub async fn open() -> Result<Self, HistoryError> {
-        match indexed_db::open(DATABASE, VERSION..=VERSION, &ALL).await {
+        match indexed_db::open(DATABASE, EARLIEST_VERSION..=VERSION, &ALL).await {
             Ok(opened) => Ok(ExperimentStore {
                 database: opened.database,
             }),
@@ -98,7 +108,7 @@ impl ExperimentStore {
             .await
     }
 
-    /// Keeps a picture's record, and the picture as it is measured.
+    /// Keeps a picture's record, and the picture: as it is measured, and all of it where it is larger.
     ///
     /// # Errors
     /// [`HistoryError::Quota`] or [`HistoryError::Failed`].
@@ -109,12 +119,23 @@ impl ExperimentStore {
         picture: &Image,
     ) -> Result<(), HistoryError> {
         let key = JsValue::from_str(&picture_key(id, record.id));
-        let (record, small) = (to_js(record)?, to_js(&reduced_to_measure(picture))?);
-        indexed_db::write(&self.database, &[PICTURES, SMALL], |transaction| {
+        let small = reduced_to_measure(picture);
+        let whole = if small.width < picture.width {
+            png_of(picture)
+        } else {
+            None
+        };
+        let (record, small) = (to_js(record)?, to_js(&small)?);
+        indexed_db::write(&self.database, &[PICTURES, SMALL, WHOLE], |transaction| {
             let pictures = transaction.object_store(PICTURES)?;
             pictures.put(&record, Some(&key)).map(drop)?;
             let pictures = transaction.object_store(SMALL)?;
-            pictures.put(&small, Some(&key)).map(drop)
+            pictures.put(&small, Some(&key)).map(drop)?;
+            if let Some(whole) = &whole {
+                let pictures = transaction.object_store(WHOLE)?;
+                pictures.put(whole, Some(&key)).map(drop)?;
+            }
+            Ok(())
         })
         .await
         .map_err(failed("storing"))
@@ -127,6 +148,22 @@ impl ExperimentStore {
     pub async fn keep_row(&self, id: ExperimentId, row: &RowRecord) -> Result<(), HistoryError> {
         let key = format!("{}/{}", row_key(id, row.prompt, row.condition), row.measure);
         self.put(ROWS, &key, to_js(row)?).await
+    }
+
+    /// Keeps what a network has found, in place of what it has found before, and the manifest that names its
+    /// measure.
+    ///
+    /// # Errors
+    /// [`HistoryError::Quota`] or [`HistoryError::Failed`].
+    pub async fn keep_findings(
+        &self,
+        id: ExperimentId,
+        found: &NetworkFindings,
+        manifest: &str,
+    ) -> Result<(), HistoryError> {
+        let mut values = vec![(MANIFESTS, start(id), JsValue::from_str(manifest))];
+        values.extend(measured(id, &found.rows, &found.changes, &found.scores)?);
+        self.put_all(values).await
     }
 
     /// Keeps how far a row is from another one.
@@ -159,10 +196,34 @@ impl ExperimentStore {
     ) -> Result<Vec<(u32, Image)>, HistoryError> {
         let found = self.within(SMALL, &row_key(id, prompt, condition)).await?;
         let image = |(key, value): (JsValue, JsValue)| {
-            let number = key.as_string()?.rsplit('/').next()?.parse().ok()?;
-            Some((number, serde_wasm_bindgen::from_value(value).ok()?))
+            Some((image_of(&key)?, serde_wasm_bindgen::from_value(value).ok()?))
         };
         Ok(found.into_iter().filter_map(image).collect())
+    }
+
+    /// The pictures of a row in their own size, by their images' numbers. Of experiments of an earlier
+    /// version of the page the small ones are all that there is.
+    ///
+    /// # Errors
+    /// [`HistoryError::Failed`].
+    pub async fn whole_row(
+        &self,
+        id: ExperimentId,
+        prompt: u32,
+        condition: u32,
+    ) -> Result<Vec<(u32, Image)>, HistoryError> {
+        let mut row = self.row(id, prompt, condition).await?;
+        let found = self.within(WHOLE, &row_key(id, prompt, condition)).await?;
+        for (key, value) in found {
+            let own = image_of(&key).and_then(|image| row.iter_mut().find(|(it, _)| *it == image));
+            let bytes = value.dyn_into::<Uint8Array>().ok();
+            if let (Some((_, picture)), Some(bytes)) = (own, bytes)
+                && let Ok(whole) = png_file::decode(&bytes.to_vec())
+            {
+                *picture = whole;
+            }
+        }
+        Ok(row)
     }
 
     /// All that an experiment has found; none where it isn't kept.
@@ -181,6 +242,7 @@ impl ExperimentStore {
             pictures: self.read(PICTURES, &start).await?,
             rows: self.read(ROWS, &start).await?,
             changes: self.read(CHANGES, &start).await?,
+            scores: self.read(SCORES, &start).await?,
         }))
     }
 
@@ -201,23 +263,14 @@ impl ExperimentStore {
         for it in &results.pictures {
             values.push((PICTURES, picture_key(id, it.id), to_js(it)?));
         }
-        for it in &results.rows {
-            let key = row_key(id, it.prompt, it.condition);
-            values.push((ROWS, format!("{key}/{}", it.measure), to_js(it)?));
-        }
-        for it in &results.changes {
-            let key = row_key(id, it.prompt, it.condition);
-            values.push((CHANGES, format!("{key}/{}", it.measure), to_js(it)?));
-        }
-        indexed_db::write(&self.database, &ALL, |transaction| {
-            for (store, key, value) in values {
-                let store = transaction.object_store(store)?;
-                store.put(&value, Some(&JsValue::from_str(&key)))?;
-            }
-            Ok(())
-        })
-        .await
-        .map_err(failed("storing"))
+        let Results {
+            rows,
+            changes,
+            scores,
+            ..
+        } = results;
+        values.extend(measured(id, rows, changes, scores)?);
+        self.put_all(values).await
     }
 
     /// Forgets an experiment; no error where there is none.
@@ -234,6 +287,21 @@ impl ExperimentStore {
         })
         .await
         .map_err(failed("deleting"))
+    }
+
+    async fn put_all(
+        &self,
+        values: Vec<(&'static str, String, JsValue)>,
+    ) -> Result<(), HistoryError> {
+        indexed_db::write(&self.database, &ALL, |transaction| {
+            for (store, key, value) in values {
+                let store = transaction.object_store(store)?;
+                store.put(&value, Some(&JsValue::from_str(&key)))?;
+            }
+            Ok(())
+        })
+        .await
+        .map_err(failed("storing"))
     }
 
     async fn put(
@@ -305,6 +373,45 @@ impl ExperimentStore {
         };
         read.await.map_err(failed("reading"))
     }
+}
+
+/// What was measured, each with its object store and its key.
+fn measured(
+    id: ExperimentId,
+    rows: &[RowRecord],
+    changes: &[ChangeRecord],
+    scores: &[ScoreRecord],
+) -> Result<Vec<(&'static str, String, JsValue)>, HistoryError> {
+    let mut values = Vec::new();
+    for it in rows {
+        let key = row_key(id, it.prompt, it.condition);
+        values.push((ROWS, format!("{key}/{}", it.measure), to_js(it)?));
+    }
+    for it in changes {
+        let key = row_key(id, it.prompt, it.condition);
+        values.push((CHANGES, format!("{key}/{}", it.measure), to_js(it)?));
+    }
+    for it in scores {
+        let key = row_key(id, it.prompt, it.condition);
+        let key = format!("{key}/{}/{:?}", it.measure, it.score);
+        values.push((SCORES, key, to_js(it)?));
+    }
+    Ok(values)
+}
+
+/// A picture as PNG; none where it is none.
+fn png_of(picture: &Image) -> Option<JsValue> {
+    let texts = Texts {
+        recipe: "",
+        parameters: None,
+    };
+    let bytes = png_file::encode(picture.view().ok()?, texts).ok()?;
+    Some(Uint8Array::from(bytes.as_slice()).into())
+}
+
+/// The image's number in a picture's key.
+fn image_of(key: &JsValue) -> Option<u32> {
+    key.as_string()?.rsplit('/').next()?.parse().ok()
 }
 
 /// The beginning of an experiment's keys. All of them have as many digits, so that their order is that of

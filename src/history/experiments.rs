@@ -50,6 +50,16 @@ pub enum Request {
         /// The rows, by prompt and condition.
         rows: Vec<(u32, u32)>,
     },
+    /// Measures all pictures by a network that this browser has: [`Reply::Measured`] after each row, and at
+    /// last [`Reply::Report`].
+    MeasureByNetwork {
+        /// The experiment.
+        id: ExperimentId,
+        /// The absolute address of the network's manifest.
+        manifest_url: String,
+    },
+    /// Ends a [`Request::MeasureByNetwork`] after its current row; what it has found is lost.
+    StopMeasuring,
     /// Makes tables and figures of what there is.
     Report(ExperimentId),
     /// Opens an experiment with all that it has found.
@@ -76,6 +86,8 @@ pub enum Reply {
     Opened(Box<Opened>),
     /// Its tables and figures.
     Report(Box<Report>),
+    /// Rows that a network has measured, and all.
+    Measured(u32, u32),
     /// What was asked for is done.
     Done,
 }
@@ -196,6 +208,7 @@ mod tests {
             pictures: Vec::new(),
             rows: Vec::new(),
             changes: Vec::new(),
+            scores: Vec::new(),
         }
     }
 

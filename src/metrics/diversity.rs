@@ -58,8 +58,13 @@ pub struct Diversity {
 impl Diversity {
     /// The 95 % interval as far as it lies among the structural dissimilarities there are, from 0 to 1.
     pub fn interval(&self) -> Option<[f64; 2]> {
+        self.interval_up_to(1.0)
+    }
+
+    /// The 95 % interval as far as it lies among distances from 0 to a largest one.
+    pub fn interval_up_to(&self, largest: f64) -> Option<[f64; 2]> {
         let margin = self.margin?;
-        Some([self.mean - margin, self.mean + margin].map(|end| end.clamp(0.0, 1.0)))
+        Some([self.mean - margin, self.mean + margin].map(|end| end.clamp(0.0, largest)))
     }
 }
 

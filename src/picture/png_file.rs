@@ -1,17 +1,18 @@
-//! Writes PNG files that carry the recipe they were made with. [`super::find_recipe`] reads it back.
+//! Writes PNG files that carry the recipe they were made with, and reads pictures out of PNG files.
+//! [`super::find_recipe`] reads the recipe back.
 //!
 //! The recipe is an `iTXt` chunk (UTF-8) under [`RECIPE_KEY`]; beside it lies the `parameters` text
 //! for other programs. Chunks are those of the PNG specification, third edition, section 11.3.3.
 
-use std::io::Write;
+use std::io::{Cursor, Write};
 
-use super::image::{ImageView, PixelFormat};
+use super::image::{Image, ImageView, PixelFormat};
 use super::png_text::{MAXIMUM_TEXT_BYTES, PARAMETERS_KEY, RECIPE_KEY, without_full_stop};
 
 /// The texts that go into a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Texts<'a> {
-    /// The recipe as JSON.
+    /// The recipe as JSON; empty: the file has none.
     pub recipe: &'a str,
     /// What other programs read, as [`crate::recipe::generation_parameters::GenerationParameters`] spells
     /// it; none for a file of more than one picture.
@@ -28,6 +29,44 @@ pub fn encode(picture: ImageView<'_>, texts: Texts<'_>) -> Result<Vec<u8>, Encod
     writer.write_image_data(picture.pixels())?;
     writer.finish()?;
     Ok(file)
+}
+
+/// The picture in a PNG file, of any kind that holds red, green and blue.
+///
+/// # Errors
+/// A sentence's part that says why there is none.
+pub fn decode(file: &[u8]) -> Result<Image, DecodeError> {
+    let mut decoder = png::Decoder::new(Cursor::new(file));
+    decoder.set_transformations(png::Transformations::normalize_to_color8());
+    let mut reader = decoder.read_info()?;
+    let length = reader.output_buffer_size().unwrap_or_default();
+    let mut pixels = vec![0; length];
+    let info = reader.next_frame(&mut pixels)?;
+    let rgba = match info.color_type {
+        png::ColorType::Rgba => pixels,
+        png::ColorType::Rgb => {
+            let (pixels, _) = pixels.as_chunks::<3>();
+            let opaque = |&[red, green, blue]: &[u8; 3]| [red, green, blue, u8::MAX];
+            pixels.iter().flat_map(opaque).collect()
+        }
+        other => return Err(DecodeError(format!("its colours are {other:?}"))),
+    };
+    Ok(Image {
+        width: info.width,
+        height: info.height,
+        rgba,
+    })
+}
+
+/// Why a file is no picture.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DecodeError(String);
+
+impl From<png::DecodingError> for DecodeError {
+    fn from(error: png::DecodingError) -> Self {
+        DecodeError(without_full_stop(&error))
+    }
 }
 
 /// An encoder for pictures of one's size and format, with the texts in its header.
@@ -50,7 +89,9 @@ pub(super) fn encoder<'a, W: Write>(
     if texts.recipe.len() > MAXIMUM_TEXT_BYTES {
         return Err(EncodeError::TextTooLong);
     }
-    encoder.add_itxt_chunk(RECIPE_KEY.into(), texts.recipe.into())?;
+    if !texts.recipe.is_empty() {
+        encoder.add_itxt_chunk(RECIPE_KEY.into(), texts.recipe.into())?;
+    }
     if let Some(parameters) = texts.parameters {
         // A text chunk may not hold U+0000, which ends a field in it.
         let text = parameters.replace('\0', "");

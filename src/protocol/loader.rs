@@ -2,6 +2,8 @@
 //! from it, in the envelope [`FromWorker`](crate::browser::from_worker::FromWorker). The two share
 //! nothing else.
 //!
+//! A network that measures pictures is loaded and deleted by the requests for pairs.
+//!
 //! A pair is named by the *address* of its manifest relative to the page, as the engine's
 //! [`Request::Start`](crate::protocol::engine::Request::Start) names it: `pairs/sdxl-dmd2.json`, or
 //! `added/…` for one that the visitor added.
@@ -14,7 +16,7 @@ use crate::recipe::size::ImageSize;
 
 /// Raised with every change of the messages, as the engine's
 /// [`PROTOCOL_VERSION`](crate::protocol::engine::PROTOCOL_VERSION).
-pub const PROTOCOL_VERSION: u32 = 6;
+pub const PROTOCOL_VERSION: u32 = 7;
 
 /// A licence that has to be accepted before a download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +118,34 @@ pub struct AdapterEntry {
     pub name: String,
     /// What it is, in words.
     pub description: String,
+    /// Bytes that it takes in the store.
+    pub stored: u64,
+}
+
+/// A network that measures pictures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NetworkEntry {
+    /// The address of its manifest relative to the page.
+    pub address: String,
+    /// Its name in results.
+    pub id: String,
+    /// What it is called.
+    pub name: String,
+    /// What it is, in a sentence or two.
+    pub description: String,
+    /// Name of its licence.
+    pub licence: String,
+    /// Licences to accept before it is loaded.
+    pub licences: Vec<Licence>,
+    /// How much of it this browser has.
+    pub state: PairState,
+    /// Whether its manifest says of every part where it is. A network of which a part is published nowhere
+    /// can't be loaded.
+    pub is_whole: bool,
+    /// Bytes of a first load over the network; none where the hosts have not been asked yet.
+    pub download_size: Option<u64>,
+    /// Bytes that are still to be fetched; none where the hosts have not been asked yet.
+    pub missing: Option<u64>,
     /// Bytes that it takes in the store.
     pub stored: u64,
 }
@@ -238,6 +268,11 @@ pub enum Request {
     },
     /// List all pairs again: [`Event::Library`].
     List,
+    /// List the networks that measure pictures: [`Event::Networks`], also after every later change.
+    ListNetworks {
+        /// Addresses of manifests that the visitor has typed, to be listed from now on.
+        further: Vec<String>,
+    },
     /// Add a pair: [`Event::Added`], or [`Event::Failed`] without an address.
     Add(PairSource),
     /// Delete a pair's record, and its weights except those that other pairs use. An added pair leaves
@@ -285,6 +320,8 @@ pub enum Request {
 pub enum Event {
     /// All pairs and the storage, after a request or a change.
     Library(Library),
+    /// The networks that measure pictures.
+    Networks(Vec<NetworkEntry>),
     /// An adapter was stored.
     AdapterAdded(AdapterEntry),
     /// An adapter could not be stored.

@@ -5,7 +5,7 @@
 //! too, so its interval is Student's over the prompts' own numbers. Two conditions are compared prompt by
 //! prompt, with the same seeds, so that what prompts differ in doesn't blur it.
 
-use super::records::Results;
+use super::records::{Results, STRUCTURAL};
 use crate::metrics::{Estimate, RowDistances};
 
 /// How far the pictures of a prompt under a condition are apart.
@@ -15,8 +15,16 @@ pub fn diversity(
     prompt: u32,
     condition: u32,
 ) -> Option<Estimate> {
-    let row = row(results, measure, prompt, condition)?;
-    row.diversity().map(Estimate::from)
+    let found = row(results, measure, prompt, condition)?.diversity()?;
+    Some(Estimate {
+        interval: found.interval_up_to(largest_distance(measure)),
+        ..Estimate::from(found)
+    })
+}
+
+/// The largest distance that a measure gives: opposite embeddings have a cosine of -1.
+fn largest_distance(measure: &str) -> f64 {
+    if measure == STRUCTURAL { 1.0 } else { 2.0 }
 }
 
 fn row<'a>(

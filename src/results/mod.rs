@@ -22,8 +22,8 @@ pub use curve::{CurvePoint, mean_curve, share_until};
 pub use error::ResultsError;
 pub use markdown::markdown;
 pub use records::{
-    ChangeRecord, PictureRecord, Results, RowRecord, STRUCTURAL, StepRecord, change_distances,
-    completed_row, row_distances,
+    ChangeRecord, NetworkFindings, PictureRecord, Results, RowRecord, STRUCTURAL, Score,
+    ScoreRecord, StepRecord, change_distances, completed_row, row_distances,
 };
 pub use report::{Report, report};
 pub use table::{Cell, Column, Table};

@@ -72,6 +72,37 @@ pub struct ChangeRecord {
     pub distances: Vec<f64>,
 }
 
+/// What a network's numbers of [`ScoreRecord`] are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Score {
+    /// The CLIP score of each picture: [`clip_score`](crate::metrics::clip_score).
+    Clip,
+    /// [`Coverage::styles`](crate::metrics::Coverage::styles) of all pictures together.
+    Styles,
+    /// [`Coverage::backgrounds`](crate::metrics::Coverage::backgrounds).
+    Backgrounds,
+    /// [`Coverage::place`](crate::metrics::Coverage::place).
+    Place,
+    /// [`Coverage::size`](crate::metrics::Coverage::size).
+    Size,
+}
+
+/// What a network says of the pictures of one prompt under one condition, beside their distances.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScoreRecord {
+    /// Index into the experiment's prompts.
+    pub prompt: u32,
+    /// Index into the experiment's conditions.
+    pub condition: u32,
+    /// The network, as in [`RowRecord::measure`].
+    pub measure: String,
+    /// What the numbers are.
+    pub score: Score,
+    /// One for each picture, or one for all of them.
+    pub values: Vec<f64>,
+}
+
 /// All that a run has found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
@@ -84,6 +115,9 @@ pub struct Results {
     /// Distances between rows; only a study of an adapter has them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<ChangeRecord>,
+    /// What networks say beside the distances.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scores: Vec<ScoreRecord>,
 }
 
 impl Results {
@@ -110,6 +144,24 @@ impl Results {
             .filter(move |it| it.id.prompt == prompt && it.id.condition == condition)
     }
 
+    /// Takes what a network has found, in place of what was known of the same network.
+    pub fn take(&mut self, found: NetworkFindings) {
+        let NetworkFindings {
+            measure,
+            words,
+            rows,
+            changes,
+            scores,
+        } = found;
+        self.rows.retain(|it| it.measure != measure);
+        self.changes.retain(|it| it.measure != measure);
+        self.scores.retain(|it| it.measure != measure);
+        self.rows.extend(rows);
+        self.changes.extend(changes);
+        self.scores.extend(scores);
+        self.manifest.measures.insert(measure, words);
+    }
+
     /// The names of all measures, each once.
     pub fn measures(&self) -> Vec<&str> {
         let mut measures: Vec<&str> = Vec::new();
@@ -120,6 +172,21 @@ impl Results {
         }
         measures
     }
+}
+
+/// All that a network has found in an experiment's pictures.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NetworkFindings {
+    /// The network's name in records.
+    pub measure: String,
+    /// What its distance is, in words.
+    pub words: String,
+    /// Distances within rows.
+    pub rows: Vec<RowRecord>,
+    /// Distances between rows, in a study of an adapter.
+    pub changes: Vec<ChangeRecord>,
+    /// What it says beside them.
+    pub scores: Vec<ScoreRecord>,
 }
 
 /// The distances between pictures of one row, each with its image's number.

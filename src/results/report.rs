@@ -1,11 +1,13 @@
 //! The tables and figures of an experiment.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::aggregate::{average, change, difference, diversity, time};
 use super::curve::{mean_curve, share_until};
 use super::figure::{Axis, Figure, Places, Point, Series};
-use super::records::{PictureRecord, Results, STRUCTURAL};
+use super::records::{PictureRecord, Results, STRUCTURAL, Score};
 use super::table::{Cell, Column, Table};
 use crate::metrics::{Estimate, MEASURE};
 use crate::recipe::Mode;
@@ -53,7 +55,11 @@ impl Making<'_> {
             tables.extend([shares, table]);
             figures.push(figure);
         }
-        for measure in self.results.measures() {
+        // What people judge by comes before its stand-in.
+        let mut measures = self.results.measures();
+        measures.sort_by_key(|measure| *measure == STRUCTURAL);
+        for measure in measures {
+            tables.extend(self.scores(measure));
             if matches!(self.experiment.study, Study::Transfer(_)) {
                 tables.push(self.changes(measure));
                 figures.push(self.change_figure(measure));
@@ -117,6 +123,72 @@ impl Making<'_> {
         words.map_or_else(|| measure.to_owned(), Clone::clone)
     }
 
+    /// A title that tells the measures apart, the one without a model by none.
+    fn title(name: &str, measure: &str) -> String {
+        if measure == STRUCTURAL {
+            name.to_owned()
+        } else {
+            format!("{name}, {measure}")
+        }
+    }
+
+    /// What a network says beside its distances; none of a network that says nothing.
+    fn scores(&self, measure: &str) -> Option<Table> {
+        let own = || {
+            self.results
+                .scores
+                .iter()
+                .filter(|it| it.measure == measure)
+        };
+        let kinds: BTreeSet<Score> = own().map(|it| it.score).collect();
+        if kinds.is_empty() {
+            return None;
+        }
+        let estimate = |condition: u32, kind: Score| {
+            let found = own().filter(|it| it.condition == condition && it.score == kind);
+            let groups: Vec<Vec<f64>> = found.map(|it| it.values.clone()).collect();
+            Estimate::of_groups(&groups)
+        };
+        let rows = self.numbered().map(|(index, condition)| {
+            let cells = kinds.iter().map(|kind| estimate(index, *kind).into());
+            std::iter::once(Cell::Text(condition.name()))
+                .chain(cells)
+                .collect()
+        });
+        let (title, note) = if kinds.contains(&Score::Clip) {
+            (
+                "CLIP score",
+                "100 × the cosine of a picture's embedding and its prompt's, at least 0: the mean over \
+                 prompts.",
+            )
+        } else {
+            (
+                "What the pictures of a prompt cover",
+                "Styles and backgrounds of which the network is sure in at least one picture, and the \
+                 deviation of the thing's place and size: the mean over prompts.",
+            )
+        };
+        let columns = kinds.iter().map(|kind| {
+            let (key, name) = match kind {
+                Score::Clip => ("score", "CLIP score"),
+                Score::Styles => ("styles", "Styles"),
+                Score::Backgrounds => ("backgrounds", "Backgrounds"),
+                Score::Place => ("place", "Place, of the picture's side"),
+                Score::Size => ("size", "Size, of the picture's side"),
+            };
+            Column::estimate(key, name)
+        });
+        Some(Table {
+            key: Self::key("scores", measure),
+            title: Self::title(title, measure),
+            note: note.to_owned(),
+            columns: std::iter::once(Column::plain("condition", "Condition"))
+                .chain(columns)
+                .collect(),
+            rows: rows.collect(),
+        })
+    }
+
     /// A key that tells the measures apart, the one without a model by none.
     fn key(name: &str, measure: &str) -> String {
         if measure == STRUCTURAL {
@@ -152,7 +224,7 @@ impl Making<'_> {
         }
         Table {
             key: Self::key("diversity", measure),
-            title: "Sample diversity".to_owned(),
+            title: Self::title("Sample diversity", measure),
             note: format!(
                 "Mean distance of all pairs of a prompt's pictures: {}. A prompt's interval is the \
                  jackknife's over its {} images; the average's is Student's over {}.",
@@ -179,7 +251,7 @@ impl Making<'_> {
         });
         Table {
             key: Self::key("differences", measure),
-            title: "Differences of diversity".to_owned(),
+            title: Self::title("Differences of diversity", measure),
             note: "How much more diverse each condition is than the one that it is compared with, prompt \
                    by prompt with the same seeds. An interval without 0 is a difference."
                 .to_owned(),
@@ -209,7 +281,7 @@ impl Making<'_> {
         });
         Figure {
             key: Self::key("diversity", measure),
-            title: "Sample diversity by prompt".to_owned(),
+            title: Self::title("Sample diversity by prompt", measure),
             description: format!(
                 "Mean distance of all pairs of each prompt's {} pictures, with the jackknife's 95 % \
                  interval.",
@@ -252,7 +324,7 @@ impl Making<'_> {
                 &format!("diversity-by-{}", self.experiment.study.key()),
                 measure,
             ),
-            title: self.experiment.study.name().to_owned(),
+            title: Self::title(self.experiment.study.name(), measure),
             description: format!(
                 "Mean pairwise distance, averaged over {} of {} images, with Student's 95 % \
                  interval over prompts. Modes without the setting are lines across with their intervals.",
@@ -322,7 +394,7 @@ impl Making<'_> {
         };
         Figure {
             key: Self::key("diversity-by-base-steps-taken", measure),
-            title: "Adaptive switch beside fixed k".to_owned(),
+            title: Self::title("Adaptive switch beside fixed k", measure),
             description: format!(
                 "Mean pairwise distance, averaged over {} of {} images with Student's 95 % \
                  interval over prompts, against the mean number of steps that the base model took.",
@@ -355,7 +427,7 @@ impl Making<'_> {
         });
         Table {
             key: Self::key("changes", measure),
-            title: "What the adapter changes".to_owned(),
+            title: Self::title("What the adapter changes", measure),
             note: format!(
                 "Mean distance to the picture of the same prompt, mode and seed without the adapter: {}.",
                 self.measure_words(measure)
@@ -392,7 +464,7 @@ impl Making<'_> {
         }
         Figure {
             key: Self::key("change-by-strength", measure),
-            title: "Change by the adapter's strength".to_owned(),
+            title: Self::title("Change by the adapter's strength", measure),
             description:
                 "Mean distance to the picture of the same prompt, mode and seed without the \
                           adapter, with its 95 % interval."

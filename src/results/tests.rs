@@ -101,6 +101,7 @@ fn results(experiment: &Experiment) -> Results {
         pictures,
         rows,
         changes: Vec::new(),
+        scores: Vec::new(),
     }
 }
 

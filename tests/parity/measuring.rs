@@ -156,11 +156,12 @@ fn the_bundled_classifier_says_what_torch_says() {
     let values = Reference::read("perceptual/classifier.safetensors");
     let network = classifier();
     let sources = pictures(&values, 3);
-    let found = block_on(network.embed(views(&sources))).expect("embeddings");
+    let seen = block_on(network.see(views(&sources))).expect("what it sees");
+    let found: Vec<f32> = seen.iter().flat_map(|it| it.embedding.clone()).collect();
     let expected = values.floats("embedding");
     // Twelve convolutions and a sum of 4096 terms.
-    assert_close("embedding", &found.concat(), &expected, TOLERANCE);
-    let judged = block_on(network.judge(views(&sources))).expect("judgements");
+    assert_close("embedding", &found, &expected, TOLERANCE);
+    let judged: Vec<_> = seen.into_iter().filter_map(|it| it.judged).collect();
     for (head, found) in [
         (
             "concept",

@@ -452,13 +452,22 @@ def bundled_entries() -> list[dict]:
     return entries
 
 
+# The networks that measure pictures, relative to the page; the bundled one comes first.
+NETWORKS = [
+    "perceptual/emoji/manifest.json",
+    "perceptual/clip-vit-base-patch32.json",
+    "perceptual/clip-vit-large-patch14.json",
+    "perceptual/dreamsim-dino-vitb16.json",
+]
+
+
 def index(manifests: list[dict]) -> dict:
     pairs = bundled_entries()
     for pair, content in zip(PAIR_TABLE, manifests):
         entry = index_entry(f"{pair.id}.json", content, pair.summary, bundled=False)
         sizes = {"download_size": download_size(pair), "stored_size": kept_size(pair)}
         pairs.append(entry | sizes)
-    return {"pairs": pairs}
+    return {"pairs": pairs, "networks": NETWORKS}
 
 
 def write(path: Path, content: dict) -> None:

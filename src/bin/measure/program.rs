@@ -81,12 +81,11 @@ fn by_network(manifest: &Path, folder: &Path) -> Result<String, String> {
         let network = read_network(manifest).await?;
         let folder = RunFolder::new(folder);
         let mut results = collect(&folder)?;
-        let further = add_network(&mut results, &folder, &network).await?;
-        Ok::<_, BatchError>((results, further))
+        add_network(&mut results, &folder, &network).await?;
+        Ok::<_, BatchError>(results)
     });
-    let (results, further) = found.map_err(|error| error.to_string())?;
-    let mut report = report(&results).map_err(|error| error.to_string())?;
-    report.tables.extend(further);
+    let results = found.map_err(|error| error.to_string())?;
+    let report = report(&results).map_err(|error| error.to_string())?;
     Ok(markdown(&report, "figures"))
 }
 

@@ -37,8 +37,8 @@ pub(crate) struct Opened {
     pub is_closed: Rc<Cell<bool>>,
 }
 
-/// Opens a database of the last of these versions. One of another of them is of the same form, and keeps
-/// what it has. One that doesn't exist, or is of a version before them, gets these object stores, with
+/// Opens a database of the last of these versions. One of another of them keeps what it has, and gets the
+/// object stores that it lacks. One that doesn't exist, or is of a version before them, gets these object stores, with
 /// nothing in them.
 ///
 /// # Errors
@@ -62,17 +62,16 @@ pub(crate) async fn open(
             return;
         };
         // Of a database that doesn't exist, the version is 0.
-        if event
+        let is_kept = event
             .old_version()
-            .is_ok_and(|version| versions.contains(&version))
-        {
-            return;
-        }
-        for old in database.store_names() {
-            let _ = database.delete_object_store(&old);
+            .is_ok_and(|version| versions.contains(&version));
+        let known = database.store_names();
+        for old in known.iter().filter(|_| !is_kept) {
+            let _ = database.delete_object_store(old);
             upgraded.set(true);
         }
-        for name in stores {
+        let is_known = |name: &&&str| is_kept && known.iter().any(|it| it == **name);
+        for name in stores.iter().filter(|name| !is_known(name)) {
             let _ = database.create_object_store(name, ObjectStoreParams::new());
         }
     });

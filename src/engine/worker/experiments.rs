@@ -1,14 +1,20 @@
 //! The kept experiments: one request after the other, so that none finds half of what another one writes.
 //!
-//! What the open experiment has found is held in memory, and written as it comes.
+//! What the open experiment has found is held in memory, and written as it comes. A network measures between
+//! two jobs, as it needs the device; what it finds comes in order as everything else.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
+use futures::lock::{Mutex, OwnedMutexGuard};
+use gloo_timers::future::TimeoutFuture;
 use wasm_bindgen_futures::spawn_local;
 
 use crate::browser::globals::worker_scope::WorkerScope;
+use crate::engine::error::EngineError;
+use crate::engine::{Findings, Perceptual};
 use crate::history::experiment_store::ExperimentStore;
 use crate::history::experiments::{
     ExperimentId, Opened, Reply, Request, add_picture, add_row, known_row,
@@ -19,8 +25,8 @@ use crate::protocol::engine::{Event, TaskEvent, TaskId};
 use crate::recipe::experiment::{ExperimentError, Study};
 use crate::results::manifest::RunManifest;
 use crate::results::{
-    ChangeRecord, Results, ResultsError, RowRecord, STRUCTURAL, change_distances, completed_row,
-    report,
+    ChangeRecord, NetworkFindings, Results, ResultsError, RowRecord, STRUCTURAL, change_distances,
+    completed_row, report,
 };
 
 /// What there is to do.
@@ -31,6 +37,11 @@ pub(super) enum Work {
     Begun {
         id: ExperimentId,
         manifest: Result<RunManifest, String>,
+    },
+    /// A network has measured an experiment's pictures.
+    Found {
+        id: ExperimentId,
+        found: Result<NetworkFindings, String>,
     },
 }
 
@@ -52,9 +63,15 @@ pub(super) enum ExperimentsError {
     /// It was deleted, perhaps in another tab.
     #[error("The experiment is not kept any more: it was deleted, perhaps in another tab.")]
     Gone,
-    /// Why a manifest can't be made.
+    /// Why a manifest can't be made, or a network not measure.
     #[error("{0}")]
-    Manifest(String),
+    Engine(String),
+    /// There is nothing that a network could look at.
+    #[error(
+        "The pictures of this experiment are not kept here: opened results bring their numbers alone. Run it \
+         again to measure its pictures."
+    )]
+    NoPictures,
 }
 
 /// The worker's state of the experiments.
@@ -63,7 +80,7 @@ pub(super) struct Experiments {
     waiting: RefCell<VecDeque<(TaskId, Work)>>,
     is_working: Cell<bool>,
     /// The experiment that was asked for last.
-    open: RefCell<Option<(ExperimentId, Results)>>,
+    open: RefCell<Option<(ExperimentId, Arc<Mutex<Results>>)>>,
 }
 
 impl Experiments {
@@ -99,23 +116,38 @@ impl Experiments {
         let store = ExperimentStore::open().await?;
         let request = match work {
             Work::Begun { id, manifest } => {
-                let manifest = manifest.map_err(ExperimentsError::Manifest)?;
+                let manifest = manifest.map_err(ExperimentsError::Engine)?;
                 store.begin(id, &manifest.to_json()?).await?;
                 let results = Results {
                     manifest,
                     pictures: Vec::new(),
                     rows: Vec::new(),
                     changes: Vec::new(),
+                    scores: Vec::new(),
                 };
-                self.open.replace(Some((id, results)));
+                self.hold(id, results);
                 return Ok(TaskEvent::Experiment(Reply::Done));
+            }
+            Work::Found { id, found } => {
+                let found = found.map_err(ExperimentsError::Engine)?;
+                if found.rows.is_empty() {
+                    return Err(ExperimentsError::NoPictures);
+                }
+                let mut results = self.results(&store, id).await?;
+                results.take(found.clone());
+                let manifest = results.manifest.to_json()?;
+                store.keep_findings(id, &found, &manifest).await?;
+                let report = report(&results)?;
+                return Ok(TaskEvent::Experiment(Reply::Report(Box::new(report))));
             }
             Work::Asked(request) => request,
         };
         let reply = match request {
             Request::List => Reply::List(store.list().await?),
-            // It came as work of its own.
-            Request::Begin { .. } => Reply::Done,
+            // They come as work of their own.
+            Request::Begin { .. } | Request::MeasureByNetwork { .. } | Request::StopMeasuring => {
+                Reply::Done
+            }
             Request::Picture {
                 id,
                 record,
@@ -124,7 +156,6 @@ impl Experiments {
                 let mut results = self.results(&store, id).await?;
                 store.keep_picture(id, &record, &picture).await?;
                 add_picture(&mut results, *record);
-                self.open.replace(Some((id, results)));
                 Reply::Done
             }
             Request::Row { id, row } => {
@@ -132,7 +163,6 @@ impl Experiments {
                 if add_row(&mut results, RowRecord::clone(&row)) {
                     store.keep_row(id, &row).await?;
                 }
-                self.open.replace(Some((id, results)));
                 Reply::Done
             }
             Request::Measure { id, rows } => {
@@ -140,33 +170,25 @@ impl Experiments {
                 for (prompt, condition) in rows {
                     measure(&store, id, &mut results, prompt, condition).await?;
                 }
-                let report = report(&results)?;
-                self.open.replace(Some((id, results)));
-                Reply::Report(Box::new(report))
+                Reply::Report(Box::new(report(&results)?))
             }
             Request::Report(id) => {
                 let results = self.results(&store, id).await?;
-                let report = report(&results)?;
-                self.open.replace(Some((id, results)));
-                Reply::Report(Box::new(report))
+                Reply::Report(Box::new(report(&results)?))
             }
             Request::Open(id) => {
                 let results = self.results(&store, id).await?;
-                let opened = opened(id, &results)?;
-                self.open.replace(Some((id, results)));
-                Reply::Opened(Box::new(opened))
+                Reply::Opened(Box::new(opened(id, &results)?))
             }
             Request::Import { id, text } => {
                 let results = Results::from_json(&text)?;
                 let opened = opened(id, &results)?;
                 store.keep_results(id, &results).await?;
-                self.open.replace(Some((id, results)));
+                self.hold(id, results);
                 Reply::Opened(Box::new(opened))
             }
             Request::Export(id) => {
-                let results = self.results(&store, id).await?;
-                let bytes = results.to_json()?.into_bytes();
-                self.open.replace(Some((id, results)));
+                let bytes = self.results(&store, id).await?.to_json()?.into_bytes();
                 return Ok(TaskEvent::File { bytes });
             }
             Request::Delete(id) => {
@@ -178,18 +200,80 @@ impl Experiments {
         Ok(TaskEvent::Experiment(reply))
     }
 
-    /// What an experiment has found so far: out of memory, where it is the open one. Whoever takes it gives
-    /// it back; where that fails, it is read again.
+    /// What an experiment has found so far: out of memory, where it is the open one.
     async fn results(
         &self,
         store: &ExperimentStore,
         id: ExperimentId,
-    ) -> Result<Results, ExperimentsError> {
-        match self.open.take() {
-            Some((open, results)) if open == id => Ok(results),
-            _ => store.results(id).await?.ok_or(ExperimentsError::Gone),
-        }
+    ) -> Result<OwnedMutexGuard<Results>, ExperimentsError> {
+        let open = self.open.borrow().clone();
+        let results = match open {
+            Some((open, results)) if open == id => results,
+            _ => {
+                let results = store.results(id).await?.ok_or(ExperimentsError::Gone)?;
+                self.hold(id, results)
+            }
+        };
+        Ok(results.lock_owned().await)
     }
+
+    fn hold(&self, id: ExperimentId, results: Results) -> Arc<Mutex<Results>> {
+        let results = Arc::new(Mutex::new(results));
+        self.open.replace(Some((id, results.clone())));
+        results
+    }
+}
+
+/// Whether measuring is to go on, and who hears of it.
+pub(super) struct Watched<'a> {
+    /// Becomes true when it is to end.
+    pub is_stopped: &'a Cell<bool>,
+    /// Told of the rows that are measured, and of all.
+    pub tell: &'a dyn Fn(u32, u32),
+}
+
+/// Has a network measure all pictures of an experiment that are kept; none where it was stopped. No picture
+/// stays in memory beyond its row.
+pub(super) async fn measure_by(
+    network: &Perceptual,
+    id: ExperimentId,
+    watched: Watched<'_>,
+) -> Result<Option<NetworkFindings>, MeasuringError> {
+    let store = ExperimentStore::open().await?;
+    let results = store.results(id).await?.ok_or(ExperimentsError::Gone)?;
+    let experiment = results.manifest.experiment()?;
+    drop(results);
+    let mut findings = Findings::new(network, &experiment);
+    let rows = Findings::rows(&experiment);
+    let all = rows.len() as u32;
+    for (done, (prompt, condition)) in (1..).zip(rows) {
+        if watched.is_stopped.get() {
+            return Ok(None);
+        }
+        let pictures = store.whole_row(id, prompt, condition).await?;
+        findings.take_row(prompt, condition, &pictures).await?;
+        (watched.tell)(done, all);
+        // The page may ask to stop.
+        TimeoutFuture::new(0).await;
+    }
+    Ok(Some(findings.finish()))
+}
+
+/// Why a network could not measure.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum MeasuringError {
+    /// The device or the network fails.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The experiment can't be read.
+    #[error(transparent)]
+    Experiments(#[from] ExperimentsError),
+    /// The store can't be read.
+    #[error(transparent)]
+    Store(#[from] HistoryError),
+    /// It is no experiment.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
 }
 
 fn opened(id: ExperimentId, results: &Results) -> Result<Opened, ExperimentsError> {

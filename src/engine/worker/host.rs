@@ -39,6 +39,8 @@ pub(super) struct Shared {
     pub cancelled: RefCell<BTreeSet<JobId>>,
     /// Strips to decode, in the order in which they were requested.
     pub strips: RefCell<VecDeque<StripRequest>>,
+    /// Whether a network that measures an experiment's pictures is to stop.
+    pub stops_measuring: Cell<bool>,
     /// The pair's tokenizers; none until they have been read.
     pub tokenizers: RefCell<Option<Arc<[ClipTokenizer; 2]>>>,
 }

@@ -23,7 +23,7 @@ use crate::protocol::engine::{
 };
 use crate::recipe::Recipe;
 
-use experiments::{Experiments, Work};
+use experiments::{Experiments, MeasuringError, Work};
 use host::{Shared, WorkerHost};
 use meter::Meter;
 use started::{JobOutcome, PairAddress, StartedEngine};
@@ -39,6 +39,12 @@ enum Incoming {
         task: TaskId,
         experiment: ExperimentId,
         text: String,
+    },
+    /// Measure an experiment's pictures by a network.
+    Measure {
+        task: TaskId,
+        experiment: ExperimentId,
+        manifest_url: String,
     },
 }
 
@@ -101,6 +107,25 @@ pub fn run() {
                     experiment,
                     text,
                 },
+                Task::Experiment(kept::Request::MeasureByNetwork {
+                    id: experiment,
+                    manifest_url,
+                }) => {
+                    shared.stops_measuring.set(false);
+                    Incoming::Measure {
+                        task: id,
+                        experiment,
+                        manifest_url,
+                    }
+                }
+                // At once, as it ends what runs.
+                Task::Experiment(kept::Request::StopMeasuring) => {
+                    shared.stops_measuring.set(true);
+                    return own.post(Event::Task {
+                        id,
+                        event: TaskEvent::Done,
+                    });
+                }
                 Task::Experiment(request) => {
                     return experiments.take(&own, id, Work::Asked(request));
                 }
@@ -150,6 +175,11 @@ impl Worker {
                     let begun = Work::Begun { id, manifest };
                     self.experiments.take(&self.scope, task, begun);
                 }
+                Incoming::Measure {
+                    task,
+                    experiment,
+                    manifest_url,
+                } => self.measure(task, experiment, &manifest_url).await,
                 Incoming::Request(Request::Start {
                     device,
                     manifest_url,
@@ -233,6 +263,42 @@ impl Worker {
             let (scope, history) = (self.scope.clone(), self.history.clone());
             tasks::remember(scope, history, entry, engine.stores_nothing());
         }
+    }
+
+    /// Has a network measure an experiment's pictures. It leaves the device afterwards: to read it again takes
+    /// less than its memory is worth.
+    async fn measure(&mut self, task: TaskId, id: ExperimentId, manifest_url: &str) {
+        let tell = |done, all| {
+            let event = TaskEvent::Experiment(kept::Reply::Measured(done, all));
+            self.scope.post(Event::Task { id: task, event });
+        };
+        let watched = experiments::Watched {
+            is_stopped: &self.shared.stops_measuring,
+            tell: &tell,
+        };
+        let network = match &mut self.engine {
+            Some(engine) => engine.network(manifest_url).await,
+            None => Err(EngineError::NotStarted),
+        };
+        let found = match network {
+            Ok(network) => experiments::measure_by(&network, id, watched).await,
+            Err(error) => Err(error.into()),
+        };
+        let found = match found {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => {
+                return self.scope.post(Event::Task {
+                    id: task,
+                    event: TaskEvent::Done,
+                });
+            }
+            Err(MeasuringError::Engine(EngineError::Device { reason })) => {
+                return self.device_failed(reason);
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        let found = Work::Found { id, found };
+        self.experiments.take(&self.scope, task, found);
     }
 
     fn meter(&self) -> Option<Rc<Meter>> {

@@ -18,6 +18,7 @@ use crate::engine::generate::{generate, restore, strip};
 use crate::engine::grid_state::GridState;
 use crate::engine::host::{Host, Outcome, StripRequest};
 use crate::engine::pair::{Pair, describe, image_sizes, load_tokenizers};
+use crate::engine::perceptual::Perceptual;
 use crate::engine::prompt::{AdaptedPrompt, prompts_of};
 use crate::engine::run_manifest::{count_encodings, run_manifest};
 use crate::history::{self, MAXIMUM_THUMBNAILS, THUMBNAIL_SIDE};
@@ -398,6 +399,14 @@ impl StartedEngine {
                 .collect(),
         };
         run_manifest(&experiment, &self.manifest, &encodings, device)
+    }
+
+    /// A network that measures pictures, read to the device.
+    pub async fn network(&mut self, manifest_url: &str) -> Result<Perceptual, EngineError> {
+        self.files.renew().await;
+        let manifest = self.files.network(manifest_url).await?;
+        let files = QuietFiles(&self.files);
+        Perceptual::load(manifest, self.device.clone(), &files).await
     }
 
     /// The history's entry for the grid of this recipe; none where no image of it is finished.

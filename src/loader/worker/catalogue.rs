@@ -9,12 +9,14 @@ use web_sys::Url;
 
 use super::error::{LibraryError, parse};
 use crate::loader::scheduling;
-use crate::protocol::loader::{AdapterEntry, Library, Origin, PairEntry, PairState, Storage};
+use crate::protocol::loader::{
+    AdapterEntry, Library, Licence, NetworkEntry, Origin, PairEntry, PairState, Storage,
+};
 use crate::weights::download::network::disk::DiskFile;
 use crate::weights::download::network::source::{self, SourceError};
 use crate::weights::download::network::transfer::FileOrigin;
 use crate::weights::download::plan::FileProgress;
-use crate::weights::manifest::{Manifest, ManifestFile};
+use crate::weights::manifest::{EitherManifest, Manifest, ManifestFile, PerceptualManifest};
 use crate::weights::stored::store::{FileRecord, PairRecord, Store};
 
 /// The index of the page's own pairs, relative to the page.
@@ -26,6 +28,9 @@ struct Index {
     #[serde(default = "default_hub")]
     hub: String,
     pairs: Vec<IndexEntry>,
+    /// Addresses of the manifests of networks that measure pictures, relative to the page.
+    #[serde(default)]
+    networks: Vec<String>,
 }
 
 /// The hub where SDXL's own files are.
@@ -40,6 +45,14 @@ struct IndexEntry {
     manifest: String,
     #[serde(default)]
     bundled: bool,
+}
+
+/// The networks that measure pictures.
+#[derive(Default)]
+pub(super) struct Networks {
+    pub entries: Vec<NetworkEntry>,
+    /// Typed addresses at which there is none, each with the reason.
+    pub unread: Vec<(String, LibraryError)>,
 }
 
 /// The pairs of one page.
@@ -198,6 +211,57 @@ impl Pairs {
         })
     }
 
+    /// Lists the networks that measure pictures: those of the index in its order, those that are stored, and
+    /// those at further addresses.
+    pub async fn list_networks(
+        &mut self,
+        further: &BTreeSet<String>,
+    ) -> Result<Networks, LibraryError> {
+        self.read_own().await?;
+        let mut addresses: Vec<String> = self
+            .index
+            .iter()
+            .flat_map(|it| it.networks.clone())
+            .collect();
+        let mut stored: BTreeMap<String, PerceptualManifest> = BTreeMap::new();
+        for (url, record) in self.store.pairs().await? {
+            if let Ok(EitherManifest::Network(manifest)) = EitherManifest::parse(&record.text) {
+                let address = self.address(&url);
+                addresses.push(address.clone());
+                stored.insert(address, *manifest);
+            }
+        }
+        addresses.extend(further.iter().cloned());
+        let files: BTreeMap<String, FileRecord> = self.store.files().await?.into_iter().collect();
+        let begun: BTreeMap<String, FileProgress> = self.store.begun().await?.into_iter().collect();
+        let mut networks = Networks::default();
+        let mut listed = BTreeSet::new();
+        for typed in addresses {
+            let read = async {
+                let url = self.url(&typed)?;
+                let address = self.address(&url);
+                let manifest = match stored.get(&address) {
+                    Some(manifest) => manifest.clone(),
+                    None => PerceptualManifest::parse(&source::fetch_text(&url).await?)?,
+                };
+                Ok((address, manifest))
+            };
+            match read.await {
+                Ok((address, manifest)) => {
+                    if listed.insert(address.clone()) {
+                        let entry = network_entry(address, manifest, &files, &begun);
+                        networks.entries.push(entry);
+                    }
+                }
+                Err(error) if further.contains(&typed) => networks.unread.push((typed, error)),
+                // Without a network those that are stored are there.
+                Err(LibraryError::Source(SourceError::Unreachable { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(networks)
+    }
+
     /// The absolute address of a file of the manifest at `manifest_url`.
     pub fn file_address(
         &self,
@@ -246,13 +310,8 @@ fn entry(
     let own = manifest.files();
     let is_known = own.iter().all(|file| file.size > 0);
     let size = own.iter().map(|file| file.size).sum();
-    let missing = missing(manifest, files, begun);
-    let stored_of = |id: &str| {
-        let complete = files.get(id).map(|record| record.stored);
-        complete
-            .or_else(|| begun.get(id).map(|progress| progress.stored))
-            .unwrap_or(0)
-    };
+    let missing = missing(&own, files, begun);
+    let stored_of = |id: &str| stored_of(id, files, begun);
     let stored = own.iter().map(|file| stored_of(&file.id)).sum();
     let mut shared = 0;
     let mut shared_with = BTreeSet::new();
@@ -294,15 +353,67 @@ fn entry(
     }
 }
 
-/// Bytes of a pair that are still to be fetched.
-pub(super) fn missing(
-    manifest: &Manifest,
+fn network_entry(
+    address: String,
+    manifest: PerceptualManifest,
+    files: &BTreeMap<String, FileRecord>,
+    begun: &BTreeMap<String, FileProgress>,
+) -> NetworkEntry {
+    let own = manifest.files();
+    let is_known = own.iter().all(|file| file.size > 0);
+    let size = own.iter().map(|file| file.size).sum();
+    let missing = missing(&own, files, begun);
+    let stored = own
+        .iter()
+        .map(|file| stored_of(&file.id, files, begun))
+        .sum();
+    let state = if own.iter().all(|file| files.contains_key(&file.id)) {
+        PairState::Complete
+    } else if stored > 0 {
+        PairState::Partial
+    } else {
+        PairState::Absent
+    };
+    let licences = manifest.licences_to_accept.iter();
+    NetworkEntry {
+        is_whole: manifest.components.iter().all(|it| !it.files.is_empty()),
+        licences: licences
+            .map(|licence| Licence {
+                name: licence.name.clone(),
+                url: licence.url.clone(),
+            })
+            .collect(),
+        download_size: is_known.then_some(size),
+        missing: is_known.then_some(missing),
+        address,
+        id: manifest.id,
+        name: manifest.name,
+        description: manifest.description,
+        licence: manifest.licence.name,
+        state,
+        stored,
+    }
+}
+
+/// Bytes that a file takes in the store, whether or not all of it is there.
+fn stored_of(
+    id: &str,
     files: &BTreeMap<String, FileRecord>,
     begun: &BTreeMap<String, FileProgress>,
 ) -> u64 {
-    manifest
-        .files()
-        .into_iter()
+    let complete = files.get(id).map(|record| record.stored);
+    complete
+        .or_else(|| begun.get(id).map(|progress| progress.stored))
+        .unwrap_or(0)
+}
+
+/// Bytes of these files that are still to be fetched.
+pub(super) fn missing(
+    own: &[&ManifestFile],
+    files: &BTreeMap<String, FileRecord>,
+    begun: &BTreeMap<String, FileProgress>,
+) -> u64 {
+    own.iter()
         .filter(|file| !files.contains_key(&file.id))
         .map(|file| {
             let there = begun.get(&file.id).map_or(0, |progress| progress.position);

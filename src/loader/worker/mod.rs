@@ -9,7 +9,7 @@ mod storage;
 mod tabs;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use futures::lock::Mutex;
@@ -25,8 +25,9 @@ use crate::weights::adapter_file::adapter_id;
 use crate::weights::download::network::arrival::{Arrival, ArrivalError, ArrivalObserver};
 use crate::weights::download::network::transfer::{Control, Report};
 use crate::weights::download::speed::Speed;
+use crate::weights::manifest::EitherManifest;
 use crate::weights::stored::store::{FileRecord, PairRecord, Store, StoreError};
-use catalogue::{Pairs, missing};
+use catalogue::{Networks, Pairs, missing};
 use error::LibraryError;
 use resolve::Resolved;
 use tabs::{Channel, Lock, Message};
@@ -53,6 +54,8 @@ struct Loader {
     /// resolved, added or deleted.
     pairs: Mutex<Option<Pairs>>,
     channel: RefCell<Option<Rc<Channel>>>,
+    /// Typed addresses of networks that measure pictures; none: the page shows no networks.
+    networks: RefCell<Option<BTreeSet<String>>>,
     /// The loads of this tab that run or wait, by address.
     loads: RefCell<BTreeMap<String, Rc<Control>>>,
 }
@@ -89,6 +92,7 @@ impl Loader {
             scope,
             pairs: Mutex::default(),
             channel: RefCell::default(),
+            networks: RefCell::default(),
             loads: RefCell::default(),
         }
     }
@@ -101,6 +105,13 @@ impl Loader {
         match request {
             Request::Start { page_url } => self.start(page_url).await,
             Request::List => self.list().await,
+            Request::ListNetworks { further } => {
+                self.networks
+                    .borrow_mut()
+                    .get_or_insert_default()
+                    .extend(further);
+                self.list_networks().await;
+            }
             Request::Add(source) => {
                 let added = self.add(&source).await;
                 match added {
@@ -268,7 +279,7 @@ impl Loader {
             Message::Pause { address } => self.pause(&address),
             Message::Changed => {
                 let loader = self.clone();
-                spawn_local(async move { loader.list().await });
+                spawn_local(async move { loader.list_all().await });
             }
         }
     }
@@ -312,8 +323,42 @@ impl Loader {
         }
     }
 
-    async fn changed(&self) {
+    async fn list_networks(&self) {
+        let Some(further) = self.networks.borrow().clone() else {
+            return;
+        };
+        let mut pairs = self.pairs.lock().await;
+        let listed = match started(&mut pairs).await {
+            Ok(pairs) => pairs.list_networks(&further).await.map_err(Failure::from),
+            Err(failure) => Err(failure),
+        };
+        drop(pairs);
+        match listed {
+            Ok(Networks { entries, unread }) => {
+                self.post(Event::Networks(entries));
+                for (address, error) in unread {
+                    // Once: it is not asked for again unless it is typed again.
+                    if let Some(further) = &mut *self.networks.borrow_mut() {
+                        further.remove(&address);
+                    }
+                    let message = error.to_string();
+                    self.post(Event::Failed {
+                        address: Some(address),
+                        message,
+                    });
+                }
+            }
+            Err(failure) => self.fail(None, failure).await,
+        }
+    }
+
+    async fn list_all(&self) {
         self.list().await;
+        self.list_networks().await;
+    }
+
+    async fn changed(&self) {
+        self.list_all().await;
         self.broadcast(&Message::Changed);
     }
 
@@ -355,7 +400,7 @@ impl Loader {
         let (resolved, store) = self.resolve(address, None).await?;
         let files = store.files().await?.into_iter().collect();
         let begun = store.begun().await?.into_iter().collect();
-        Ok(missing(&resolved.manifest, &files, &begun))
+        Ok(missing(&resolved.manifest.files(), &files, &begun))
     }
 
     /// `size`: width and height of the pictures; `adapters`: hashes of those that are put beside the models.
@@ -371,6 +416,9 @@ impl Loader {
         let Resolved {
             manifest, record, ..
         } = resolved;
+        let EitherManifest::Pair(manifest) = manifest else {
+            return Err(LibraryError::Unknown(address.to_owned()).into());
+        };
         // One that isn't here takes nothing, and is said where it is asked for.
         let adapters = adapters
             .iter()
@@ -383,7 +431,7 @@ impl Loader {
                 image_size: manifest.drawn_size(size),
                 adapters,
             },
-            missing(&manifest, &files, &begun),
+            missing(&manifest.files(), &files, &begun),
             |id| files.contains_key(id),
             gpu::request_adapter().await,
             storage::storage().await,
@@ -451,10 +499,10 @@ impl Loader {
             mut record,
             url,
         } = resolved;
-        if !manifest.licences_to_accept.is_empty() && !accepts_licences && !record.is_accepted {
+        if !manifest.licences_to_accept().is_empty() && !accepts_licences && !record.is_accepted {
             return Err(Failure::Sentence(format!(
                 "The licences of “{}” have to be accepted before it is downloaded.",
-                manifest.name
+                manifest.name()
             )));
         }
         record.is_accepted |= accepts_licences;

@@ -1,4 +1,4 @@
-//! Resolves a pair's manifest: adds the sizes and hashes that only the files' hosts know.
+//! Resolves the manifest of a pair or of a network that measures pictures: adds the sizes and hashes that only the files' hosts know.
 
 #![expect(
     clippy::indexing_slicing,
@@ -16,13 +16,13 @@ use crate::weights::download::network::source::{
     self, Probe, SourceError, patiently, unless_missing,
 };
 use crate::weights::format::sha256::sha256;
-use crate::weights::manifest::{Manifest, ManifestFile, hub};
+use crate::weights::manifest::{EitherManifest, ManifestFile, hub};
 use crate::weights::stored::files::ADDED;
 use crate::weights::stored::store::PairRecord;
 
-/// A pair whose manifest has all sizes and hashes.
+/// A pair or a network whose manifest has all sizes and hashes.
 pub(super) struct Resolved {
-    pub manifest: Manifest,
+    pub manifest: EitherManifest,
     /// The record to store; its text is the resolved manifest's.
     pub record: PairRecord,
     /// The manifest's absolute address.
@@ -30,7 +30,7 @@ pub(super) struct Resolved {
 }
 
 impl Pairs {
-    /// Resolves the manifest of the pair at an address: from the store where it is pinned or added,
+    /// Resolves the manifest at an address: from the store where it is pinned or added,
     /// else from `given`, or fetched where nothing is given.
     pub async fn resolve(
         &mut self,
@@ -41,7 +41,7 @@ impl Pairs {
         let stored = self.store.pair(&url).await?;
         if let Some(record) = &stored
             && record.is_pinned
-            && let Ok(manifest) = Manifest::parse(&record.text)
+            && let Ok(manifest) = EitherManifest::parse(&record.text)
             && manifest.is_resolved()
         {
             return Ok(Resolved {
@@ -62,9 +62,11 @@ impl Pairs {
             },
         };
         // What can't be drawn is refused before any host gets a request.
-        scheduling::schedulers_of(&Manifest::parse(&text)?)?;
+        if let EitherManifest::Pair(manifest) = EitherManifest::parse(&text)? {
+            scheduling::schedulers_of(&manifest)?;
+        }
         let text = self.with_sizes_and_hashes(&text).await?;
-        let manifest = Manifest::parse(&text)?;
+        let manifest = EitherManifest::parse(&text)?;
         let record = PairRecord {
             text,
             // Manifests of bundled pairs are not pinned: they change with the page.
@@ -82,7 +84,7 @@ impl Pairs {
     /// file.
     async fn with_sizes_and_hashes(&self, text: &str) -> Result<String, LibraryError> {
         // A malformed manifest is refused before any host gets a request.
-        Manifest::parse(text)?;
+        EitherManifest::parse(text)?;
         let mut json: Value = parse("manifest.json", text)?;
         let mut known: BTreeMap<String, Value> = BTreeMap::new();
         let components = json["components"].as_object_mut().into_iter().flatten();

@@ -6,6 +6,7 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 use super::fields::{Modes, PromptsField, SelectStudy, ValuesField};
 use super::held::ExperimentForm;
+use super::network::NetworkField;
 use super::runner::Experiments;
 use crate::page::form::controls::Controls;
 use crate::page::form::number_field::NumberField;
@@ -191,6 +192,7 @@ pub fn FormView(
                 />
             </div>
             <Modes form=form />
+            <NetworkField experiments=experiments />
             <p class="help" data-testid="experiment-settings">
                 {move || {
                     let of = if form.opened.with(Option::is_some) {

@@ -5,6 +5,7 @@ mod fields;
 mod form;
 mod held;
 mod kept;
+mod network;
 mod progress;
 mod results;
 mod runner;

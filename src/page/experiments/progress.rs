@@ -11,11 +11,13 @@ use crate::view::units;
 #[component]
 pub fn RunProgress(experiments: Experiments) -> impl IntoView {
     let state = experiments.state;
+    let measuring = experiments.measuring;
     let headline = move || match state.get() {
         RunState::Nothing => "No experiment is on show: start one, or open one that is kept here.",
         RunState::Waiting => "Waiting for the models…",
         RunState::Running => "Drawing…",
         RunState::Paused => "Paused; what is finished stays.",
+        RunState::Finished if measuring.get().is_some() => "A network looks at the pictures…",
         RunState::Finished => "All pictures are there.",
     };
     let has_one = Memo::new(move |_| state.get() != RunState::Nothing);
@@ -73,6 +75,24 @@ pub fn RunProgress(experiments: Experiments) -> impl IntoView {
                         </button>
                     }
                 })}
+            {move || {
+                measuring
+                    .get()
+                    .map(|(done, all)| {
+                        view! {
+                            <span class="detail" data-testid="experiment-measuring">
+                                {format!("{done} of {all} rows measured")}
+                            </span>
+                            <button
+                                type="button"
+                                data-testid="experiment-stop-measuring"
+                                on:click=move |_| experiments.stop_measuring()
+                            >
+                                "Stop measuring"
+                            </button>
+                        }
+                    })
+            }}
             {(state == RunState::Paused)
                 .then(|| {
                     view! {

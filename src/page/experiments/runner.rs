@@ -14,6 +14,7 @@ use crate::page::workers::grid::Grid;
 use crate::page::workers::link::change;
 use crate::page::workers::loader::LoaderClient;
 use crate::protocol::engine::{JobEvent, Task, TaskEvent};
+use crate::protocol::loader::PairState;
 use crate::recipe::CellAddress;
 use crate::recipe::experiment::{Experiment, ExperimentFile};
 use crate::results::Report;
@@ -62,6 +63,11 @@ pub struct Experiments {
     /// An experiment to fill the form with.
     pub filled: RwSignal<Option<Arc<Experiment>>>,
     pub times: RwSignal<MeasuredTimes>,
+    /// The address of the network that finished experiments are measured by beside the measure without a
+    /// model.
+    pub network: RwSignal<Option<String>>,
+    /// Rows that the network has measured, and all; none where it doesn't measure.
+    pub measuring: RwSignal<Option<(u32, u32)>>,
     /// Requests that have not been answered.
     pending: RwSignal<u32>,
     choose_pair: Callback<String>,
@@ -98,6 +104,8 @@ impl Experiments {
             problem: RwSignal::new(None),
             filled: RwSignal::new(None),
             times: RwSignal::default(),
+            network: RwSignal::new(None),
+            measuring: RwSignal::new(None),
             pending: RwSignal::new(0),
             choose_pair,
             inner: StoredValue::new_local(Inner {
@@ -112,6 +120,7 @@ impl Experiments {
         };
         engine.observe(move |grid, event| own.observe(grid, event));
         Effect::new(move |_| own.drive());
+        Effect::new(move |_| own.measure_when_due());
         // Once: the header tells of one that isn't finished.
         Effect::new(move |was_asked: Option<bool>| {
             let is_there = engine.pair.with(Option::is_some);
@@ -206,6 +215,9 @@ impl Experiments {
     /// Stops, and shows no experiment any more; it stays in the list as far as it has come.
     pub fn close_run(&self) {
         self.pause();
+        if self.measuring.get_untracked().is_some() {
+            self.stop_measuring();
+        }
         self.with(|inner| inner.run = None);
         self.shown.set(None);
         self.report.set(None);
@@ -217,6 +229,9 @@ impl Experiments {
     /// Opens a kept experiment.
     pub fn open(&self, id: ExperimentId) {
         self.pause();
+        if self.measuring.get_untracked().is_some() {
+            self.stop_measuring();
+        }
         self.problem.set(None);
         self.ask(Request::Open(id), |own, reply| {
             if let Reply::Opened(opened) = reply {
@@ -352,6 +367,7 @@ impl Experiments {
                         Reply::Report(report) => {
                             own.report.set(Some(Arc::new(Report::clone(report))));
                         }
+                        Reply::Measured(done, all) => own.measuring.set(Some((*done, *all))),
                         Reply::Opened(_) | Reply::Done => {}
                     }
                     then(own, reply);
@@ -377,6 +393,10 @@ impl Experiments {
 
     fn failed(&self, sentence: String) {
         self.problem.set(Some(sentence));
+        if self.measuring.get_untracked().is_some() {
+            self.measuring.set(None);
+            self.network.set(None);
+        }
         let has_begun = self.with(|inner| inner.has_begun);
         self.pause();
         if !has_begun {
@@ -448,6 +468,44 @@ impl Experiments {
             }
             _ => {}
         });
+    }
+
+    /// Has the chosen network measure a finished experiment, unless it has.
+    fn measure_when_due(&self) {
+        let is_free = self.state.get() == RunState::Finished
+            && self.measuring.get().is_none()
+            && self.pending.get() == 0
+            && self.engine.is_idle();
+        let chosen = self.network.get();
+        let Some(network) = chosen.and_then(|address| self.loader.network(&address)) else {
+            return;
+        };
+        let key = format!("diversity-{}", network.id);
+        let is_measured = self.report.with(|report| {
+            let mut tables = report.iter().flat_map(|report| &report.tables);
+            tables.any(|table| table.key == key)
+        });
+        if !is_free || is_measured || network.state != PairState::Complete {
+            return;
+        }
+        let shown = self.shown.get_untracked();
+        if let (Some((id, _)), Some(manifest_url)) = (shown, absolute(&network.address)) {
+            self.problem.set(None);
+            self.measuring.set(Some((0, 0)));
+            let request = Request::MeasureByNetwork { id, manifest_url };
+            self.ask(request, |own, reply| {
+                if matches!(reply, Reply::Report(_)) {
+                    own.measuring.set(None);
+                }
+            });
+        }
+    }
+
+    /// Ends the network's measuring; it begins anew once the network is chosen again.
+    pub fn stop_measuring(&self) {
+        self.network.set(None);
+        self.measuring.set(None);
+        self.ask(Request::StopMeasuring, |_, _| {});
     }
 
     fn report_soon(&self) {
@@ -583,6 +641,13 @@ impl Experiments {
             self.times.set(self.with(|inner| inner.times));
         }
     }
+}
+
+/// The absolute address of a manifest.
+fn absolute(address: &str) -> Option<String> {
+    let base = document().base_uri().ok()??;
+    let url = web_sys::Url::new_with_base(address, &base).ok()?;
+    Some(url.href())
 }
 
 /// Milliseconds since 1970: the number of what begins now.

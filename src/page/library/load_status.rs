@@ -21,11 +21,7 @@ pub fn LoadStatus(
     /// Called with the address of a pair that is to draw.
     on_use: Callback<String>,
 ) -> impl IntoView {
-    let name = move |address: &str| {
-        loader
-            .entry(address)
-            .map_or_else(|| address.to_owned(), |pair| pair.name)
-    };
+    let name = move |address: &str| loader.name_of(address);
     let addresses = Memo::new(move |_| -> Vec<String> {
         // The engine's own status shows the load that it waits for.
         let awaited = loader.awaited.get();

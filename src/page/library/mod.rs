@@ -5,10 +5,10 @@ mod add_pair;
 mod delete_question;
 mod load_status;
 mod make_room;
-mod pair_load;
+pub mod pair_load;
 mod pair_row;
 mod panel;
-mod preflight_view;
+pub mod preflight_view;
 mod storage_view;
 
 pub use load_status::LoadStatus;

@@ -165,7 +165,11 @@ pub fn PreflightView(
 }
 
 /// A checkbox for a licence, with a link to its text.
-fn licence_view(index: usize, licence: Licence, accepted: RwSignal<Vec<bool>>) -> impl IntoView {
+pub fn licence_view(
+    index: usize,
+    licence: Licence,
+    accepted: RwSignal<Vec<bool>>,
+) -> impl IntoView {
     let label = format!("I accept the licence “{}”", licence.name);
     let link = loading::web_address(&licence.url).map(|url| {
         view! {

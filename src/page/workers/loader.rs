@@ -13,8 +13,8 @@ use super::link::{FromLink, Program, WorkerLink, change};
 use super::load_state::{AwaitedLoad, LoadProblem, OpenPreflight};
 use super::unfinished;
 use crate::protocol::loader::{
-    AdapterEntry, AdapterSource, Event, Library, LoadProgress, Origin, PROTOCOL_VERSION, PairEntry,
-    PairSource, PairState, Phase, Request,
+    AdapterEntry, AdapterSource, Event, Library, LoadProgress, NetworkEntry, Origin,
+    PROTOCOL_VERSION, PairEntry, PairSource, PairState, Phase, Request,
 };
 use crate::recipe::size::ImageSize;
 use crate::view::loading;
@@ -62,6 +62,8 @@ pub struct LoaderClient {
     pub adapter_problem: RwSignal<Option<String>>,
     /// The adapter that was stored last.
     pub added_adapter: RwSignal<Option<AdapterEntry>>,
+    /// The networks that measure pictures; none until they have been asked for and listed.
+    pub networks: RwSignal<Option<Vec<NetworkEntry>>>,
     /// The size of pictures that pre-flights count the memory for; none: each pair's own.
     size: Signal<Option<ImageSize>>,
     /// The hashes of the adapters that they count beside the models.
@@ -101,6 +103,7 @@ impl LoaderClient {
             is_adding_adapter: RwSignal::new(false),
             adapter_problem: RwSignal::new(None),
             added_adapter: RwSignal::new(None),
+            networks: RwSignal::new(None),
             size,
             adapters,
             link: WorkerLink::new(LOADER),
@@ -125,6 +128,31 @@ impl LoaderClient {
     /// Requests the list of all pairs and the storage again.
     pub fn list(&self) {
         self.request(Request::List);
+    }
+
+    /// Requests the networks that measure pictures, with those at typed addresses.
+    pub fn list_networks(&self, further: Vec<String>) {
+        for address in &further {
+            self.clear_problem(Some(address));
+        }
+        self.request(Request::ListNetworks { further });
+    }
+
+    /// What a pair or a network is called; its address where that isn't known.
+    pub fn name_of(&self, address: &str) -> String {
+        if let Some(pair) = self.entry(address) {
+            return pair.name;
+        }
+        let network = self.network(address).map(|network| network.name);
+        network.unwrap_or_else(|| address.to_owned())
+    }
+
+    /// A network that measures pictures; none until they are listed.
+    pub fn network(&self, address: &str) -> Option<NetworkEntry> {
+        self.networks.with(|networks| {
+            let mut networks = networks.iter().flatten();
+            networks.find(|it| it.address == address).cloned()
+        })
     }
 
     /// Calls `act` once the library is known, or can't be listed.
@@ -491,6 +519,7 @@ impl LoaderClient {
     fn take(&self, event: Event) {
         match event {
             Event::Library(library) => self.take_library(library),
+            Event::Networks(networks) => self.networks.set(Some(networks)),
             Event::AdapterAdded(entry) => {
                 self.is_adding_adapter.set(false);
                 self.added_adapter.set(Some(entry));
@@ -593,7 +622,8 @@ impl LoaderClient {
                 pair.missing = Some(0);
             }
         });
-        if !self.tell_engine(&address, AwaitedLoad::Loaded) {
+        let is_pair = untrack(|| self.entry(&address)).is_some();
+        if !self.tell_engine(&address, AwaitedLoad::Loaded) && is_pair {
             self.loaded.set(Some(address));
         }
         self.list();

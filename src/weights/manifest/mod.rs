@@ -11,6 +11,7 @@
 //! [`ManifestFile::id`] and not by the hash alone.
 
 mod component;
+mod either;
 mod error;
 mod file;
 pub mod hub;
@@ -35,6 +36,7 @@ use error::MAXIMUM_IMAGE_SIZE;
 use file::is_plain_relative_path;
 
 pub use component::{AdapterBase, Component, Components};
+pub use either::EitherManifest;
 pub use error::{EARLIEST_MANIFEST_FORMAT, MANIFEST_FORMAT, MAXIMUM_STRENGTH, ManifestError};
 pub use file::{Compression, GZIP_ENDING, HubRepository, ManifestFile, disk_address, is_loadable};
 pub use licence::Licence;

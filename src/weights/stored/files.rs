@@ -9,7 +9,7 @@ use crate::weights::download::network::source::{self, SourceError};
 use crate::weights::format::safetensors::Header;
 use crate::weights::format::tensor::StoredTensor;
 use crate::weights::manifest::verify::{self, FileContent, VerifyError};
-use crate::weights::manifest::{Manifest, ManifestError, ManifestFile};
+use crate::weights::manifest::{Manifest, ManifestError, ManifestFile, PerceptualManifest};
 
 /// The beginning of the addresses of added pairs relative to the page; a part of the manifest's hash
 /// follows. Their manifests are in the store alone.
@@ -149,6 +149,29 @@ impl Files {
             },
         };
         Ok((Manifest::parse(&text)?, text))
+    }
+
+    /// Reads the manifest of a network that measures pictures and that the loader has stored.
+    ///
+    /// # Errors
+    /// It isn't stored, or files of it are missing.
+    pub async fn network(&self, url: &str) -> Result<PerceptualManifest, FilesError> {
+        let record = self.record(url).await?;
+        let record = record.ok_or_else(|| not_loaded(url))?;
+        let manifest = PerceptualManifest::parse(&record.text)?;
+        let mut missing = 0;
+        for file in manifest.files() {
+            if !self.has(&file.id).await? {
+                missing += file.size;
+            }
+        }
+        if missing > 0 {
+            return Err(FilesError::Incomplete {
+                name: manifest.name,
+                missing,
+            });
+        }
+        Ok(manifest)
     }
 
     async fn record(&self, url: &str) -> Result<Option<PairRecord>, StoreError> {

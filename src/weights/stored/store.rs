@@ -27,7 +27,7 @@ use crate::weights::download::plan::FileProgress;
 use crate::weights::format::encoding::Encoding;
 use crate::weights::format::order::Order;
 use crate::weights::format::tensor::StoredTensor;
-use crate::weights::manifest::Manifest;
+use crate::weights::manifest::EitherManifest;
 use crate::weights::manifest::verify::FileContent;
 
 const DATABASE: &str = "firststep";
@@ -175,7 +175,7 @@ pub struct AdapterRecord {
     pub added: f64,
 }
 
-/// A pair that this browser knows.
+/// A pair, or a network that measures pictures, that this browser knows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PairRecord {
     /// The manifest's JSON, with all sizes and hashes where [`PairRecord::is_pinned`].
@@ -620,7 +620,7 @@ impl Store {
         let mut named = BTreeSet::new();
         for (_, pair) in self.pairs().await? {
             // A manifest of a later format may name files that this version can't know.
-            let Ok(manifest) = Manifest::parse(&pair.text) else {
+            let Ok(manifest) = EitherManifest::parse(&pair.text) else {
                 return Ok(());
             };
             named.extend(manifest.files().into_iter().map(|file| file.id.clone()));
