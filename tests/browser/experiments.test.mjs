@@ -142,6 +142,19 @@ test(
       const figure = page.control("figure-diversity").getByRole("img");
       assert.match(await figure.locator("desc").evaluate((it) => it.textContent), /jackknife/);
       assert.match(await page.control("experiment-report").innerText(), /a proxy, not DreamSim/);
+      // A network that comes with the page is loaded as soon as it is chosen, and measures what is kept.
+      await page.control("experiment-network").selectOption({ label: "Emoji classifier" });
+      await page.control("table-diversity-emoji").waitFor({ timeout: TIMEOUT });
+      assert.match(await page.control("network-state").innerText(), /^It is here/);
+      const judged = await table(page, "diversity-emoji");
+      for (const row of judged.slice(1)) {
+        for (const cell of row.slice(1)) {
+          assert.match(cell, /^[01]\.\d{3} \(.*n = \d+\)$/);
+        }
+      }
+      const covered = await table(page, "scores-emoji");
+      assert.deepEqual(covered[0].slice(0, 3), ["Condition", "Styles", "Backgrounds"]);
+      assert.deepEqual(covered.slice(1).map(([mode]) => mode), ["Distilled", "Hybrid"]);
       await look(page, "experiment");
 
       const csvButton = page.page.getByRole("button", { name: "Save the table Sample diversity as CSV" });
@@ -153,7 +166,12 @@ test(
       const results = JSON.parse(json.toString());
       assert.equal(results.pictures.length, 12);
       assert.ok(results.pictures.every(({ steps }) => steps.length === 2));
-      assert.equal(results.rows.length, 4);
+      // Two prompts in two modes, by structure and by the network.
+      assert.deepEqual(
+        results.rows.map(({ measure }) => measure).sort(),
+        ["emoji", "emoji", "emoji", "emoji", ...Array(4).fill("structural")],
+      );
+      assert.equal(results.scores.length, 16, "styles, backgrounds, place and size of each row");
       assert.ok(results.rows.every(({ distances }) => distances.distances.length === 3));
       assert.equal(results.manifest.device.kind, "cpu");
       assert.ok(results.manifest.files.every(({ sha256 }) => /^[0-9a-f]{64}$/.test(sha256)));
@@ -165,6 +183,9 @@ test(
       await drop(page, "experiment.json", json.toString());
       await waitForState(page, "finished");
       assert.deepEqual(await table(page, "diversity"), diversity);
+      assert.deepEqual(await table(page, "diversity-emoji"), judged);
+      // What is opened brings no pictures: nothing is measured, and nothing is wrong.
+      assert.equal(await page.control("experiment-problem").count(), 0);
       await page.control("experiment-start").click();
       await waitForState(page, "running");
       await page.control("experiment-pause").click();
@@ -172,6 +193,8 @@ test(
       await page.control("experiment-go-on").click();
       await waitForState(page, "finished");
       assert.deepEqual(await table(page, "diversity"), diversity);
+      await page.control("table-diversity-emoji").waitFor({ timeout: TIMEOUT });
+      assert.deepEqual(await table(page, "diversity-emoji"), judged, "the same pictures, the same numbers");
 
       await page.control("experiment-link").click();
       await page.page.getByText("Link copied.").waitFor();
