@@ -126,7 +126,7 @@ fn shards_are_a_whole_run_and_its_files_are_read_back() {
         let distances: Option<Vec<f64>> = record.steps.iter().map(|it| it.distance).collect();
         let distances = distances.expect("each step was measured");
         assert_eq!(distances.len(), 2);
-        let name = RunFolder::name_of(&experiment, record.id);
+        let name = experiment.file_name_of(record.id);
         let latent = fs::read(whole.join(format!("latents/{name}.npy"))).expect("a latent");
         let latent = npy::read(&latent).expect("an array");
         assert_eq!(latent.shape, [1, 4, 16, 16]);

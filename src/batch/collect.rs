@@ -8,12 +8,10 @@ use super::error::BatchError;
 use super::folder::{RunFolder, Shard};
 use crate::picture::image::Image;
 use crate::picture::png_file;
-use crate::recipe::digest;
 use crate::recipe::experiment::{Experiment, PictureId, Study};
-use crate::results::figure::svg;
 use crate::results::{
-    Cell, ChangeRecord, Column, PictureRecord, Results, RowRecord, STRUCTURAL, Table,
-    change_distances, markdown, report, row_distances,
+    ChangeRecord, PictureRecord, Results, RowRecord, STRUCTURAL, change_distances, files,
+    row_distances,
 };
 
 /// Measures the pictures of a folder that are there, in the order of the pictures, whoever drew them.
@@ -144,7 +142,7 @@ fn copy_files(
     id: PictureId,
     record: &PictureRecord,
 ) -> Result<(), BatchError> {
-    let name = RunFolder::name_of(experiment, id);
+    let name = experiment.file_name_of(id);
     let latent = format!("latents/{name}.npy");
     let is_there = from.path().join(&latent).is_file();
     for file in record.file.iter().chain(is_there.then_some(&latent)) {
@@ -155,108 +153,14 @@ fn copy_files(
     Ok(())
 }
 
-/// Writes `results.json`, and below `report/` the manifest, the tables as CSV and JSON, the figures as SVG
-/// and a page of Markdown with all of them.
+/// Writes `results.json`, and below `report/` what [`files`](crate::results::files) makes of it.
 ///
 /// # Errors
 /// The folder can't be written.
 pub fn write_report(folder: &RunFolder, results: &Results) -> Result<(), BatchError> {
     folder.write("results.json", results.to_json()?.as_bytes())?;
-    let report = report(results)?;
-    let manifest = results.manifest.to_json()?;
-    folder.write("report/run.json", manifest.as_bytes())?;
-    for table in report
-        .tables
-        .iter()
-        .chain([&pictures(results)?, &distances(results)?])
-    {
-        let name = format!("report/tables/{}.csv", table.key);
-        folder.write(&name, table.csv().as_bytes())?;
+    for (name, bytes) in files(results)? {
+        folder.write(&format!("report/{name}"), &bytes)?;
     }
-    let tables: Vec<serde_json::Value> = report.tables.iter().map(Table::json).collect();
-    let tables =
-        serde_json::to_string_pretty(&tables).map_err(crate::results::ResultsError::from)?;
-    folder.write("report/tables.json", tables.as_bytes())?;
-    for figure in &report.figures {
-        let name = format!("report/figures/{}.svg", figure.key);
-        folder.write(&name, svg(figure).as_bytes())?;
-    }
-    folder.write("report/README.md", markdown(&report, "figures").as_bytes())
-}
-
-/// The names of a picture's prompt and condition, for whoever reads a table alone.
-fn names(experiment: &Experiment, prompt: u32, condition: u32) -> [Cell; 2] {
-    let conditions = experiment.conditions();
-    let condition = conditions.get(condition as usize).map(|it| it.key());
-    let prompt = experiment.prompts.get(prompt as usize).cloned();
-    [prompt, condition].map(|text| text.map_or(Cell::Empty, Cell::Text))
-}
-
-/// A line for each picture.
-fn pictures(results: &Results) -> Result<Table, BatchError> {
-    let experiment = results.manifest.experiment()?;
-    let row = |record: &PictureRecord| {
-        let [prompt, condition] = names(&experiment, record.id.prompt, record.id.condition);
-        let digests: Vec<_> = record.steps.iter().map(|step| step.digest).collect();
-        vec![
-            prompt,
-            condition,
-            Cell::Count(u64::from(record.seed)),
-            Cell::Number(record.milliseconds),
-            Cell::Count(record.steps.len() as u64),
-            Cell::Text(digest::to_text(&digests)),
-        ]
-    };
-    Ok(Table {
-        key: "pictures".to_owned(),
-        title: "Pictures".to_owned(),
-        note: String::new(),
-        columns: [
-            ("prompt", "Prompt"),
-            ("condition", "Condition"),
-            ("seed", "Seed"),
-            ("milliseconds", "Time (ms)"),
-            ("steps", "Steps"),
-            ("digest", "Digest"),
-        ]
-        .map(|(key, name)| Column::plain(key, name))
-        .into(),
-        rows: results.pictures.iter().map(row).collect(),
-    })
-}
-
-/// A line for each pair of pictures of a row.
-fn distances(results: &Results) -> Result<Table, BatchError> {
-    let experiment = results.manifest.experiment()?;
-    let mut rows = Vec::new();
-    for record in &results.rows {
-        for (first, second, distance) in record.distances.pairs() {
-            let [prompt, condition] = names(&experiment, record.prompt, record.condition);
-            let seed = |image| Cell::Count(u64::from(experiment.seed_of(image)));
-            rows.push(vec![
-                prompt,
-                condition,
-                Cell::Text(record.measure.clone()),
-                seed(first),
-                seed(second),
-                Cell::Number(distance),
-            ]);
-        }
-    }
-    Ok(Table {
-        key: "distances".to_owned(),
-        title: "Distances".to_owned(),
-        note: String::new(),
-        columns: [
-            ("prompt", "Prompt"),
-            ("condition", "Condition"),
-            ("measure", "Measure"),
-            ("first_seed", "First seed"),
-            ("second_seed", "Second seed"),
-            ("distance", "Distance"),
-        ]
-        .map(|(key, name)| Column::plain(key, name))
-        .into(),
-        rows,
-    })
+    Ok(())
 }

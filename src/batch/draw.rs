@@ -96,7 +96,6 @@ pub async fn draw(
             experiment,
             page,
             pair: &info,
-            latent_shape: pair.latent_shape(),
             folder,
             records: &mut records,
             saves_latents: options.saves_latents,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::error::BatchError;
-use crate::recipe::experiment::{Experiment, PictureId};
+use crate::recipe::experiment::PictureId;
 use crate::results::PictureRecord;
 use crate::results::manifest::RunManifest;
 
@@ -118,20 +118,6 @@ impl RunFolder {
         file.sync_all().map_err(failed)?;
         drop(file);
         fs::rename(&beside, &path).map_err(failed)
-    }
-
-    /// The name of a picture's file without its ending, such as `hybrid/03-17`: the prompt counted from 1,
-    /// and the seed.
-    pub fn name_of(experiment: &Experiment, picture: PictureId) -> String {
-        let conditions = experiment.conditions();
-        let condition = conditions.get(picture.condition as usize);
-        let condition = condition.map(|it| it.key()).unwrap_or_default();
-        let digits = experiment.prompts.len().to_string().len().max(2);
-        format!(
-            "{condition}/{:0digits$}-{}",
-            picture.prompt + 1,
-            experiment.seed_of(picture.image)
-        )
     }
 
     /// All records whose pictures are there, by picture. A line that was cut off when its process was

@@ -8,20 +8,18 @@ use super::folder::{Records, RunFolder};
 use crate::engine::{Host, StripRequest};
 use crate::picture::file::FileRequest;
 use crate::picture::image::Image;
-use crate::protocol::engine::{JobEvent, Latent, PairInfo, StripView, TaskEvent, TaskId};
+use crate::protocol::engine::{JobEvent, PairInfo, StripView, TaskEvent, TaskId};
 use crate::recipe::CellAddress;
 use crate::recipe::experiment::{Experiment, Page};
 use crate::recipe::generation_parameters::GenerationParameters;
 use crate::recipe::saved_recipe::SavedRecipe;
-use crate::results::{PictureRecord, StepRecord, npy};
+use crate::results::{PictureRecord, StepRecord};
 
 /// What a page's pictures become.
 pub(super) struct BatchHost<'a> {
     pub experiment: &'a Experiment,
     pub page: &'a Page,
     pub pair: &'a PairInfo,
-    /// Channels, height and width of a latent.
-    pub latent_shape: [usize; 4],
     pub folder: &'a RunFolder,
     pub records: &'a mut Records,
     pub saves_latents: bool,
@@ -41,7 +39,6 @@ pub(super) struct BatchHost<'a> {
 #[derive(Default)]
 pub(super) struct CellSoFar {
     steps: Vec<StepRecord>,
-    latent: Option<Latent>,
     milliseconds: f64,
 }
 
@@ -53,7 +50,6 @@ impl BatchHost<'_> {
                 timestep,
                 model,
                 digest,
-                latent,
                 ..
             } => {
                 let so_far = self.cells.entry(cell).or_default();
@@ -63,14 +59,14 @@ impl BatchHost<'_> {
                     digest,
                     distance: None,
                 });
-                so_far.latent = Some(latent);
             }
             JobEvent::Image {
                 cell,
                 image,
                 milliseconds,
+                latent,
             } => {
-                self.save(cell, image)?;
+                self.save(cell, image, &latent)?;
                 self.cells.entry(cell).or_default().milliseconds = milliseconds;
                 if self.experiment.study.measures_steps() {
                     self.request_strip(cell);
@@ -99,10 +95,10 @@ impl BatchHost<'_> {
     /// The path of a cell's file below the folder, without its ending.
     fn name(&self, cell: CellAddress) -> Option<String> {
         let picture = self.page.picture(cell)?;
-        Some(RunFolder::name_of(self.experiment, picture))
+        Some(self.experiment.file_name_of(picture))
     }
 
-    fn save(&self, cell: CellAddress, image: Image) -> Result<(), BatchError> {
+    fn save(&self, cell: CellAddress, image: Image, latent: &[u8]) -> Result<(), BatchError> {
         let Some(name) = self.name(cell) else {
             return Ok(());
         };
@@ -124,13 +120,8 @@ impl BatchHost<'_> {
         };
         self.folder
             .write(&format!("pictures/{name}.png"), &request.encode()?)?;
-        let latent = self.cells.get(&cell).and_then(|it| it.latent.as_ref());
-        if let Some(latent) = latent.filter(|_| self.saves_latents) {
-            let mut values = latent.values();
-            // Behind it is what the scheduler remembers.
-            values.truncate(self.latent_shape.iter().product());
-            let bytes = npy::write(&self.latent_shape, &values);
-            self.folder.write(&format!("latents/{name}.npy"), &bytes)?;
+        if self.saves_latents {
+            self.folder.write(&format!("latents/{name}.npy"), latent)?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::perceptual::Perceptual;
 use crate::metrics::{Coverage, MetricsError, PairwiseDistances, RowDistances, clip_score};
 use crate::picture::image::Image;
 use crate::recipe::experiment::{Condition, Experiment, Study};
-use crate::results::{ChangeRecord, NetworkFindings, RowRecord, Score, ScoreRecord};
+use crate::results::{COSINE_OF, ChangeRecord, NetworkFindings, RowRecord, Score, ScoreRecord};
 use crate::weights::manifest::Measure;
 
 /// The embeddings of a row, each with its image's number.
@@ -39,7 +39,7 @@ impl<'a> Findings<'a> {
             embedded: BTreeMap::new(),
             found: NetworkFindings {
                 measure: manifest.id.clone(),
-                words: format!("1 − cosine of the embeddings of {}", manifest.name),
+                words: format!("{COSINE_OF}{}", manifest.name),
                 ..NetworkFindings::default()
             },
         }

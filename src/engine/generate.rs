@@ -23,6 +23,7 @@ use crate::protocol::engine::{Extent, JobEvent, Latent, Snapshot, StripView, Tas
 use crate::protocol::stats::Phase;
 use crate::recipe::digest::StepDigest;
 use crate::recipe::{CellAddress, Mode, Recipe, Row};
+use crate::results::npy;
 use crate::sampler::{ModelCall, ModelRole, Sampling, is_guided};
 
 /// Chunks of a prompt that don't make a batch smaller.
@@ -160,6 +161,7 @@ async fn end(
         cell,
         image,
         milliseconds,
+        latent: npy::write(&pair.latent_shape(), grid.cell(cell)?.sampling.latent()),
     });
     if let Some((diversity, distances)) = diversity {
         host.emit(JobEvent::Diversity {

@@ -33,6 +33,8 @@ const PICTURES: &str = "pictures";
 const SMALL: &str = "small";
 /// The picture → its PNG, of one that is larger than the small one: networks look at all of it.
 const WHOLE: &str = "whole";
+/// The picture → its last latent, as a file of NumPy's.
+const LATENTS: &str = "latents";
 /// The row and the measure → its [`RowRecord`].
 const ROWS: &str = "rows";
 /// The row and the measure → its [`ChangeRecord`].
@@ -40,7 +42,9 @@ const CHANGES: &str = "changes";
 /// The row, the measure and the score → its [`ScoreRecord`].
 const SCORES: &str = "scores";
 
-const ALL: [&str; 7] = [MANIFESTS, PICTURES, SMALL, WHOLE, ROWS, CHANGES, SCORES];
+const ALL: [&str; 8] = [
+    MANIFESTS, PICTURES, SMALL, WHOLE, LATENTS, ROWS, CHANGES, SCORES,
+];
 
 /// The experiments' database, open.
 pub struct ExperimentStore {
@@ -108,7 +112,8 @@ impl ExperimentStore {
             .await
     }
 
-    /// Keeps a picture's record, and the picture: as it is measured, and all of it where it is larger.
+    /// Keeps a picture's record and latent, and the picture: as it is measured, and all of it where it is
+    /// larger.
     ///
     /// # Errors
     /// [`HistoryError::Quota`] or [`HistoryError::Failed`].
@@ -117,6 +122,7 @@ impl ExperimentStore {
         id: ExperimentId,
         record: &PictureRecord,
         picture: &Image,
+        latent: &[u8],
     ) -> Result<(), HistoryError> {
         let key = JsValue::from_str(&picture_key(id, record.id));
         let small = reduced_to_measure(picture);
@@ -126,11 +132,15 @@ impl ExperimentStore {
             None
         };
         let (record, small) = (to_js(record)?, to_js(&small)?);
-        indexed_db::write(&self.database, &[PICTURES, SMALL, WHOLE], |transaction| {
+        let latent = JsValue::from(Uint8Array::from(latent));
+        let stores = [PICTURES, SMALL, WHOLE, LATENTS];
+        indexed_db::write(&self.database, &stores, |transaction| {
             let pictures = transaction.object_store(PICTURES)?;
             pictures.put(&record, Some(&key)).map(drop)?;
             let pictures = transaction.object_store(SMALL)?;
             pictures.put(&small, Some(&key)).map(drop)?;
+            let latents = transaction.object_store(LATENTS)?;
+            latents.put(&latent, Some(&key)).map(drop)?;
             if let Some(whole) = &whole {
                 let pictures = transaction.object_store(WHOLE)?;
                 pictures.put(whole, Some(&key)).map(drop)?;
@@ -224,6 +234,26 @@ impl ExperimentStore {
             }
         }
         Ok(row)
+    }
+
+    /// The latents of a row as files of NumPy's, by their images' numbers.
+    ///
+    /// # Errors
+    /// [`HistoryError::Failed`].
+    pub async fn latents(
+        &self,
+        id: ExperimentId,
+        prompt: u32,
+        condition: u32,
+    ) -> Result<Vec<(u32, Vec<u8>)>, HistoryError> {
+        let found = self
+            .within(LATENTS, &row_key(id, prompt, condition))
+            .await?;
+        let latent = |(key, value): (JsValue, JsValue)| {
+            let bytes = value.dyn_into::<Uint8Array>().ok()?;
+            Some((image_of(&key)?, bytes.to_vec()))
+        };
+        Ok(found.into_iter().filter_map(latent).collect())
     }
 
     /// All that an experiment has found; none where it isn't kept.
@@ -401,11 +431,7 @@ fn measured(
 
 /// A picture as PNG; none where it is none.
 fn png_of(picture: &Image) -> Option<JsValue> {
-    let texts = Texts {
-        recipe: "",
-        parameters: None,
-    };
-    let bytes = png_file::encode(picture.view().ok()?, texts).ok()?;
+    let bytes = png_file::encode(picture.view().ok()?, Texts::NONE).ok()?;
     Some(Uint8Array::from(bytes.as_slice()).into())
 }
 

@@ -15,7 +15,7 @@ use crate::results::{PictureRecord, Report, Results, RowRecord};
 pub type ExperimentId = u64;
 
 /// What the page asks of the kept experiments. Each request is answered with a [`Reply`], but for
-/// [`Request::Export`], whose answer is a file.
+/// [`Request::Export`] and [`Request::ExportAll`], whose answer is a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
     /// Lists them.
@@ -33,8 +33,11 @@ pub enum Request {
         id: ExperimentId,
         /// What is known of it.
         record: Box<PictureRecord>,
-        /// The picture itself, of which a small one is kept to be measured.
+        /// The picture itself.
         picture: Image,
+        /// Its last latent, as a file of NumPy's.
+        #[serde(with = "serde_bytes")]
+        latent: Vec<u8>,
     },
     /// Keeps distances that the engine has measured, unless others are known.
     Row {
@@ -73,6 +76,8 @@ pub enum Request {
     },
     /// Encodes the results as a file.
     Export(ExperimentId),
+    /// Encodes a ZIP of the results, their tables and figures, the pictures and the latents.
+    ExportAll(ExperimentId),
     /// Forgets an experiment.
     Delete(ExperimentId),
 }

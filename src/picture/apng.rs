@@ -86,7 +86,7 @@ mod tests {
     use crate::recipe::random::Random;
 
     const TEXTS: Texts = Texts {
-        recipe: "{\"prompt\":\"🍎\"}",
+        recipe: Some("{\"prompt\":\"🍎\"}"),
         parameters: None,
     };
 
@@ -128,7 +128,7 @@ mod tests {
             assert!(reader.next_frame(&mut decoded).is_err(), "a frame too many");
             assert_eq!(
                 find_recipe(&file),
-                Ok(FoundRecipe::Recipe(TEXTS.recipe.to_owned()))
+                Ok(FoundRecipe::Recipe(TEXTS.recipe.unwrap_or_default().to_owned()))
             );
         }
     }

@@ -77,7 +77,7 @@ pub struct ArchivedImage {
 impl ArchivedImage {
     fn encode(&self) -> Result<Vec<u8>, FileError> {
         let texts = Texts {
-            recipe: &self.recipe,
+            recipe: Some(&self.recipe),
             parameters: Some(&self.parameters),
         };
         Ok(png_file::encode(self.image.view()?, texts)?)
@@ -97,7 +97,7 @@ impl FileRequest {
                 parameters,
             } => {
                 let texts = Texts {
-                    recipe,
+                    recipe: Some(recipe),
                     parameters: Some(parameters),
                 };
                 Ok(png_file::encode(image.view()?, texts)?)
@@ -191,7 +191,7 @@ fn views(images: &[Image]) -> Result<Vec<ImageView<'_>>, ImageError> {
 /// could read.
 fn without_parameters(recipe: &str) -> Texts<'_> {
     Texts {
-        recipe,
+        recipe: Some(recipe),
         parameters: None,
     }
 }
@@ -376,7 +376,7 @@ mod tests {
         };
         let picture = |frame: &Image, recipe: String| FileRequest::Image {
             image: frame.clone(),
-            recipe,
+            recipe: recipe,
             parameters: String::new(),
         };
         let too_long = "a".repeat(MAXIMUM_TEXT_BYTES + 1);

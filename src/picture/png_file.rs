@@ -12,11 +12,19 @@ use super::png_text::{MAXIMUM_TEXT_BYTES, PARAMETERS_KEY, RECIPE_KEY, without_fu
 /// The texts that go into a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Texts<'a> {
-    /// The recipe as JSON; empty: the file has none.
-    pub recipe: &'a str,
+    /// The recipe as JSON; none for a file without one.
+    pub recipe: Option<&'a str>,
     /// What other programs read, as [`crate::recipe::generation_parameters::GenerationParameters`] spells
     /// it; none for a file of more than one picture.
     pub parameters: Option<&'a str>,
+}
+
+impl Texts<'static> {
+    /// No texts.
+    pub const NONE: Self = Texts {
+        recipe: None,
+        parameters: None,
+    };
 }
 
 /// A PNG of a picture.
@@ -86,11 +94,11 @@ pub(super) fn encoder<'a, W: Write>(
     encoder.set_compression(png::Compression::Fast);
     encoder.validate_sequence(true);
 
-    if texts.recipe.len() > MAXIMUM_TEXT_BYTES {
-        return Err(EncodeError::TextTooLong);
-    }
-    if !texts.recipe.is_empty() {
-        encoder.add_itxt_chunk(RECIPE_KEY.into(), texts.recipe.into())?;
+    if let Some(recipe) = texts.recipe {
+        if recipe.len() > MAXIMUM_TEXT_BYTES {
+            return Err(EncodeError::TextTooLong);
+        }
+        encoder.add_itxt_chunk(RECIPE_KEY.into(), recipe.into())?;
     }
     if let Some(parameters) = texts.parameters {
         // A text chunk may not hold U+0000, which ends a field in it.
@@ -142,12 +150,12 @@ mod tests {
         let longer = "a".repeat(MAXIMUM_TEXT_BYTES + 1);
         let pixel = ImageView::new(1, 1, PixelFormat::Rgb, &[1, 2, 3]).unwrap();
         let texts = Texts {
-            recipe: &longer,
+            recipe: Some(&longer),
             parameters: None,
         };
         assert_eq!(encode(pixel, texts), Err(EncodeError::TextTooLong));
         let texts = Texts {
-            recipe: "{}",
+            recipe: Some("{}"),
             parameters: Some(&longer),
         };
         assert_eq!(encode(pixel, texts), Err(EncodeError::TextTooLong));

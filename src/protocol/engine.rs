@@ -428,6 +428,9 @@ pub enum JobEvent {
         image: Image,
         /// Time of the model's steps and the last decode, without the previews' decodes.
         milliseconds: f64,
+        /// The last latent, `[1, channels, height, width]`, as a file of NumPy's.
+        #[serde(with = "serde_bytes")]
+        latent: Vec<u8>,
     },
     /// The diversity of a row's finished images, after each further image.
     Diversity {

@@ -8,6 +8,7 @@ mod aggregate;
 mod curve;
 mod error;
 pub mod figure;
+mod files;
 pub mod manifest;
 mod markdown;
 pub mod npy;
@@ -20,7 +21,9 @@ mod tests;
 pub use aggregate::{average, change, difference, diversity, time};
 pub use curve::{CurvePoint, mean_curve, share_until};
 pub use error::ResultsError;
+pub use files::files;
 pub use markdown::markdown;
+pub(crate) use records::COSINE_OF;
 pub use records::{
     ChangeRecord, NetworkFindings, PictureRecord, Results, RowRecord, STRUCTURAL, Score,
     ScoreRecord, StepRecord, change_distances, completed_row, row_distances,

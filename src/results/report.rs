@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::aggregate::{average, change, difference, diversity, time};
 use super::curve::{mean_curve, share_until};
 use super::figure::{Axis, Figure, Places, Point, Series};
-use super::records::{PictureRecord, Results, STRUCTURAL, Score};
+use super::records::{COSINE_OF, PictureRecord, Results, STRUCTURAL, Score};
 use super::table::{Cell, Column, Table};
 use crate::metrics::{Estimate, MEASURE};
 use crate::recipe::Mode;
@@ -124,12 +124,23 @@ impl Making<'_> {
     }
 
     /// A title that tells the measures apart, the one without a model by none.
-    fn title(name: &str, measure: &str) -> String {
+    fn title(&self, name: &str, measure: &str) -> String {
         if measure == STRUCTURAL {
             name.to_owned()
         } else {
-            format!("{name}, {measure}")
+            format!("{name}: {}", self.short(measure))
         }
+    }
+
+    /// A measure in a word or two.
+    fn short<'b>(&'b self, measure: &'b str) -> &'b str {
+        if measure == STRUCTURAL {
+            return "1 − MS-SSIM";
+        }
+        let words = self.results.manifest.measures.get(measure);
+        words.map_or(measure, |words| {
+            words.strip_prefix(COSINE_OF).unwrap_or(words)
+        })
     }
 
     /// What a network says beside its distances; none of a network that says nothing.
@@ -180,7 +191,7 @@ impl Making<'_> {
         });
         Some(Table {
             key: Self::key("scores", measure),
-            title: Self::title(title, measure),
+            title: self.title(title, measure),
             note: note.to_owned(),
             columns: std::iter::once(Column::plain("condition", "Condition"))
                 .chain(columns)
@@ -224,7 +235,7 @@ impl Making<'_> {
         }
         Table {
             key: Self::key("diversity", measure),
-            title: Self::title("Sample diversity", measure),
+            title: self.title("Sample diversity", measure),
             note: format!(
                 "Mean distance of all pairs of a prompt's pictures: {}. A prompt's interval is the \
                  jackknife's over its {} images; the average's is Student's over {}.",
@@ -251,7 +262,7 @@ impl Making<'_> {
         });
         Table {
             key: Self::key("differences", measure),
-            title: Self::title("Differences of diversity", measure),
+            title: self.title("Differences of diversity", measure),
             note: "How much more diverse each condition is than the one that it is compared with, prompt \
                    by prompt with the same seeds. An interval without 0 is a difference."
                 .to_owned(),
@@ -281,7 +292,7 @@ impl Making<'_> {
         });
         Figure {
             key: Self::key("diversity", measure),
-            title: Self::title("Sample diversity by prompt", measure),
+            title: self.title("Sample diversity by prompt", measure),
             description: format!(
                 "Mean distance of all pairs of each prompt's {} pictures, with the jackknife's 95 % \
                  interval.",
@@ -289,7 +300,7 @@ impl Making<'_> {
             ),
             x: Axis::new("Prompt", ""),
             places: Places::Names(self.experiment.prompts.clone()),
-            y: Axis::new("Mean pairwise distance", short(measure)),
+            y: Axis::new("Mean pairwise distance", self.short(measure)),
             series: series.collect(),
         }
     }
@@ -324,7 +335,7 @@ impl Making<'_> {
                 &format!("diversity-by-{}", self.experiment.study.key()),
                 measure,
             ),
-            title: Self::title(self.experiment.study.name(), measure),
+            title: self.title(self.experiment.study.name(), measure),
             description: format!(
                 "Mean pairwise distance, averaged over {} of {} images, with Student's 95 % \
                  interval over prompts. Modes without the setting are lines across with their intervals.",
@@ -333,7 +344,7 @@ impl Making<'_> {
             ),
             x: Axis::new(axis_of(&self.experiment.study), ""),
             places: Places::Numbers,
-            y: Axis::new("Mean pairwise distance", short(measure)),
+            y: Axis::new("Mean pairwise distance", self.short(measure)),
             series: std::iter::once(hybrid).chain(levels).collect(),
         }
     }
@@ -394,7 +405,7 @@ impl Making<'_> {
         };
         Figure {
             key: Self::key("diversity-by-base-steps-taken", measure),
-            title: Self::title("Adaptive switch beside fixed k", measure),
+            title: self.title("Adaptive switch beside fixed k", measure),
             description: format!(
                 "Mean pairwise distance, averaged over {} of {} images with Student's 95 % \
                  interval over prompts, against the mean number of steps that the base model took.",
@@ -403,7 +414,7 @@ impl Making<'_> {
             ),
             x: Axis::new("Steps of the base model", "mean"),
             places: Places::Numbers,
-            y: Axis::new("Mean pairwise distance", short(measure)),
+            y: Axis::new("Mean pairwise distance", self.short(measure)),
             series: vec![
                 of("Hybrid, fixed k", |it| matches!(it.setting, Setting::K(_))),
                 of("Adaptive, by threshold", |it| {
@@ -427,7 +438,7 @@ impl Making<'_> {
         });
         Table {
             key: Self::key("changes", measure),
-            title: Self::title("What the adapter changes", measure),
+            title: self.title("What the adapter changes", measure),
             note: format!(
                 "Mean distance to the picture of the same prompt, mode and seed without the adapter: {}.",
                 self.measure_words(measure)
@@ -464,14 +475,14 @@ impl Making<'_> {
         }
         Figure {
             key: Self::key("change-by-strength", measure),
-            title: Self::title("Change by the adapter's strength", measure),
+            title: self.title("Change by the adapter's strength", measure),
             description:
                 "Mean distance to the picture of the same prompt, mode and seed without the \
                           adapter, with its 95 % interval."
                     .to_owned(),
             x: Axis::new("Strength of the adapter", ""),
             places: Places::Numbers,
-            y: Axis::new("Mean distance", short(measure)),
+            y: Axis::new("Mean distance", self.short(measure)),
             series,
         }
     }
@@ -544,7 +555,7 @@ impl Making<'_> {
             ),
             x: Axis::new("Steps done", "% of all"),
             places: Places::Numbers,
-            y: Axis::new("Distance to the final image", short(STRUCTURAL)),
+            y: Axis::new("Distance to the final image", self.short(STRUCTURAL)),
             series: curves
                 .iter()
                 .map(|(condition, curve)| Series {
@@ -648,13 +659,4 @@ fn axis_of(study: &Study) -> &'static str {
 /// “1 prompt”, “2 prompts”.
 fn prompts(count: usize) -> String {
     format!("{count} {}", if count == 1 { "prompt" } else { "prompts" })
-}
-
-/// A measure in a word or two.
-fn short(measure: &str) -> &str {
-    if measure == STRUCTURAL {
-        "1 − MS-SSIM"
-    } else {
-        measure
-    }
 }

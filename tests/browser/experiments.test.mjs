@@ -157,7 +157,7 @@ test(
       assert.deepEqual(covered.slice(1).map(([mode]) => mode), ["Distilled", "Hybrid"]);
       await look(page, "experiment");
 
-      const csvButton = page.page.getByRole("button", { name: "Save the table Sample diversity as CSV" });
+      const csvButton = page.page.getByRole("button", { name: "Save the table Sample diversity as CSV", exact: true });
       const csv = (await saved(page, csvButton)).toString();
       assert.match(csv, /^prompt,distilled,distilled_low,distilled_high,distilled_n,hybrid,/);
       const png = await saved(page, page.page.getByRole("button", { name: /by prompt as PNG$/ }));
@@ -175,6 +175,20 @@ test(
       assert.ok(results.rows.every(({ distances }) => distances.distances.length === 3));
       assert.equal(results.manifest.device.kind, "cpu");
       assert.ok(results.manifest.files.every(({ sha256 }) => /^[0-9a-f]{64}$/.test(sha256)));
+
+      // All of it in one file, with the paths of the folder that bin/run writes.
+      const all = await saved(page, page.control("experiment-export-all"));
+      assert.deepEqual(all.subarray(0, 2), Buffer.from("PK"));
+      for (const name of [
+        "results.json",
+        "report/run.json",
+        "report/tables/distances.csv",
+        "report/figures/diversity-emoji.svg",
+        "pictures/hybrid/02-3.png",
+        "latents/distilled/01-1.npy",
+      ]) {
+        assert.ok(all.includes(name), `the ZIP has ${name}`);
+      }
 
       // Its file opens it where nothing is kept, with the same numbers, and draws them again.
       await page.control("experiment-delete").click();

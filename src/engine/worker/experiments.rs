@@ -21,12 +21,14 @@ use crate::history::experiments::{
 };
 use crate::history::store::HistoryError;
 use crate::metrics::MetricsError;
+use crate::picture::archive::archive;
+use crate::picture::png_file::{self, Texts};
 use crate::protocol::engine::{Event, TaskEvent, TaskId};
-use crate::recipe::experiment::{ExperimentError, Study};
+use crate::recipe::experiment::{ExperimentError, PictureId, Study};
 use crate::results::manifest::RunManifest;
 use crate::results::{
     ChangeRecord, NetworkFindings, Results, ResultsError, RowRecord, STRUCTURAL, change_distances,
-    completed_row, report,
+    completed_row, files, report,
 };
 
 /// What there is to do.
@@ -66,6 +68,9 @@ pub(super) enum ExperimentsError {
     /// Why a manifest can't be made, or a network not measure.
     #[error("{0}")]
     Engine(String),
+    /// There is more than a ZIP can hold.
+    #[error("The experiment can't be saved as one file ({0}): save its results as JSON.")]
+    Archive(String),
     /// There is nothing that a network could look at.
     #[error(
         "The pictures of this experiment are not kept here: opened results bring their numbers alone. Run it \
@@ -152,9 +157,10 @@ impl Experiments {
                 id,
                 record,
                 picture,
+                latent,
             } => {
                 let mut results = self.results(&store, id).await?;
-                store.keep_picture(id, &record, &picture).await?;
+                store.keep_picture(id, &record, &picture, &latent).await?;
                 add_picture(&mut results, *record);
                 Reply::Done
             }
@@ -189,6 +195,11 @@ impl Experiments {
             }
             Request::Export(id) => {
                 let bytes = self.results(&store, id).await?.to_json()?.into_bytes();
+                return Ok(TaskEvent::File { bytes });
+            }
+            Request::ExportAll(id) => {
+                let results = self.results(&store, id).await?;
+                let bytes = everything(&store, id, &results).await?;
                 return Ok(TaskEvent::File { bytes });
             }
             Request::Delete(id) => {
@@ -283,6 +294,41 @@ fn opened(id: ExperimentId, results: &Results) -> Result<Opened, ExperimentsErro
         pictures: results.pictures.iter().map(|it| it.id).collect(),
         report: report(results)?,
     })
+}
+
+/// A ZIP of an experiment, with the paths of the folder that `bin/run` writes.
+async fn everything(
+    store: &ExperimentStore,
+    id: ExperimentId,
+    results: &Results,
+) -> Result<Vec<u8>, ExperimentsError> {
+    let experiment = results.manifest.experiment()?;
+    let json = results.to_json()?.into_bytes();
+    let mut all = vec![("results.json".to_owned(), json)];
+    let report = files(results)?.into_iter();
+    all.extend(report.map(|(name, bytes)| (format!("report/{name}"), bytes)));
+    for (prompt, condition) in Findings::rows(&experiment) {
+        let name = |image| {
+            experiment.file_name_of(PictureId {
+                prompt,
+                condition,
+                image,
+            })
+        };
+        for (image, picture) in store.whole_row(id, prompt, condition).await? {
+            let view = picture.view().map_err(MetricsError::from)?;
+            if let Ok(bytes) = png_file::encode(view, Texts::NONE) {
+                all.push((format!("pictures/{}.png", name(image)), bytes));
+            }
+        }
+        for (image, bytes) in store.latents(id, prompt, condition).await? {
+            all.push((format!("latents/{}.npy", name(image)), bytes));
+        }
+    }
+    let parts = all
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.clone()));
+    archive(parts).map_err(|error| ExperimentsError::Archive(error.to_string()))
 }
 
 /// Measures what is missing between a row's pictures, and in a study of an adapter between them and those

@@ -88,9 +88,18 @@ pub fn NetworkField(experiments: Experiments) -> impl IntoView {
                 }}
             </p>
             {move || chosen.get().map(|entry| view! { <NetworkLoad experiments=experiments entry=entry /> })}
-            <p class="problem" role="alert" data-testid="network-problem" hidden=move || problem().is_none()>
-                {problem}
-            </p>
+            <div role="alert">
+                {move || {
+                    problem()
+                        .map(|sentence| {
+                            view! {
+                                <p class="problem" data-testid="network-problem">
+                                    {sentence}
+                                </p>
+                            }
+                        })
+                }}
+            </div>
             <details>
                 <summary>"A network at another address…"</summary>
                 <label for="network-address">"Address of its manifest"</label>

@@ -123,6 +123,14 @@ pub fn RunProgress(experiments: Experiments) -> impl IntoView {
                         >
                             "Save the results (JSON)"
                         </button>
+                        <button
+                            type="button"
+                            data-testid="experiment-export-all"
+                            title="Tables, figures, pictures, latents and all numbers"
+                            on:click=move |_| experiments.export_all()
+                        >
+                            "Save everything (ZIP)"
+                        </button>
                         <button type="button" data-testid="experiment-link" on:click=copy>
                             "Copy the link"
                         </button>

@@ -21,7 +21,7 @@ use crate::results::Report;
 use crate::results::manifest::RunManifest;
 use crate::sampler::ModelRole;
 use crate::view::experiments::estimate::MeasuredTimes;
-use crate::view::experiments::run::{Next, Produced, Run};
+use crate::view::experiments::run::{Drawn, Next, Produced, Run};
 use crate::view::jobs::Activity;
 
 /// How long after a picture the tables are made anew, at the earliest.
@@ -258,6 +258,13 @@ impl Experiments {
         }
     }
 
+    /// Saves all that there is of the experiment on show as a ZIP.
+    pub fn export_all(&self) {
+        if let Some((id, _)) = self.shown.get_untracked() {
+            self.ask(Request::ExportAll(id), |_, _| {});
+        }
+    }
+
     /// Opens a link to an experiment: the form is filled, and nothing is drawn.
     pub fn open_link(&self, hash: &str) {
         self.is_open.set(true);
@@ -427,11 +434,17 @@ impl Experiments {
             return;
         };
         match produced {
-            Produced::Picture(record, picture) => {
+            Produced::Picture(drawn) => {
+                let Drawn {
+                    record,
+                    image,
+                    latent,
+                } = *drawn;
                 let request = Request::Picture {
                     id,
-                    record,
-                    picture,
+                    record: Box::new(record),
+                    picture: image,
+                    latent,
                 };
                 self.ask(request, |own, _| own.report_soon());
                 if let Some(progress) =

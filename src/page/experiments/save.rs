@@ -18,9 +18,13 @@ pub const REFUSED: &str = "The browser refused to save the file: allow this page
 /// Pixels of a figure's picture for each of its own.
 const SCALE: f64 = 2.0;
 
-/// Saves a results file.
+/// Saves a results file, or a ZIP of all that there is.
 pub fn results(bytes: &[u8]) -> Result<(), JsValue> {
-    download(bytes, "experiment.json", "application/json")
+    if bytes.starts_with(b"PK") {
+        download(bytes, "experiment.zip", "application/zip")
+    } else {
+        download(bytes, "experiment.json", "application/json")
+    }
 }
 
 /// Saves a table.

@@ -301,6 +301,7 @@ impl Grid {
                 cell,
                 image,
                 milliseconds,
+                ..
             } => self.change(cell, |view| {
                 view.state = CellState::Done;
                 view.frame = Some(Arc::new(image));

@@ -33,7 +33,14 @@ fn parameters(prompt: &str) -> String {
 fn encoded(recipe: &str, parameters: Option<&str>) -> Vec<u8> {
     let pixels: Vec<u8> = (0..24).map(|value| value * 10).collect();
     let picture = ImageView::new(3, 2, PixelFormat::Rgba, &pixels).unwrap();
-    encode(picture, Texts { recipe, parameters }).unwrap()
+    encode(
+        picture,
+        Texts {
+            recipe: Some(recipe),
+            parameters,
+        },
+    )
+    .unwrap()
 }
 
 /// A PNG of one pixel with whatever chunks a test writes before and after the pixel.
@@ -81,7 +88,7 @@ fn pixels_and_texts_come_back() {
         let file = encode(
             picture,
             Texts {
-                recipe: RECIPE,
+                recipe: Some(RECIPE),
                 parameters: Some(&parameters("apple")),
             },
         )

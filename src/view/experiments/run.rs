@@ -27,11 +27,22 @@ pub enum Next {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Produced {
     /// A picture to be kept.
-    Picture(Box<PictureRecord>, Image),
+    Picture(Box<Drawn>),
     /// The steps of a finished cell are to be measured first: [`Run::measured`].
     Unmeasured(CellAddress),
     /// Distances to be kept.
     Row(Box<RowRecord>),
+}
+
+/// A finished picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drawn {
+    /// What is known of it.
+    pub record: PictureRecord,
+    /// The picture.
+    pub image: Image,
+    /// Its last latent, as a file of NumPy's.
+    pub latent: Vec<u8>,
 }
 
 /// An experiment under way.
@@ -53,7 +64,7 @@ pub struct Run {
     /// The steps of the cells that were begun.
     steps: BTreeMap<(u32, u32), Vec<StepRecord>>,
     /// Finished cells whose steps are being measured.
-    finished: BTreeMap<(u32, u32), (PictureRecord, Image)>,
+    finished: BTreeMap<(u32, u32), Drawn>,
 }
 
 impl Run {
@@ -155,6 +166,7 @@ impl Run {
                 cell,
                 image,
                 milliseconds,
+                latent,
             } => {
                 let id = self.page()?.picture(*cell)?;
                 let place = (cell.row, cell.column);
@@ -165,11 +177,16 @@ impl Run {
                     milliseconds: *milliseconds,
                     steps: self.steps.remove(&place).unwrap_or_default(),
                 };
+                let drawn = Drawn {
+                    record,
+                    image: image.clone(),
+                    latent: latent.clone(),
+                };
                 if self.experiment.study.measures_steps() {
-                    self.finished.insert(place, (record, image.clone()));
+                    self.finished.insert(place, drawn);
                     return Some(Produced::Unmeasured(*cell));
                 }
-                Some(self.produce(record, image.clone()))
+                Some(self.produce(drawn))
             }
             JobEvent::Diversity { row, distances, .. } => {
                 let page = self.page()?;
@@ -195,25 +212,26 @@ impl Run {
 
     /// The distances of a finished cell's steps to its image have come.
     pub fn measured(&mut self, cell: CellAddress, distances: &[f64]) -> Option<Produced> {
-        let (mut record, image) = self.finished.remove(&(cell.row, cell.column))?;
-        for (step, distance) in record.steps.iter_mut().zip(distances) {
+        let mut drawn = self.finished.remove(&(cell.row, cell.column))?;
+        for (step, distance) in drawn.record.steps.iter_mut().zip(distances) {
             step.distance = Some(*distance);
         }
-        Some(self.produce(record, image))
+        Some(self.produce(drawn))
     }
 
-    fn produce(&mut self, record: PictureRecord, image: Image) -> Produced {
-        self.done.insert(record.id);
-        self.unmeasured
-            .insert((record.id.prompt, record.id.condition));
+    fn produce(&mut self, drawn: Drawn) -> Produced {
+        let PictureId {
+            prompt, condition, ..
+        } = drawn.record.id;
+        self.done.insert(drawn.record.id);
+        self.unmeasured.insert((prompt, condition));
         if matches!(self.experiment.study, Study::Transfer(_)) {
             // Those that are compared with it are to be measured anew.
             let all = 0..self.experiment.conditions().len() as u32;
-            let prompt = record.id.prompt;
             self.unmeasured
                 .extend(all.map(|condition| (prompt, condition)));
         }
-        Produced::Picture(Box::new(record), image)
+        Produced::Picture(Box::new(drawn))
     }
 
     /// The grid is not drawn any further; what it lacks is drawn anew.
@@ -283,6 +301,7 @@ mod tests {
             cell,
             image: image(),
             milliseconds: 12.0,
+            latent: vec![7],
         }
     }
 
@@ -299,7 +318,10 @@ mod tests {
             assert_eq!(run.take(&step(cell, 1)), None);
             assert_eq!(run.take(&step(cell, 2)), None);
             match run.take(&drawn(cell)) {
-                Some(Produced::Picture(record, _)) => records.push(*record),
+                Some(Produced::Picture(drawn)) => {
+                    assert_eq!(drawn.latent, [7]);
+                    records.push(drawn.record);
+                }
                 other => panic!("{other:?}"),
             }
         }
@@ -368,9 +390,10 @@ mod tests {
         run.take(&step(cell, 2));
         assert_eq!(run.take(&drawn(cell)), Some(Produced::Unmeasured(cell)));
         assert_eq!(run.progress().0, 0);
-        let Some(Produced::Picture(record, _)) = run.measured(cell, &[0.5, 0.25]) else {
+        let Some(Produced::Picture(drawn)) = run.measured(cell, &[0.5, 0.25]) else {
             panic!("a picture")
         };
+        let record = drawn.record;
         let distances: Vec<_> = record.steps.iter().map(|it| it.distance).collect();
         assert_eq!(distances, [Some(0.5), Some(0.25)]);
         assert_eq!(run.progress().0, 1);
