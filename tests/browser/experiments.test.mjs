@@ -2,10 +2,14 @@
 
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { readFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 
 import { QUICK } from "./page.mjs";
 import { withPage } from "./with_page.mjs";
@@ -14,6 +18,9 @@ const TIMEOUT = 15 * 60_000;
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 /** The folder for pictures of the view, to be looked at; none: no pictures. */
 const SCREENSHOTS = process.env.SCREENSHOTS;
+
+/** The program for experiments without a browser, as `cargo test` has built it. */
+const RUN = fileURLToPath(new URL("../../target/debug/run", import.meta.url));
 
 /** Waits until the experiment on show is in a state. */
 function waitForState(page, state) {
@@ -82,6 +89,44 @@ async function look(page, name) {
   }
   await page.page.setViewportSize({ width: 1440, height: 900 });
   await page.page.emulateMedia({ colorScheme: "light" });
+}
+
+/** What `bin/run` finds with the manifest of these results. */
+async function drawnByRun({ manifest }) {
+  const folder = await mkdtemp(join(tmpdir(), "firststep-run-"));
+  try {
+    const file = join(folder, "run.json");
+    await writeFile(file, JSON.stringify(manifest));
+    await promisify(execFile)(RUN, [file, "--out", join(folder, "out")]);
+    return JSON.parse(await readFile(join(folder, "out/results.json"), "utf8"));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/**
+ * Asserts that two runs drew the same pictures. Both compute on the CPU, with other instructions: sums are
+ * rounded in another order, by which a digest's parts may differ by one of 255.
+ */
+function assertSame(here, there) {
+  assert.equal(here.pictures.length, there.pictures.length);
+  for (const [index, picture] of here.pictures.entries()) {
+    const other = there.pictures[index];
+    assert.deepEqual([picture.prompt, picture.image, picture.seed], [other.prompt, other.image, other.seed]);
+    for (const [step, { timestep, digest, distance }] of picture.steps.entries()) {
+      const theirs = other.steps[step];
+      assert.equal(timestep, theirs.timestep);
+      digest.forEach((part, place) => assert.ok(Math.abs(part - theirs.digest[place]) <= 1, `${digest}`));
+      assert.ok(Math.abs(distance - theirs.distance) < 1e-3, `${distance} and ${theirs.distance}`);
+    }
+  }
+  for (const [index, { distances }] of here.rows.entries()) {
+    const theirs = there.rows[index].distances;
+    assert.deepEqual(distances.columns, theirs.columns);
+    distances.distances.forEach((it, pair) =>
+      assert.ok(Math.abs(it - theirs.distances[pair]) < 1e-3, `${it} and ${theirs.distances[pair]}`),
+    );
+  }
 }
 
 test(
@@ -231,7 +276,7 @@ test(
 );
 
 test(
-  "targets are measured, a table brings prompts, and a damaged link is a sentence",
+  "targets are measured as without a browser, a table brings prompts, and a damaged link is a sentence",
   { timeout: TIMEOUT },
   async () => {
     const parameters = { ...QUICK, modes: "distilled" };
@@ -257,6 +302,8 @@ test(
       );
       await page.control("figure-convergence").getByRole("img").waitFor();
       await look(page, "convergence");
+      const here = JSON.parse((await saved(page, page.control("experiment-export"))).toString());
+      assertSame(here, await drawnByRun(here));
 
       await page.page.evaluate(() => {
         location.hash = "#experiment=k&experiment-images=3&experiment-sum=00000000";
