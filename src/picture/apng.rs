@@ -128,7 +128,9 @@ mod tests {
             assert!(reader.next_frame(&mut decoded).is_err(), "a frame too many");
             assert_eq!(
                 find_recipe(&file),
-                Ok(FoundRecipe::Recipe(TEXTS.recipe.unwrap_or_default().to_owned()))
+                Ok(FoundRecipe::Recipe(
+                    TEXTS.recipe.unwrap_or_default().to_owned()
+                ))
             );
         }
     }

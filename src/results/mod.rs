@@ -23,9 +23,8 @@ pub use curve::{CurvePoint, mean_curve, share_until};
 pub use error::ResultsError;
 pub use files::files;
 pub use markdown::markdown;
-pub(crate) use records::COSINE_OF;
 pub use records::{
-    ChangeRecord, NetworkFindings, PictureRecord, Results, RowRecord, STRUCTURAL, Score,
+    COSINE_OF, ChangeRecord, NetworkFindings, PictureRecord, Results, RowRecord, STRUCTURAL, Score,
     ScoreRecord, StepRecord, change_distances, completed_row, row_distances,
 };
 pub use report::{Report, report};

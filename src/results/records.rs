@@ -73,7 +73,7 @@ pub struct ChangeRecord {
 }
 
 /// What stands before a network's name where its distance is said in words.
-pub(crate) const COSINE_OF: &str = "1 − cosine of the embeddings of ";
+pub const COSINE_OF: &str = "1 − cosine of the embeddings of ";
 
 /// What a network's numbers of [`ScoreRecord`] are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
