@@ -8,6 +8,8 @@
 mod adapted;
 mod allowance;
 mod attached;
+mod components;
+mod described;
 mod error;
 mod findings;
 mod generate;
@@ -27,12 +29,14 @@ mod told;
 pub mod worker;
 
 pub use allowance::allowance;
+pub use components::load_tokenizers;
+pub use described::describe;
 pub use error::EngineError;
 pub use findings::Findings;
 pub use generate::{generate, restore, strip};
 pub use grid_state::GridState;
 pub use host::{Host, Outcome, StripRequest};
-pub use pair::{Pair, describe, load_tokenizers};
+pub use pair::Pair;
 pub use pair_files::PairFiles;
 pub use perceptual::{Perceptual, Seen};
 pub use plan::plan_for;

@@ -1,34 +1,29 @@
 //! A pair of models on the device, built from a manifest and its files.
 
-use std::pin::pin;
 use std::sync::Arc;
 
 use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Tensor};
-use futures::{StreamExt, stream};
 
 use super::attached::Attached;
+use super::components::{adapt, load_tokenizers, load_weights, stored_length, tensors_of};
+use super::described::image_sizes;
 use super::error::EngineError;
 use super::pair_files::PairFiles;
-use super::plan::schedulers_of;
 use super::prompt::{
     self, AdaptedPrompt, Chunk, EncodedPrompt, EncodedPrompts, prompts_of, tokenized_by_both,
 };
-use crate::adapters::{Adapter, write_alphas, write_configured_alphas};
 use crate::kernels::Strengths;
 use crate::models::{
     AutoencoderConfig, AutoencoderKlDecoder, AutoencoderKlEncoder, ClipTextConfig, ClipTextModel,
-    ClipTokenizer, Conditioning, ModelError, TextEncoding, TinyDecoder, TinyDecoderConfig,
-    TokenizerConfig, UNet2DConditionConfig, UNet2DConditionModel, Weights, is_of_gated_layer,
+    ClipTokenizer, Conditioning, TextEncoding, TinyDecoder, TinyDecoderConfig,
+    UNet2DConditionConfig, UNet2DConditionModel, Weights, is_of_gated_layer,
 };
 use crate::protocol::allowance::{Allowance, LARGEST_MAP};
-use crate::protocol::engine::{AdapterChoice, OwnScheduler, PairChoice, PairInfo};
-use crate::recipe::size::{ImageSize, ImageSizes};
+use crate::recipe::size::ImageSize;
 use crate::recipe::{Mode, PromptReading, Recipe};
-use crate::sampler::{ModelRole, SchedulerChoice, SchedulerConfig};
-use crate::weights::format::tensor::StoredTensor;
-use crate::weights::format::tokenizer_json::{TOKENIZER_FILE, vocabulary_and_merges};
+use crate::sampler::ModelRole;
 use crate::weights::manifest::{AdapterBase, Component, Manifest};
 
 /// The models of a pair. The UNets are loaded when the first job needs them.
@@ -650,256 +645,9 @@ fn averaged([height, width]: [usize; 2], most: usize) -> usize {
     side
 }
 
-/// Tensors that are read at once, ahead of the one that goes to the device: a store answers several
-/// requests faster together than one after the other.
-const READ_AHEAD: usize = 4;
-
-/// Bytes of a component's tensors as they are stored.
-async fn stored_length(component: &Component, files: &impl PairFiles) -> Result<u64, EngineError> {
-    let mut length = 0;
-    for file in &component.files {
-        length += files.stored_length(&file.id).await?;
-    }
-    Ok(length)
-}
-
-/// Reads a component's tensors to the device one after the other, so that the host's memory never has
-/// more than a few of them at once.
-pub(super) async fn load_weights(
-    name: &str,
-    component: &Component,
-    device: &Device,
-    expanded_limit: u64,
-    files: &impl PairFiles,
-    wanted: impl Fn(&str) -> bool,
-) -> Result<Weights, EngineError> {
-    let mut weights = Weights::new(name, device, expanded_limit);
-    let tensors = tensors_of(component, files).await?;
-    let wanted = tensors
-        .iter()
-        .filter(|(_, tensor)| wanted(own_name(component, tensor)));
-    let reads = stream::iter(wanted)
-        .map(|(id, tensor)| read_tensor(component, files, id, tensor))
-        .buffered(READ_AHEAD);
-    let mut reads = pin!(reads);
-    while let Some(tensor) = reads.next().await {
-        weights.insert(tensor?)?;
-    }
-    if weights.is_requantized() {
-        files.note_requantized();
-    }
-    Ok(weights)
-}
-
-/// Applies an adapter to a base's weights: merges it into weights that are expanded, and puts it beside
-/// held ones as low-rank branches.
-async fn adapt(
-    weights: &mut Weights,
-    component: &Component,
-    files: &impl PairFiles,
-) -> Result<(), EngineError> {
-    let mut tensors = Vec::new();
-    for (id, tensor) in tensors_of(component, files).await? {
-        tensors.push(read_tensor(component, files, id, &tensor).await?);
-    }
-    for file in &component.files {
-        write_alphas(&mut tensors, &files.metadata(&file.id).await?)?;
-    }
-    if let Some(config) = &component.adapter_config {
-        write_configured_alphas(&mut tensors, config)?;
-    }
-    let mut adapter = Adapter::new(tensors, weights.shapes().map(|(name, _)| name))?;
-    if let Some(strength) = component.strength {
-        adapter.scale(strength);
-    }
-    let changed: Vec<(String, Vec<usize>)> = weights
-        .shapes()
-        .filter(|(name, _)| adapter.changes(name))
-        .map(|(name, shape)| (name.to_owned(), shape.to_vec()))
-        .collect();
-    for (name, shape) in changed {
-        if weights.is_held() {
-            if let Some(tensor) = adapter.take_whole(&name, &shape)? {
-                weights.insert(tensor)?;
-            }
-            if let Some(branch) = adapter.take_branch(&name, &shape)? {
-                weights.insert_branch(name, branch.down, branch.up, branch.scale, None)?;
-            }
-        } else {
-            weights.change(&name, |values| adapter.merge(&name, &shape, values))?;
-        }
-    }
-    for tensor in adapter.finish()? {
-        weights.insert(tensor)?;
-    }
-    Ok(())
-}
-
-/// A tensor's name in its component, without the component's prefix in a shared file.
-pub(super) fn own_name<'a>(component: &Component, stored: &'a str) -> &'a str {
-    stored.strip_prefix(&component.prefix).unwrap_or(stored)
-}
-
-pub(super) async fn read_tensor(
-    component: &Component,
-    files: &impl PairFiles,
-    id: &str,
-    stored: &str,
-) -> Result<StoredTensor, EngineError> {
-    let mut tensor = files.tensor(id, stored).await?;
-    tensor.name = own_name(component, stored).to_owned();
-    Ok(tensor)
-}
-
-/// A component's tensors, each with its file's id and its name in that file. Tensors of other
-/// components in the same file are left out.
-pub(super) async fn tensors_of<'a>(
-    component: &'a Component,
-    files: &impl PairFiles,
-) -> Result<Vec<(&'a str, String)>, EngineError> {
-    let mut tensors = Vec::new();
-    for file in &component.files {
-        let names = files.tensor_names(&file.id).await?.into_iter();
-        let own = names.filter(|name| name.starts_with(&component.prefix));
-        tensors.extend(own.map(|name| (file.id.as_str(), name)));
-    }
-    Ok(tensors)
-}
-
-/// Both tokenizers of a pair.
-///
-/// # Errors
-/// Their files are not there, or not what their configs say.
-pub async fn load_tokenizers(
-    manifest: &Manifest,
-    files: &impl PairFiles,
-) -> Result<[ClipTokenizer; 2], EngineError> {
-    let components = &manifest.components;
-    Ok([
-        load_tokenizer(&components.tokenizer, files).await?,
-        load_tokenizer(&components.tokenizer_2, files).await?,
-    ])
-}
-
-pub(super) async fn load_tokenizer(
-    component: &Component,
-    files: &impl PairFiles,
-) -> Result<ClipTokenizer, EngineError> {
-    let find = |wanted: &str| component.files.iter().find(|file| file.name() == wanted);
-    let text = async |wanted: &'static str| {
-        let file = find(wanted).ok_or(EngineError::MissingFile { file: wanted })?;
-        let bytes = files.blob(&file.id).await?;
-        Ok::<_, EngineError>(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    let (vocabulary, merges) = if find("vocab.json").is_none() && find(TOKENIZER_FILE).is_some() {
-        let read = vocabulary_and_merges(&text(TOKENIZER_FILE).await?);
-        let read = read.map_err(|reason| ModelError::Tokenizer { reason })?;
-        (read.vocabulary, read.merges)
-    } else {
-        (text("vocab.json").await?, text("merges.txt").await?)
-    };
-    let config = TokenizerConfig::from_json(&component.config)?;
-    Ok(ClipTokenizer::new(&config, &vocabulary, &merges)?)
-}
-
-fn own_scheduler(config: &SchedulerConfig) -> OwnScheduler {
-    OwnScheduler {
-        choice: SchedulerChoice::of(config),
-        label: config.label(),
-    }
-}
-
-/// The sizes of pictures that a pair draws.
-pub fn image_sizes(manifest: &Manifest) -> ImageSizes {
-    ImageSizes {
-        own: manifest.image_size.into(),
-        sides: manifest.image_sides(),
-    }
-}
-
-/// The facts about a pair that the page shows, and the recipe that it starts with.
-///
-/// # Errors
-/// One of the schedulers' configs, or the distilled UNet's, has an option that isn't supported.
-pub fn describe(manifest: &Manifest) -> Result<PairInfo, EngineError> {
-    let defaults = &manifest.defaults;
-    let own = schedulers_of(manifest)?;
-    let distilled_unet =
-        UNet2DConditionConfig::from_json(&manifest.components.unet_distilled.config)?;
-    Ok(PairInfo {
-        name: manifest.name.clone(),
-        description: manifest.description.clone(),
-        licence: manifest.licence.name.clone(),
-        attribution: manifest.attribution.clone(),
-        sizes: image_sizes(manifest),
-        example_prompts: defaults.example_prompts.clone(),
-        vocabulary: manifest.vocabulary.clone(),
-        recipe: Recipe {
-            prompt: defaults.prompt.clone(),
-            seed: defaults.seed,
-            seed_count: defaults.seed_count,
-            modes: first_modes(&defaults.modes),
-            k: defaults.k,
-            hybrid_base_guidance: defaults.hybrid_base_guidance,
-            hybrid_base_steps: defaults.hybrid_base_steps,
-            base_steps: defaults.base_steps,
-            base_guidance: defaults.base_guidance,
-            distilled_steps: defaults.distilled_steps,
-            distilled_guidance: defaults.distilled_guidance,
-            ..Recipe::default()
-        },
-        base_scheduler: own_scheduler(&own.base),
-        distilled_scheduler: own_scheduler(&own.distilled),
-        scheduler_notices: own.notices(),
-        embeds_distilled_guidance: distilled_unet.time_cond_proj_dim.is_some(),
-        adapters: manifest
-            .adapters
-            .iter()
-            .map(|adapter| AdapterChoice {
-                path: adapter.path.clone(),
-                title: adapter.title.clone(),
-                description: adapter.description.clone(),
-                prompt: adapter.prompt.clone(),
-                strength: adapter.strength,
-            })
-            .collect(),
-        family: manifest
-            .family
-            .iter()
-            .map(|member| PairChoice {
-                name: member.name.clone(),
-                manifest: member.manifest.clone(),
-            })
-            .collect(),
-    })
-}
-
-/// The rows that the page starts with, by their keys in a manifest: the known ones, in the grid's order.
-fn first_modes(keys: &[String]) -> Vec<Mode> {
-    let named = |mode: &Mode| keys.iter().any(|key| key == mode.key());
-    let modes: Vec<Mode> = Mode::ALL.into_iter().filter(named).collect();
-    if modes.is_empty() {
-        vec![Mode::Distilled, Mode::Hybrid, Mode::SkipFirstStep]
-    } else {
-        modes
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pair_may_name_the_rows_to_begin_with() {
-        let named =
-            |keys: &[&str]| first_modes(&keys.iter().map(ToString::to_string).collect::<Vec<_>>());
-        assert_eq!(
-            named(&["hybrid", "base", "a later one"]),
-            [Mode::Base, Mode::Hybrid]
-        );
-        assert_eq!(named(&["a later one"]), named(&[]));
-        assert!(!named(&[]).contains(&Mode::Base));
-    }
 
     #[test]
     fn previews_are_of_about_a_cells_size_and_whole() {

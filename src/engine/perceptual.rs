@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::components::{load_tokenizer, load_weights, own_name, read_tensor, tensors_of};
 use super::error::EngineError;
-use super::pair::{load_tokenizer, load_weights, own_name, read_tensor, tensors_of};
 use super::pair_files::PairFiles;
 use crate::metrics::{Class, Judged, ModelInput, cosine_distance};
 use crate::models::perceptual::{

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::described::describe;
 use super::error::EngineError;
-use super::pair::describe;
 use crate::metrics::MEASURE;
 use crate::recipe::experiment::Experiment;
 use crate::results::STRUCTURAL;

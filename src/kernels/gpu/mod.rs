@@ -11,60 +11,35 @@
 )]
 
 mod attention;
+mod buffers;
 mod choice;
 mod counts;
 mod half;
 mod matmul;
 mod norm;
+mod product;
 mod registers;
+mod scores;
 mod small;
 mod submits;
 
-use burn::backend::wgpu::{CubeTensor, Wgpu};
-use burn::tensor::{DType, FloatDType, Tensor, TensorData, ops::PadMode};
-use cubecl::ir::{ElemType, FloatKind};
+use burn::tensor::{DType, FloatDType, Tensor};
 use cubecl::prelude::*;
 
 use super::forms::Form;
-use super::layer::{
-    Activation, After, BranchScale, Embedding, Heads, Layer, LowRank, Norm, Sampling,
-};
-use super::matrix::{Matrix, WeightForm};
-use super::plain::{self, contiguous};
+use super::layer::{Activation, After, Embedding, Heads, Layer, Norm, Sampling};
+use super::plain;
+use buffers::{element, in_rows, output, primitive, some, tensor};
 pub use choice::{chosen_forms, forms, is_half, set_choice, set_forms, set_half, set_software};
 pub use counts::{Counts, take_counts};
 use matmul::Rows;
+use product::Product;
+use scores::attention_by_scores;
 pub use submits::TASKS;
-
-const F32: ElemType = ElemType::Float(FloatKind::F32);
-const F16: ElemType = ElemType::Float(FloatKind::F16);
 
 /// Whether a tensor is on a graphics card.
 pub fn is_on<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.device() != burn::tensor::Device::flex()
-}
-
-/// A tensor as the kernels take it: not on the CPU, and contiguous. One that is not, as burn has what is
-/// repeated, is copied: whoever reads it more than once does better to copy it before.
-fn primitive<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
-    let on_card = |tensor: Tensor<D>| match tensor.try_into_primitive::<Wgpu>() {
-        Ok(primitive) => primitive,
-        Err(_) => unreachable!("is_on was asked before"),
-    };
-    let primitive = on_card(tensor);
-    if primitive.is_contiguous() {
-        primitive
-    } else {
-        on_card(contiguous(Tensor::from_primitive::<Wgpu>(primitive)))
-    }
-}
-
-fn tensor<const D: usize>(primitive: CubeTensor) -> Tensor<D> {
-    Tensor::from_primitive::<Wgpu>(primitive)
-}
-
-fn element(tensor: &CubeTensor) -> ElemType {
-    if tensor.dtype == DType::F16 { F16 } else { F32 }
 }
 
 /// burn's plain operations, for what no kernel takes: their weights are `f32`, and so is what they get. The
@@ -92,30 +67,6 @@ fn in_f32_too<const D: usize>(after: After<D>) -> After<D> {
         activation: after.activation,
         residual: after.residual.map(plain::to_f32),
     }
-}
-
-/// The size of the last dimension.
-fn columns_of(tensor: &CubeTensor) -> usize {
-    tensor.meta.shape().as_slice().last().copied().unwrap_or(0)
-}
-
-/// Room for an output of the same type beside another tensor.
-fn output(beside: &CubeTensor, shape: &[usize]) -> CubeTensor {
-    let length: usize = shape.iter().product();
-    let handle = beside.client.empty(length * beside.dtype.size());
-    CubeTensor::new_contiguous(
-        beside.client.clone(),
-        beside.device.clone(),
-        shape.to_vec().into(),
-        handle,
-        beside.dtype,
-    )
-}
-
-fn some<T: LaunchArg<RuntimeArg = BufferArg> + CubeType>(
-    tensor: Option<CubeTensor>,
-) -> ComptimeOptionArgs<T> {
-    tensor.map(CubeTensor::into_buffer_arg).into()
 }
 
 pub fn linear(input: Tensor<3>, layer: &Layer, after: After<3>) -> Tensor<3> {
@@ -280,270 +231,6 @@ fn small_convolution(
     tensor(result)
 }
 
-/// A weight on the device: `[columns of the output, depth]`.
-#[derive(Clone)]
-struct Weight {
-    words: CubeTensor,
-    form: WeightForm,
-    shape: [usize; 2],
-}
-
-impl Weight {
-    fn of(matrix: &Matrix) -> Option<Self> {
-        let (words, form) = matrix.words()?;
-        Some(Self {
-            words: words.clone().try_into_primitive::<Wgpu>().ok()?,
-            form,
-            shape: matrix.shape(),
-        })
-    }
-
-    /// Activations as a weight.
-    fn of_rows(rows: CubeTensor, shape: [usize; 2]) -> Self {
-        let form = if rows.dtype == DType::F16 {
-            WeightForm::F16
-        } else {
-            WeightForm::F32
-        };
-        Self {
-            words: rows,
-            form,
-            shape,
-        }
-    }
-}
-
-/// One launch of the matrix kernel.
-struct Product<'a> {
-    input: CubeTensor,
-    second: Option<CubeTensor>,
-    weight: Weight,
-    bias: Option<CubeTensor>,
-    branch: Option<(&'a LowRank, BranchScale)>,
-    rows: Rows,
-    /// Height and width of the input.
-    size: [usize; 2],
-    /// Height and width of the output.
-    output_size: [usize; 2],
-    batch: usize,
-    /// The vectors, and their first column.
-    embedding: Option<(CubeTensor, usize)>,
-    activation: Activation,
-    residual: Option<CubeTensor>,
-}
-
-impl<'a> Product<'a> {
-    /// A product with nothing before and after it.
-    fn of(input: CubeTensor, weight: Weight, batch: usize, size: [usize; 2]) -> Self {
-        Self {
-            input,
-            second: None,
-            weight,
-            bias: None,
-            branch: None,
-            rows: Rows::Same,
-            size,
-            output_size: size,
-            batch,
-            embedding: None,
-            activation: Activation::Identity,
-            residual: None,
-        }
-    }
-
-    /// A layer's product with rows of the input; none where the kernel can't read its weight.
-    fn new(input: CubeTensor, layer: &'a Layer, batch: usize, size: [usize; 2]) -> Option<Self> {
-        Some(Self {
-            bias: layer.bias.clone().map(primitive),
-            branch: layer.acting_branch(),
-            ..Self::of(input, Weight::of(&layer.weight)?, batch, size)
-        })
-    }
-
-    fn after<const D: usize>(mut self, after: After<D>) -> Self {
-        self.embedding = after
-            .embedding
-            .map(|embedding| (primitive(embedding.vectors), embedding.first));
-        self.activation = after.activation;
-        self.residual = after.residual.map(primitive);
-        self
-    }
-
-    fn output_rows(&self) -> usize {
-        self.batch * self.output_size.iter().product::<usize>()
-    }
-
-    fn output_columns(&self) -> usize {
-        let [columns, _] = self.weight.shape;
-        if self.activation == Activation::Geglu {
-            columns / 2
-        } else {
-            columns
-        }
-    }
-
-    fn launch(self, shape: &[usize]) -> CubeTensor {
-        let [columns, depth] = self.weight.shape;
-        let form = self.weight.form;
-        let rows = self.output_rows();
-        let second_channels = self.second.as_ref().map_or(0, columns_of);
-        let channels = match self.rows {
-            Rows::Same => depth - second_channels,
-            Rows::Patches { .. } => depth / 9,
-        };
-        let client = self.input.client.clone();
-        let shared = client.properties().hardware.max_shared_memory_size;
-        let kernel_form = match self.rows {
-            Rows::Same => choice::forms().matmul,
-            Rows::Patches { .. } => choice::forms().convolution,
-        };
-        let tile = choice::tile(kernel_form, shared, self.activation);
-        let branch = self.branch.as_ref();
-        let rank = branch.map_or(0, |(branch, _)| branch.up.shape()[1]);
-        let branch = branch.and_then(|(branch, scale)| self.low(branch, scale));
-        let (low, up, up_form, scale) = match branch {
-            Some((low, up, scale)) => (Some(low), Some(up.words), Some(up.form), scale),
-            None => (None, None, None, 1.0),
-        };
-        let program = matmul::Program {
-            tile,
-            weight: form,
-            rows: self.rows,
-            is_ragged: match self.rows {
-                Rows::Same => false,
-                Rows::Patches { .. } => channels % tile.depth != 0,
-            },
-            has_second: self.second.is_some(),
-            has_bias: self.bias.is_some(),
-            has_embedding: self.embedding.is_some(),
-            has_residual: self.residual.is_some(),
-            branch: up_form,
-            activation: self.activation,
-        };
-        let sizes = matmul::SizesLaunch::new(
-            rows as u32,
-            columns as u32,
-            depth as u32,
-            channels as u32,
-            self.size[0] as u32,
-            self.size[1] as u32,
-            self.output_size[0] as u32,
-            self.output_size[1] as u32,
-            form.words(columns * depth) as u32,
-            rank as u32,
-            scale,
-            self.embedding
-                .as_ref()
-                .map_or(0, |(embedding, _)| columns_of(embedding)) as u32,
-            self.embedding.as_ref().map_or(0, |(_, first)| *first) as u32,
-        );
-        let element = element(&self.input);
-        let result = output(&self.input, shape);
-        // More rows of workgroups than there may be in one direction go on in the third.
-        let tiles = rows.div_ceil(tile.rows);
-        let layers = tiles.div_ceil(MAXIMUM_COUNT);
-        let count = CubeCount::Static(
-            columns.div_ceil(tile.columns) as u32,
-            tiles.div_ceil(layers) as u32,
-            layers as u32,
-        );
-        let (words, up_words) = (
-            matmul::words_at_once(form),
-            matmul::words_at_once(up_form.unwrap_or(WeightForm::F32)),
-        );
-        let embedding = self.embedding.map(|(embedding, _)| embedding);
-        let optional = [
-            &self.second,
-            &self.bias,
-            &embedding,
-            &self.residual,
-            &low,
-            &up,
-        ];
-        counts::note(
-            match self.rows {
-                Rows::Same => "matmul",
-                Rows::Patches { .. } => "convolution",
-            },
-            [&self.input, &self.weight.words, &result]
-                .into_iter()
-                .chain(optional.into_iter().flatten()),
-        );
-        submits::before(&client, 2.0 * (rows * columns) as f64 * depth as f64);
-        // Both forms take the same.
-        macro_rules! launch {
-            ($kernel:path, $threads:expr) => {
-                unsafe {
-                    $kernel(
-                        &client,
-                        count,
-                        CubeDim::new_1d($threads as u32),
-                        4,
-                        words,
-                        up_words,
-                        self.input.into_buffer_arg(),
-                        some(self.second),
-                        self.weight.words.into_buffer_arg(),
-                        some(self.bias),
-                        some(embedding),
-                        some(self.residual),
-                        some(low),
-                        some(up),
-                        result.clone().into_buffer_arg(),
-                        sizes,
-                        program,
-                        element,
-                    );
-                }
-            };
-        }
-        match kernel_form {
-            Form::Registers => launch!(registers::matmul::launch_unchecked, registers::THREADS),
-            Form::Shared => launch!(matmul::matmul::launch_unchecked, tile.threads()),
-        }
-        result
-    }
-
-    /// What a branch's lower half makes of the input, its upper half, and what their product is
-    /// multiplied by.
-    fn low(&self, branch: &LowRank, scale: &BranchScale) -> Option<(CubeTensor, Weight, f32)> {
-        let product = Product {
-            second: self.second.clone(),
-            rows: self.rows,
-            output_size: self.output_size,
-            ..Product::of(
-                self.input.clone(),
-                Weight::of(&branch.down)?,
-                self.batch,
-                self.size,
-            )
-        };
-        let [_, rank] = branch.up.shape();
-        let rows = self.output_rows();
-        let up = Weight::of(&branch.up)?;
-        let low = product.launch(&[rows, rank]);
-        Some(match scale {
-            BranchScale::Whole(scale) => (low, up, *scale),
-            BranchScale::Ranks(scales) => (scaled(low, scales), up, 1.0),
-        })
-    }
-}
-
-/// Columns, each multiplied by a number of its own.
-///
-/// # Shapes
-/// rows: `[rows, columns]`
-fn scaled(rows: CubeTensor, scales: &[f32]) -> CubeTensor {
-    let is_half = rows.dtype == DType::F16;
-    let rows: Tensor<2> = tensor(rows);
-    let data = TensorData::new(scales.to_vec(), [1, scales.len()]);
-    let mut scales = Tensor::<2>::from_data(data, &rows.device());
-    if is_half {
-        scales = scales.cast(FloatDType::F16);
-    }
-    primitive(rows * scales)
-}
-
 pub fn attention(queries: Tensor<3>, others: Option<Tensor<3>>, heads: Heads) -> Tensor<3> {
     let [batch, tokens, query_row] = queries.dims();
     let own = primitive(queries.clone());
@@ -615,89 +302,6 @@ pub fn attention(queries: Tensor<3>, others: Option<Tensor<3>>, heads: Heads) ->
         Form::Shared => launch!(attention::attention::launch_unchecked, program.threads()),
     }
     tensor(result)
-}
-
-/// Bytes of the attention scores that are computed at once.
-const MAXIMUM_SCORES: usize = 16 * 1024 * 1024;
-
-/// Attention of one head that is too large for [`attention::attention`], the VAE's: a matrix of scores for
-/// some queries at a time.
-fn attention_by_scores(queries: Tensor<3>, others: Option<Tensor<3>>, size: usize) -> Tensor<3> {
-    let [batch, tokens, _] = queries.dims();
-    let part = |tensor: &Tensor<3>, image: usize, index: usize| {
-        let [_, tokens, _] = tensor.dims();
-        contiguous(
-            tensor
-                .clone()
-                .narrow(0, image, 1)
-                .narrow(2, index * size, size)
-                .reshape([tokens, size]),
-        )
-    };
-    let images = (0..batch).map(|image| {
-        let query = part(&queries, image, 0);
-        let (key, value) = match &others {
-            Some(others) => (part(others, image, 0), part(others, image, 1)),
-            None => (part(&queries, image, 1), part(&queries, image, 2)),
-        };
-        let [keys, _] = key.dims();
-        // A product takes its second matrix by rows of the depth.
-        let padded = keys.next_multiple_of(4);
-        let value = contiguous(
-            value
-                .pad([(0, padded - keys), (0, 0)], PadMode::Constant(0.0))
-                .transpose(),
-        );
-        let key = Weight::of_rows(
-            primitive(contiguous(
-                key.pad([(0, padded - keys), (0, 0)], PadMode::Constant(0.0)),
-            )),
-            [padded, size],
-        );
-        let value = Weight::of_rows(primitive(value), [size, padded]);
-        let block = (MAXIMUM_SCORES / 4 / padded).clamp(1, tokens);
-        let blocks = (0..tokens).step_by(block).map(|first| {
-            let count = block.min(tokens - first);
-            let rows = contiguous(query.clone().narrow(0, first, count));
-            let scores = of_rows(primitive(rows), key.clone()).launch(&[count, padded]);
-            let weights = softmax(&scores, [count, padded], keys, 1.0 / (size as f32).sqrt());
-            tensor::<2>(of_rows(weights, value.clone()).launch(&[count, size]))
-        });
-        Tensor::cat(blocks.collect(), 0).reshape([1, tokens, size])
-    });
-    Tensor::cat(images.collect(), 0)
-}
-
-/// A product of two activations.
-fn of_rows(input: CubeTensor, weight: Weight) -> Product<'static> {
-    let rows = input.meta.shape().as_slice().first().copied().unwrap_or(0);
-    Product::of(input, weight, 1, [1, rows])
-}
-
-/// Softmax over the first `keys` columns of each row; the others become zero.
-fn softmax(
-    scores: &CubeTensor,
-    [rows, columns]: [usize; 2],
-    keys: usize,
-    scale: f32,
-) -> CubeTensor {
-    let result = output(scores, &[rows, columns]);
-    counts::note("softmax", [scores, &result]);
-    submits::before_moving(&scores.client, rows * columns);
-    unsafe {
-        norm::softmax::launch_unchecked(
-            &scores.client,
-            CubeCount::Static(rows as u32, 1, 1),
-            CubeDim::new_1d(norm::THREADS as u32),
-            scores.clone().into_buffer_arg(),
-            result.clone().into_buffer_arg(),
-            columns as u32,
-            keys as u32,
-            scale,
-            element(scores),
-        );
-    }
-    result
 }
 
 /// Pixels that one thread sums up, at most.
@@ -814,16 +418,6 @@ pub fn group_norm(
         );
     }
     tensor(result)
-}
-
-/// The most workgroups that there can be in one direction.
-const MAXIMUM_COUNT: usize = 65_535;
-
-/// Workgroups for so many threads, in several rows where one would be too long.
-fn in_rows(threads: usize, per_group: usize) -> CubeCount {
-    let groups = threads.div_ceil(per_group);
-    let rows = groups.div_ceil(MAXIMUM_COUNT);
-    CubeCount::Static(groups.div_ceil(rows) as u32, rows as u32, 1)
 }
 
 pub fn layer_norm(input: Tensor<3>, norm: &Norm) -> Tensor<3> {
