@@ -11,7 +11,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import { QUICK } from "./page.mjs";
+import { DIST, QUICK } from "./page.mjs";
 import { withPage } from "./with_page.mjs";
 
 const TIMEOUT = 15 * 60_000;
@@ -89,6 +89,33 @@ async function look(page, name) {
   }
   await page.page.setViewportSize({ width: 1440, height: 900 });
   await page.page.emulateMedia({ colorScheme: "light" });
+}
+
+/** Adds a network by its address, loads it, has it measure and deletes it. */
+async function measureByOwnNetwork(page, server) {
+  const emoji = join(DIST, "perceptual/emoji");
+  const manifest = JSON.parse(await readFile(join(emoji, "manifest.json"), "utf8"));
+  const licence = { name: "A licence", url: "https://example.com/licence" };
+  Object.assign(manifest, { id: "own", name: "A network of mine", licences_to_accept: [licence] });
+  server.fault("/own/manifest.json", { replaceBody: Buffer.from(JSON.stringify(manifest)) });
+  const [{ path }] = manifest.components.image_encoder.files;
+  server.fault(`/own/${path}`, { replaceBody: await readFile(join(emoji, path)) });
+
+  await page.page.getByText("A network at another address…").click();
+  await page.control("network-address").fill(`${server.url}index.html`);
+  await page.control("network-add").click();
+  await page.control("network-problem").waitFor();
+  assert.match(await page.control("network-problem").innerText(), /^[A-Z].*\.$/);
+  await page.control("network-address").fill(`${server.url}own/manifest.json`);
+  await page.control("network-address").press("Enter");
+  await page.control("network-load").waitFor();
+  assert.equal(await page.control("network-problem").count(), 0);
+  assert.ok(await page.control("network-load").isDisabled(), "its licence comes first");
+  await page.control("accept-licence").check();
+  await page.control("network-load").click();
+  await page.control("table-diversity-own").waitFor({ timeout: TIMEOUT });
+  await page.control("network-delete").click();
+  await page.control("network-state").waitFor({ state: "detached" });
 }
 
 /** What `bin/run` finds with the manifest of these results. */
@@ -280,7 +307,7 @@ test(
   { timeout: TIMEOUT },
   async () => {
     const parameters = { ...QUICK, modes: "distilled" };
-    await withPage({ parameters, isFirstVisit: true }, async ({ page }) => {
+    await withPage({ parameters, isFirstVisit: true }, async ({ page, server }) => {
       await page.page.locator('[data-testid="seed-count"]:enabled').waitFor({ timeout: TIMEOUT });
       await drop(page, "prompts.csv", 'id,prompt\n1,"a red, heart"\n');
       await page.control("experiments-view").waitFor();
@@ -304,6 +331,7 @@ test(
       await look(page, "convergence");
       const here = JSON.parse((await saved(page, page.control("experiment-export"))).toString());
       assertSame(here, await drawnByRun(here));
+      await measureByOwnNetwork(page, server);
 
       await page.page.evaluate(() => {
         location.hash = "#experiment=k&experiment-images=3&experiment-sum=00000000";

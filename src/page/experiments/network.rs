@@ -51,16 +51,27 @@ pub fn NetworkField(experiments: Experiments) -> impl IntoView {
             .collect_view()
     };
     let typed = RwSignal::new(String::new());
-    let add = move |_| {
-        let address = typed.get_untracked().trim().to_owned();
+    let added = RwSignal::new(None::<String>);
+    let add = move || {
+        let address = on_page(typed.get_untracked().trim());
         if !address.is_empty() {
-            loader.list_networks(vec![address.clone()]);
-            network.set(Some(address));
+            added.set(Some(address.clone()));
+            loader.list_networks(vec![address]);
         }
     };
+    // What was typed is chosen once it is found to be a network.
+    Effect::new(move |_| {
+        let found = added.get().filter(|it| loader.network(it).is_some());
+        if found.is_some() {
+            added.set(None);
+            typed.set(String::new());
+            network.set(found);
+        }
+    });
     let problem = move || {
-        let address = network.get()?;
-        problem_of(experiments, &address)
+        let addresses = [added.get(), network.get()];
+        let mut addresses = addresses.into_iter().flatten();
+        addresses.find_map(|address| problem_of(experiments, &address))
     };
     view! {
         <div class="field">
@@ -110,8 +121,15 @@ pub fn NetworkField(experiments: Experiments) -> impl IntoView {
                     placeholder="https://…/manifest.json"
                     prop:value=move || typed.get()
                     on:input=move |event| typed.set(event_target_value(&event))
+                    on:keydown=move |event| {
+                        if event.key() == "Enter" {
+                            // Not the experiment's start.
+                            event.prevent_default();
+                            add();
+                        }
+                    }
                 />
-                <button type="button" data-testid="network-add" on:click=add>
+                <button type="button" data-testid="network-add" on:click=move |_| add()>
                     "Add"
                 </button>
                 <p class="help">
@@ -209,6 +227,14 @@ fn NetworkLoad(experiments: Experiments, entry: NetworkEntry) -> impl IntoView {
                 })
         }}
     }
+}
+
+/// An address as the loader lists it: relative to the page, where it is below the page's folder.
+fn on_page(address: &str) -> String {
+    let folder = document().base_uri().ok().flatten();
+    let folder = folder.and_then(|base| web_sys::Url::new_with_base(".", &base).ok());
+    let folder = folder.map(|folder| folder.href()).unwrap_or_default();
+    address.strip_prefix(&folder).unwrap_or(address).to_owned()
 }
 
 /// Whether it is loaded without a question.

@@ -33,6 +33,7 @@ pub fn LoadStatus(
         })
     });
     let running = move |address: String| {
+        let is_pair = untrack(|| loader.network(&address)).is_none();
         let own = address.clone();
         let load = Memo::new(move |_| loader.loads.with(|loads| loads.get(&own).cloned()));
         let headline = Memo::new(move |_| {
@@ -60,9 +61,15 @@ pub fn LoadStatus(
                 <p class="status-line">
                     <span role="status">{headline}</span>
                     <span class="detail">{numbers}</span>
-                    <button type="button" class="inline" on:click=move |_| panel.open()>
-                        "Show"
-                    </button>
+                    // A network is shown among the experiments.
+                    {is_pair
+                        .then(|| {
+                            view! {
+                                <button type="button" class="inline" on:click=move |_| panel.open()>
+                                    "Show"
+                                </button>
+                            }
+                        })}
                 </p>
                 <LoadBar load=load />
             </div>

@@ -9,6 +9,10 @@ use crate::view::units;
 const KEPT_SIDE: u64 = 256;
 /// Bytes of a picture in the store beside its pixels, about.
 const BYTES_BESIDE: u64 = 2000;
+/// Bytes of a pixel of a picture that is kept whole, as PNG, at most: photographs take some two.
+const PNG_BYTES: u64 = 3;
+/// Pixels for which a latent has four numbers.
+const LATENT_PIXELS: u64 = 64;
 
 /// The times that were measured on this device with this pair: of a pass of each model, and of what follows
 /// the last step of a picture.
@@ -105,7 +109,14 @@ pub fn storage(pictures: u64, size: (u32, u32)) -> u64 {
             side
         }
     };
-    pictures.saturating_mul(side(width) * side(height) * 4 + BYTES_BESIDE)
+    let whole = if longer > KEPT_SIDE {
+        width * height * PNG_BYTES
+    } else {
+        0
+    };
+    let latent = width * height / LATENT_PIXELS * 16;
+    let small = side(width) * side(height) * 4;
+    pictures.saturating_mul(small + whole + latent + BYTES_BESIDE)
 }
 
 /// The estimate in sentences. `memory` has the bytes of GPU memory of the pair and one grid; none where that
@@ -204,8 +215,10 @@ mod tests {
     }
 
     #[test]
-    fn kept_pictures_are_small() {
-        assert_eq!(storage(1, (1024, 512)), 256 * 128 * 4 + BYTES_BESIDE);
-        assert_eq!(storage(2, (64, 64)), 2 * (64 * 64 * 4 + BYTES_BESIDE));
+    fn large_pictures_are_kept_small_and_whole() {
+        let large = 256 * 128 * 4 + 1024 * 512 * 3 + 128 * 64 * 16 + BYTES_BESIDE;
+        assert_eq!(storage(1, (1024, 512)), large);
+        let small = 64 * 64 * 4 + 8 * 8 * 16 + BYTES_BESIDE;
+        assert_eq!(storage(2, (64, 64)), 2 * small);
     }
 }
