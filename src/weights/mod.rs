@@ -7,6 +7,7 @@
 
 pub mod adapter_file;
 pub mod download;
+pub mod either_manifest;
 pub mod footprint;
 pub mod format;
 pub mod manifest;

@@ -14,7 +14,8 @@ use wasm_bindgen_futures::spawn_local;
 
 use crate::browser::globals::worker_scope::WorkerScope;
 use crate::engine::error::EngineError;
-use crate::engine::{Findings, Perceptual};
+use crate::engine::findings::Findings;
+use crate::engine::perceptual::Perceptual;
 use crate::history::experiment_store::ExperimentStore;
 use crate::history::experiments::{
     ExperimentId, Opened, Reply, Request, add_picture, add_row, known_row,

@@ -16,7 +16,8 @@ use crate::weights::download::network::disk::DiskFile;
 use crate::weights::download::network::source::{self, SourceError};
 use crate::weights::download::network::transfer::FileOrigin;
 use crate::weights::download::plan::FileProgress;
-use crate::weights::manifest::{EitherManifest, Manifest, ManifestFile, PerceptualManifest};
+use crate::weights::either_manifest::EitherManifest;
+use crate::weights::manifest::{Manifest, ManifestFile, PerceptualManifest};
 use crate::weights::stored::store::{FileRecord, PairRecord, Store};
 
 /// The index of the page's own pairs, relative to the page.

@@ -25,7 +25,7 @@ use crate::weights::adapter_file::adapter_id;
 use crate::weights::download::network::arrival::{Arrival, ArrivalError, ArrivalObserver};
 use crate::weights::download::network::transfer::{Control, Report};
 use crate::weights::download::speed::Speed;
-use crate::weights::manifest::EitherManifest;
+use crate::weights::either_manifest::EitherManifest;
 use crate::weights::stored::store::{FileRecord, PairRecord, Store, StoreError};
 use catalogue::{Networks, Pairs, missing};
 use error::LibraryError;

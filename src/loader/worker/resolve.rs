@@ -15,8 +15,9 @@ use crate::loader::scheduling;
 use crate::weights::download::network::source::{
     self, Probe, SourceError, patiently, unless_missing,
 };
+use crate::weights::either_manifest::EitherManifest;
 use crate::weights::format::sha256::sha256;
-use crate::weights::manifest::{EitherManifest, ManifestFile, hub};
+use crate::weights::manifest::{ManifestFile, hub};
 use crate::weights::stored::files::ADDED;
 use crate::weights::stored::store::PairRecord;
 

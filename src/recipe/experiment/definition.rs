@@ -1,7 +1,6 @@
 //! The experiment itself: what is drawn, and what its pictures differ in.
 
 use super::condition::{Condition, Setting};
-use super::pages::PictureId;
 use super::study::Study;
 use crate::recipe::{Axis, Mode, Recipe};
 
@@ -50,20 +49,6 @@ impl Experiment {
     /// The seed of an image, counted from 0.
     pub fn seed_of(&self, image: u32) -> u32 {
         self.settings.seed.wrapping_add(image)
-    }
-
-    /// The name of a picture's file without its ending, such as `hybrid/03-17`: the prompt counted from 1,
-    /// and the seed.
-    pub fn file_name_of(&self, picture: PictureId) -> String {
-        let conditions = self.conditions();
-        let condition = conditions.get(picture.condition as usize);
-        let condition = condition.map(|it| it.key()).unwrap_or_default();
-        let digits = self.prompts.len().to_string().len().max(2);
-        format!(
-            "{condition}/{:0digits$}-{}",
-            picture.prompt + 1,
-            self.seed_of(picture.image)
-        )
     }
 
     /// What the pictures of a prompt differ in beside the seed, in the order of tables.

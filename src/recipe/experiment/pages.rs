@@ -71,6 +71,20 @@ pub struct Passes {
 }
 
 impl Experiment {
+    /// The name of a picture's file without its ending, such as `hybrid/03-17`: the prompt counted from 1,
+    /// and the seed.
+    pub fn file_name_of(&self, picture: PictureId) -> String {
+        let conditions = self.conditions();
+        let condition = conditions.get(picture.condition as usize);
+        let condition = condition.map(|it| it.key()).unwrap_or_default();
+        let digits = self.prompts.len().to_string().len().max(2);
+        format!(
+            "{condition}/{:0digits$}-{}",
+            picture.prompt + 1,
+            self.seed_of(picture.image)
+        )
+    }
+
     /// The grids of the experiment, each within the bounds of a grid: the first images of every prompt
     /// come first, so that what is there early is of all prompts.
     pub fn pages(&self) -> Vec<Page> {

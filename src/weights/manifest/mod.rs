@@ -11,7 +11,6 @@
 //! [`ManifestFile::id`] and not by the hash alone.
 
 mod component;
-mod either;
 mod error;
 mod file;
 pub mod hub;
@@ -36,7 +35,6 @@ use error::MAXIMUM_IMAGE_SIZE;
 use file::is_plain_relative_path;
 
 pub use component::{AdapterBase, Component, Components};
-pub use either::EitherManifest;
 pub use error::{EARLIEST_MANIFEST_FORMAT, MANIFEST_FORMAT, MAXIMUM_STRENGTH, ManifestError};
 pub use file::{Compression, GZIP_ENDING, HubRepository, ManifestFile, disk_address, is_loadable};
 pub use licence::Licence;

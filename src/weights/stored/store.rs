@@ -24,10 +24,10 @@ use wasm_bindgen_futures::spawn_local;
 use crate::browser::globals::indexed_db::{self, OpenError};
 use crate::weights::adapter_file::adapter_hash;
 use crate::weights::download::plan::FileProgress;
+use crate::weights::either_manifest::EitherManifest;
 use crate::weights::format::encoding::Encoding;
 use crate::weights::format::order::Order;
 use crate::weights::format::tensor::StoredTensor;
-use crate::weights::manifest::EitherManifest;
 use crate::weights::manifest::verify::FileContent;
 
 const DATABASE: &str = "firststep";

@@ -1,11 +1,7 @@
 //! A manifest of a pair or of a network that measures pictures: they are loaded and stored alike.
 
-use super::Manifest;
-use super::error::ManifestError;
-use super::file::ManifestFile;
-use super::licence::Licence;
-use super::perceptual::PerceptualManifest;
-use crate::weights::format::rules::EncodingRule;
+use super::format::rules::EncodingRule;
+use super::manifest::{Licence, Manifest, ManifestError, ManifestFile, PerceptualManifest};
 
 /// A manifest of either kind.
 #[derive(Clone, Debug, PartialEq)]
