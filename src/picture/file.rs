@@ -376,7 +376,7 @@ mod tests {
         };
         let picture = |frame: &Image, recipe: String| FileRequest::Image {
             image: frame.clone(),
-            recipe: recipe,
+            recipe,
             parameters: String::new(),
         };
         let too_long = "a".repeat(MAXIMUM_TEXT_BYTES + 1);

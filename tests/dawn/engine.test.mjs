@@ -21,7 +21,7 @@ const SHARED = { matmul: "Shared", convolution: "Shared", attention: "Shared", n
  * The adapters that a visitor may have. One that says what it is computes on the CPU, and gets the kernels
  * for that; as "a graphics card" on which they were measured to be faster it gets the others. Those take
  * minutes to compile on a CPU: they draw with both models, once, in half precision. The tests of the kernels
- * have them in single precision and with more memory.
+ * have them in single precision.
  */
 const ADAPTERS = [
   { name: "the CPU's adapter, f16", options: {} },
@@ -29,11 +29,7 @@ const ADAPTERS = [
     name: "the CPU's adapter, f32, the least workgroup memory",
     options: { ...WITHOUT_HALF, ...LEAST },
   },
-  {
-    name: "a graphics card, f16, the least workgroup memory",
-    options: { ...CARD, ...LEAST },
-    forms: SHARED,
-  },
+  { name: "a graphics card, f16", options: CARD, forms: SHARED },
 ];
 
 for (const { name, options, forms } of ADAPTERS) {
