@@ -326,10 +326,9 @@ async fn everything(
             all.push((format!("latents/{}.npy", name(image)), bytes));
         }
     }
-    let parts = all
-        .iter()
-        .map(|(name, bytes)| (name.as_str(), bytes.clone()));
-    archive(parts).map_err(|error| ExperimentsError::Archive(error.to_string()))
+    let (names, contents): (Vec<String>, Vec<Vec<u8>>) = all.into_iter().unzip();
+    archive(names.iter().map(String::as_str).zip(contents))
+        .map_err(|error| ExperimentsError::Archive(error.to_string()))
 }
 
 /// Measures what is missing between a row's pictures, and in a study of an adapter between them and those

@@ -159,16 +159,11 @@ impl Files {
         let record = self.record(url).await?;
         let record = record.ok_or_else(|| not_loaded(url))?;
         let manifest = PerceptualManifest::parse(&record.text)?;
-        let mut missing = 0;
-        for file in manifest.files() {
-            if !self.has(&file.id).await? {
-                missing += file.size;
-            }
-        }
-        if missing > 0 {
+        let missing = self.missing(manifest.files()).await?;
+        if !missing.is_empty() {
             return Err(FilesError::Incomplete {
-                name: manifest.name,
-                missing,
+                name: manifest.name.clone(),
+                missing: size_of(&missing),
             });
         }
         Ok(manifest)
@@ -189,7 +184,7 @@ impl Files {
     /// # Errors
     /// The store fails, or files are missing that the loader fetches only after the visitor has agreed.
     pub async fn presence(&self, manifest: &Manifest, url: &str) -> Result<Presence, FilesError> {
-        let missing = self.missing(manifest).await?;
+        let missing = self.missing(manifest.files()).await?;
         if !manifest.is_self_contained() {
             if missing.is_empty() {
                 return Ok(Presence::Complete);
@@ -221,7 +216,7 @@ impl Files {
     /// # Errors
     /// The store fails.
     pub async fn missing_bytes(&self, manifest: &Manifest) -> Result<u64, FilesError> {
-        let missing = self.missing(manifest).await?;
+        let missing = self.missing(manifest.files()).await?;
         let mut bytes = size_of(&missing);
         if let Some(store) = &self.store {
             for file in missing {
@@ -247,10 +242,10 @@ impl Files {
 
     async fn missing<'a>(
         &self,
-        manifest: &'a Manifest,
+        files: Vec<&'a ManifestFile>,
     ) -> Result<Vec<&'a ManifestFile>, FilesError> {
         let mut missing = Vec::new();
-        for file in manifest.files() {
+        for file in files {
             if !self.has(&file.id).await? {
                 missing.push(file);
             }
@@ -270,7 +265,7 @@ impl Files {
         manifest_url: &str,
         mut on_progress: impl FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<(), FilesError> {
-        let missing = self.missing(manifest).await?;
+        let missing = self.missing(manifest.files()).await?;
         let total = size_of(&missing);
         let mut done = 0;
         for file in missing {
