@@ -2,11 +2,12 @@
 
 use burn::tensor::Tensor;
 
+use super::cpu;
 #[cfg(feature = "gpu")]
 use super::gpu;
 use super::layer::{Activation, After, Heads, Layer, Norm, Sampling};
 use super::matrix::HAS_OWN;
-use super::{cpu, plain};
+use super::plain::{self, Burn, Parts};
 
 /// A tensor in the type in which the device keeps activations: `f16` on a graphics card that was found to
 /// compute with it, else `f32`. Sums are `f32` in any case.
@@ -31,7 +32,7 @@ pub fn linear(input: Tensor<3>, layer: &Layer, after: After<3>) -> Tensor<3> {
     if HAS_OWN {
         cpu::linear(input, layer, after)
     } else {
-        plain::linear(input, layer, after)
+        plain::linear::<Burn>(input, layer, after)
     }
 }
 
@@ -53,7 +54,7 @@ pub fn pixelwise(
     if HAS_OWN {
         cpu::pixelwise(input, second, layer, after)
     } else {
-        plain::pixelwise(input, second, layer, after)
+        plain::pixelwise::<Burn>(input, second, layer, after)
     }
 }
 
@@ -75,7 +76,7 @@ pub fn convolution(
     if HAS_OWN {
         cpu::convolution(input, layer, sampling, after)
     } else {
-        plain::convolution(input, layer, sampling, after)
+        plain::convolution::<Burn>(input, layer, sampling, after)
     }
 }
 
@@ -94,7 +95,7 @@ pub fn attention(queries: Tensor<3>, others: Option<Tensor<3>>, heads: Heads) ->
     if HAS_OWN {
         cpu::attention(queries, others, heads)
     } else {
-        plain::attention(queries, others, heads)
+        plain::attention::<Burn>(queries, others, heads)
     }
 }
 
@@ -117,7 +118,7 @@ pub fn group_norm(
     if HAS_OWN {
         cpu::group_norm(input, second, norm, groups, activation)
     } else {
-        plain::group_norm(input, second, norm, groups, activation)
+        plain::group_norm::<Burn>(input, second, norm, groups, activation)
     }
 }
 
@@ -133,6 +134,6 @@ pub fn layer_norm(input: Tensor<3>, norm: &Norm) -> Tensor<3> {
     if HAS_OWN {
         cpu::layer_norm(input, norm)
     } else {
-        plain::layer_norm(input, norm)
+        Burn::layer_norm(input, norm)
     }
 }

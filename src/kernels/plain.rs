@@ -1,4 +1,8 @@
-//! The operations in burn's own, on any device.
+//! The operations from few parts, on any device and for shapes of any size.
+//!
+//! Natively they are the CPU's, of burn's own parts ([`Burn`]). A graphics card has them for what the kernels
+//! don't take, of parts that take everything and are slow: with burn's, which are written for every card that
+//! there is, a third of the program that a browser loads would be code that no model needs.
 
 use burn::tensor::{
     FloatDType, Slice, Tensor, TensorData,
@@ -14,6 +18,88 @@ const MAXIMUM_PATCHES: usize = 4 * 1024 * 1024;
 
 /// Values of the attention scores that are computed at once: 64 MiB of `f32`.
 const MAXIMUM_SCORES: usize = 16 * 1024 * 1024;
+
+/// What the operations are made of.
+pub trait Parts {
+    /// `x Wᵀ + b`.
+    ///
+    /// # Shapes
+    /// - input: `[batch, rows, depth]`
+    /// - weight: `[columns, depth]`
+    /// - bias: `[columns]`
+    /// - output: `[batch, rows, columns]`
+    fn product(input: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<3>;
+
+    /// softmax(Q Kᵀ / √d) V.
+    ///
+    /// # Shapes
+    /// - query, and output: `[batch, heads, queries, head size]`
+    /// - key, value: `[batch, heads, keys, head size]`
+    fn attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, is_causal: bool) -> Tensor<4>;
+
+    /// Each group of channels with mean 0 and variance 1.
+    ///
+    /// # Shapes
+    /// `[batch, pixels, groups, channels of a group]` → the same.
+    fn normalized(input: Tensor<4>, epsilon: f64) -> Tensor<4>;
+
+    /// Layer normalization over the last dimension.
+    ///
+    /// # Shapes
+    /// `[batch, tokens, size]` → the same.
+    fn layer_norm(input: Tensor<3>, norm: &Norm) -> Tensor<3>;
+}
+
+/// burn's own.
+pub struct Burn;
+
+impl Parts for Burn {
+    fn product(input: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<3> {
+        // Transposed as a view.
+        module::linear(input, weight.transpose(), bias)
+    }
+
+    fn attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, is_causal: bool) -> Tensor<4> {
+        let [batch, heads, queries, _] = query.dims();
+        let keys = key.dims()[2];
+        let run = |query: Tensor<4>| {
+            module::attention(
+                query,
+                key.clone(),
+                value.clone(),
+                None,
+                None,
+                AttentionModuleOptions {
+                    is_causal,
+                    ..Default::default()
+                },
+            )
+        };
+        let block = (MAXIMUM_SCORES / (batch * heads * keys)).max(1);
+        // Causal attention is a text's: its scores are few.
+        if block >= queries || is_causal {
+            run(query)
+        } else {
+            Tensor::cat(query.split(block, 2).into_iter().map(run).collect(), 2)
+        }
+    }
+
+    fn normalized(input: Tensor<4>, epsilon: f64) -> Tensor<4> {
+        let mean = input.clone().mean_dim(1).mean_dim(3);
+        let centred = input - mean;
+        let variance = centred.clone().square().mean_dim(1).mean_dim(3);
+        centred / (variance + epsilon).sqrt()
+    }
+
+    fn layer_norm(input: Tensor<3>, norm: &Norm) -> Tensor<3> {
+        module::layer_norm(
+            input,
+            norm.weight.clone(),
+            Some(norm.bias.clone()),
+            norm.epsilon,
+        )
+    }
+}
 
 fn activate<const D: usize>(input: Tensor<D>, activation: Activation) -> Tensor<D> {
     match activation {
@@ -37,10 +123,10 @@ fn halves<const D: usize>(input: Tensor<D>) -> [Tensor<D>; 2] {
     ]
 }
 
-pub fn linear(input: Tensor<3>, layer: &Layer, after: After<3>) -> Tensor<3> {
-    let mut output = product(input.clone(), &layer.weight.expand(), layer.bias.clone());
+pub fn linear<P: Parts>(input: Tensor<3>, layer: &Layer, after: After<3>) -> Tensor<3> {
+    let mut output = P::product(input.clone(), layer.weight.expand(), layer.bias.clone());
     if let Some((branch, scale)) = layer.acting_branch() {
-        let change = product(input, &branch.down.expand(), None);
+        let change = P::product(input, branch.down.expand(), None);
         let change = match scale {
             BranchScale::Whole(scale) => change * scale,
             BranchScale::Ranks(scales) => {
@@ -50,7 +136,7 @@ pub fn linear(input: Tensor<3>, layer: &Layer, after: After<3>) -> Tensor<3> {
                 change * Tensor::<3>::from_data(scales, &device)
             }
         };
-        output = output + product(change, &branch.up.expand(), None);
+        output = output + P::product(change, branch.up.expand(), None);
     }
     finish(output, after)
 }
@@ -69,12 +155,7 @@ pub fn finish(mut output: Tensor<3>, after: After<3>) -> Tensor<3> {
     }
 }
 
-fn product(input: Tensor<3>, weight: &Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<3> {
-    // Transposed as a view.
-    module::linear(input, weight.clone().transpose(), bias)
-}
-
-pub fn pixelwise(
+pub fn pixelwise<P: Parts>(
     input: Tensor<4>,
     second: Option<Tensor<4>>,
     layer: &Layer,
@@ -85,7 +166,7 @@ pub fn pixelwise(
         None => input,
     };
     let [batch, height, width, _] = input.dims();
-    let output = linear(rows(input), layer, rows_after(after));
+    let output = linear::<P>(rows(input), layer, rows_after(after));
     let columns = output.dims()[2];
     output.reshape([batch, height, width, columns])
 }
@@ -104,7 +185,7 @@ fn rows_after(after: After<4>) -> After<3> {
 }
 
 /// As a product with the patches, some rows of the output at a time.
-pub fn convolution(
+pub fn convolution<P: Parts>(
     input: Tensor<4>,
     layer: &Layer,
     sampling: Sampling,
@@ -162,7 +243,7 @@ pub fn convolution(
                 .as_ref()
                 .map(|residual| residual.clone().narrow(1, first, count)),
         };
-        parts.push(pixelwise(patches, None, layer, after));
+        parts.push(pixelwise::<P>(patches, None, layer, after));
         first += count;
     }
     match parts.len() {
@@ -185,7 +266,11 @@ fn doubled(input: Tensor<4>, [output_height, output_width]: [usize; 2]) -> Tenso
         .narrow(2, 0, output_width)
 }
 
-pub fn attention(queries: Tensor<3>, others: Option<Tensor<3>>, heads: Heads) -> Tensor<3> {
+pub fn attention<P: Parts>(
+    queries: Tensor<3>,
+    others: Option<Tensor<3>>,
+    heads: Heads,
+) -> Tensor<3> {
     let columns = heads.count * heads.size;
     let split = |tensor: Tensor<3>, part: usize| {
         let [batch, tokens, _] = tensor.dims();
@@ -200,33 +285,12 @@ pub fn attention(queries: Tensor<3>, others: Option<Tensor<3>>, heads: Heads) ->
         None => (split(queries.clone(), 1), split(queries, 2)),
     };
     let [batch, _, queries, _] = query.dims();
-    let keys = key.dims()[2];
-    let run = |query: Tensor<4>| {
-        module::attention(
-            query,
-            key.clone(),
-            value.clone(),
-            None,
-            None,
-            AttentionModuleOptions {
-                is_causal: heads.is_causal,
-                ..Default::default()
-            },
-        )
-    };
-    let block = (MAXIMUM_SCORES / (batch * heads.count * keys)).max(1);
-    // Causal attention is a text's: its scores are few.
-    let attended = if block >= queries || heads.is_causal {
-        run(query)
-    } else {
-        Tensor::cat(query.split(block, 2).into_iter().map(run).collect(), 2)
-    };
-    attended
+    P::attention(query, key, value, heads.is_causal)
         .swap_dims(1, 2)
-        .reshape([batch, queries, heads.count * heads.size])
+        .reshape([batch, queries, columns])
 }
 
-pub fn group_norm(
+pub fn group_norm<P: Parts>(
     input: Tensor<4>,
     second: Option<Tensor<4>>,
     norm: &Norm,
@@ -239,26 +303,11 @@ pub fn group_norm(
     };
     let [batch, height, width, channels] = input.dims();
     let pixels = height * width;
-    let grouped = input
-        .clone()
-        .reshape([batch, pixels, groups, channels / groups]);
-    let mean = grouped.clone().mean_dim(1).mean_dim(3);
-    let centred = grouped - mean;
-    let variance = centred.clone().square().mean_dim(1).mean_dim(3);
-    let normalized = centred / (variance + norm.epsilon).sqrt();
-    let output = normalized.reshape([batch, height, width, channels])
+    let grouped = input.reshape([batch, pixels, groups, channels / groups]);
+    let output = P::normalized(grouped, norm.epsilon).reshape([batch, height, width, channels])
         * norm.weight.clone().reshape([1, 1, 1, channels])
         + norm.bias.clone().reshape([1, 1, 1, channels]);
     activate(output, activation)
-}
-
-pub fn layer_norm(input: Tensor<3>, norm: &Norm) -> Tensor<3> {
-    module::layer_norm(
-        input,
-        norm.weight.clone(),
-        Some(norm.bias.clone()),
-        norm.epsilon,
-    )
 }
 
 /// A permuted or cut tensor, copied: the kernels read what lies together, and a vector of all values is no

@@ -3,7 +3,8 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::super::layer::{BranchPart, Embedding, LowRank, Strengths};
-use super::super::{matrix::Matrix, plain};
+use super::super::matrix::Matrix;
+use super::super::plain::{self, Burn, Parts};
 use super::product::Packed;
 use super::*;
 
@@ -112,7 +113,7 @@ fn linear_layers_are_burns() {
             };
             assert_close(
                 linear(input.clone(), &layer, after.clone()),
-                plain::linear(input, &layer, after),
+                plain::linear::<Burn>(input, &layer, after),
             );
         }
     }
@@ -129,7 +130,7 @@ fn branches_and_missing_biases_are_burns() {
     let input = numbers.tensor([2, 5, 10]);
     assert_close(
         linear(input.clone(), &layer, After::default()),
-        plain::linear(input, &layer, After::default()),
+        plain::linear::<Burn>(input, &layer, After::default()),
     );
 }
 
@@ -138,7 +139,7 @@ fn a_branch_of_several_adapters_acts_by_their_strengths() {
     let mut numbers = Numbers(8);
     let layer = numbers.layer(10, 9);
     let input = numbers.tensor([2, 5, 10]);
-    let without = plain::linear(input.clone(), &layer, After::default());
+    let without = plain::linear::<Burn>(input.clone(), &layer, After::default());
     let strengths = Strengths::default();
     let mut branch = numbers.branch(10, 9, 8);
     let part = |adapter, scale| BranchPart {
@@ -155,7 +156,7 @@ fn a_branch_of_several_adapters_acts_by_their_strengths() {
     for set in [[0.0, 0.0], [1.0, -0.25], [4.0, 1.0], [0.0, 3.0]] {
         strengths.set(&set);
         let ours = linear(input.clone(), &layer, After::default());
-        let plain = plain::linear(input.clone(), &layer, After::default());
+        let plain = plain::linear::<Burn>(input.clone(), &layer, After::default());
         if set == [0.0, 0.0] {
             assert_eq!(plain.to_data(), without.to_data(), "nothing acts");
         } else {
@@ -175,7 +176,7 @@ fn convolutions_of_pixels_are_burns() {
         let after = After::residual(numbers.tensor([2, 3, 5, 10]));
         assert_close(
             pixelwise(input.clone(), second.clone(), &layer, after.clone()),
-            plain::pixelwise(input, second, &layer, after),
+            plain::pixelwise::<Burn>(input, second, &layer, after),
         );
     }
 }
@@ -208,7 +209,7 @@ fn convolutions_are_burns() {
                 };
                 assert_close(
                     convolution(input.clone(), &layer, sampling, after.clone()),
-                    plain::convolution(input, &layer, sampling, after),
+                    plain::convolution::<Burn>(input, &layer, sampling, after),
                 );
             }
         }
@@ -234,7 +235,7 @@ fn attention_is_burns() {
             let all = numbers.tensor([batch, tokens, 3 * columns]) * 3.0;
             assert_close(
                 attention(all.clone(), None, heads),
-                plain::attention(all, None, heads),
+                plain::attention::<Burn>(all, None, heads),
             );
         }
         let heads = Heads {
@@ -246,7 +247,7 @@ fn attention_is_burns() {
         let others = numbers.tensor([batch, keys, 2 * columns]) * 3.0;
         assert_close(
             attention(queries.clone(), Some(others.clone()), heads),
-            plain::attention(queries, Some(others), heads),
+            plain::attention::<Burn>(queries, Some(others), heads),
         );
     }
 }
@@ -266,7 +267,7 @@ fn group_norms_are_burns() {
             let second = (second > 0).then(|| numbers.tensor([batch, height, width, second]));
             assert_close(
                 group_norm(input.clone(), second.clone(), &norm, groups, activation),
-                plain::group_norm(input, second, &norm, groups, activation),
+                plain::group_norm::<Burn>(input, second, &norm, groups, activation),
             );
         }
     }
@@ -280,7 +281,7 @@ fn layer_norms_are_burns() {
         let input = numbers.tensor([batch, tokens, size]) * 4.0 + 2.0;
         assert_close(
             layer_norm(input.clone(), &norm),
-            plain::layer_norm(input, &norm),
+            Burn::layer_norm(input, &norm),
         );
     }
 }

@@ -19,6 +19,7 @@ mod matmul;
 mod norm;
 mod product;
 mod registers;
+mod scalar;
 mod scores;
 mod small;
 mod submits;
@@ -28,12 +29,13 @@ use cubecl::prelude::*;
 
 use super::forms::Form;
 use super::layer::{Activation, After, Embedding, Heads, Layer, Norm, Sampling};
-use super::plain;
+use super::plain::{self, Parts};
 use buffers::{element, in_rows, output, primitive, some, tensor};
 pub use choice::{chosen_forms, forms, is_half, set_choice, set_forms, set_half, set_software};
 pub use counts::{Counts, take_counts};
 use matmul::Rows;
 use product::Product;
+use scalar::Scalar;
 use scores::attention_by_scores;
 pub use submits::TASKS;
 
@@ -42,8 +44,8 @@ pub fn is_on<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.device() != burn::tensor::Device::flex()
 }
 
-/// burn's plain operations, for what no kernel takes: their weights are `f32`, and so is what they get. The
-/// result has the input's type again.
+/// The plain operations, for what no kernel of vectors takes: their weights are `f32`, and so is what they get.
+/// The result has the input's type again.
 fn in_f32<const D: usize>(
     input: Tensor<D>,
     operation: impl FnOnce(Tensor<D>) -> Tensor<D>,
@@ -84,7 +86,7 @@ pub fn linear(input: Tensor<3>, layer: &Layer, after: After<3>) -> Tensor<3> {
             in_f32(output, |output| plain::finish(output, in_f32_too(after)))
         }
         None => in_f32(input, |input| {
-            plain::linear(input, layer, in_f32_too(after))
+            plain::linear::<Scalar>(input, layer, in_f32_too(after))
         }),
     }
 }
@@ -120,7 +122,7 @@ pub fn pixelwise(
         None => {
             let second = second.map(plain::to_f32);
             in_f32(input, |input| {
-                plain::pixelwise(input, second, layer, in_f32_too(after))
+                plain::pixelwise::<Scalar>(input, second, layer, in_f32_too(after))
             })
         }
     }
@@ -151,7 +153,7 @@ pub fn convolution(
         small_convolution(input, layer, sampling, after.activation)
     } else {
         in_f32(input, |input| {
-            plain::convolution(input, layer, sampling, in_f32_too(after))
+            plain::convolution::<Scalar>(input, layer, sampling, in_f32_too(after))
         })
     }
 }
@@ -242,7 +244,9 @@ pub fn attention(queries: Tensor<3>, others: Option<Tensor<3>>, heads: Heads) ->
             attention_by_scores(queries, others, heads.size)
         } else {
             let others = others.map(plain::to_f32);
-            in_f32(queries, |queries| plain::attention(queries, others, heads))
+            in_f32(queries, |queries| {
+                plain::attention::<Scalar>(queries, others, heads)
+            })
         };
     };
     let program = attention::Program {
@@ -319,7 +323,7 @@ pub fn group_norm(
     if !first.is_multiple_of(4) || !others.is_multiple_of(4) {
         let second = second.map(plain::to_f32);
         return in_f32(input, |input| {
-            plain::group_norm(input, second, norm, groups, activation)
+            plain::group_norm::<Scalar>(input, second, norm, groups, activation)
         });
     }
     let channels = first + others;
@@ -423,7 +427,7 @@ pub fn group_norm(
 pub fn layer_norm(input: Tensor<3>, norm: &Norm) -> Tensor<3> {
     let [batch, tokens, size] = input.dims();
     if !size.is_multiple_of(4) {
-        return in_f32(input, |input| plain::layer_norm(input, norm));
+        return in_f32(input, |input| Scalar::layer_norm(input, norm));
     }
     let input = primitive(input);
     let (client, element) = (input.client.clone(), element(&input));
