@@ -9,7 +9,7 @@ use leptos::prelude::*;
 
 use super::save;
 use crate::history::experiments::{ExperimentId, Kept, Opened, Reply, Request};
-use crate::page::workers::engine::EngineClient;
+use crate::page::workers::engine::{EngineClient, absolute};
 use crate::page::workers::grid::Grid;
 use crate::page::workers::link::change;
 use crate::page::workers::loader::LoaderClient;
@@ -502,7 +502,9 @@ impl Experiments {
             return;
         }
         let shown = self.shown.get_untracked();
-        if let (Some((id, _)), Some(manifest_url)) = (shown, absolute(&network.address)) {
+        if let (Some((id, _)), Some(manifest_url)) =
+            (shown, absolute(&network.address).map(|url| url.href()))
+        {
             self.problem.set(None);
             self.measuring.set(Some((0, 0)));
             let request = Request::MeasureByNetwork { id, manifest_url };
@@ -654,13 +656,6 @@ impl Experiments {
             self.times.set(self.with(|inner| inner.times));
         }
     }
-}
-
-/// The absolute address of a manifest.
-fn absolute(address: &str) -> Option<String> {
-    let base = document().base_uri().ok()??;
-    let url = web_sys::Url::new_with_base(address, &base).ok()?;
-    Some(url.href())
 }
 
 /// Milliseconds since 1970: the number of what begins now.

@@ -770,8 +770,13 @@ fn unfinished_part(grid: &Arc<Grid>) -> Order<Arc<Grid>> {
 
 /// The absolute address of a manifest; none if it is not on the page's own host.
 fn manifest_url(address: &str) -> Option<String> {
-    let base = document().base_uri().ok()??;
-    let url = web_sys::Url::new_with_base(address, &base).ok()?;
-    let own = web_sys::Url::new(&base).ok()?;
+    let url = absolute(address)?;
+    let own = web_sys::Url::new(&document().base_uri().ok()??).ok()?;
     (url.origin() == own.origin()).then(|| url.href())
+}
+
+/// An address relative to the page as an absolute one.
+pub fn absolute(address: &str) -> Option<web_sys::Url> {
+    let base = document().base_uri().ok()??;
+    web_sys::Url::new_with_base(address, &base).ok()
 }
