@@ -50,6 +50,9 @@ pub async fn generate(
     let mut prepared = PreparedPrompt::default();
     let depth = extent.depth.map_or(usize::MAX, |depth| depth as usize);
     let samples = samples_of(pair, recipe)?;
+    let steps = |row| Ok(plan_for(row, recipe, pair.manifest())?.steps().len() as u32);
+    let steps: Result<_, EngineError> = rows.iter().map(steps).collect();
+    host.emit(JobEvent::Planned { steps: steps? });
     for mut left in batches(recipe, &rows, extent, samples) {
         let Some(first) = left.first() else { continue };
         let row = &rows[first.row as usize];

@@ -253,8 +253,13 @@ pub fn App() -> impl IntoView {
         engine.run_task(Task::History(request), reply);
     });
     let show_problem = Callback::new(move |sentence: String| {
-        notices.set(vec![sentence]);
-        reveal();
+        // The pictures' own place for it is hidden behind the experiments.
+        if experiments.is_open.get_untracked() {
+            experiments.problem.set(Some(sentence));
+        } else {
+            notices.set(vec![sentence]);
+            reveal();
+        }
     });
     let take_over = Callback::new(move |read: ReadParameters| {
         let mut taken = TakenOver::of(&read);
@@ -286,6 +291,10 @@ pub fn App() -> impl IntoView {
             (
                 place::BASE_GUIDANCE,
                 taken.base_guidance.map(|scale| scale.to_string()),
+            ),
+            (
+                place::BASE_SCHEDULER,
+                taken.base_scheduler.map(|choice| choice.key().to_owned()),
             ),
         ];
         for (place, text) in texts {
@@ -471,12 +480,18 @@ pub fn App() -> impl IntoView {
                     on_generate=generate
                 />
                 <OpenPicture
-                    on_open=address_actions.open
+                    on_begin=Callback::new(move |()| {
+                        notices.set(Vec::new());
+                        experiments.problem.set(None);
+                    })
+                    on_open=Callback::new(move |recipe| {
+                        experiments.is_open.set(false);
+                        address_actions.open.run(recipe);
+                    })
                     on_parameters=take_over
-                    on_manifest=Callback::new(move |text: String| {
-                        if !experiments.open_text(text.clone()) {
-                            models.open_with(PairSource::Manifest(text));
-                        }
+                    on_manifest=Callback::new(move |text| models.open_with(PairSource::Manifest(text)))
+                    on_experiment=Callback::new(move |text| {
+                        experiments.open_text(text);
                     })
                     on_table=Callback::new(move |text: String| {
                         experiments.is_open.set(true);
@@ -484,6 +499,16 @@ pub fn App() -> impl IntoView {
                     })
                     on_models=open_models
                     on_problem=show_problem
+                    on_notice=Callback::new(move |sentence: String| {
+                        if experiments.is_open.get_untracked() {
+                            experiments.problem.update(|problem| {
+                                let before = problem.take().map(|it| it + " ");
+                                *problem = Some(before.unwrap_or_default() + &sentence);
+                            });
+                        } else {
+                            notices.update(|notices| notices.push(sentence));
+                        }
+                    })
                 />
                 <History
                     listing=engine.history

@@ -20,7 +20,7 @@ use crate::vocabulary::Vocabulary;
 
 /// Raised with every change of the messages: a page that was loaded before a deploy must not
 /// misunderstand a worker that was loaded after it.
-pub const PROTOCOL_VERSION: u32 = 12;
+pub const PROTOCOL_VERSION: u32 = 13;
 
 /// The number of a job; each page counts its jobs from 1.
 pub type JobId = u32;
@@ -388,6 +388,12 @@ pub enum JobEvent {
         done: u32,
         /// All programs that the job needs, as far as they are known; 0 before any is known.
         total: u32,
+    },
+    /// The number of all steps of a cell, by row: a recipe alone doesn't determine how many of its own steps
+    /// the base model takes to the hand-over.
+    Planned {
+        /// Of each row.
+        steps: Vec<u32>,
     },
     /// The work on a cell begins.
     CellStarted {

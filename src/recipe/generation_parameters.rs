@@ -213,7 +213,7 @@ fn quoted(value: &str) -> String {
 mod tests {
     use super::*;
     use crate::recipe::Axis;
-    use crate::recipe::foreign::read_parameters::ReadParameters;
+    use crate::recipe::foreign::read_parameters::{ReadParameters, ReadSampler};
     use crate::recipe::foreign::web_ui::fields;
     use crate::recipe::random::Random;
 
@@ -375,6 +375,7 @@ mod tests {
                 seed: Some(7),
                 steps: Some(4),
                 guidance: Some(1.0),
+                sampler: ReadSampler::of("LCM", None),
                 size: Some((64, 48)),
                 ..ReadParameters::parse("")
             }
@@ -429,6 +430,7 @@ mod tests {
                     seed: Some(u64::from(seed)),
                     steps: Some(4),
                     guidance: Some(1.0),
+                    sampler: ReadSampler::of("LCM", None),
                     size: Some((64, 48)),
                     ..ReadParameters::parse("")
                 }

@@ -4,7 +4,7 @@ pub mod adapters;
 pub mod bounds;
 pub mod device;
 pub mod digest;
-mod excerpt;
+pub mod excerpt;
 pub mod experiment;
 pub mod foreign;
 pub mod generation_parameters;

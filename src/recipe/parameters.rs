@@ -249,6 +249,8 @@ pub mod place {
     pub const BASE_STEPS: usize = place_of("base-steps");
     /// [`Recipe::base_guidance`](super::Recipe::base_guidance).
     pub const BASE_GUIDANCE: usize = place_of("guidance");
+    /// [`Recipe::base_scheduler`](super::Recipe::base_scheduler).
+    pub const BASE_SCHEDULER: usize = place_of("base-scheduler");
 }
 
 /// The place of a parameter in [`PARAMETERS`]. For constants: a name that the table lacks doesn't

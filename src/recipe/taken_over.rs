@@ -2,9 +2,10 @@
 
 use super::PromptReading;
 use super::bounds::{GUIDANCE_SCALE, MAXIMUM_PROMPT_CHARACTERS, STEPS};
-use super::foreign::read_parameters::ReadParameters;
+use super::foreign::read_parameters::{ReadParameters, ReadSampler};
 use super::prompt_syntax;
 use super::size::{ImageSize, ImageSizes};
+use crate::sampler::SchedulerChoice;
 
 /// The most names without effect that are repeated to the visitor.
 const MAXIMUM_NAMES: usize = 8;
@@ -24,6 +25,8 @@ pub struct TakenOver {
     pub base_steps: Option<u32>,
     /// Guidance scale of the base model.
     pub base_guidance: Option<f32>,
+    /// Scheduler of the base model.
+    pub base_scheduler: Option<SchedulerChoice>,
     /// The size, where these models draw it: see [`TakenOver::where_drawn_are`].
     pub size: Option<ImageSize>,
     /// What was taken over and what was not, for the visitor.
@@ -74,6 +77,17 @@ impl TakenOver {
             )),
             (None, None) => words.missing.push("its guidance"),
         }
+        let base_scheduler = read.sampler.as_ref().and_then(ReadSampler::scheduler);
+        match (&read.sampler, base_scheduler) {
+            (Some(sampler), Some(scheduler)) => words.taken.push(format!(
+                "its sampler {sampler} as the base model's scheduler {}",
+                scheduler.label()
+            )),
+            (Some(sampler), None) => words
+                .left_out
+                .push(format!("its sampler {sampler}, which is not computed here")),
+            (None, _) => words.missing.push("its sampler"),
+        }
         words.left_out.extend(read.left_out.iter().cloned());
         let both = [&prompt, &negative_prompt];
         let own_syntax = both
@@ -92,6 +106,7 @@ impl TakenOver {
             seed,
             base_steps,
             base_guidance,
+            base_scheduler,
             size: None,
             sentence,
         }
@@ -198,6 +213,7 @@ mod tests {
             seed: Some(7),
             steps: Some(20),
             guidance: Some(6.5),
+            sampler: ReadSampler::of("DPM++ 2M", Some("Karras")),
             size: Some((512, 512)),
             ..ReadParameters::default()
         };
@@ -211,10 +227,12 @@ mod tests {
                 seed: Some(7),
                 base_steps: Some(20),
                 base_guidance: Some(6.5),
+                base_scheduler: Some(SchedulerChoice::DpmSolverKarras),
                 size: None,
                 sentence: "The picture is another program's. Taken over: its prompt, its negative \
                            prompt, its seed 7, its 20 steps for the base model, its guidance 6.5 \
-                           for the base model; all other settings stay as they were."
+                           for the base model, its sampler DPM++ 2M (Karras) as the base model's \
+                           scheduler DPM++ 2M Karras; all other settings stay as they were."
                     .into(),
             }
         );
@@ -271,7 +289,7 @@ mod tests {
         let taken = TakenOver::of(&read);
         assert_eq!((taken.prompt, taken.negative_prompt), (None, None));
         assert_eq!((taken.seed, taken.reading), (Some(0), None));
-        let missing = "It doesn't say its prompt, its steps, its guidance.";
+        let missing = "It doesn't say its prompt, its steps, its guidance, its sampler.";
         assert!(taken.sentence.ends_with(missing), "{}", taken.sentence);
         let nothing = TakenOver::of(&ReadParameters::default());
         assert!(nothing.sentence.contains("nothing"));

@@ -167,7 +167,9 @@ pub enum RecipeError {
         size: ImageSize,
     },
     /// No row to draw.
-    #[error("No mode is chosen: tick at least one of base, distilled, hybrid and skip-first-step.")]
+    #[error(
+        "No mode is chosen: tick at least one of base, distilled, hybrid, skip-first-step and adaptive."
+    )]
     NoMode,
     /// An axis of the hybrid without the hybrid.
     #[error(

@@ -5,8 +5,18 @@ use crate::recipe::experiment::ExperimentError;
 /// A text that holds no results.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ResultsError {
+    /// A form of another release.
+    #[error(
+        "The results have the version {version}, and this release reads version {known}: take a newer one."
+    )]
+    Version {
+        /// Their version.
+        version: u32,
+        /// The one that is read.
+        known: u32,
+    },
     /// JSON of another form, or none.
-    #[error("The results can't be read ({reason}): the file is damaged or was changed.")]
+    #[error("The results can't be read: the file is damaged or was changed ({reason}).")]
     Unreadable {
         /// Where it fails.
         reason: String,

@@ -66,6 +66,27 @@ pub struct RunDevice {
     pub limits: BTreeMap<String, u64>,
 }
 
+/// As much of a manifest, or of results around one, as every release has.
+#[derive(Deserialize)]
+struct Versioned {
+    results_version: Option<u32>,
+    manifest: Option<Box<Versioned>>,
+}
+
+/// # Errors
+/// A text is JSON of another version, or none.
+pub(super) fn check_version(text: &str) -> Result<(), ResultsError> {
+    let own: Versioned = serde_json::from_str(text)?;
+    let within = own.manifest.and_then(|it| it.results_version);
+    match own.results_version.or(within) {
+        Some(version) if version != RESULTS_VERSION => Err(ResultsError::Version {
+            version,
+            known: RESULTS_VERSION,
+        }),
+        _ => Ok(()),
+    }
+}
+
 impl RunManifest {
     /// The text of a file; the same manifest gives the same text.
     ///
@@ -78,8 +99,9 @@ impl RunManifest {
     /// Reads such a text.
     ///
     /// # Errors
-    /// It is none.
+    /// It is none, or of another version.
     pub fn from_json(text: &str) -> Result<RunManifest, ResultsError> {
+        check_version(text)?;
         Ok(serde_json::from_str(text)?)
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::ResultsError;
-use super::manifest::RunManifest;
+use super::manifest::{RunManifest, check_version};
 use crate::metrics::{MetricsError, PairwiseDistances, RowDistances, distance, reduced_to_measure};
 use crate::picture::image::Image;
 use crate::recipe::digest::StepDigest;
@@ -135,8 +135,9 @@ impl Results {
     /// Reads such a text.
     ///
     /// # Errors
-    /// It is none.
+    /// It is none, or of another version.
     pub fn from_json(text: &str) -> Result<Results, ResultsError> {
+        check_version(text)?;
         Ok(serde_json::from_str(text)?)
     }
 

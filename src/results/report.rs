@@ -264,7 +264,7 @@ impl Making<'_> {
             key: Self::key("differences", measure),
             title: self.title("Differences of diversity", measure),
             note: "How much more diverse each condition is than the one that it is compared with, prompt \
-                   by prompt with the same seeds. An interval without 0 is a difference."
+                   by prompt with the same seeds. Where the interval leaves 0 out, the modes differ."
                 .to_owned(),
             columns: vec![
                 Column::plain("condition", "Condition"),
@@ -295,7 +295,7 @@ impl Making<'_> {
             title: self.title("Sample diversity by prompt", measure),
             description: format!(
                 "Mean distance of all pairs of each prompt's {} pictures, with the jackknife's 95 % \
-                 interval.",
+                 interval where they are enough for one.",
                 self.experiment.images
             ),
             x: Axis::new("Prompt", ""),

@@ -185,8 +185,8 @@ pub fn verdict(verdict: &Verdict) -> (String, &[String]) {
             &[],
         ),
         Verdict::WontFit(reasons) => match reasons.as_slice() {
-            [reason] => (format!("It won't fit. {reason}"), &[]),
-            reasons => ("It won't fit, because of this:".to_owned(), reasons),
+            [reason] => (format!("It won't run here. {reason}"), &[]),
+            reasons => ("It won't run here, because of this:".to_owned(), reasons),
         },
     }
 }

@@ -10,6 +10,7 @@ pub mod grid_table;
 pub mod jobs;
 pub mod label;
 pub mod loading;
+pub mod opened_text;
 pub mod progress;
 pub mod recovery;
 pub mod requested_loads;

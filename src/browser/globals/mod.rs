@@ -6,4 +6,5 @@ pub mod gpu_counters;
 pub mod gpu_programs;
 pub mod indexed_db;
 pub mod js;
+pub mod local_storage;
 pub mod worker_scope;

@@ -189,8 +189,14 @@ impl Experiments {
             }
             Request::Import { id, text } => {
                 let results = Results::from_json(&text)?;
+                let id = match kept_already(&store, &results).await? {
+                    Some(kept) => kept,
+                    None => {
+                        store.keep_results(id, &results).await?;
+                        id
+                    }
+                };
                 let opened = opened(id, &results)?;
-                store.keep_results(id, &results).await?;
                 self.hold(id, results);
                 Reply::Opened(Box::new(opened))
             }
@@ -286,6 +292,23 @@ pub(super) enum MeasuringError {
     /// It is no experiment.
     #[error(transparent)]
     Experiment(#[from] ExperimentError),
+}
+
+/// The experiment that has found the same, as one whose file comes back.
+async fn kept_already(
+    store: &ExperimentStore,
+    results: &Results,
+) -> Result<Option<ExperimentId>, ExperimentsError> {
+    let experiment = results.manifest.experiment()?.to_json()?;
+    for kept in store.list().await? {
+        if kept.experiment == experiment
+            && kept.pictures as usize == results.pictures.len()
+            && store.results(kept.id).await?.as_ref() == Some(results)
+        {
+            return Ok(Some(kept.id));
+        }
+    }
+    Ok(None)
 }
 
 fn opened(id: ExperimentId, results: &Results) -> Result<Opened, ExperimentsError> {

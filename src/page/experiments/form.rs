@@ -16,6 +16,7 @@ use crate::page::width::grid_is_beside;
 use crate::protocol::engine::DeviceKind;
 use crate::recipe::Recipe;
 use crate::recipe::bounds::SEED;
+use crate::recipe::excerpt::excerpt;
 use crate::recipe::experiment::IMAGES;
 use crate::view::experiments::estimate;
 use crate::view::experiments::input::field;
@@ -290,10 +291,11 @@ fn memory_of(experiments: Experiments) -> Signal<Option<u64>> {
 /// The settings that have no field here, in words.
 fn settings_words(recipe: &Recipe) -> String {
     let mut words = format!(
-        "base {} at guidance {}, distilled {}, k {}, {} per replaced step at guidance {}",
+        "base {} at guidance {}, distilled {} at guidance {}, k {}, {} per replaced step at guidance {}",
         units::count(recipe.base_steps as usize, "step", "steps"),
         recipe.base_guidance,
         units::count(recipe.distilled_steps as usize, "step", "steps"),
+        recipe.distilled_guidance,
         recipe.k,
         units::count(recipe.hybrid_base_steps as usize, "base step", "base steps"),
         recipe.hybrid_base_guidance
@@ -301,9 +303,27 @@ fn settings_words(recipe: &Recipe) -> String {
     if let Some(size) = recipe.size {
         words += &format!(", {size} pixels");
     }
-    if !recipe.adapters.is_empty() {
-        let count = units::count(recipe.adapters.len(), "adapter", "adapters");
-        words += &format!(", {count}");
+    let schedulers = [
+        ("base", recipe.base_scheduler),
+        ("distilled", recipe.distilled_scheduler),
+    ];
+    for (model, scheduler) in schedulers {
+        if let Some(scheduler) = scheduler {
+            words += &format!(", the {model} model's scheduler {}", scheduler.label());
+        }
+    }
+    if !recipe.negative_prompt.is_empty() {
+        words += &format!(", negative prompt “{}”", excerpt(&recipe.negative_prompt));
+    }
+    if recipe.long_prompts {
+        words += ", long prompts";
+    }
+    if recipe.weighted_prompt {
+        words += ", weighted prompts";
+    }
+    for adapter in &recipe.adapters {
+        let name = excerpt(&adapter.name);
+        words += &format!(", adapter {name} × {}", adapter.strength);
     }
     words + "."
 }

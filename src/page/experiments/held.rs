@@ -54,9 +54,14 @@ impl ExperimentForm {
         self.wrong.set(None);
     }
 
-    /// Takes the prompts of a table; a sentence where it has none.
+    /// Takes the prompts of a table; a sentence where it has none, and the form stays as it is.
     pub fn take_table(&self, text: &str) -> Result<(), String> {
         let found = prompts::of_csv(text, None).map_err(|error| error.to_string())?;
+        if found.is_empty() {
+            return Err(
+                "The table has no prompt in it: a prompt is in a line of its own.".to_owned(),
+            );
+        }
         // A prompt is a line of the field.
         let lines: Vec<String> = found
             .iter()

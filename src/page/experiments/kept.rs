@@ -3,7 +3,9 @@
 use leptos::prelude::*;
 
 use super::runner::{Experiments, RunState};
+use crate::browser::globals::calendar;
 use crate::history::experiments::Kept;
+use crate::recipe::excerpt::excerpt;
 use crate::view::units;
 
 /// The list of kept experiments; nothing where there is none.
@@ -13,29 +15,29 @@ pub fn KeptExperiments(experiments: Experiments) -> impl IntoView {
     let row = move |kept: Kept| {
         let id = kept.id;
         let experiment = kept.experiment();
-        let (name, all) = experiment.map_or_else(
-            || ("Of another version of this page".to_owned(), 0),
-            |it| {
-                let prompts = units::count(it.prompts.len(), "prompt", "prompts");
-                (
-                    format!("{}, {prompts}", it.study.name()),
-                    it.passes().pictures,
-                )
-            },
-        );
+        let all = experiment.as_ref().map_or(0, |it| it.passes().pictures);
+        let name = name(&kept);
+        // The number of an experiment is its time, far below 2^53.
+        let (begun, machine_begun) = calendar::date(id as f64);
         let is_shown = move || {
             experiments
                 .shown
                 .with(|it| it.as_ref().is_some_and(|(shown, _)| *shown == id))
         };
-        let state = format!("{} of {all} pictures · {}", kept.pictures, kept.pair_name);
+        let state = format!(
+            " · {} of {all} pictures · {}",
+            kept.pictures, kept.pair_name
+        );
         let open_label = format!("Open {name}");
         let delete_label = format!("Delete {name}");
         view! {
             <li aria-current=move || is_shown().then_some("true")>
                 <div>
                     <span>{name}</span>
-                    <small>{state}</small>
+                    <small>
+                        <time datetime=machine_begun>{begun}</time>
+                        {state}
+                    </small>
                 </div>
                 <div class="experiment-buttons">
                     <button
@@ -55,7 +57,7 @@ pub fn KeptExperiments(experiments: Experiments) -> impl IntoView {
                         class="chip"
                         aria-label=delete_label
                         data-testid="experiment-delete"
-                        on:click=move |_| experiments.delete(id)
+                        on:click=move |_| experiments.delete(kept.clone())
                     >
                         "Delete"
                     </button>
@@ -63,15 +65,55 @@ pub fn KeptExperiments(experiments: Experiments) -> impl IntoView {
             </li>
         }
     };
-    move || {
-        let kept = experiments.kept.get().unwrap_or_default();
-        (!kept.is_empty()).then(|| {
+    let undo = move || {
+        experiments.deleted.get().map(|kept| {
             view! {
-                <section class="experiments-kept" aria-label="Kept experiments">
-                    <h3>"Kept in this browser"</h3>
-                    <ul data-testid="experiments-kept">{kept.into_iter().map(row).collect_view()}</ul>
-                </section>
+                <span>{format!("“{}” was deleted. ", name(&kept))}</span>
+                <button
+                    type="button"
+                    class="inline"
+                    data-testid="experiment-undo"
+                    on:click=move |_| experiments.restore()
+                >
+                    "Undo"
+                </button>
             }
         })
+    };
+    let is_empty = move || {
+        let deleted = experiments.deleted.with(Option::is_none);
+        deleted && experiments.listed().is_empty()
+    };
+    view! {
+        <section
+            class="experiments-kept"
+            aria-label="Kept experiments"
+            hidden=is_empty
+        >
+            <h3>"Kept in this browser"</h3>
+            <p class="help undo" role="status">
+                {undo}
+            </p>
+            <ul data-testid="experiments-kept">
+                {move || experiments.listed().into_iter().map(row).collect_view()}
+            </ul>
+        </section>
     }
+}
+
+/// What an experiment compares, and what it draws.
+fn name(kept: &Kept) -> String {
+    let Some(experiment) = kept.experiment() else {
+        return "Of another version of this page".to_owned();
+    };
+    let first = experiment.prompts.first().map(|it| excerpt(it));
+    let first = first.unwrap_or_default();
+    let others = match experiment.prompts.len() {
+        0 | 1 => String::new(),
+        number => format!(
+            " and {}",
+            units::count(number - 1, "other prompt", "other prompts")
+        ),
+    };
+    format!("{}: {first}{others}", experiment.study.name())
 }

@@ -34,14 +34,14 @@ pub fn ExperimentsButton(experiments: Experiments) -> impl IntoView {
             let (there, all) = experiments.progress.get();
             Some(format!("{there} of {all}"))
         }
-        RunState::Nothing => experiments.kept.with(|kept| {
+        RunState::Nothing => {
             let is_unfinished = |it: &&Kept| {
                 it.experiment()
                     .is_some_and(|own| u64::from(it.pictures) < own.passes().pictures)
             };
-            let count = kept.iter().flatten().filter(is_unfinished).count();
+            let count = experiments.listed().iter().filter(is_unfinished).count();
             (count > 0).then(|| format!("{count} unfinished"))
-        }),
+        }
         RunState::Paused | RunState::Finished => None,
     };
     let is_open = experiments.is_open;

@@ -33,6 +33,13 @@ pub fn NetworkField(experiments: Experiments) -> impl IntoView {
             loader.load(address, false);
         }
     });
+    // One that was chosen before a reload may have been deleted since.
+    Effect::new(move |_| {
+        let is_listed = loader.networks.with(Option::is_some);
+        if is_listed && network.with(Option::is_some) && chosen.with(Option::is_none) {
+            network.set(None);
+        }
+    });
     let options = move || {
         let entries = loader.networks.get().unwrap_or_default();
         entries

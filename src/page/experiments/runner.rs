@@ -8,6 +8,7 @@ use std::time::Duration;
 use leptos::prelude::*;
 
 use super::save;
+use crate::browser::globals::local_storage;
 use crate::history::experiments::{ExperimentId, Kept, Opened, Reply, Request};
 use crate::page::workers::engine::{EngineClient, absolute};
 use crate::page::workers::grid::Grid;
@@ -26,6 +27,9 @@ use crate::view::jobs::Activity;
 
 /// How long after a picture the tables are made anew, at the earliest.
 const REPORT_PAUSE: Duration = Duration::from_millis(1500);
+
+/// Under which the address of the chosen network outlives the page.
+const MEASURED_BY: &str = "firststep-measured-by";
 
 /// What is being done with the experiment on show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +62,9 @@ pub struct Experiments {
     pub report: RwSignal<Option<Arc<Report>>>,
     /// The kept experiments; none until they have come.
     pub kept: RwSignal<Option<Vec<Kept>>>,
+    /// The kept experiment that is deleted as soon as the view is closed or another one is deleted: until then
+    /// it can be had back.
+    pub deleted: RwSignal<Option<Kept>>,
     /// What went wrong, as a sentence.
     pub problem: RwSignal<Option<String>>,
     /// An experiment to fill the form with.
@@ -101,10 +108,11 @@ impl Experiments {
             progress: RwSignal::new((0, 0)),
             report: RwSignal::new(None),
             kept: RwSignal::new(None),
+            deleted: RwSignal::new(None),
             problem: RwSignal::new(None),
             filled: RwSignal::new(None),
             times: RwSignal::default(),
-            network: RwSignal::new(None),
+            network: RwSignal::new(local_storage::read(MEASURED_BY)),
             measuring: RwSignal::new(None),
             pending: RwSignal::new(0),
             choose_pair,
@@ -121,6 +129,15 @@ impl Experiments {
         engine.observe(move |grid, event| own.observe(grid, event));
         Effect::new(move |_| own.drive());
         Effect::new(move |_| own.measure_when_due());
+        Effect::new(move |_| {
+            own.network
+                .with(|network| local_storage::write(MEASURED_BY, network.as_deref()));
+        });
+        Effect::new(move |_| {
+            if !own.is_open.get() {
+                own.forget_deleted();
+            }
+        });
         // Once: the header tells of one that isn't finished.
         Effect::new(move |was_asked: Option<bool>| {
             let is_there = engine.pair.with(Option::is_some);
@@ -240,15 +257,44 @@ impl Experiments {
         });
     }
 
-    /// Forgets a kept experiment.
-    pub fn delete(&self, id: ExperimentId) {
+    /// The kept experiments but for the one that is being deleted.
+    pub fn listed(&self) -> Vec<Kept> {
+        let deleted = self.deleted.with(|it| it.as_ref().map(|it| it.id));
+        let mut kept = self.kept.get().unwrap_or_default();
+        kept.retain(|it| Some(it.id) != deleted);
+        kept
+    }
+
+    /// Deletes a kept experiment; for a while it can be had back with [`Self::restore`].
+    pub fn delete(&self, kept: Kept) {
+        self.forget_deleted();
+        let id = kept.id;
+        self.deleted.set(Some(kept));
         let is_shown = |shown: &Option<(ExperimentId, _)>| {
             shown.as_ref().is_some_and(|(shown, _)| *shown == id)
         };
         if self.shown.with_untracked(is_shown) {
             self.close_run();
         }
-        self.ask(Request::Delete(id), |_, _| {});
+    }
+
+    /// Has the deleted experiment back.
+    pub fn restore(&self) {
+        self.deleted.set(None);
+    }
+
+    fn forget_deleted(&self) {
+        if let Some(kept) = self.deleted.get_untracked() {
+            self.ask(Request::Delete(kept.id), move |own, _| {
+                // Another one may have been deleted since.
+                if own
+                    .deleted
+                    .with_untracked(|it| it.as_ref().is_some_and(|it| it.id == kept.id))
+                {
+                    own.deleted.set(None);
+                }
+            });
+        }
     }
 
     /// Saves the results of the experiment on show as a file.
@@ -380,7 +426,11 @@ impl Experiments {
                     then(own, reply);
                 }
                 TaskEvent::File { bytes } => {
-                    let saved = save::results(&bytes);
+                    let study = own.shown.with_untracked(|shown| {
+                        let shown = shown.as_ref();
+                        shown.map_or("results", |(_, experiment)| experiment.study.key())
+                    });
+                    let saved = save::results(&bytes, study);
                     own.problem
                         .set(saved.is_err().then(|| save::REFUSED.to_owned()));
                 }

@@ -18,12 +18,16 @@ pub const REFUSED: &str = "The browser refused to save the file: allow this page
 /// Pixels of a figure's picture for each of its own.
 const SCALE: f64 = 2.0;
 
-/// Saves a results file, or a ZIP of all that there is.
-pub fn results(bytes: &[u8]) -> Result<(), JsValue> {
+/// Saves a results file, or a ZIP of all that there is, of a study.
+pub fn results(bytes: &[u8], study: &str) -> Result<(), JsValue> {
     if bytes.starts_with(b"PK") {
-        download(bytes, "experiment.zip", "application/zip")
+        download(bytes, &format!("experiment-{study}.zip"), "application/zip")
     } else {
-        download(bytes, "experiment.json", "application/json")
+        download(
+            bytes,
+            &format!("experiment-{study}.json"),
+            "application/json",
+        )
     }
 }
 

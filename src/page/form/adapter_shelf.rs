@@ -118,6 +118,35 @@ pub fn AdapterShelf(
             </For>
         }
     };
+    // The prompt of an adapter that was put on, where the visitor's own stayed.
+    let hint = RwSignal::new(None::<String>);
+    let is_of_page = move |prompt: &str| {
+        pair.with_untracked(|pair| {
+            let Some(pair) = pair else { return false };
+            let of_adapters = pair.adapters.iter().map(|it| &it.prompt);
+            let mut known = of_adapters
+                .chain(&pair.example_prompts)
+                .chain([&pair.recipe.prompt]);
+            known.any(|known| known.trim() == prompt)
+        })
+    };
+    let hinted = move || {
+        hint.get().map(|prompt| {
+            let words = format!("Its own example is “{prompt}”. ");
+            let take = move |_| {
+                controls.prompt().set(prompt.clone());
+                hint.set(None);
+            };
+            view! {
+                <p class="help" role="status">
+                    {words}
+                    <button type="button" class="inline" data-testid="adapter-prompt" on:click=take>
+                        "Take it as the prompt"
+                    </button>
+                </p>
+            }
+        })
+    };
     let bundled = move || {
         let choices = pair.with(|pair| Some(pair.as_ref()?.adapters.clone()));
         let choices = choices.unwrap_or_default().into_iter();
@@ -133,7 +162,14 @@ pub fn AdapterShelf(
                 let name = title.clone();
                 let add = move |_| {
                     wanted_strength.set_value(Some(strength));
-                    controls.prompt().set(prompt.clone());
+                    let own = controls.prompt().get_untracked();
+                    let own = own.trim();
+                    // What the visitor has written stays.
+                    let is_written = !own.is_empty() && !is_of_page(own);
+                    hint.set(is_written.then(|| prompt.clone()));
+                    if !is_written {
+                        controls.prompt().set(prompt.clone());
+                    }
                     let path = beside(&pair_address.get_untracked(), &path);
                     loader.add_adapter(AdapterSource::Bundled(path, name.clone()));
                 };
@@ -227,6 +263,7 @@ pub fn AdapterShelf(
                 </button>
             </div>
             <div class="chips">{bundled}</div>
+            {hinted}
             <ul class="shelf">{shelf}</ul>
             <div class="add-adapter">
                 <label for="adapter-address">"Bring one"</label>

@@ -15,21 +15,25 @@ use crate::browser::opened_file::OpenedFile;
 use crate::picture::find_recipe::{FoundRecipe, find_recipe};
 use crate::recipe::foreign::read_parameters::ReadParameters;
 use crate::recipe::saved_recipe::SavedRecipe;
+use crate::view::opened_text::{OpenedText, opened_text};
+use crate::view::units;
 
 /// The largest file that is read, in bytes.
 const MAXIMUM_FILE_BYTES: f64 = 64e6;
 
-/// The largest manifest that is read, in bytes: a thousand times the bundled ones.
-const MAXIMUM_MANIFEST_BYTES: f64 = 16e6;
+/// The largest text that is read, in bytes: results of thousands of pictures.
+const MAXIMUM_TEXT_BYTES: f64 = 64e6;
 
 /// What is read from a file.
 enum Found {
     /// The recipe in a picture of this page.
     Recipe(Box<SavedRecipe>),
     /// What another program says in its picture.
-    Parameters(ReadParameters),
+    Parameters(Box<ReadParameters>),
     /// The text of a pair's manifest.
     Manifest(String),
+    /// The text of an experiment, or of its results.
+    Experiment(String),
     /// The text of a table.
     Table(String),
 }
@@ -38,16 +42,22 @@ enum Found {
 /// a sentence about a file that can't be used, and nothing else happens.
 #[component]
 pub fn OpenPicture(
+    /// Before a file is looked at: what was said of another one is over.
+    on_begin: Callback<()>,
     on_open: Callback<SavedRecipe>,
     /// For pictures of other programs.
     on_parameters: Callback<ReadParameters>,
-    /// For the text of a pair's manifest, or of an experiment.
+    /// For the text of a pair's manifest.
     on_manifest: Callback<String>,
+    /// For the text of an experiment, or of its results.
+    on_experiment: Callback<String>,
     /// For the text of a table of prompts.
     on_table: Callback<String>,
     /// For files of models that were dropped.
     on_models: Callback<Vec<OpenedFile>>,
     on_problem: Callback<String>,
+    /// For what is to be known beside all that.
+    on_notice: Callback<String>,
 ) -> impl IntoView {
     let field = NodeRef::<Input>::new();
     let is_dragging = RwSignal::new(false);
@@ -56,8 +66,9 @@ pub fn OpenPicture(
     // The number of the last file: when two are read at once, the earlier one is dropped.
     let latest = StoredValue::new(0u32);
 
-    let open = move |file: File| {
+    let open = move |file: File, others: Option<String>| {
         opened.set(None);
+        on_begin.run(());
         let number = latest.with_value(|latest| latest.wrapping_add(1));
         latest.set_value(number);
         spawn_local(async move {
@@ -73,10 +84,14 @@ pub fn OpenPicture(
                         file.name()
                     )));
                 }
-                Ok(Found::Parameters(parameters)) => on_parameters.run(parameters),
+                Ok(Found::Parameters(parameters)) => on_parameters.run(*parameters),
                 Ok(Found::Manifest(text)) => on_manifest.run(text),
+                Ok(Found::Experiment(text)) => on_experiment.run(text),
                 Ok(Found::Table(text)) => on_table.run(text),
                 Err(sentence) => on_problem.run(sentence),
+            }
+            if let Some(others) = others {
+                on_notice.run(others);
             }
         });
     };
@@ -103,14 +118,23 @@ pub fn OpenPicture(
         };
         event.prevent_default();
         match dropped(&data) {
-            Some(Dropped::Files(files)) => return on_models.run(files),
+            Some(Dropped::Files(files)) => {
+                on_begin.run(());
+                let others = left_alone(&data, files.len());
+                on_models.run(files);
+                if let Some(others) = others {
+                    on_notice.run(others);
+                }
+                return;
+            }
             Some(Dropped::Folders(folders)) => {
+                on_begin.run(());
                 return spawn_local(async move { on_models.run(files_in(folders).await) });
             }
             None => {}
         }
         match data.files().and_then(|files| files.get(0)) {
-            Some(file) => open(file),
+            Some(file) => open(file, left_alone(&data, 1)),
             None => on_problem.run(
                 "Nothing that was dropped can be read as a file: save the picture first and drop \
                  its file."
@@ -122,7 +146,7 @@ pub fn OpenPicture(
         let files = event.clipboard_data().and_then(|data| data.files());
         if let Some(file) = files.and_then(|files| files.get(0)) {
             event.prevent_default();
-            open(file);
+            open(file, None);
         }
     });
     on_cleanup(move || {
@@ -140,7 +164,7 @@ pub fn OpenPicture(
         // So that the same file can be chosen again.
         field.set_value("");
         if let Some(file) = file {
-            open(file);
+            open(file, None);
         }
     };
     view! {
@@ -187,13 +211,34 @@ fn holds_files(data: &DataTransfer) -> bool {
     data.types().includes(&"Files".into(), 0)
 }
 
+/// A sentence about dropped files beside those that are opened.
+fn left_alone(data: &DataTransfer, opened: usize) -> Option<String> {
+    let all = data.files().map_or(0, |files| files.length() as usize);
+    let others = all.checked_sub(opened).filter(|others| *others > 0)?;
+    let files = units::count(others, "other file", "other files");
+    Some(format!(
+        "{files} of what was dropped stayed unopened: pictures, recipes and results are opened one at a time."
+    ))
+}
+
 /// What a file says; a sentence where it says nothing.
 async fn read(file: &File) -> Result<Found, String> {
-    if is_manifest(file) {
-        return read_manifest(file).await.map(Found::Manifest);
+    if is_json(file) {
+        let text = read_text(file).await?;
+        let opened = opened_text(&file.name(), &text);
+        return Ok(match opened.map_err(|error| error.to_string())? {
+            OpenedText::Recipe(recipe) => Found::Recipe(recipe),
+            OpenedText::Parameters(parameters) => Found::Parameters(parameters),
+            OpenedText::Experiment => Found::Experiment(text),
+            OpenedText::Manifest => Found::Manifest(text),
+        });
     }
-    if file.name().to_ascii_lowercase().ends_with(".csv") {
-        return read_manifest(file).await.map(Found::Table);
+    let name = file.name().to_ascii_lowercase();
+    if [".csv", ".tsv", ".txt"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
+    {
+        return read_text(file).await.map(Found::Table);
     }
     let size = file.size();
     if size > MAXIMUM_FILE_BYTES {
@@ -212,24 +257,36 @@ async fn read(file: &File) -> Result<Found, String> {
         FoundRecipe::Recipe(text) => SavedRecipe::from_json(&text)
             .map(|recipe| Found::Recipe(Box::new(recipe)))
             .map_err(|error| error.to_string()),
-        FoundRecipe::Parameters(parameters) => Ok(Found::Parameters(parameters)),
+        FoundRecipe::Parameters(parameters) => Ok(Found::Parameters(Box::new(parameters))),
     }
 }
 
-/// Whether a file calls itself a manifest. Systems differ in whether they name its type.
-fn is_manifest(file: &File) -> bool {
+/// Whether a file calls itself JSON. Systems differ in whether they name its type.
+fn is_json(file: &File) -> bool {
     file.type_() == "application/json" || file.name().to_ascii_lowercase().ends_with(".json")
 }
 
-/// The text of a manifest's file; a sentence where it can't be read.
+/// The text of a pair's manifest in a file; a sentence where it is none.
 pub async fn read_manifest(file: &File) -> Result<String, String> {
-    if file.size() > MAXIMUM_MANIFEST_BYTES {
+    let text = read_text(file).await?;
+    match opened_text(&file.name(), &text) {
+        Ok(OpenedText::Manifest) => Ok(text),
+        Ok(_) => Err(format!(
+            "“{}” is no manifest of a model pair: drop it on the page to open it.",
+            file.name()
+        )),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The text of a file; a sentence where it can't be read.
+async fn read_text(file: &File) -> Result<String, String> {
+    if file.size() > MAXIMUM_TEXT_BYTES {
         return Err(format!(
-            "“{}” has {:.0} MB, and manifests have less than {:.0} MB: open the JSON file that lists \
-             the pair's files.",
+            "“{}” has {:.0} MB, and texts of up to {:.0} MB are read.",
             file.name(),
             file.size() / 1e6,
-            MAXIMUM_MANIFEST_BYTES / 1e6
+            MAXIMUM_TEXT_BYTES / 1e6
         ));
     }
     let text = JsFuture::from(file.text()).await;

@@ -34,14 +34,14 @@ const HYBRID: &[Row] = &[
     row(
         "hybrid-base-steps",
         "Base steps",
-        "in place of each replaced step; 1 follows the distilled schedule",
+        "in place of each replaced step; 1 follows the distilled schedule. A replaced step that is longer than the others takes more",
     ),
 ];
 const ADAPTIVE: &[Row] = &[
     row(
         "adaptive-threshold",
         "Threshold",
-        "it hands over once the target moves by less than this part of its length; 0 is 0.5",
+        "it hands over once the target moves by less than this part of its length; 0 stands for 0.5",
     ),
     row(
         "adaptive-k",

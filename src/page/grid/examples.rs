@@ -48,7 +48,7 @@ pub const EXAMPLES: [Example; 3] = [
     Example {
         key: "how-much",
         name: "How much base does it take?",
-        explanation: "The base model takes one, two or three of the four steps: diversity by row.",
+        explanation: "The base model takes over one, two or three of the distilled model's four steps, in smaller steps of its own: diversity by row.",
         change: |recipe| {
             recipe.modes = vec![Mode::Distilled, Mode::Hybrid];
             recipe.axis = Axis::K(vec![1, 2, 3]);

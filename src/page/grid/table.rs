@@ -13,6 +13,7 @@ use super::row_diversity::{ComparedRow, RowDiversity};
 use super::selection::Selection;
 use super::visibility::Visibility;
 use crate::page::workers::grid::{CellState, Grid, GridRow};
+use crate::recipe::excerpt::excerpt;
 use crate::recipe::{CellAddress, Mode, Row, Variant};
 use crate::view::diversity::compared_with;
 use crate::view::rows::{row_explanation, row_name};
@@ -36,7 +37,8 @@ pub fn GridTable(
         "--columns:{};--image-aspect:{width}/{height}",
         grid.recipe.seed_count
     );
-    let caption = format!("{}: images of “{}”", grid.pair_name, grid.recipe.prompt);
+    let prompt = excerpt(&grid.recipe.prompt);
+    let caption = format!("{}: images of “{prompt}”", grid.pair_name);
     let image_size = grid.image_size;
     let headers = (0..grid.recipe.seed_count)
         .map(|column| {
@@ -212,16 +214,11 @@ fn GridRowView(
         })
     });
     // The engine's own count replaces the recipe's where that is not exact.
-    let counting = row.cells.clone();
+    let steps = row.steps;
     let planned = row.stretches;
-    let stretches = Memo::new(move |_| {
-        let steps = counting
-            .iter()
-            .find_map(|cell| cell.view.with(|view| view.step.map(|taken| taken.steps)));
-        match steps {
-            Some(steps) => counted(planned.clone(), steps),
-            None => planned.clone(),
-        }
+    let stretches = Memo::new(move |_| match steps.get() {
+        Some(steps) => counted(planned.clone(), steps),
+        None => planned.clone(),
     });
     let name = row_name(&row.row);
     let may_end_early = row.row.mode == Mode::Adaptive;

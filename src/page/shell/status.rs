@@ -172,6 +172,9 @@ fn steps(progress: JobProgress) -> String {
     let JobProgress { done, total, .. } = progress;
     let steps = format!("step {done} of {total}");
     match progress.seconds_left {
+        Some(seconds) if done < total && seconds < 1.0 => {
+            format!("{steps}, less than a second left")
+        }
         Some(seconds) if done < total => {
             format!("{steps}, about {} left", units::duration(seconds))
         }

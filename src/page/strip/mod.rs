@@ -24,10 +24,10 @@ pub mod strip_to_save;
 mod transport;
 mod transport_bar;
 
-use leptos::html;
 use leptos::prelude::*;
+use leptos::{ev, html};
 use wasm_bindgen::JsCast;
-use web_sys::{Element, HtmlElement, KeyboardEvent};
+use web_sys::{Element, HtmlElement, KeyboardEvent, Node};
 
 use beneath_fields::BeneathFields;
 use cell_strip::CellStrip;
@@ -180,7 +180,7 @@ fn Panel(
             });
         }
     });
-    let close = move |_| {
+    let close = move || {
         let address = opened.with_untracked(|opened| opened.as_ref().map(OpenCell::address));
         selection.strip.set(None);
         if let Some(cell) = address.and_then(cell_element) {
@@ -230,6 +230,10 @@ fn Panel(
                 region.clear();
                 true
             }
+            "Escape" => {
+                close();
+                true
+            }
             _ => false,
         };
         if taken {
@@ -237,6 +241,17 @@ fn Panel(
             event.prevent_default();
         }
     };
+    // The cell keeps the focus when its strip opens. Its own keys stay its own: there, Space closes the strip.
+    let at_cell = window_event_listener(ev::keydown, move |event| {
+        let address = opened.with_untracked(|opened| opened.as_ref().map(OpenCell::address));
+        let cell = address.and_then(cell_element);
+        let target = event.target().and_then(|it| it.dyn_into::<Node>().ok());
+        let is_at_cell = cell.is_some_and(|cell| cell.is_same_node(target.as_ref()));
+        if is_at_cell && matches!(event.key().as_str(), "," | "." | "Escape") {
+            take_key(event);
+        }
+    });
+    on_cleanup(move || at_cell.remove());
     let has_lower = Memo::new(move |_| strips[1].is_open());
     let lower = move || {
         has_lower.get().then(|| {
@@ -273,7 +288,7 @@ fn Panel(
                 </div>
                 <div class="strip-actions">
                     {compare}
-                    <button type="button" data-testid="strip-close" on:click=close>
+                    <button type="button" data-testid="strip-close" on:click=move |_| close()>
                         "Close"
                     </button>
                 </div>
@@ -304,7 +319,8 @@ fn Panel(
             <p class="help" id="strip-region-help">
                 "Drag over a picture to draw a box and follow it through the steps. With a large \
                  picture focused, arrow keys move it, Shift and arrow keys resize it, Escape clears \
-                 it. Space plays and pauses, comma and full stop go step by step."
+                 it. Space plays and pauses, comma and full stop go step by step, Escape closes the \
+                 strip."
             </p>
             <Show when=move || options.difference.get()>
                 <p class="help">

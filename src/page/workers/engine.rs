@@ -596,7 +596,8 @@ impl EngineClient {
                 }
             }
             JobEvent::Failed { message } => self.job_failed(job, message),
-            JobEvent::CellStarted { .. }
+            JobEvent::Planned { .. }
+            | JobEvent::CellStarted { .. }
             | JobEvent::Step { .. }
             | JobEvent::CellRests { .. }
             | JobEvent::Image { .. }

@@ -45,6 +45,8 @@ pub struct GridRow {
     pub row: Row,
     /// Which model takes which steps, as far as the recipe determines that.
     pub stretches: Vec<Stretch>,
+    /// The steps of a cell as the engine counts them; none until it has.
+    pub steps: ArcRwSignal<Option<u32>>,
     pub cells: Vec<Cell>,
     /// The diversity of the finished images; none for fewer than two.
     pub diversity: ArcRwSignal<Option<Diversity>>,
@@ -166,6 +168,7 @@ impl Grid {
             .zip(0..)
             .map(|(row, index)| GridRow {
                 stretches: stretches(&recipe, &row),
+                steps: ArcRwSignal::default(),
                 cells: cells(&row, index),
                 diversity: ArcRwSignal::default(),
                 distances: ArcRwSignal::default(),
@@ -261,6 +264,11 @@ impl Grid {
     /// Shows an event of the running job in its cell or row; other events change nothing here.
     pub fn show(&self, event: JobEvent) {
         match event {
+            JobEvent::Planned { steps } => {
+                for (row, steps) in self.rows.iter().zip(steps) {
+                    row.steps.set(Some(steps));
+                }
+            }
             JobEvent::CellStarted { cell } => {
                 self.change(cell, |view| view.state = CellState::Running);
             }
@@ -375,13 +383,8 @@ impl Grid {
             .iter()
             .zip(0..)
             .map(|(row, index)| {
-                // All cells of a row have the same number of steps: one report tells it for all.
-                let reported = row
-                    .cells
-                    .iter()
-                    .find_map(|cell| cell.view.with_untracked(|view| view.step))
-                    .map(|step| step.steps);
-                let each = reported.unwrap_or_else(|| planned_steps(&row.stretches));
+                let counted = row.steps.get_untracked();
+                let each = counted.unwrap_or_else(|| planned_steps(&row.stretches));
                 let each = extent.depth.map_or(each, |depth| depth.min(each));
                 let done = |cell: &Cell| {
                     cell.view.with_untracked(|view| match view.state {

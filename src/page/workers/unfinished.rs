@@ -1,22 +1,16 @@
-//! The addresses of loads that were not finished when the page was closed, in the browser's local
-//! storage: a new page reads them without starting a worker.
-//!
-//! A browser without local storage only loses the reminder; the loaded bytes are in IndexedDB.
+//! The addresses of loads that were not finished when the page was closed, in the browser's local storage.
+//! A browser without it only loses the reminder; the loaded bytes are in IndexedDB.
 
 use std::collections::BTreeSet;
 
-use wasm_bindgen::JsValue;
-
-use crate::browser::globals::js;
+use crate::browser::globals::local_storage;
 
 /// The key of the local storage; the value has one address per line.
 const KEY: &str = "firststep-unfinished-loads";
 
 /// The addresses of the unfinished loads.
 pub fn read() -> BTreeSet<String> {
-    let lines = call("getItem", &[KEY])
-        .ok()
-        .and_then(|lines| lines.as_string());
+    let lines = local_storage::read(KEY);
     lines
         .iter()
         .flat_map(|lines| lines.lines())
@@ -34,16 +28,6 @@ pub fn set(address: &str, is_unfinished: bool) {
         addresses.remove(address);
     }
     let lines: Vec<&str> = addresses.iter().map(String::as_str).collect();
-    let _ = if lines.is_empty() {
-        call("removeItem", &[KEY])
-    } else {
-        call("setItem", &[KEY, &lines.join("\n")])
-    };
-}
-
-/// Calls a function of the local storage; fails where that is forbidden, missing or full.
-fn call(name: &str, arguments: &[&str]) -> Result<JsValue, JsValue> {
-    let storage = js::global("localStorage").ok_or(JsValue::UNDEFINED)?;
-    let arguments: Vec<JsValue> = arguments.iter().map(|text| JsValue::from(*text)).collect();
-    js::call(&storage, name, &arguments)
+    let text = (!lines.is_empty()).then(|| lines.join("\n"));
+    local_storage::write(KEY, text.as_deref());
 }

@@ -10,6 +10,11 @@ pub enum FindError {
         "This file is no PNG, JPEG or WebP: drop a picture that was saved from this page, or another program's with its generation parameters."
     )]
     NotPicture,
+    /// A ZIP.
+    #[error(
+        "This file is an archive (ZIP): take the files out of it, and open a picture, recipe.json or results.json."
+    )]
+    Archive,
     /// It ends before a picture's end.
     #[error("This picture ends too early: copy or download it again.")]
     CutOff,

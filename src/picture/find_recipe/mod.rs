@@ -42,7 +42,11 @@ pub fn find_recipe(file: &[u8]) -> Result<FoundRecipe, FindError> {
     } else if webp::is_webp(file) {
         (webp::texts(file)?, false)
     } else {
-        return Err(FindError::NotPicture);
+        return Err(if file.starts_with(b"PK\x03\x04") {
+            FindError::Archive
+        } else {
+            FindError::NotPicture
+        });
     };
     if let Some(read) = programs::read(&texts) {
         return Ok(FoundRecipe::Parameters(read));

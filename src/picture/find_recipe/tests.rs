@@ -9,6 +9,7 @@ use crate::picture::image::{ImageView, PixelFormat};
 use crate::picture::png_file::{Texts, encode};
 use crate::picture::png_text::{MAXIMUM_TEXT_BYTES, PARAMETERS_KEY, RECIPE_KEY};
 use crate::recipe::PromptReading;
+use crate::recipe::foreign::read_parameters::ReadSampler;
 use crate::recipe::generation_parameters::GenerationParameters;
 use crate::recipe::random::Random;
 
@@ -155,6 +156,7 @@ fn parameters_alone_are_read() {
         seed: Some(7),
         steps: Some(4),
         guidance: Some(1.0),
+        sampler: ReadSampler::of("LCM", None),
         size: Some((3, 2)),
         reading: PromptReading {
             long: true,

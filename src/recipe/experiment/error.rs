@@ -108,6 +108,20 @@ pub enum ExperimentError {
         /// Those that there are, shortened.
         columns: String,
     },
+    /// A table of several columns of which none is known to hold prompts.
+    #[error(
+        "None of the table's columns is called prompt or caption: name the column of the prompts so in the \
+         first line, which reads “{columns}”."
+    )]
+    NoPromptColumn {
+        /// The first line's cells, shortened.
+        columns: String,
+    },
+    /// A table that is no text.
+    #[error(
+        "The table can't be read: it is no text. Choose a text or CSV file (UTF-8) with a prompt in each line."
+    )]
+    NoText,
     /// A quotation in a table that doesn't end.
     #[error("The table can't be read: a quotation that begins in line {line} has no end.")]
     OpenQuotation {

@@ -227,6 +227,14 @@ fn prompts_come_from_lines_and_tables() {
     );
     let missing = of_csv(table, Some("caption")).expect_err("no such column");
     assert!(missing.to_string().contains("id, Prompt"), "{missing}");
+    let list = of_csv("red heart\na dog; barking\n", None).expect("a list without a name");
+    assert_eq!(list, ["red heart", "a dog; barking"]);
+    let others = of_csv("nr;prompt\n1;a dog, barking\n", None).expect("semicolons");
+    assert_eq!(others, ["a dog, barking"]);
+    let unknown = of_csv("a,b\n1,2\n", None).expect_err("none of them is known");
+    assert!(matches!(unknown, ExperimentError::NoPromptColumn { .. }));
+    let binary = of_csv("\u{fffd}PNG\r\n\0\0", None).expect_err("no text");
+    assert_eq!(binary, ExperimentError::NoText);
     let open = of_csv("prompt\n\"a dog", None).expect_err("an open quotation");
     assert_eq!(open, ExperimentError::OpenQuotation { line: 2 });
 }

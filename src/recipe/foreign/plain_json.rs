@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::read_parameters::{Program, ReadParameters, number, seed, size};
+use super::read_parameters::{Program, ReadParameters, ReadSampler, number, seed, size};
 use crate::recipe::PromptReading;
 
 /// Names of fields, in lower case and without anything but letters.
@@ -12,6 +12,9 @@ const NEGATIVE_PROMPT: [&str; 3] = ["negativeprompt", "uc", "negative"];
 const SEED: [&str; 2] = ["seed", "noiseseed"];
 const STEPS: [&str; 2] = ["steps", "numinferencesteps"];
 const GUIDANCE: [&str; 4] = ["cfgscale", "guidancescale", "scale", "cfg"];
+const SAMPLER: [&str; 2] = ["sampler", "samplername"];
+/// InvokeAI's samplers, and beside a sampler the spacing of its noise levels.
+const SCHEDULER: [&str; 2] = ["scheduler", "noiseschedule"];
 const WIDTH: [&str; 1] = ["width"];
 const HEIGHT: [&str; 1] = ["height"];
 const SIZE: [&str; 2] = ["resolution", "size"];
@@ -52,6 +55,13 @@ pub fn read(program: Option<Program>, text: &str) -> Option<ReadParameters> {
         Some(Value::Null) | None => false,
         Some(_) => true,
     };
+    let (sampler, scheduler) = (texts(&SAMPLER), texts(&SCHEDULER));
+    let sampler = match (&sampler, &scheduler) {
+        (None, Some(scheduler)) => ReadSampler::of(scheduler, None),
+        (sampler, scheduler) => sampler
+            .as_deref()
+            .and_then(|sampler| ReadSampler::of(sampler, scheduler.as_deref())),
+    };
     let left_out = LEFT_OUT.iter().filter(|(name, _)| has(name));
     let program = known.unwrap_or_default();
     Some(ReadParameters {
@@ -65,6 +75,7 @@ pub fn read(program: Option<Program>, text: &str) -> Option<ReadParameters> {
         seed: of(&SEED).as_deref().and_then(seed),
         steps: whole(&STEPS),
         guidance: of(&GUIDANCE).as_deref().and_then(number),
+        sampler,
         size: sides().or_else(|| of(&SIZE).as_deref().and_then(size)),
         left_out: left_out.map(|(_, words)| (*words).to_owned()).collect(),
     })

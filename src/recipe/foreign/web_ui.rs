@@ -2,7 +2,7 @@
 //! [`generation_parameters`](crate::recipe::generation_parameters). Extensions add fields of any content,
 //! and lines before and after.
 
-use super::read_parameters::{ReadParameters, number, seed, size};
+use super::read_parameters::{ReadParameters, ReadSampler, number, seed, size};
 use crate::recipe::PromptReading;
 use crate::recipe::generation_parameters::{
     FIRST_FIELD, LONG_PROMPTS, MODE, NEGATIVE_PROMPT, WEIGHTED_PROMPT,
@@ -72,6 +72,7 @@ impl ReadParameters {
     /// the end.
     fn take_fields(&mut self, text: &str) {
         let mut seen = Vec::new();
+        let (mut sampler, mut schedule) = (String::new(), None);
         for (key, value) in fields(text) {
             if seen.contains(&key) {
                 continue;
@@ -83,6 +84,8 @@ impl ReadParameters {
                 "Seed" => self.seed = seed(first),
                 "CFG scale" | "CFG Scale" | "Guidance scale" => self.guidance = number(first),
                 "Size" => self.size = size(first),
+                "Sampler" => sampler = first.to_owned(),
+                "Schedule type" => schedule = Some(first.to_owned()),
                 // This page's own text: its prompts are read as its fields say.
                 MODE => self.reading = PromptReading::default(),
                 LONG_PROMPTS => self.reading.long = first == ON,
@@ -114,6 +117,7 @@ impl ReadParameters {
             }
             seen.push(key);
         }
+        self.sampler = ReadSampler::of(&sampler, schedule.as_deref());
     }
 }
 
@@ -229,6 +233,7 @@ mod tests {
                 seed: Some(965_400_086_123),
                 steps: Some(20),
                 guidance: Some(7.0),
+                sampler: ReadSampler::of("Euler a", None),
                 size: Some((512, 768)),
                 left_out: vec![
                     "its LoRAs (a, Seed), whose files can be brought under Adapters".into()
@@ -303,6 +308,7 @@ mod tests {
             ReadParameters {
                 prompt: "apple".into(),
                 guidance: Some(2.0),
+                sampler: ReadSampler::of("\"open", None),
                 ..ReadParameters::parse("")
             }
         );

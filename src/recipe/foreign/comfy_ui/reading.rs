@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::graph::{Graph, Input, Node};
 use crate::recipe::PromptReading;
 use crate::recipe::bounds::MAXIMUM_PROMPT_CHARACTERS;
-use crate::recipe::foreign::read_parameters::{Program, ReadParameters, number, seed};
+use crate::recipe::foreign::read_parameters::{Program, ReadParameters, ReadSampler, number, seed};
 use crate::recipe::foreign::web_ui::of_loras;
 
 /// The most nodes that are visited on the way to the settings: graphs of other programs may go in
@@ -159,6 +159,7 @@ impl<'a> Reader<'a> {
             .number_of(guider, &GUIDANCE)
             .as_deref()
             .and_then(number);
+        read.sampler = self.sampler(sampler);
         read.size = self.size(sampler, &mut notes);
         let loras = self.loras();
         if !loras.is_empty() {
@@ -350,6 +351,26 @@ impl<'a> Reader<'a> {
             }
         }
         None
+    }
+
+    /// What the steps are computed with: the sampler's own name, or that of a node behind it.
+    fn sampler(&self, sampler: &Node) -> Option<ReadSampler> {
+        let own = |node: &Node, name: &str| self.number_of(node, &[name]);
+        let name = own(sampler, "sampler_name").or_else(|| {
+            let chosen = self.behind(sampler, "sampler")?;
+            own(chosen, "sampler_name").or_else(|| {
+                let class = chosen.class.strip_prefix("Sampler");
+                class.map(str::to_owned)
+            })
+        })?;
+        let schedule = own(sampler, "scheduler").or_else(|| {
+            let sigmas = self.behind(sampler, "sigmas")?;
+            own(sigmas, "scheduler").or_else(|| {
+                let class = sigmas.class.strip_suffix("Scheduler");
+                class.map(str::to_owned)
+            })
+        });
+        ReadSampler::of(&name, schedule.as_deref())
     }
 
     fn size(&self, sampler: &Node, notes: &mut Vec<&'static str>) -> Option<(u32, u32)> {

@@ -11,7 +11,7 @@ use super::graph::{Graph, Input, Node, node_name, parse};
 const NOT_RUN: [u64; 2] = [2, 4];
 
 /// The names of a node's values, in their order. What follows a seed says how it changes.
-const VALUES: [(&str, &[&str]); 18] = [
+const VALUES: [(&str, &[&str]); 19] = [
     (
         "KSampler",
         &[
@@ -26,8 +26,17 @@ const VALUES: [(&str, &[&str]); 18] = [
     ),
     (
         "KSamplerAdvanced",
-        &["add_noise", "noise_seed", "", "steps", "cfg"],
+        &[
+            "add_noise",
+            "noise_seed",
+            "",
+            "steps",
+            "cfg",
+            "sampler_name",
+            "scheduler",
+        ],
     ),
+    ("KSamplerSelect", &["sampler_name"]),
     ("SamplerCustom", &["add_noise", "noise_seed", "", "cfg"]),
     ("RandomNoise", &["noise_seed"]),
     ("CFGGuider", &["cfg"]),

@@ -20,8 +20,8 @@ pub enum SafetensorsError {
     HeaderTooLong { file: String, length: u64 },
     /// The file ends before its header or its last tensor does.
     #[error(
-        "The file {file} is cut off: it has {found} bytes of {expected}. Load it again; if that \
-         doesn't help, the copy on the server is incomplete."
+        "The file {file} is cut off or no safetensors file: it has {found} bytes of {expected}. Get it \
+         again; if that doesn't help, the copy at its source is incomplete."
     )]
     Truncated {
         file: String,

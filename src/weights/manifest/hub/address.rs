@@ -108,9 +108,17 @@ impl ModelAddress {
     }
 }
 
+/// As much of a text as a sentence repeats.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(120) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 fn unknown(text: &str) -> HubError {
     HubError::Text {
-        text: without_secrets(text),
+        text: shortened(&without_secrets(text)),
     }
 }
 

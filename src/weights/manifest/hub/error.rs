@@ -6,8 +6,8 @@
 pub enum HubError {
     /// Neither a repository nor an address.
     #[error(
-        "“{text}” is neither a hub's repository (owner/name, with @revision if you like), nor two of \
-         them (base + distilled), nor an https address of a manifest, a folder or a checkpoint."
+        "“{text}” is neither a hub's repository (owner/name, with @revision if you like) nor an https \
+         address: of a manifest, a folder or a file. A pair may also be two of them, base + distilled."
     )]
     Text { text: String },
     /// A page about something else than a model.
