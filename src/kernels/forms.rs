@@ -137,7 +137,6 @@ impl AdapterClass {
                 AdapterClass::Software => SLOW_CPU,
                 AdapterClass::Arm | AdapterClass::Card => SLOW_CARD,
             },
-            expands_weights: self == AdapterClass::Software,
         }
     }
 
@@ -154,10 +153,6 @@ pub struct Choice {
     pub forms: Forms,
     /// Floating-point operations a second of a matrix product.
     pub speed: f64,
-    /// Whether a quantized weight is written out as `f32` before a product with many rows: a thread expands
-    /// it for eight of them alone, and where an instruction costs as much as on a CPU, that takes longer than
-    /// the product itself. On a graphics card it would be slower, and take memory that it lacks.
-    pub expands_weights: bool,
 }
 
 /// Times of one kernel in both forms, in milliseconds of equally many launches.

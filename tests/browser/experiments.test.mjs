@@ -264,12 +264,27 @@ test(
 
       // Its file opens it where nothing is kept, with the same numbers, and draws them again.
       await page.control("experiment-delete").click();
-      await page.control("experiments-kept").waitFor({ state: "detached" });
       await waitForState(page, "nothing");
+      assert.equal(await page.control("experiment-open-kept").count(), 0);
+      await page.control("experiment-undo").click();
+      assert.match(
+        await page.control("experiments-kept").innerText(),
+        /Sample diversity: a red heart and 1 other prompt\s+.*12 of 12 pictures/,
+      );
+      await page.control("experiment-delete").click();
+      // It is for good once the view is closed.
+      await page.control("experiments").click();
+      await page.control("prompt").waitFor();
+      await page.control("experiments").click();
+      await page.control("experiments-kept").waitFor({ state: "hidden" });
       await drop(page, "experiment.json", json.toString());
       await waitForState(page, "finished");
       assert.deepEqual(await table(page, "diversity"), diversity);
       assert.deepEqual(await table(page, "diversity-emoji"), judged);
+      // The same file again is the same experiment.
+      await drop(page, "experiment.json", json.toString());
+      await waitForState(page, "finished");
+      assert.equal(await page.control("experiment-open-kept").count(), 1);
       // What is opened brings no pictures: nothing is measured, and nothing is wrong.
       assert.equal(await page.control("experiment-problem").count(), 0);
       await page.control("experiment-start").click();
@@ -312,6 +327,28 @@ test(
       await drop(page, "prompts.csv", 'id,prompt\n1,"a red, heart"\n');
       await page.control("experiments-view").waitFor();
       assert.equal(await page.control("experiment-prompts").inputValue(), "a red, heart");
+      await drop(page, "list.csv", "a blue star\na red heart\n");
+      assert.equal(
+        await page.control("experiment-prompts").inputValue(),
+        "a blue star\na red heart",
+        "a list without a header loses none",
+      );
+      // What can't be used is a sentence, and what is there stays.
+      for (const [name, text, sentence] of [
+        ["two.csv", "nr,text\n1,a dog\n", /prompt or caption/],
+        ["empty.csv", " \n", /no prompt/],
+        ["tokenizer.json", '{"model": {}, "added_tokens": []}', /“tokenizer.json” is a tokenizer/],
+        ["other.json", "{}", /“other.json” is neither a recipe/],
+        ["empty.json", "", /“empty.json” is empty/],
+        ["cut.json", '{"study": ', /“cut.json” can't be read/],
+      ]) {
+        await drop(page, name, text);
+        const problem = page.control("experiment-problem").filter({ hasText: sentence });
+        await problem.waitFor({ timeout: 30_000 });
+      }
+      assert.equal(await page.control("experiment-prompts").inputValue(), "a blue star\na red heart");
+      await drop(page, "prompts.csv", 'id,prompt\n1,"a red, heart"\n');
+      await page.control("experiment-problem").waitFor({ state: "detached" });
       await page.control("experiment-study").selectOption("convergence");
       await page.control("experiment-images").fill("2");
       for (const mode of ["base", "hybrid"]) {

@@ -177,6 +177,11 @@ test("the keyboard steps, plays and follows a region", { timeout: TIMEOUT }, asy
       .map(({ timestep }) => timestep)
       .sort((a, b) => b - a);
     const timesteps = [...new Set(union)];
+    // The cell has the focus still.
+    await keyboard.press(".");
+    assert.equal(await position(page), Math.round(timesteps[1]));
+    await keyboard.press(",");
+    assert.equal(await position(page), Math.round(timesteps[0]));
     await page.control("strip-a-player").focus();
     for (const expected of timesteps.slice(1)) {
       await keyboard.press(".");
@@ -269,6 +274,13 @@ test("the keyboard steps, plays and follows a region", { timeout: TIMEOUT }, asy
     const still = await position(page);
     await page.page.waitForTimeout(300);
     assert.equal(await position(page), still, "it stands still");
+
+    await keyboard.press("Escape");
+    assert.deepEqual(await outlines(), []);
+    await keyboard.press("Escape");
+    await page.control("strip-panel").waitFor({ state: "detached" });
+    const behind = await page.page.evaluate(() => document.activeElement.getAttribute("role"));
+    assert.equal(behind, "gridcell", "the cell has the focus again");
   });
 });
 

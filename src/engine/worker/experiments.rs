@@ -303,12 +303,25 @@ async fn kept_already(
     for kept in store.list().await? {
         if kept.experiment == experiment
             && kept.pictures as usize == results.pictures.len()
-            && store.results(kept.id).await?.as_ref() == Some(results)
+            && let Some(known) = store.results(kept.id).await?
+            && is_same(&known, results)
         {
             return Ok(Some(kept.id));
         }
     }
     Ok(None)
+}
+
+/// Whether results have the same in whatever order: a store has its own.
+fn is_same(known: &Results, results: &Results) -> bool {
+    fn have_same<T: PartialEq>(some: &[T], others: &[T]) -> bool {
+        some.len() == others.len() && some.iter().all(|it| others.contains(it))
+    }
+    known.manifest == results.manifest
+        && known.pictures == results.pictures
+        && have_same(&known.rows, &results.rows)
+        && have_same(&known.changes, &results.changes)
+        && have_same(&known.scores, &results.scores)
 }
 
 fn opened(id: ExperimentId, results: &Results) -> Result<Opened, ExperimentsError> {

@@ -17,23 +17,6 @@ static FORMS: Mutex<Forms> = Mutex::new(Forms::all(Form::Shared));
 pub fn set_choice(choice: Choice) {
     set_forms(choice.forms);
     submits::set_speed(choice.speed);
-    EXPANDS_WEIGHTS.store(choice.expands_weights, Ordering::Relaxed);
-}
-
-/// Whether quantized weights are expanded for products with many rows.
-static EXPANDS_WEIGHTS: AtomicBool = AtomicBool::new(false);
-
-/// Rows of a product from which on it pays to expand its weight as a whole first.
-const MANY_ROWS: usize = 64;
-
-/// Bytes of an expanded weight at most: half of the smallest binding that WebGPU promises.
-const LARGEST_EXPANDED: usize = 64 << 20;
-
-/// Whether a quantized weight of so many values is expanded as a whole before its product with so many rows.
-pub fn expands(values: usize, rows: usize) -> bool {
-    EXPANDS_WEIGHTS.load(Ordering::Relaxed)
-        && rows >= MANY_ROWS
-        && values * size_of::<f32>() <= LARGEST_EXPANDED
 }
 
 /// Sets the forms of the kernels.

@@ -4,15 +4,12 @@ use burn::backend::wgpu::{CubeTensor, Wgpu};
 use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 use cubecl::prelude::*;
 
-use super::buffers::{
-    MAXIMUM_COUNT, columns_of, element, in_rows, output, primitive, some, tensor,
-};
+use super::buffers::{MAXIMUM_COUNT, columns_of, element, output, primitive, some, tensor};
 use super::matmul::Rows;
 use super::{choice, counts, matmul, registers, submits};
 use crate::kernels::forms::Form;
 use crate::kernels::layer::{Activation, After, BranchScale, Layer, LowRank};
 use crate::kernels::matrix::{Matrix, WeightForm};
-use crate::weights::format::encoding::BLOCK;
 
 /// A weight on the device: `[columns of the output, depth]`.
 #[derive(Clone)]
@@ -30,39 +27,6 @@ impl Weight {
             form,
             shape: matrix.shape(),
         })
-    }
-
-    /// The same in `f32`, in a buffer of its own.
-    fn expanded(self) -> Self {
-        let count: usize = self.shape.iter().product();
-        let blocks = count / BLOCK;
-        let client = self.words.client.clone();
-        let expanded = CubeTensor::new_contiguous(
-            client.clone(),
-            self.words.device.clone(),
-            self.shape.to_vec().into(),
-            client.empty(count * size_of::<f32>()),
-            DType::F32,
-        );
-        counts::note("expansion of a weight", [&self.words, &expanded]);
-        submits::before_moving(&client, count);
-        unsafe {
-            registers::expand::launch_unchecked(
-                &client,
-                in_rows(blocks, registers::THREADS),
-                CubeDim::new_1d(registers::THREADS as u32),
-                4,
-                self.words.into_buffer_arg(),
-                expanded.clone().into_buffer_arg(),
-                blocks as u32,
-                self.form,
-            );
-        }
-        Self {
-            words: expanded,
-            form: WeightForm::F32,
-            shape: self.shape,
-        }
     }
 
     /// Activations as a weight.
@@ -156,14 +120,10 @@ impl<'a> Product<'a> {
         }
     }
 
-    pub fn launch(mut self, shape: &[usize]) -> CubeTensor {
+    pub fn launch(self, shape: &[usize]) -> CubeTensor {
         let [columns, depth] = self.weight.shape;
-        let rows = self.output_rows();
-        let is_quantized = matches!(self.weight.form, WeightForm::Q4 | WeightForm::Q8);
-        if is_quantized && choice::expands(columns * depth, rows) {
-            self.weight = self.weight.expanded();
-        }
         let form = self.weight.form;
+        let rows = self.output_rows();
         let second_channels = self.second.as_ref().map_or(0, columns_of);
         let channels = match self.rows {
             Rows::Same => depth - second_channels,

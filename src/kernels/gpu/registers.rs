@@ -5,7 +5,6 @@
 use cubecl::prelude::*;
 
 use super::attention::{Program as AttentionProgram, Sizes as AttentionSizes, UNSEEN};
-use super::half::half_to_f32;
 use super::matmul::{Program, Sizes, activate, finished, floats, scale_of, sums_of};
 use super::norm::{moments_at, sum_of_four};
 use crate::kernels::matrix::WeightForm;
@@ -209,51 +208,6 @@ pub fn matmul<E: Float, N: Size, W: Size, U: Size>(
                         sum, &bias, &embedding, &residual, row, column4, columns4, &sizes, program,
                     ));
                 }
-            }
-        }
-    }
-}
-
-/// Writes a quantized weight out as `f32`, a block of 32 values a thread.
-#[cube(launch_unchecked)]
-pub fn expand<N: Size>(
-    weight: &[u32],
-    output: &mut [Vector<f32, N>],
-    blocks: u32,
-    #[comptime] form: WeightForm,
-) {
-    let block = ABSOLUTE_POS as usize;
-    if block < blocks as usize {
-        let words = comptime!(if matches!(form, WeightForm::Q4) {
-            4usize
-        } else {
-            8usize
-        });
-        let pair = weight[blocks as usize * words + block / 2];
-        let scale = half_to_f32((pair >> (16 * (block as u32 % 2))) & 65535);
-        #[unroll]
-        for t in 0..words {
-            let word = weight[block * words + t];
-            if comptime!(matches!(form, WeightForm::Q4)) {
-                let mut low = Vector::<f32, N>::cast_from(0.0f32);
-                let mut high = Vector::<f32, N>::cast_from(0.0f32);
-                #[unroll]
-                for e in 0..4usize {
-                    let first = (word >> comptime!(4 * e as u32)) & 15;
-                    let last = (word >> comptime!(16 + 4 * e as u32)) & 15;
-                    low.insert(e, (f32::cast_from(first) - 8.0f32) * scale);
-                    high.insert(e, (f32::cast_from(last) - 8.0f32) * scale);
-                }
-                output[block * 8 + comptime!(2 * t)] = low;
-                output[block * 8 + comptime!(2 * t + 1)] = high;
-            } else {
-                let mut value = Vector::<f32, N>::cast_from(0.0f32);
-                #[unroll]
-                for e in 0..4usize {
-                    let byte = (word >> comptime!(8 * e as u32)) & 255;
-                    value.insert(e, (f32::cast_from(byte ^ 128) - 128.0f32) * scale);
-                }
-                output[block * 8 + t] = value;
             }
         }
     }

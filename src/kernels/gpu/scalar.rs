@@ -140,7 +140,7 @@ fn product(
     depth: u32,
     #[comptime] has_bias: bool,
 ) {
-    let at = ABSOLUTE_POS as usize;
+    let at = ABSOLUTE_POS;
     if at < values as usize {
         let row = at / columns as usize;
         let column = at - row * columns as usize;
@@ -179,7 +179,7 @@ fn attention(
     scale: f32,
     #[comptime] is_causal: bool,
 ) {
-    let thread = ABSOLUTE_POS as usize;
+    let thread = ABSOLUTE_POS;
     if thread < threads as usize {
         let size = size as usize;
         let head = thread / queries as usize;
@@ -244,7 +244,7 @@ fn normalized(
     size: u32,
     epsilon: f32,
 ) {
-    let thread = ABSOLUTE_POS as usize;
+    let thread = ABSOLUTE_POS;
     if thread < threads as usize {
         let groups = groups as usize;
         let size = size as usize;

@@ -378,6 +378,13 @@ impl Experiments {
             Ok(experiment) => experiment,
             Err(error) => return self.problem.set(Some(error.to_string())),
         };
+        // One that was deleted, and came back as a file.
+        if self
+            .deleted
+            .with_untracked(|it| it.as_ref().is_some_and(|it| it.id == id))
+        {
+            self.deleted.set(None);
+        }
         self.filled.set(Some(Arc::new(experiment.clone())));
         self.shown.set(Some((id, Arc::new(experiment.clone()))));
         self.report.set(Some(Arc::new(report)));
