@@ -91,6 +91,8 @@ pub fn App() -> impl IntoView {
     let models = Panel::new(loader);
     // Sentences about the visitor's input: the link and the recipe.
     let notices = RwSignal::new(Vec::<String>::new());
+    // What was done with a file that was opened, where nothing is wrong.
+    let told = RwSignal::new(None::<String>);
     // The run that the page's link was copied from.
     let shared_run = RwSignal::new(None::<SharedRun>);
     // The last link to an experiment that was followed.
@@ -147,6 +149,7 @@ pub fn App() -> impl IntoView {
                 return;
             }
             notices.set(Vec::new());
+            told.set(None);
             shows_results.set_value(!grid_is_beside());
             engine.generate(recipe, extent);
         }
@@ -302,7 +305,10 @@ pub fn App() -> impl IntoView {
                 controls.text(place).set(text);
             }
         }
-        show_problem.run(taken.sentence);
+        // The fields are those of the pictures.
+        experiments.is_open.set(false);
+        told.set(Some(taken.sentence));
+        reveal();
     });
 
     // A strength that is moved has its effect at once: what is under way ends.
@@ -482,6 +488,7 @@ pub fn App() -> impl IntoView {
                 <OpenPicture
                     on_begin=Callback::new(move |()| {
                         notices.set(Vec::new());
+                        told.set(None);
                         experiments.problem.set(None);
                     })
                     on_open=Callback::new(move |recipe| {
@@ -535,6 +542,7 @@ pub fn App() -> impl IntoView {
                         all.extend(engine.notice.get());
                         all
                     })
+                    told=told
                     problem=engine.problem
                     on_go_on=go_on
                 />

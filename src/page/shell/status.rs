@@ -23,6 +23,9 @@ pub fn Status(
     #[prop(into)]
     download_size: Signal<Option<u64>>,
     #[prop(into)] notices: Signal<Vec<String>>,
+    /// What is to be known, where nothing is wrong.
+    #[prop(into)]
+    told: Signal<Option<String>>,
     #[prop(into)] problem: Signal<Option<Problem>>,
     on_go_on: Callback<()>,
 ) -> impl IntoView {
@@ -95,6 +98,9 @@ pub fn Status(
                 {move || queue().map(|text| view! { <span class="queued">{text}</span> })}
             </p>
             <div class="bar">{bar}</div>
+            <div role="status">
+                {move || told.get().map(|text| view! { <p class="told">{text}</p> })}
+            </div>
             <div role="alert">
                 {move || {
                     notices
