@@ -169,6 +169,10 @@ test(
       const text =
         "a kitten on a blue background\nNegative prompt: worm\n" +
         "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 965400086123, Size: 512x768, Model: x";
+      await drop(page, "other.txt", Buffer.from(text), "text/plain");
+      await page.waitForStatus([/another program's/, /its sampler Euler a as the base model's/], 30_000);
+      assert.equal(await page.control("prompt").inputValue(), "a kitten on a blue background");
+      await page.control("prompt").fill("");
       await drop(page, "other.png", png({ parameters: text }));
       await page.waitForStatus([/another program's/, /965400086123 as 3327411819, the low 32 bits/], 30_000);
       assert.equal(await page.control("prompt").inputValue(), "a kitten on a blue background");

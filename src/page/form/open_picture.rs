@@ -12,7 +12,7 @@ use web_sys::{DataTransfer, File};
 
 use super::opened_files::{Dropped, dropped, files_in};
 use crate::browser::opened_file::OpenedFile;
-use crate::picture::find_recipe::{FoundRecipe, find_recipe};
+use crate::picture::find_recipe::{FindError, FoundRecipe, find_recipe};
 use crate::recipe::foreign::read_parameters::ReadParameters;
 use crate::recipe::saved_recipe::SavedRecipe;
 use crate::view::opened_text::{OpenedText, opened_text};
@@ -234,11 +234,17 @@ async fn read(file: &File) -> Result<Found, String> {
         });
     }
     let name = file.name().to_ascii_lowercase();
-    if [".csv", ".tsv", ".txt"]
-        .iter()
-        .any(|ending| name.ends_with(ending))
-    {
+    if name.ends_with(".csv") || name.ends_with(".tsv") {
         return read_text(file).await.map(Found::Table);
+    }
+    if name.ends_with(".txt") {
+        // Some programs write a picture's parameters beside it.
+        let parameters = ReadParameters::parse(&read_text(file).await?);
+        return if parameters.steps.is_some() || parameters.seed.is_some() {
+            Ok(Found::Parameters(Box::new(parameters)))
+        } else {
+            Err(FindError::NotPicture.to_string())
+        };
     }
     let size = file.size();
     if size > MAXIMUM_FILE_BYTES {
