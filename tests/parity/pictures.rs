@@ -118,6 +118,11 @@ fn pictures_and_targets_are_those_of_diffusers() {
             &mut recorder,
         ));
         assert_eq!(outcome.expect("a picture"), Outcome::Done);
+        for event in &recorder.events {
+            if let JobEvent::Step { cell, steps, .. } = event {
+                assert_eq!(recorder.planned[cell.row as usize], *steps);
+            }
+        }
         let image = recorder.events.iter().find_map(|event| match event {
             JobEvent::Step { step, preview, .. } if Some(*step) == picture.step => Some(preview),
             JobEvent::Image { image, .. } if picture.step.is_none() => Some(image),

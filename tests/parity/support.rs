@@ -269,7 +269,10 @@ impl PairFiles for BundledPair {
 /// Keeps the events of a job, and asks for strips between two steps.
 #[derive(Default)]
 pub struct Recorder {
+    /// All but [`JobEvent::Planned`].
     pub events: Vec<JobEvent>,
+    /// Steps of each row's cells, as the last job has planned them.
+    pub planned: Vec<u32>,
     pub task_events: Vec<(TaskId, TaskEvent)>,
     /// Events after which the job is cancelled.
     pub cancel_after: Option<usize>,
@@ -278,7 +281,10 @@ pub struct Recorder {
 
 impl Host for Recorder {
     fn emit(&mut self, event: JobEvent) {
-        self.events.push(event);
+        match event {
+            JobEvent::Planned { steps } => self.planned = steps,
+            event => self.events.push(event),
+        }
     }
 
     fn emit_task(&mut self, id: TaskId, event: TaskEvent) {
