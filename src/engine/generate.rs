@@ -50,14 +50,18 @@ pub async fn generate(
     let mut prepared = PreparedPrompt::default();
     let depth = extent.depth.map_or(usize::MAX, |depth| depth as usize);
     let samples = samples_of(pair, recipe)?;
-    let steps = |row| Ok(plan_for(row, recipe, pair.manifest())?.steps().len() as u32);
-    let steps: Result<_, EngineError> = rows.iter().map(steps).collect();
-    host.emit(JobEvent::Planned { steps: steps? });
+    let plan = |row| Ok(Arc::new(plan_for(row, recipe, pair.manifest())?));
+    let plans: Result<Vec<_>, EngineError> = rows.iter().map(plan).collect();
+    let plans = plans?;
+    let steps = plans.iter().map(|plan| plan.steps().len() as u32);
+    host.emit(JobEvent::Planned {
+        steps: steps.collect(),
+    });
     for mut left in batches(recipe, &rows, extent, samples) {
         let Some(first) = left.first() else { continue };
         let row = &rows[first.row as usize];
         told.encode(pair, recipe, row, is_any_guided, host).await?;
-        let plan = Arc::new(plan_for(row, recipe, pair.manifest())?);
+        let plan = plans[first.row as usize].clone();
         prepared.switch_to(Told::key(pair, recipe, row));
         for &cell in &left {
             grid.discard_finished(cell);

@@ -241,7 +241,7 @@ fn Panel(
             event.prevent_default();
         }
     };
-    // The cell keeps the focus when its strip opens. Its own keys stay its own: there, Space closes the strip.
+    // The cell keeps the focus when its strip opens; Space is a key of its own.
     let at_cell = window_event_listener(ev::keydown, move |event| {
         let address = opened.with_untracked(|opened| opened.as_ref().map(OpenCell::address));
         let cell = address.and_then(cell_element);
