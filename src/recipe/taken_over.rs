@@ -86,7 +86,8 @@ impl TakenOver {
             (Some(sampler), None) => words
                 .left_out
                 .push(format!("its sampler {sampler}, which is not computed here")),
-            (None, _) => words.missing.push("its sampler"),
+            // The visitor's own scheduler stays, as the sentence says of all other settings.
+            (None, _) => {}
         }
         words.left_out.extend(read.left_out.iter().cloned());
         let both = [&prompt, &negative_prompt];
@@ -289,7 +290,7 @@ mod tests {
         let taken = TakenOver::of(&read);
         assert_eq!((taken.prompt, taken.negative_prompt), (None, None));
         assert_eq!((taken.seed, taken.reading), (Some(0), None));
-        let missing = "It doesn't say its prompt, its steps, its guidance, its sampler.";
+        let missing = "It doesn't say its prompt, its steps, its guidance.";
         assert!(taken.sentence.ends_with(missing), "{}", taken.sentence);
         let nothing = TakenOver::of(&ReadParameters::default());
         assert!(nothing.sentence.contains("nothing"));
