@@ -160,6 +160,12 @@ fn shards_are_a_whole_run_and_its_files_are_read_back() {
     merge(&RunFolder::new(&merged), &folders).expect("they belong together");
     assert_same(&merged, &whole);
     assert!(merged.join("latents").is_dir());
+    for record in all.values() {
+        let targets = format!("targets/{}.png", experiment.file_name_of(record.id));
+        let [ours, theirs] =
+            [&merged, &whole].map(|it| fs::read(it.join(&targets)).expect("targets"));
+        assert_eq!(ours, theirs, "{targets}");
+    }
 
     // What the report has is read by programs.
     let distances = fs::read_to_string(whole.join("report/tables/distances.csv"));
@@ -175,7 +181,7 @@ fn shards_are_a_whole_run_and_its_files_are_read_back() {
 #[test]
 fn a_network_adds_its_distances_and_says_what_the_pictures_cover() {
     let scratch = Scratch::new("network");
-    let file = write(&scratch, &experiment(Study::Diversity));
+    let file = write(&scratch, &experiment(Study::Convergence));
     let out = scratch.path("out");
     run(&file, &out, &[]);
     let folder = RunFolder::new(&out);
@@ -208,6 +214,17 @@ fn a_network_adds_its_distances_and_says_what_the_pictures_cover() {
         5,
         "styles, backgrounds, place and size"
     );
+    // The last target is the image but for the noise that the base's last step leaves.
+    assert_eq!(results.targets.len(), results.pictures.len());
+    for record in &results.targets {
+        let [first, last] = record.distances.as_slice() else {
+            panic!("two steps: {record:?}");
+        };
+        assert!(*last < 0.01 && first > last, "{record:?}");
+    }
+    let mut figures = report.figures.iter().map(|it| it.key.as_str());
+    assert_eq!(figures.next(), Some("convergence-emoji"));
+    assert_eq!(figures.next(), Some("convergence"));
 }
 
 #[test]

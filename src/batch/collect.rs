@@ -5,9 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use super::error::BatchError;
-use super::folder::{RunFolder, Shard};
+use super::folder::{RESULTS, RunFolder, Shard};
+use super::host::targets_file;
 use crate::picture::image::Image;
 use crate::picture::png_file;
+use crate::picture::stack::unstacked;
 use crate::recipe::experiment::{Experiment, PictureId, Study};
 use crate::results::{
     ChangeRecord, PictureRecord, Results, RowRecord, STRUCTURAL, change_distances, files,
@@ -21,13 +23,14 @@ use crate::results::{
 pub fn collect(folder: &RunFolder) -> Result<Results, BatchError> {
     let manifest = folder.manifest()?;
     let experiment = manifest.experiment()?;
-    let pictures: Vec<PictureRecord> = folder.records()?.into_values().collect();
+    let pictures = folder.pictures()?;
     let mut results = Results {
         manifest,
         pictures,
         rows: Vec::new(),
         changes: Vec::new(),
         scores: Vec::new(),
+        targets: Vec::new(),
     };
     let conditions = experiment.conditions();
     let is_transfer = matches!(experiment.study, Study::Transfer(_));
@@ -73,6 +76,21 @@ pub(super) fn read_image(folder: &RunFolder, record: &PictureRecord) -> Result<I
         .path()
         .join(record.file.as_deref().unwrap_or_default());
     read_png(&path)
+}
+
+/// The targets of a picture's steps with the final image as the last; none where they were not kept.
+pub(super) fn read_targets(
+    folder: &RunFolder,
+    experiment: &Experiment,
+    record: &PictureRecord,
+) -> Result<Option<Vec<Image>>, BatchError> {
+    let path = folder
+        .path()
+        .join(targets_file(&experiment.file_name_of(record.id)));
+    if !path.is_file() {
+        return Ok(None);
+    }
+    Ok(unstacked(&read_png(&path)?, record.steps.len() + 1))
 }
 
 fn read_png(path: &Path) -> Result<Image, BatchError> {
@@ -143,9 +161,9 @@ fn copy_files(
     record: &PictureRecord,
 ) -> Result<(), BatchError> {
     let name = experiment.file_name_of(id);
-    let latent = format!("latents/{name}.npy");
-    let is_there = from.path().join(&latent).is_file();
-    for file in record.file.iter().chain(is_there.then_some(&latent)) {
+    let beside = [format!("latents/{name}.npy"), targets_file(&name)];
+    let beside = beside.iter().filter(|it| from.path().join(it).is_file());
+    for file in record.file.iter().chain(beside) {
         let path = from.path().join(file);
         let bytes = fs::read(&path).map_err(|error| BatchError::reading(&path, &error))?;
         into.write(file, &bytes)?;
@@ -158,7 +176,7 @@ fn copy_files(
 /// # Errors
 /// The folder can't be written.
 pub fn write_report(folder: &RunFolder, results: &Results) -> Result<(), BatchError> {
-    folder.write("results.json", results.to_json()?.as_bytes())?;
+    folder.write(RESULTS, results.to_json()?.as_bytes())?;
     for (name, bytes) in files(results)? {
         folder.write(&format!("report/{name}"), &bytes)?;
     }

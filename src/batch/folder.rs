@@ -9,8 +9,8 @@ use std::str::FromStr;
 
 use super::error::BatchError;
 use crate::recipe::experiment::PictureId;
-use crate::results::PictureRecord;
 use crate::results::manifest::RunManifest;
+use crate::results::{PictureRecord, Results};
 
 /// The part of an experiment that a process draws: every so manieth page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub struct RunFolder {
 
 const MANIFEST: &str = "run.json";
 const RECORDS: &str = "records";
+/// What was measured.
+pub(super) const RESULTS: &str = "results.json";
 
 impl RunFolder {
     /// The folder at a path, whether or not it is there.
@@ -153,6 +155,20 @@ impl RunFolder {
             }
         }
         Ok(records)
+    }
+
+    /// The same in the order of the pictures.
+    ///
+    /// # Errors
+    /// The records can't be read.
+    pub fn pictures(&self) -> Result<Vec<PictureRecord>, BatchError> {
+        Ok(self.records()?.into_values().collect())
+    }
+
+    /// What was measured and written; none where nothing was, or another version of the program wrote it.
+    pub fn results(&self) -> Option<Results> {
+        let text = fs::read_to_string(self.path.join(RESULTS)).ok()?;
+        Results::from_json(&text).ok()
     }
 
     /// The records of a shard, to be added to.

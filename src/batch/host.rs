@@ -148,7 +148,10 @@ impl BatchHost<'_> {
             return Ok(());
         };
         match event {
-            TaskEvent::Convergence { distances } => {
+            TaskEvent::Convergence { distances, targets } => {
+                if let Some(name) = self.name(cell).filter(|_| !targets.is_empty()) {
+                    self.folder.write(&targets_file(&name), &targets)?;
+                }
                 let so_far = self.cells.entry(cell).or_default();
                 for (step, distance) in so_far.steps.iter_mut().zip(distances) {
                     step.distance = Some(distance);
@@ -160,6 +163,11 @@ impl BatchHost<'_> {
         }
         Ok(())
     }
+}
+
+/// The path below the folder of the PNG with the targets of a picture's steps.
+pub(super) fn targets_file(name: &str) -> String {
+    format!("targets/{name}.png")
 }
 
 impl Host for BatchHost<'_> {

@@ -11,6 +11,7 @@
 //! | `run.json` | what runs: [`RunManifest`](crate::results::manifest::RunManifest) |
 //! | `pictures/CONDITION/PROMPT-SEED.png` | the pictures, each with its recipe as the page saves it |
 //! | `latents/CONDITION/PROMPT-SEED.npy` | their last latents, where they are asked for |
+//! | `targets/CONDITION/PROMPT-SEED.png` | in a study of them, the Diffusion Targets of its steps and the final image, below each other |
 //! | `records/SHARD.jsonl` | a [`PictureRecord`](crate::results::PictureRecord) in each line |
 //! | `results.json`, `report/` | what was measured, once all pictures are there |
 

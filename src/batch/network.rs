@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 
-use super::collect::read_image;
+use super::collect::{read_image, read_targets};
 use super::error::BatchError;
 use super::file_folder::{FileFolder, manifest_text};
 use super::folder::RunFolder;
@@ -44,6 +44,11 @@ pub async fn add_network(
             .map(|record| Ok((record.id.image, read_image(folder, record)?)))
             .collect::<Result<_, BatchError>>()?;
         findings.take_row(prompt, condition, &pictures).await?;
+        for record in results.of(prompt, condition) {
+            if let Some(targets) = read_targets(folder, &experiment, record)? {
+                findings.take_targets(record.id, &targets).await?;
+            }
+        }
     }
     let found = findings.finish();
     results.take(found);

@@ -1,6 +1,6 @@
 //! What a network finds in an experiment's pictures: distances within rows, in a study of an adapter also those
-//! between rows, how well CLIP finds the prompts in the pictures, and how much of what the emoji pair knows they
-//! cover.
+//! between rows, in one of Diffusion Targets those to the final images, how well CLIP finds the prompts in the
+//! pictures, and how much of what the emoji pair knows they cover.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,10 @@ use super::error::EngineError;
 use super::perceptual::Perceptual;
 use crate::metrics::{Coverage, MetricsError, PairwiseDistances, RowDistances, clip_score};
 use crate::picture::image::Image;
-use crate::recipe::experiment::{Condition, Experiment, Study};
-use crate::results::{COSINE_OF, ChangeRecord, NetworkFindings, RowRecord, Score, ScoreRecord};
+use crate::recipe::experiment::{Condition, Experiment, PictureId, Study};
+use crate::results::{
+    COSINE_OF, ChangeRecord, NetworkFindings, RowRecord, Score, ScoreRecord, TargetsRecord,
+};
 use crate::weights::manifest::Measure;
 
 /// The embeddings of a row, each with its image's number.
@@ -107,6 +109,32 @@ impl<'a> Findings<'a> {
         });
         if matches!(self.experiment.study, Study::Transfer(_)) {
             self.embedded.insert((prompt, condition), embedded);
+        }
+        Ok(())
+    }
+
+    /// Measures how far the Diffusion Targets of a picture's steps are from its final image, which is the
+    /// last of `pictures`.
+    ///
+    /// # Errors
+    /// A picture is none, or the device fails.
+    pub async fn take_targets(
+        &mut self,
+        id: PictureId,
+        pictures: &[Image],
+    ) -> Result<(), EngineError> {
+        let views = pictures.iter().map(Image::view);
+        let views = views
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(MetricsError::from)?;
+        let embedded = self.network.embed(views).await?;
+        if let Some((last, targets)) = embedded.split_last() {
+            let distances = targets.iter().map(|it| Perceptual::distance(it, last));
+            self.found.targets.push(TargetsRecord {
+                id,
+                measure: self.found.measure.clone(),
+                distances: distances.collect(),
+            });
         }
         Ok(())
     }

@@ -19,6 +19,8 @@ use super::prompt::is_any_guided;
 use super::told::Told;
 use crate::metrics::{distance, reduced_to_measure};
 use crate::picture::image::Image;
+use crate::picture::png_file::{self, Texts};
+use crate::picture::stack::stacked;
 use crate::protocol::engine::{Extent, JobEvent, Latent, Snapshot, StripView, TaskEvent};
 use crate::protocol::stats::Phase;
 use crate::recipe::digest::StepDigest;
@@ -272,10 +274,24 @@ pub async fn strip(
             .iter()
             .map(|frame| distance(frame, &last))
             .collect::<Result<_, _>>()?;
-        host.emit_task(id, TaskEvent::Convergence { distances });
+        let targets = if request.sends_frames {
+            Vec::new()
+        } else {
+            measured.push(last);
+            png_of_stack(&measured)
+        };
+        host.emit_task(id, TaskEvent::Convergence { distances, targets });
     }
     host.emit_task(id, TaskEvent::Done);
     Ok(())
+}
+
+/// The pictures below each other as PNG; empty where they are too large for one.
+fn png_of_stack(pictures: &[Image]) -> Vec<u8> {
+    let stack = stacked(pictures);
+    let view = stack.as_ref().and_then(|it| it.view().ok());
+    let png = view.and_then(|it| png_file::encode(it, Texts::NONE).ok());
+    png.unwrap_or_default()
 }
 
 /// The passes that go through a UNet together.

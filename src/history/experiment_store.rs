@@ -17,12 +17,12 @@ use crate::picture::png_file::{self, Texts};
 use crate::recipe::experiment::PictureId;
 use crate::results::manifest::RunManifest;
 use crate::results::{
-    ChangeRecord, NetworkFindings, PictureRecord, Results, RowRecord, ScoreRecord,
+    ChangeRecord, NetworkFindings, PictureRecord, Results, RowRecord, ScoreRecord, TargetsRecord,
 };
 
 const DATABASE: &str = "firststep-experiments";
 /// Raised when there are further object stores; those of all earlier versions are read as ever.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const EARLIEST_VERSION: u32 = 1;
 
 /// The experiment's number → the text of its [`RunManifest`].
@@ -42,8 +42,22 @@ const CHANGES: &str = "changes";
 /// The row, the measure and the score → its [`ScoreRecord`].
 const SCORES: &str = "scores";
 
-const ALL: [&str; 8] = [
-    MANIFESTS, PICTURES, SMALL, WHOLE, LATENTS, ROWS, CHANGES, SCORES,
+/// The picture → a PNG of its steps' Diffusion Targets and the final image, in a study of them.
+const TARGETS: &str = "targets";
+/// The picture and the measure → its [`TargetsRecord`].
+const TARGET_DISTANCES: &str = "target-distances";
+
+const ALL: [&str; 10] = [
+    MANIFESTS,
+    PICTURES,
+    SMALL,
+    WHOLE,
+    LATENTS,
+    ROWS,
+    CHANGES,
+    SCORES,
+    TARGETS,
+    TARGET_DISTANCES,
 ];
 
 /// The experiments' database, open.
@@ -112,8 +126,8 @@ impl ExperimentStore {
             .await
     }
 
-    /// Keeps a picture's record and latent, and the picture: as it is measured, and all of it where it is
-    /// larger.
+    /// Keeps a picture's record, its latent, the PNG of its targets unless that is empty, and the picture: as
+    /// it is measured, and all of it where it is larger.
     ///
     /// # Errors
     /// [`HistoryError::Quota`] or [`HistoryError::Failed`].
@@ -123,6 +137,7 @@ impl ExperimentStore {
         record: &PictureRecord,
         picture: &Image,
         latent: &[u8],
+        targets: &[u8],
     ) -> Result<(), HistoryError> {
         let key = JsValue::from_str(&picture_key(id, record.id));
         let small = reduced_to_measure(picture);
@@ -133,7 +148,8 @@ impl ExperimentStore {
         };
         let (record, small) = (to_js(record)?, to_js(&small)?);
         let latent = JsValue::from(Uint8Array::from(latent));
-        let stores = [PICTURES, SMALL, WHOLE, LATENTS];
+        let targets = (!targets.is_empty()).then(|| JsValue::from(Uint8Array::from(targets)));
+        let stores = [PICTURES, SMALL, WHOLE, LATENTS, TARGETS];
         indexed_db::write(&self.database, &stores, |transaction| {
             let pictures = transaction.object_store(PICTURES)?;
             pictures.put(&record, Some(&key)).map(drop)?;
@@ -144,6 +160,10 @@ impl ExperimentStore {
             if let Some(whole) = &whole {
                 let pictures = transaction.object_store(WHOLE)?;
                 pictures.put(whole, Some(&key)).map(drop)?;
+            }
+            if let Some(targets) = &targets {
+                let pictures = transaction.object_store(TARGETS)?;
+                pictures.put(targets, Some(&key)).map(drop)?;
             }
             Ok(())
         })
@@ -172,7 +192,14 @@ impl ExperimentStore {
         manifest: &str,
     ) -> Result<(), HistoryError> {
         let mut values = vec![(MANIFESTS, start(id), JsValue::from_str(manifest))];
-        values.extend(measured(id, &found.rows, &found.changes, &found.scores)?);
+        let NetworkFindings {
+            rows,
+            changes,
+            scores,
+            targets,
+            ..
+        } = found;
+        values.extend(measured(id, rows, changes, scores, targets)?);
         self.put_all(values).await
     }
 
@@ -246,14 +273,35 @@ impl ExperimentStore {
         prompt: u32,
         condition: u32,
     ) -> Result<Vec<(u32, Vec<u8>)>, HistoryError> {
-        let found = self
-            .within(LATENTS, &row_key(id, prompt, condition))
-            .await?;
-        let latent = |(key, value): (JsValue, JsValue)| {
+        self.files(LATENTS, &row_key(id, prompt, condition)).await
+    }
+
+    /// The targets of a row's pictures, each as a PNG that [`unstacked`](crate::picture::stack::unstacked)
+    /// takes apart, by their images' numbers. Other studies have none, and neither have experiments of an
+    /// earlier version of the page.
+    ///
+    /// # Errors
+    /// [`HistoryError::Failed`].
+    pub async fn targets(
+        &self,
+        id: ExperimentId,
+        prompt: u32,
+        condition: u32,
+    ) -> Result<Vec<(u32, Vec<u8>)>, HistoryError> {
+        self.files(TARGETS, &row_key(id, prompt, condition)).await
+    }
+
+    async fn files(
+        &self,
+        store: &'static str,
+        start: &str,
+    ) -> Result<Vec<(u32, Vec<u8>)>, HistoryError> {
+        let found = self.within(store, start).await?;
+        let file = |(key, value): (JsValue, JsValue)| {
             let bytes = value.dyn_into::<Uint8Array>().ok()?;
             Some((image_of(&key)?, bytes.to_vec()))
         };
-        Ok(found.into_iter().filter_map(latent).collect())
+        Ok(found.into_iter().filter_map(file).collect())
     }
 
     /// All that an experiment has found; none where it isn't kept.
@@ -273,6 +321,7 @@ impl ExperimentStore {
             rows: self.read(ROWS, &start).await?,
             changes: self.read(CHANGES, &start).await?,
             scores: self.read(SCORES, &start).await?,
+            targets: self.read(TARGET_DISTANCES, &start).await?,
         }))
     }
 
@@ -297,9 +346,10 @@ impl ExperimentStore {
             rows,
             changes,
             scores,
+            targets,
             ..
         } = results;
-        values.extend(measured(id, rows, changes, scores)?);
+        values.extend(measured(id, rows, changes, scores, targets)?);
         self.put_all(values).await
     }
 
@@ -411,6 +461,7 @@ fn measured(
     rows: &[RowRecord],
     changes: &[ChangeRecord],
     scores: &[ScoreRecord],
+    targets: &[TargetsRecord],
 ) -> Result<Vec<(&'static str, String, JsValue)>, HistoryError> {
     let mut values = Vec::new();
     for it in rows {
@@ -425,6 +476,10 @@ fn measured(
         let key = row_key(id, it.prompt, it.condition);
         let key = format!("{key}/{}/{:?}", it.measure, it.score);
         values.push((SCORES, key, to_js(it)?));
+    }
+    for it in targets {
+        let key = format!("{}/{}", picture_key(id, it.id), it.measure);
+        values.push((TARGET_DISTANCES, key, to_js(it)?));
     }
     Ok(values)
 }

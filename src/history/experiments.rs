@@ -38,6 +38,10 @@ pub enum Request {
         /// Its last latent, as a file of NumPy's.
         #[serde(with = "serde_bytes")]
         latent: Vec<u8>,
+        /// The targets of its steps with the final image as the last, as PNG of
+        /// [`stacked`](crate::picture::stack::stacked); empty where they are not kept.
+        #[serde(with = "serde_bytes")]
+        targets: Vec<u8>,
     },
     /// Keeps distances that the engine has measured, unless others are known.
     Row {
@@ -214,6 +218,7 @@ mod tests {
             rows: Vec::new(),
             changes: Vec::new(),
             scores: Vec::new(),
+            targets: Vec::new(),
         }
     }
 

@@ -18,3 +18,4 @@ pub mod image;
 pub mod png_file;
 pub mod png_text;
 pub mod resample;
+pub mod stack;

@@ -20,7 +20,7 @@ use crate::vocabulary::Vocabulary;
 
 /// Raised with every change of the messages: a page that was loaded before a deploy must not
 /// misunderstand a worker that was loaded after it.
-pub const PROTOCOL_VERSION: u32 = 13;
+pub const PROTOCOL_VERSION: u32 = 14;
 
 /// The number of a job; each page counts its jobs from 1.
 pub type JobId = u32;
@@ -487,6 +487,10 @@ pub enum TaskEvent {
     Convergence {
         /// The structural dissimilarity, a number per step.
         distances: Vec<f64>,
+        /// The targets and the final image, as they were compared, for networks to compare: a PNG of
+        /// [`stacked`](crate::picture::stack::stacked). Empty after [`Task::Strip`], which has sent them.
+        #[serde(with = "serde_bytes")]
+        targets: Vec<u8>,
     },
     /// The tokens of each prompt of [`Task::Tokens`].
     Tokens(Vec<TokenCount>),

@@ -1,7 +1,7 @@
 //! The curve of the paper's Figure 5: the distance of each step's Diffusion Target to the final image,
 //! against the share of the steps.
 
-use super::records::{PictureRecord, Results};
+use super::records::{PictureRecord, Results, STRUCTURAL};
 use crate::metrics::Estimate;
 
 /// A point of a curve.
@@ -13,16 +13,24 @@ pub struct CurvePoint {
     pub distance: Estimate,
 }
 
-/// The mean curve of all pictures under a condition: over the means of prompts, where there are at least
+/// The mean curve of all pictures under a condition, by a measure: over the means of prompts, where there are at least
 /// three, or else over pictures. Pictures of fewer steps than others count between their own steps along a
 /// straight line; before its first step a picture is as far as after it.
-pub fn mean_curve(results: &Results, condition: u32) -> Vec<CurvePoint> {
-    let measured: Vec<(u32, Vec<f64>)> = results
-        .pictures
-        .iter()
-        .filter(|it| it.id.condition == condition)
-        .filter_map(|it| Some((it.id.prompt, distances(it)?)))
-        .collect();
+pub fn mean_curve(results: &Results, measure: &str, condition: u32) -> Vec<CurvePoint> {
+    let measured: Vec<(u32, Vec<f64>)> = if measure == STRUCTURAL {
+        let pictures = results.pictures.iter();
+        pictures
+            .filter(|it| it.id.condition == condition)
+            .filter_map(|it| Some((it.id.prompt, distances(it)?)))
+            .collect()
+    } else {
+        let of_network = results.targets.iter();
+        of_network
+            .filter(|it| it.measure == measure && it.id.condition == condition)
+            .filter(|it| !it.distances.is_empty())
+            .map(|it| (it.id.prompt, it.distances.clone()))
+            .collect()
+    };
     let most = measured.iter().map(|(_, it)| it.len()).max().unwrap_or(0);
     let prompts: std::collections::BTreeSet<u32> =
         measured.iter().map(|(prompt, _)| *prompt).collect();

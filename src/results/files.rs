@@ -4,11 +4,11 @@
 use super::error::ResultsError;
 use super::figure::svg;
 use super::markdown::markdown;
-use super::records::{PictureRecord, Results};
+use super::records::{PictureRecord, Results, STRUCTURAL};
 use super::report::report;
 use super::table::{Cell, Column, Table};
 use crate::recipe::digest;
-use crate::recipe::experiment::Experiment;
+use crate::recipe::experiment::{Experiment, PictureId};
 
 /// The manifest, the tables as CSV and JSON, the figures as SVG and a page of Markdown with all of them, each
 /// with its path.
@@ -21,7 +21,8 @@ pub fn files(results: &Results) -> Result<Vec<(String, Vec<u8>)>, ResultsError> 
         "run.json".to_owned(),
         results.manifest.to_json()?.into_bytes(),
     )];
-    let further = [pictures_table(results)?, distances_table(results)?];
+    let mut further = vec![pictures_table(results)?, distances_table(results)?];
+    further.extend(targets_table(results)?);
     for table in report.tables.iter().chain(&further) {
         files.push((
             format!("tables/{}.csv", table.key),
@@ -81,6 +82,51 @@ fn pictures_table(results: &Results) -> Result<Table, ResultsError> {
         .into(),
         rows: results.pictures.iter().map(row).collect(),
     })
+}
+
+/// A line for each step of a picture by each measure; none where targets were not measured.
+fn targets_table(results: &Results) -> Result<Option<Table>, ResultsError> {
+    let experiment = results.manifest.experiment()?;
+    let mut rows = Vec::new();
+    let mut add = |id: PictureId, measure: &str, step: u64, distance: f64| {
+        let [prompt, condition] = names(&experiment, id.prompt, id.condition);
+        rows.push(vec![
+            prompt,
+            condition,
+            Cell::Count(u64::from(experiment.seed_of(id.image))),
+            Cell::Text(measure.to_owned()),
+            Cell::Count(step),
+            Cell::Number(distance),
+        ]);
+    };
+    for picture in &results.pictures {
+        for (step, record) in (1..).zip(&picture.steps) {
+            if let Some(distance) = record.distance {
+                add(picture.id, STRUCTURAL, step, distance);
+            }
+        }
+    }
+    for targets in &results.targets {
+        for (step, distance) in (1..).zip(&targets.distances) {
+            add(targets.id, &targets.measure, step, *distance);
+        }
+    }
+    Ok((!rows.is_empty()).then(|| Table {
+        key: "targets".to_owned(),
+        title: "Targets".to_owned(),
+        note: String::new(),
+        columns: [
+            ("prompt", "Prompt"),
+            ("condition", "Condition"),
+            ("seed", "Seed"),
+            ("measure", "Measure"),
+            ("step", "Step"),
+            ("distance", "Distance to the final image"),
+        ]
+        .map(|(key, name)| Column::plain(key, name))
+        .into(),
+        rows,
+    }))
 }
 
 /// A line for each pair of pictures of a row.

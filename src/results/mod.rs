@@ -25,7 +25,7 @@ pub use files::files;
 pub use markdown::markdown;
 pub use records::{
     COSINE_OF, ChangeRecord, NetworkFindings, PictureRecord, Results, RowRecord, STRUCTURAL, Score,
-    ScoreRecord, StepRecord, change_distances, completed_row, row_distances,
+    ScoreRecord, StepRecord, TargetsRecord, change_distances, completed_row, row_distances,
 };
 pub use report::{Report, report};
 pub use table::{Cell, Column, Table};

@@ -106,6 +106,19 @@ pub struct ScoreRecord {
     pub values: Vec<f64>,
 }
 
+/// How far a network finds the Diffusion Target of each step of a picture from its final image. The structural
+/// distances are in [`StepRecord::distance`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TargetsRecord {
+    /// Which picture it is.
+    #[serde(flatten)]
+    pub id: PictureId,
+    /// The network, as in [`RowRecord::measure`].
+    pub measure: String,
+    /// A distance for each step.
+    pub distances: Vec<f64>,
+}
+
 /// All that a run has found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
@@ -121,6 +134,9 @@ pub struct Results {
     /// What networks say beside the distances.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scores: Vec<ScoreRecord>,
+    /// What networks say of the Diffusion Targets; only a study of them has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<TargetsRecord>,
 }
 
 impl Results {
@@ -156,13 +172,16 @@ impl Results {
             rows,
             changes,
             scores,
+            targets,
         } = found;
         self.rows.retain(|it| it.measure != measure);
         self.changes.retain(|it| it.measure != measure);
         self.scores.retain(|it| it.measure != measure);
+        self.targets.retain(|it| it.measure != measure);
         self.rows.extend(rows);
         self.changes.extend(changes);
         self.scores.extend(scores);
+        self.targets.extend(targets);
         self.manifest.measures.insert(measure, words);
     }
 
@@ -191,6 +210,8 @@ pub struct NetworkFindings {
     pub changes: Vec<ChangeRecord>,
     /// What it says beside them.
     pub scores: Vec<ScoreRecord>,
+    /// How far it finds the targets from their images.
+    pub targets: Vec<TargetsRecord>,
 }
 
 /// The distances between pictures of one row, each with its image's number.

@@ -9,7 +9,7 @@ use super::curve::{mean_curve, share_until};
 use super::figure::{Axis, Figure, Places, Point, Series};
 use super::records::{COSINE_OF, PictureRecord, Results, STRUCTURAL, Score};
 use super::table::{Cell, Column, Table};
-use crate::metrics::{Estimate, MEASURE};
+use crate::metrics::Estimate;
 use crate::recipe::Mode;
 use crate::recipe::experiment::{Condition, Experiment, ExperimentError, Setting, Study};
 use crate::sampler::ModelRole;
@@ -51,13 +51,17 @@ impl Making<'_> {
     fn report(&self) -> Report {
         let mut tables = Vec::new();
         let mut figures = Vec::new();
-        if let Some((table, shares, figure)) = self.convergence() {
-            tables.extend([shares, table]);
-            figures.push(figure);
-        }
         // What people judge by comes before its stand-in.
         let mut measures = self.results.measures();
         measures.sort_by_key(|measure| *measure == STRUCTURAL);
+        let networks = measures.iter().filter(|measure| **measure != STRUCTURAL);
+        // Targets are measured before there are pairs of pictures.
+        for measure in networks.chain([&STRUCTURAL]) {
+            if let Some((table, shares, figure)) = self.convergence(measure) {
+                tables.extend([shares, table]);
+                figures.push(figure);
+            }
+        }
         for measure in measures {
             tables.extend(self.scores(measure));
             if matches!(self.experiment.study, Study::Transfer(_)) {
@@ -487,10 +491,10 @@ impl Making<'_> {
         }
     }
 
-    fn convergence(&self) -> Option<(Table, Table, Figure)> {
+    fn convergence(&self, measure: &str) -> Option<(Table, Table, Figure)> {
         let curves: Vec<_> = self
             .numbered()
-            .map(|(index, condition)| (condition, mean_curve(self.results, index)))
+            .map(|(index, condition)| (condition, mean_curve(self.results, measure, index)))
             .filter(|(_, curve)| !curve.is_empty())
             .collect();
         if curves.is_empty() {
@@ -509,9 +513,9 @@ impl Making<'_> {
         }
         let words = "The distance of each step's decoded Diffusion Target to the final image";
         let table = Table {
-            key: "convergence".to_owned(),
-            title: "Distance of each target to the final image".to_owned(),
-            note: format!("{words}: {MEASURE}."),
+            key: Self::key("convergence", measure),
+            title: self.title("Distance of each target to the final image", measure),
+            note: format!("{words}: {}.", self.measure_words(measure)),
             columns: vec![
                 Column::plain("condition", "Condition"),
                 Column::plain("step", "Step"),
@@ -535,8 +539,8 @@ impl Making<'_> {
             ]
         });
         let shares = Table {
-            key: "shares".to_owned(),
-            title: "How early the picture is decided".to_owned(),
+            key: Self::key("shares", measure),
+            title: self.title("How early the picture is decided", measure),
             note: "The distance after the first step, and the share of the steps after which a condition's \
                    mean curve is as near to its final image as the distilled model's after its first step."
                 .to_owned(),
@@ -548,14 +552,14 @@ impl Making<'_> {
             rows: shares.collect(),
         };
         let figure = Figure {
-            key: "convergence".to_owned(),
-            title: "Distance of each target to the final image".to_owned(),
+            key: Self::key("convergence", measure),
+            title: self.title("Distance of each target to the final image", measure),
             description: format!(
                 "{words}, against the share of the steps that are done, with 95 % intervals."
             ),
             x: Axis::new("Steps done", "% of all"),
             places: Places::Numbers,
-            y: Axis::new("Distance to the final image", self.short(STRUCTURAL)),
+            y: Axis::new("Distance to the final image", self.short(measure)),
             series: curves
                 .iter()
                 .map(|(condition, curve)| Series {

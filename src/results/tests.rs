@@ -102,6 +102,7 @@ fn results(experiment: &Experiment) -> Results {
         rows,
         changes: Vec::new(),
         scores: Vec::new(),
+        targets: Vec::new(),
     }
 }
 
@@ -178,7 +179,7 @@ fn the_jackknife_of_many_images_covers_as_it_says() {
 #[test]
 fn curves_of_unlike_steps_have_one_axis() {
     let mut results = results(&experiment(Study::Convergence, 3, 4));
-    let base = mean_curve(&results, 0);
+    let base = mean_curve(&results, STRUCTURAL, 0);
     let shares: Vec<f64> = base.iter().map(|it| it.share).collect();
     assert_eq!(shares, [0.25, 0.5, 0.75, 1.0]);
     assert!((base[0].distance.mean - 0.5625).abs() < 1e-12);
@@ -190,7 +191,7 @@ fn curves_of_unlike_steps_have_one_axis() {
     for picture in &mut results.pictures {
         picture.id.condition = 0;
     }
-    let mixed = mean_curve(&results, 0);
+    let mixed = mean_curve(&results, STRUCTURAL, 0);
     assert_eq!(mixed.len(), 4);
     assert!((mixed[2].distance.mean - 0.1875).abs() < 1e-12, "{mixed:?}");
 }

@@ -368,6 +368,16 @@ test(
       await look(page, "convergence");
       const here = JSON.parse((await saved(page, page.control("experiment-export"))).toString());
       assertSame(here, await drawnByRun(here));
+      // What was kept of the targets is measured by a network that comes later, and saved.
+      await page.control("experiment-network").selectOption({ label: "Emoji classifier" });
+      await page.control("table-convergence-emoji").waitFor({ timeout: TIMEOUT });
+      const judged = await table(page, "convergence-emoji");
+      assert.match(judged[1][3], /^[01]\.\d{3}/);
+      assert.match(judged[2][3], /^0\.000/, "the last target is the image");
+      const all = await saved(page, page.control("experiment-export-all"));
+      for (const name of ["report/figures/convergence-emoji.svg", "report/tables/targets.csv", "targets/distilled/01-1.png"]) {
+        assert.ok(all.includes(name), `the ZIP has ${name}`);
+      }
       await measureByOwnNetwork(page, server);
 
       await page.page.evaluate(() => {

@@ -475,7 +475,7 @@ fn frames(events: &[(TaskId, TaskEvent)]) -> (Vec<Labelled<'_>>, Option<&Vec<f64
         })
         .collect();
     let distances = events.iter().find_map(|(_, event)| match event {
-        TaskEvent::Convergence { distances } => Some(distances),
+        TaskEvent::Convergence { distances, .. } => Some(distances),
         _ => None,
     });
     (frames, distances)

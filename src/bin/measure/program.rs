@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-use firststep::batch::{BatchError, RunFolder, add_network, collect, read_network, read_pictures};
+use firststep::batch::{
+    BatchError, RunFolder, add_network, collect, read_network, read_pictures, write_report,
+};
 use firststep::metrics::{FeatureStatistics, MEASURE, frechet_distance, inception_score};
 use firststep::results::npy::{self, Array};
 use firststep::results::{Cell, Results, markdown, report, row_distances};
 
 const USAGE: &str = "Usage: measure <folder or results.json>\n       \
-    measure --network <manifest of DreamSim, CLIP or the emoji classifier> <folder of a run>\n       \
+    measure --network <manifest of DreamSim, CLIP or the emoji classifier> <folder of a run> [--write]\n       \
     measure fid <features.npy> <features.npy>\n       \
     measure fid --statistics <mean.npy> <covariance.npy> <mean.npy> <covariance.npy>\n       \
     measure inception-score <probabilities.npy> [parts]";
@@ -36,7 +38,12 @@ pub fn run(arguments: impl Iterator<Item = String>) -> Result<String, String> {
         ["fid", first, second] => fid(&features(first)?, &features(second)?),
         ["inception-score", file] => score(file, PARTS),
         ["inception-score", file, parts] => score(file, parts.parse().map_err(|_| USAGE)?),
-        ["--network", manifest, folder] => by_network(Path::new(manifest), Path::new(folder)),
+        ["--network", manifest, folder] => {
+            by_network(Path::new(manifest), Path::new(folder), false)
+        }
+        ["--network", manifest, folder, "--write"] => {
+            by_network(Path::new(manifest), Path::new(folder), true)
+        }
         [path] if !path.starts_with('-') => pictures(Path::new(path)),
         _ => Err(USAGE.to_owned()),
     }
@@ -75,13 +82,20 @@ fn score(path: &str, parts: usize) -> Result<String, String> {
     ))
 }
 
-/// The report of a run's folder with a network's distances, and what else the network says.
-fn by_network(manifest: &Path, folder: &Path) -> Result<String, String> {
+/// The report of a run's folder with a network's distances, and what else the network says. It is written into
+/// the folder where that is wished, beside what other networks have said of the same pictures.
+fn by_network(manifest: &Path, folder: &Path, writes: bool) -> Result<String, String> {
     let found = futures::executor::block_on(async {
         let network = read_network(manifest).await?;
         let folder = RunFolder::new(folder);
-        let mut results = collect(&folder)?;
+        let mut results = match folder.results() {
+            Some(known) if known.pictures == folder.pictures()? => known,
+            _ => collect(&folder)?,
+        };
         add_network(&mut results, &folder, &network).await?;
+        if writes {
+            write_report(&folder, &results)?;
+        }
         Ok::<_, BatchError>(results)
     });
     let results = found.map_err(|error| error.to_string())?;

@@ -4,7 +4,7 @@
 //! two jobs, as it needs the device; what it finds comes in order as everything else.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ use crate::history::store::HistoryError;
 use crate::metrics::MetricsError;
 use crate::picture::archive::archive;
 use crate::picture::png_file::{self, Texts};
+use crate::picture::stack::unstacked;
 use crate::protocol::engine::{Event, TaskEvent, TaskId};
 use crate::recipe::experiment::{ExperimentError, PictureId, Study};
 use crate::results::manifest::RunManifest;
@@ -130,6 +131,7 @@ impl Experiments {
                     rows: Vec::new(),
                     changes: Vec::new(),
                     scores: Vec::new(),
+                    targets: Vec::new(),
                 };
                 self.hold(id, results);
                 return Ok(TaskEvent::Experiment(Reply::Done));
@@ -159,9 +161,12 @@ impl Experiments {
                 record,
                 picture,
                 latent,
+                targets,
             } => {
                 let mut results = self.results(&store, id).await?;
-                store.keep_picture(id, &record, &picture, &latent).await?;
+                store
+                    .keep_picture(id, &record, &picture, &latent, &targets)
+                    .await?;
                 add_picture(&mut results, *record);
                 Reply::Done
             }
@@ -260,6 +265,11 @@ pub(super) async fn measure_by(
     let store = ExperimentStore::open().await?;
     let results = store.results(id).await?.ok_or(ExperimentsError::Gone)?;
     let experiment = results.manifest.experiment()?;
+    let steps: BTreeMap<PictureId, usize> = results
+        .pictures
+        .iter()
+        .map(|it| (it.id, it.steps.len()))
+        .collect();
     drop(results);
     let mut findings = Findings::new(network, &experiment);
     let rows = Findings::rows(&experiment);
@@ -270,6 +280,23 @@ pub(super) async fn measure_by(
         }
         let pictures = store.whole_row(id, prompt, condition).await?;
         findings.take_row(prompt, condition, &pictures).await?;
+        for (image, png) in store.targets(id, prompt, condition).await? {
+            if watched.is_stopped.get() {
+                return Ok(None);
+            }
+            let picture = PictureId {
+                prompt,
+                condition,
+                image,
+            };
+            let stack = png_file::decode(&png).ok();
+            let taken = steps.get(&picture).zip(stack);
+            if let Some(targets) = taken.and_then(|(steps, it)| unstacked(&it, steps + 1)) {
+                findings.take_targets(picture, &targets).await?;
+            }
+            // The page may ask to stop.
+            TimeoutFuture::new(0).await;
+        }
         (watched.tell)(done, all);
         // The page may ask to stop.
         TimeoutFuture::new(0).await;
@@ -322,6 +349,7 @@ fn is_same(known: &Results, results: &Results) -> bool {
         && have_same(&known.rows, &results.rows)
         && have_same(&known.changes, &results.changes)
         && have_same(&known.scores, &results.scores)
+        && have_same(&known.targets, &results.targets)
 }
 
 fn opened(id: ExperimentId, results: &Results) -> Result<Opened, ExperimentsError> {
@@ -360,6 +388,9 @@ async fn everything(
         }
         for (image, bytes) in store.latents(id, prompt, condition).await? {
             all.push((format!("latents/{}.npy", name(image)), bytes));
+        }
+        for (image, bytes) in store.targets(id, prompt, condition).await? {
+            all.push((format!("targets/{}.png", name(image)), bytes));
         }
     }
     let (names, contents): (Vec<String>, Vec<Vec<u8>>) = all.into_iter().unzip();

@@ -496,12 +496,14 @@ impl Experiments {
                     record,
                     image,
                     latent,
+                    targets,
                 } = *drawn;
                 let request = Request::Picture {
                     id,
                     record: Box::new(record),
                     picture: image,
                     latent,
+                    targets,
                 };
                 self.ask(request, |own, _| own.report_soon());
                 if let Some(progress) =
@@ -525,8 +527,9 @@ impl Experiments {
         };
         let grid = own.engine.grid.get_untracked();
         self.engine.run_task(task, move |event| match event {
-            TaskEvent::Convergence { distances } => {
-                let produced = own.with(|inner| inner.run.as_mut()?.measured(cell, &distances));
+            TaskEvent::Convergence { distances, targets } => {
+                let produced =
+                    own.with(|inner| inner.run.as_mut()?.measured(cell, &distances, targets));
                 if let (Some(produced), Some(grid)) = (produced, &grid) {
                     own.keep(grid, produced);
                 }

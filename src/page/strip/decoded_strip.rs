@@ -83,7 +83,9 @@ impl DecodedStrip {
                     is_next
                 });
             }
-            TaskEvent::Convergence { distances: numbers } => distances.set(Some(numbers)),
+            TaskEvent::Convergence {
+                distances: numbers, ..
+            } => distances.set(Some(numbers)),
             TaskEvent::Failed { message } => {
                 problem.set(Some(message));
                 is_under_way.set(false);

@@ -98,8 +98,9 @@ pub fn left(experiment: &Experiment, pictures: u64) -> Passes {
     }
 }
 
-/// Bytes of this browser's storage that an experiment's pictures of a size in pixels take.
-pub fn storage(pictures: u64, size: (u32, u32)) -> u64 {
+/// Bytes of this browser's storage that an experiment's pictures of a size in pixels take, and so many targets
+/// of their steps.
+pub fn storage(pictures: u64, targets: u64, size: (u32, u32)) -> u64 {
     let (width, height) = (u64::from(size.0), u64::from(size.1));
     let longer = width.max(height).max(1);
     let side = |side: u64| {
@@ -115,8 +116,18 @@ pub fn storage(pictures: u64, size: (u32, u32)) -> u64 {
         0
     };
     let latent = width * height / LATENT_PIXELS * 16;
-    let small = side(width) * side(height) * 4;
-    pictures.saturating_mul(small + whole + latent + BYTES_BESIDE)
+    let small = side(width) * side(height);
+    let kept = pictures.saturating_mul(small * 4 + whole + latent + BYTES_BESIDE);
+    kept.saturating_add(targets.saturating_mul(small * PNG_BYTES))
+}
+
+/// The steps of an experiment's pictures whose targets are kept, and the images beside them.
+fn targets(experiment: &Experiment, passes: &Passes) -> u64 {
+    if experiment.study.measures_steps() {
+        passes.base + passes.distilled + passes.pictures
+    } else {
+        0
+    }
 }
 
 /// The estimate in sentences. `memory` has the bytes of GPU memory of the pair and one grid; none where that
@@ -160,7 +171,7 @@ pub fn words(
         units::count(experiment.images as usize, "image", "images"),
         count(passes.base),
         count(passes.distilled),
-        units::size(storage(passes.pictures, size))
+        units::size(storage(passes.pictures, targets(experiment, &passes), size))
     )
 }
 
@@ -217,8 +228,9 @@ mod tests {
     #[test]
     fn large_pictures_are_kept_small_and_whole() {
         let large = 256 * 128 * 4 + 1024 * 512 * 3 + 128 * 64 * 16 + BYTES_BESIDE;
-        assert_eq!(storage(1, (1024, 512)), large);
+        assert_eq!(storage(1, 0, (1024, 512)), large);
+        assert_eq!(storage(1, 5, (1024, 512)), large + 5 * 256 * 128 * 3);
         let small = 64 * 64 * 4 + 8 * 8 * 16 + BYTES_BESIDE;
-        assert_eq!(storage(2, (64, 64)), 2 * small);
+        assert_eq!(storage(2, 0, (64, 64)), 2 * small);
     }
 }

@@ -43,6 +43,9 @@ pub struct Drawn {
     pub image: Image,
     /// Its last latent, as a file of NumPy's.
     pub latent: Vec<u8>,
+    /// The targets of its steps, as [`TaskEvent::Convergence`](crate::protocol::engine::TaskEvent::Convergence)
+    /// has them.
+    pub targets: Vec<u8>,
 }
 
 /// An experiment under way.
@@ -181,6 +184,7 @@ impl Run {
                     record,
                     image: image.clone(),
                     latent: latent.clone(),
+                    targets: Vec::new(),
                 };
                 if self.experiment.study.measures_steps() {
                     self.finished.insert(place, drawn);
@@ -210,12 +214,18 @@ impl Run {
         }
     }
 
-    /// The distances of a finished cell's steps to its image have come.
-    pub fn measured(&mut self, cell: CellAddress, distances: &[f64]) -> Option<Produced> {
+    /// The targets of a finished cell's steps have come, with their distances to its image.
+    pub fn measured(
+        &mut self,
+        cell: CellAddress,
+        distances: &[f64],
+        targets: Vec<u8>,
+    ) -> Option<Produced> {
         let mut drawn = self.finished.remove(&(cell.row, cell.column))?;
         for (step, distance) in drawn.record.steps.iter_mut().zip(distances) {
             step.distance = Some(*distance);
         }
+        drawn.targets = targets;
         Some(self.produce(drawn))
     }
 
@@ -390,14 +400,15 @@ mod tests {
         run.take(&step(cell, 2));
         assert_eq!(run.take(&drawn(cell)), Some(Produced::Unmeasured(cell)));
         assert_eq!(run.progress().0, 0);
-        let Some(Produced::Picture(drawn)) = run.measured(cell, &[0.5, 0.25]) else {
+        let Some(Produced::Picture(drawn)) = run.measured(cell, &[0.5, 0.25], vec![9]) else {
             panic!("a picture")
         };
+        assert_eq!(drawn.targets, [9]);
         let record = drawn.record;
         let distances: Vec<_> = record.steps.iter().map(|it| it.distance).collect();
         assert_eq!(distances, [Some(0.5), Some(0.25)]);
         assert_eq!(run.progress().0, 1);
-        assert_eq!(run.measured(cell, &[0.5]), None);
+        assert_eq!(run.measured(cell, &[0.5], Vec::new()), None);
     }
 
     #[test]
