@@ -250,7 +250,8 @@ impl Pairs {
             match read.await {
                 Ok((address, manifest)) => {
                     if listed.insert(address.clone()) {
-                        let entry = network_entry(address, manifest, &files, &begun);
+                        let is_kept = stored.contains_key(&address);
+                        let entry = network_entry(address, manifest, is_kept, &files, &begun);
                         networks.entries.push(entry);
                     }
                 }
@@ -354,9 +355,12 @@ fn entry(
     }
 }
 
+/// `is_kept`: its manifest is in the store. Without that the engine doesn't know it, even where another network
+/// has brought all of its files.
 fn network_entry(
     address: String,
     manifest: PerceptualManifest,
+    is_kept: bool,
     files: &BTreeMap<String, FileRecord>,
     begun: &BTreeMap<String, FileProgress>,
 ) -> NetworkEntry {
@@ -368,7 +372,7 @@ fn network_entry(
         .iter()
         .map(|file| stored_of(&file.id, files, begun))
         .sum();
-    let state = if own.iter().all(|file| files.contains_key(&file.id)) {
+    let state = if is_kept && own.iter().all(|file| files.contains_key(&file.id)) {
         PairState::Complete
     } else if stored > 0 {
         PairState::Partial

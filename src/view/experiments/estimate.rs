@@ -163,7 +163,7 @@ pub fn words(
     let conditions = experiment.conditions().len();
     let pictures = usize::try_from(passes.pictures).unwrap_or(usize::MAX);
     format!(
-        "{}: {} × {} × {}, with {} of the base model and {} of the distilled one. {seconds} {memory}; \
+        "{}: {} × {} × {}, with about {} of the base model and {} of the distilled one. {seconds} {memory}; \
          {} of this browser's storage are taken.",
         units::count(pictures, "picture", "pictures"),
         units::count(experiment.prompts.len(), "prompt", "prompts"),
