@@ -14,7 +14,7 @@ use super::pair_files::PairFiles;
 use crate::metrics::{Class, Judged, ModelInput, cosine_distance};
 use crate::models::perceptual::{
     BranchHalf, ClassifierConfig, EmojiClassifier, Judgement, VisionConfig, VisionModel,
-    branch_half, centred, in_canonical_layout,
+    branch_half, centred, in_canonical_layout, network_of,
 };
 use crate::models::{ClipTextConfig, ClipTextModel, ClipTokenizer, ModelError, Weights};
 use crate::picture::image::ImageView;
@@ -27,8 +27,9 @@ use crate::weights::manifest::{Component, Measure, PerceptualManifest};
 const MOST: usize = 8;
 
 enum Network {
-    Vision(Box<VisionModel>),
-    Classifier(Box<EmojiClassifier>),
+    /// Encoders whose embeddings stand one after the other: one, or those of DreamSim's ensemble.
+    Vision(Vec<(ModelInput, VisionModel)>),
+    Classifier(ModelInput, Box<EmojiClassifier>),
 }
 
 /// What a network makes of a picture.
@@ -43,7 +44,6 @@ pub struct Seen {
 /// A network that measures pictures.
 pub struct Perceptual {
     manifest: PerceptualManifest,
-    input: ModelInput,
     network: Network,
     text: Option<(ClipTokenizer, ClipTextModel)>,
     device: Device,
@@ -60,14 +60,9 @@ impl Perceptual {
         device: Device,
         files: &impl PairFiles,
     ) -> Result<Self, EngineError> {
-        let input: ModelInput =
-            serde_json::from_value(manifest.input.clone()).map_err(|error| ModelError::Config {
-                component: "pictures' input",
-                reason: error.to_string(),
-            })?;
         let components = &manifest.components;
         let encoder = &components.image_encoder;
-        let (network, side) = if manifest.measure == Measure::EmojiClassifier {
+        let network = if manifest.measure == Measure::EmojiClassifier {
             let config = ClassifierConfig::from_json(&encoder.config)?;
             let weights = load_weights(
                 "classifier",
@@ -78,37 +73,35 @@ impl Perceptual {
                 |_| true,
             )
             .await?;
-            let side = config.image_size;
+            let input = input_of(&manifest, &manifest.input, config.image_size)?;
             let model = EmojiClassifier::load(config, weights)?;
-            (Network::Classifier(Box::new(model)), side)
+            Network::Classifier(input, Box::new(model))
         } else {
-            let config = VisionConfig::from_json(&encoder.config)?;
-            let mut weights = vision_weights(encoder, &config, &device, files).await?;
-            if manifest.measure == Measure::DreamSim {
-                let lacks = || {
-                    wrong(
-                        &manifest,
-                        "its adapter's file isn't there, without which it is DINO",
-                    )
-                };
-                let adapter = components.adapter.as_ref().ok_or_else(lacks)?;
-                let branches = put_beside(&mut weights, adapter, files).await?;
-                if branches != config.num_hidden_layers {
-                    return Err(lacks());
+            let further = components.further_image_encoders.iter();
+            let further = further.map(|it| (&it.input, &it.component));
+            let all = std::iter::once((&manifest.input, encoder)).chain(further);
+            let mut models = Vec::new();
+            for (index, (input, encoder)) in all.enumerate() {
+                let config = VisionConfig::from_json(&encoder.config)?;
+                let input = input_of(&manifest, input, config.image_size)?;
+                let mut weights = vision_weights(encoder, &config, &device, files).await?;
+                if manifest.measure == Measure::DreamSim {
+                    let lacks = || {
+                        wrong(
+                            &manifest,
+                            "its adapter's file isn't there or lacks something, without which it is DINO or CLIP",
+                        )
+                    };
+                    let adapter = components.adapter.as_ref().ok_or_else(lacks)?;
+                    let branches = put_beside(&mut weights, adapter, index, files).await?;
+                    if branches != config.num_hidden_layers {
+                        return Err(lacks());
+                    }
                 }
+                models.push((input, VisionModel::load(config, weights)?));
             }
-            let side = config.image_size;
-            (
-                Network::Vision(Box::new(VisionModel::load(config, weights)?)),
-                side,
-            )
+            Network::Vision(models)
         };
-        if input.side != side {
-            return Err(wrong(
-                &manifest,
-                "it takes pictures of another size than its manifest says",
-            ));
-        }
         let text = match (&components.text_encoder, &components.tokenizer) {
             (Some(encoder), Some(tokenizer)) => {
                 let config = ClipTextConfig::from_json(&encoder.config)?;
@@ -131,7 +124,6 @@ impl Perceptual {
         };
         Ok(Self {
             manifest,
-            input,
             network,
             text,
             device,
@@ -146,7 +138,7 @@ impl Perceptual {
     /// What the classifier can tell apart; none of another network.
     pub fn classes(&self) -> Option<&ClassifierConfig> {
         match &self.network {
-            Network::Classifier(classifier) => Some(classifier.config()),
+            Network::Classifier(_, classifier) => Some(classifier.config()),
             Network::Vision(_) => None,
         }
     }
@@ -174,22 +166,32 @@ impl Perceptual {
     ) -> Result<Vec<Seen>, EngineError> {
         let mut seen = Vec::new();
         let mut pictures = pictures.into_iter();
-        while let Some(batch) = self.next_batch(&mut pictures) {
+        loop {
+            let batch: Vec<ImageView<'_>> = pictures.by_ref().take(MOST).collect();
+            if batch.is_empty() {
+                return Ok(seen);
+            }
             match &self.network {
-                Network::Vision(model) => {
-                    let rows = rows(model.forward(batch)).await?;
+                Network::Vision(models) => {
+                    let mut together = vec![Vec::new(); batch.len()];
+                    for (input, model) in models {
+                        let found = rows(model.forward(self.values(input, &batch))).await?;
+                        for (embedding, part) in together.iter_mut().zip(found) {
+                            embedding.extend(part);
+                        }
+                    }
                     let is_centred = self.manifest.measure == Measure::DreamSim;
-                    seen.extend(rows.into_iter().map(|row| Seen {
+                    seen.extend(together.into_iter().map(|row| Seen {
                         embedding: if is_centred { centred(&row) } else { row },
                         judged: None,
                     }));
                 }
-                Network::Classifier(classifier) => {
-                    seen.extend(judged(classifier.judge(batch)).await?);
+                Network::Classifier(input, classifier) => {
+                    let values = self.values(input, &batch);
+                    seen.extend(judged(classifier.judge(values)).await?);
                 }
             }
         }
-        Ok(seen)
     }
 
     /// The embedding of a text, of which what is over CLIP's 77 tokens is cut off.
@@ -210,20 +212,32 @@ impl Perceptual {
         cosine_distance(first, second)
     }
 
-    /// The next pictures as the network takes them; none where there are no more.
-    fn next_batch<'a>(
-        &self,
-        pictures: &mut impl Iterator<Item = ImageView<'a>>,
-    ) -> Option<Tensor<4>> {
-        let mut values = Vec::new();
-        let mut count = 0;
-        for picture in pictures.take(MOST) {
-            values.extend(self.input.values(picture));
-            count += 1;
-        }
-        let shape = [count, self.input.side, self.input.side, 3];
-        let values = TensorData::new(values, shape);
-        (count > 0).then(|| Tensor::from_data(values, &self.device))
+    /// Pictures as an encoder takes them.
+    fn values(&self, input: &ModelInput, pictures: &[ImageView<'_>]) -> Tensor<4> {
+        let values = pictures.iter().flat_map(|picture| input.values(*picture));
+        let shape = [pictures.len(), input.side, input.side, 3];
+        Tensor::from_data(TensorData::new(values.collect(), shape), &self.device)
+    }
+}
+
+/// How pictures are made ready for an encoder that takes them with this side.
+fn input_of(
+    manifest: &PerceptualManifest,
+    input: &serde_json::Value,
+    side: usize,
+) -> Result<ModelInput, EngineError> {
+    let input = serde_json::from_value(input.clone());
+    let input: ModelInput = input.map_err(|error| ModelError::Config {
+        component: "pictures' input",
+        reason: error.to_string(),
+    })?;
+    if input.side == side {
+        Ok(input)
+    } else {
+        Err(wrong(
+            manifest,
+            "it takes pictures of another size than its manifest says",
+        ))
     }
 }
 
@@ -292,10 +306,11 @@ async fn vision_weights(
     Ok(weights)
 }
 
-/// Puts an adapter's branches beside the weights that they change. Returns how many there were.
+/// Puts an adapter's branches beside the weights of one of DreamSim's networks. Returns how many there were.
 async fn put_beside(
     weights: &mut Weights,
     component: &Component,
+    network: usize,
     files: &impl PairFiles,
 ) -> Result<usize, EngineError> {
     let config = component.adapter_config.as_ref();
@@ -304,7 +319,9 @@ async fn put_beside(
     let alpha = number("lora_alpha");
     let mut halves: BTreeMap<String, [Option<StoredTensor>; 2]> = BTreeMap::new();
     for (id, name) in tensors_of(component, files).await? {
-        if let Some((weight, half)) = branch_half(own_name(component, &name)) {
+        if network_of(&name) == network
+            && let Some((weight, half)) = branch_half(own_name(component, &name))
+        {
             let tensor = read_tensor(component, files, id, &name).await?;
             let [down, up] = halves.entry(weight).or_default();
             match half {

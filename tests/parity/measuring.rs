@@ -78,9 +78,18 @@ fn views(pictures: &[(Vec<u8>, [u32; 2])]) -> impl Iterator<Item = ImageView<'_>
     })
 }
 
-/// The tiny DreamSim, as a manifest would name it.
-fn dreamsim(adapter: bool) -> Result<Perceptual, EngineError> {
-    let folder = "perceptual/dreamsim";
+const IMAGENET: [[f64; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
+const CLIP: [[f64; 3]; 2] = [
+    [0.481_454_66, 0.457_827_5, 0.408_210_73],
+    [0.268_629_54, 0.261_302_6, 0.275_777_1],
+];
+
+/// A tiny DreamSim of these networks, as a manifest would name it: each with the file of its config.
+fn dreamsim(
+    folder: &str,
+    networks: &[(&str, &str)],
+    adapter: bool,
+) -> Result<Perceptual, EngineError> {
     let mut files = HashMap::new();
     let mut component = |name: &str, config: Value| {
         let hub = json!({ "repository": "somebody/something", "revision": "main" });
@@ -93,14 +102,17 @@ fn dreamsim(adapter: bool) -> Result<Perceptual, EngineError> {
             "adapter_config": json(&format!("{folder}/adapter_config.json")),
         })
     };
-    let mut components = json!({
-        "image_encoder": component("dino", json(&format!("{folder}/config.json"))),
-    });
+    let mut encoders = networks
+        .iter()
+        .map(|(name, config)| component(name, json(&format!("{folder}/{config}.json"))));
+    let mut components = json!({ "image_encoder": encoders.next().expect("a network") });
+    let input = |[mean, deviation]: [[f64; 3]; 2]| json!({ "side": 48, "fit": "stretch", "mean": mean, "deviation": deviation });
+    components["further_image_encoders"] = encoders
+        .map(|encoder| json!({ "input": input(CLIP), "component": encoder }))
+        .collect();
     if adapter {
         components["adapter"] = component("adapter", json!({}));
     }
-    let mean = [0.485, 0.456, 0.406];
-    let deviation = [0.229, 0.224, 0.225];
     let manifest = json!({
         "format": 2,
         "id": "tiny",
@@ -109,7 +121,7 @@ fn dreamsim(adapter: bool) -> Result<Perceptual, EngineError> {
         "licence": { "name": "MIT", "url": "https://opensource.org/license/mit" },
         "attribution": "",
         "measure": "dream_sim",
-        "input": { "side": 48, "fit": "stretch", "mean": mean, "deviation": deviation },
+        "input": input(IMAGENET),
         "components": components,
     });
     let manifest = PerceptualManifest::parse(&manifest.to_string()).expect("a manifest");
@@ -125,26 +137,49 @@ fn dreamsim(adapter: bool) -> Result<Perceptual, EngineError> {
     block_on(Perceptual::load(manifest, Device::flex(), &Files(files)))
 }
 
-#[test]
-fn dreamsims_distances_come_out_of_a_manifest_and_its_files() {
-    let values = Reference::read("perceptual/dreamsim/values.safetensors");
-    let network = dreamsim(true).expect("a network");
+const SINGLE: [(&str, &str); 1] = [("dino", "config")];
+
+fn assert_distances(folder: &str, networks: &[(&str, &str)], tolerance: f32) {
+    let values = Reference::read(&format!("{folder}/values.safetensors"));
+    let network = dreamsim(folder, networks, true).expect("a network");
     let pictures = pictures(&values, 3);
     let found = block_on(network.embed(views(&pictures))).expect("embeddings");
+    let expected = values.floats("embeddings");
+    assert_close("embeddings", &found.concat(), &expected, tolerance);
     let distances = [(0, 1), (0, 2), (1, 2)]
         .map(|(first, second)| Perceptual::distance(&found[first], &found[second]) as f32);
     assert_close(
         "distances",
         &distances,
         &values.floats("distances"),
-        TOLERANCE,
+        tolerance,
     );
     assert!(block_on(network.embed_text("a dog")).is_err());
 }
 
 #[test]
+fn dreamsims_distances_come_out_of_a_manifest_and_its_files() {
+    assert_distances("perceptual/dreamsim", &SINGLE, TOLERANCE);
+}
+
+#[test]
+fn the_ensembles_distances_are_those_of_three_networks_together() {
+    let names = ["dino_vitb16", "clip_vitb16", "open_clip_vitb16"];
+    // The networks' values are of unlike sizes, and what the largest are rounded by stays when the mean goes.
+    let tolerance = 3.0 * TOLERANCE;
+    assert_distances(
+        "perceptual/ensemble",
+        &names.map(|name| (name, name)),
+        tolerance,
+    );
+}
+
+#[test]
 fn dreamsim_without_its_adapter_is_refused() {
-    let error = dreamsim(false).err().expect("an error").to_string();
+    let error = dreamsim("perceptual/dreamsim", &SINGLE, false)
+        .err()
+        .expect("an error")
+        .to_string();
     assert!(
         error.contains("DreamSim can't be used: its adapter"),
         "{error}"
@@ -226,6 +261,12 @@ fn the_published_networks_manifests_can_be_followed() {
         let components = &manifest.components;
         let encoder = VisionConfig::from_json(&components.image_encoder.config).expect("a config");
         assert_eq!(encoder.image_size, input.side);
+        for further in &components.further_image_encoders {
+            let input: ModelInput =
+                serde_json::from_value(further.input.clone()).expect("an input");
+            let encoder = VisionConfig::from_json(&further.component.config).expect("a config");
+            assert_eq!(encoder.image_size, input.side);
+        }
         if let (Some(text), Some(tokenizer)) = (&components.text_encoder, &components.tokenizer) {
             let text = ClipTextConfig::from_json(&text.config).expect("a config");
             assert_eq!(text.pooled_size(), encoder.embedding_size());
@@ -239,7 +280,8 @@ fn the_published_networks_manifests_can_be_followed() {
         measures.push(manifest.measure);
     }
     measures.sort_by_key(|measure| *measure as u8);
-    assert_eq!(measures, [Measure::DreamSim, Measure::Clip, Measure::Clip]);
+    let (single, ensemble) = (Measure::DreamSim, Measure::DreamSim);
+    assert_eq!(measures, [single, ensemble, Measure::Clip, Measure::Clip]);
 }
 
 /// Pictures of the browser's tests, drawn by the emoji pair for four prompts.

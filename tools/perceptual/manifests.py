@@ -155,6 +155,41 @@ def dreamsim() -> dict:
     }
 
 
+def dreamsim_ensemble() -> dict:
+    """The single branch's manifest with two networks beside DINO, of which nobody publishes a safetensors file."""
+    manifest = dreamsim()
+    manifest |= {
+        "id": "dreamsim-ensemble",
+        "name": "DreamSim (ensemble)",
+        "description": "DreamSim as its package has it unless told otherwise: DINO, CLIP and OpenCLIP together, three times the work of the single branch and nearer to people's judgement. Two of its networks and its adapter are published in an archive that no browser may read from here: tools/perceptual/dreamsim.py makes a folder of it that any static host can serve.",
+        "attribution": f"{manifest['attribution']} CLIP: Alec Radford, Jong Wook Kim and others, OpenAI, 2021. OpenCLIP: Gabriel Ilharco, Mitchell Wortsman and others, 2021, trained on LAION-400M.",
+    }
+    manifest["licences_to_accept"] += [
+        {"name": "MIT (CLIP)", "url": "https://github.com/openai/CLIP/blob/main/LICENSE"},
+        {"name": "MIT (OpenCLIP)", "url": "https://github.com/mlfoundations/open_clip/blob/main/LICENSE"},
+    ]
+    manifest["components"]["further_image_encoders"] = [
+        {
+            "input": {"side": 224, "fit": "stretch", **CLIP},
+            "component": {
+                "config": {
+                    "architectures": ["VisionTransformerWithProjection"],
+                    "image_size": 224,
+                    "patch_size": 16,
+                    **sizes(768, 3072, 12, 12),
+                    "hidden_act": activation,
+                    "layer_norm_eps": 1e-5,
+                    "projection_dim": 512,
+                },
+                "files": [],
+                "encodings": ENCODINGS,
+            },
+        }
+        for activation in ("quick_gelu", "gelu")
+    ]
+    return manifest
+
+
 def write(name: str, manifest: dict) -> None:
     (FOLDER / f"{name}.json").write_text(json.dumps(manifest, indent=2) + "\n")
 
@@ -163,6 +198,7 @@ def main() -> None:
     for name, facts in CLIPS.items():
         write(name, clip(name, facts))
     write("dreamsim-dino-vitb16", dreamsim())
+    write("dreamsim-ensemble", dreamsim_ensemble())
 
 
 if __name__ == "__main__":

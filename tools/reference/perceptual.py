@@ -3,8 +3,9 @@
 Usage: python tools/reference perceptual, or by hand, with a folder for networks of full size and random weights:
        python tools/reference/perceptual.py --full-size FOLDER
 
-DreamSim is its own package's code: the dino_vitb16 branch with a LoRA by PEFT. That package would fetch DINO from
-torch's hub; its own copy of DINO's class takes that place here. CLIP is transformers' CLIPModel. Pictures are
+DreamSim is its own package's code: the dino_vitb16 branch with a LoRA by PEFT, and the ensemble of three. That
+package would fetch DINO from torch's hub and CLIP from its archives; its own copy of DINO's class, changed as it
+changes it for CLIP, takes that place here. CLIP is transformers' CLIPModel. Pictures are
 resized by torchvision's transforms, which call Pillow.
 
 Writes tests/parity/values/perceptual: tiny networks of the real layouts with random weights, and their embeddings.
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from dreamsim.feature_extraction.extractor import ViTExtractor
+from dreamsim.feature_extraction.load_clip_as_dino import QuickGELU
 from dreamsim.feature_extraction.vision_transformer import VisionTransformer
 from dreamsim.model import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD, PerceptualModel
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
@@ -34,6 +36,10 @@ CLASSIFIER = ROOT / "public" / "perceptual" / "emoji"
 #: Of DINO, as its classes call them. DreamSim reads the block with the number 11, so there are twelve.
 TINY_DINO = {"img_size": [48], "patch_size": 16, "embed_dim": 24, "depth": 12, "num_heads": 2, "mlp_ratio": 2}
 FULL_DINO = {"img_size": [224], "patch_size": 16, "embed_dim": 768, "depth": 12, "num_heads": 12, "mlp_ratio": 4}
+
+#: CLIP in DINO's class, whose projection has a width of its own.
+TINY_CLIP_AS_DINO = TINY_DINO | {"depth": 3}
+CLIP_PROJECTION = 20
 
 TINY_CLIP = {
     "projection_dim": 20,
@@ -73,7 +79,7 @@ def randomize(model, seed: int) -> None:
         noise = torch.randn(parameter.shape, generator=generator)
         if name.endswith(("bias", "logit_scale")):
             value = 0.1 * noise
-        elif "norm" in name or "layrnorm" in name:
+        elif "norm" in name or "layrnorm" in name or "pos_drop" in name:
             value = 1.0 + 0.2 * noise
         elif any(part in name for part in ("embedding.weight", "class_embedding", "cls_token", "pos_embed")):
             value = 0.5 * noise
@@ -188,6 +194,73 @@ def dreamsim_values(folder: Path, sizes: dict, rank: int, full: bool) -> None:
     save(folder / "values.safetensors", values | {"embeddings": embeddings, "distances": distances})
 
 
+def clip_as_dino(sizes: dict, is_quick: bool, seed: int):
+    """CLIP's image encoder as DreamSim's package makes it of DINO's class, and its projection."""
+    model = VisionTransformer(qkv_bias=True, norm_layer=partial(torch.nn.LayerNorm, eps=1e-5), **sizes)
+    model.pos_drop = torch.nn.LayerNorm(model.embed_dim, eps=1e-5)
+    if is_quick:
+        for block in model.blocks:
+            block.mlp.act = QuickGELU()
+    generator = torch.Generator("cpu").manual_seed(seed)
+    projection = torch.randn(model.embed_dim, CLIP_PROJECTION, generator=generator) / model.embed_dim**0.5
+    return model, projection.half().float()
+
+
+def ensemble_values(folder: Path, rank: int) -> None:
+    """DreamSim's own choice where none is named: the embeddings of three networks one after the other."""
+    builds = {
+        "dino_vitb16": lambda: VisionTransformer(
+            qkv_bias=True, norm_layer=partial(torch.nn.LayerNorm, eps=1e-6), **TINY_DINO
+        ),
+        "clip_vitb16": lambda: clip_as_dino(TINY_CLIP_AS_DINO, True, 31),
+        "open_clip_vitb16": lambda: clip_as_dino(TINY_CLIP_AS_DINO, False, 32),
+    }
+    ViTExtractor.create_model = staticmethod(lambda name, *_: builds[name]())
+    model = PerceptualModel(
+        model_type=",".join(builds),
+        feat_type="cls,embedding,embedding",
+        stride="16,16,16",
+        lora=True,
+        normalize_embeds=True,
+        device="cpu",
+    )
+    adapted = get_peft_model(
+        model, LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.2, bias="none", target_modules=["qkv"])
+    )
+    randomize(adapted, seed=33)
+    adapted.eval()
+    side = TINY_DINO["img_size"][0]
+    sources = [picture(3 * side // 2, side, seed) for seed in (1, 2, 3)]
+    batch = torch.stack([transforms.ToTensor()(stretched(side)(source)) for source in sources])
+    embeddings = adapted.embed(batch)
+    distances = torch.stack([adapted(batch[i : i + 1], batch[j : j + 1])[0] for i, j in ((0, 1), (0, 2), (1, 2))])
+    half = lambda tensors: {name: tensor.half() for name, tensor in tensors.items()}
+    state = adapted.base_model.model.state_dict()
+    for index, name in enumerate(builds):
+        prefix = f"extractor_list.{index}.model."
+        trunk = {
+            key.removeprefix(prefix).replace(".base_layer", ""): tensor
+            for key, tensor in state.items()
+            if key.startswith(prefix) and "lora_" not in key
+        }
+        config = dino_config(TINY_DINO if index == 0 else TINY_CLIP_AS_DINO)
+        if index > 0:
+            # As tools/perceptual/dreamsim.py writes it.
+            trunk["proj.weight"] = adapted.base_model.model.extractor_list[index].proj.T
+            config |= {
+                "architectures": ["VisionTransformerWithProjection"],
+                "hidden_act": "quick_gelu" if name == "clip_vitb16" else "gelu",
+                "layer_norm_eps": 1e-5,
+                "projection_dim": CLIP_PROJECTION,
+            }
+        save(folder / f"{name}.safetensors", half(trunk))
+        save_json(folder / f"{name}.json", config)
+    save(folder / "adapter.safetensors", half(get_peft_model_state_dict(adapted)))
+    save_json(folder / "adapter_config.json", {"r": rank, "lora_alpha": 2 * rank})
+    values = {f"source.{index}": pixels(source) for index, source in enumerate(sources)}
+    save(folder / "values.safetensors", values | {"embeddings": embeddings, "distances": distances})
+
+
 def features(output) -> torch.Tensor:
     """The projected embeddings, which newer versions of transformers return in a structure."""
     return output if isinstance(output, torch.Tensor) else output.pooler_output
@@ -292,6 +365,7 @@ def main() -> None:
         return
     preprocessing()
     dreamsim_values(FOLDER / "dreamsim", TINY_DINO, 4, full=False)
+    ensemble_values(FOLDER / "ensemble", 4)
     clip_values(FOLDER / "clip", TINY_CLIP, full=False)
     if (CLASSIFIER / "manifest.json").exists():
         classifier_values()

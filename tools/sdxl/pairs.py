@@ -458,6 +458,7 @@ NETWORKS = [
     "perceptual/clip-vit-base-patch32.json",
     "perceptual/clip-vit-large-patch14.json",
     "perceptual/dreamsim-dino-vitb16.json",
+    "perceptual/dreamsim-ensemble.json",
 ]
 
 

@@ -1,6 +1,6 @@
-//! What DreamSim adds to DINO: a low-rank change of every block's attention, and the centring of its
+//! What DreamSim adds to its networks: a low-rank change of every block's attention, and the centring of the
 //! embeddings (Fu, Tamir, Sundaram and others, "DreamSim: Learning New Dimensions of Human Visual Similarity
-//! using Synthetic Data", 2023; the single branch `dino_vitb16` of its published code).
+//! using Synthetic Data", 2023; the single branch `dino_vitb16` and the ensemble of its published code).
 
 /// A half of a low-rank branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +9,14 @@ pub enum BranchHalf {
     Down,
     /// `[output, rank]`: PEFT's `lora_B`.
     Up,
+}
+
+/// Which of DreamSim's networks a tensor of its adapter changes, counted from 0; the first where the name doesn't
+/// say it.
+pub fn network_of(name: &str) -> usize {
+    let number = name.split_once("extractor_list.").map(|(_, rest)| rest);
+    let number = number.and_then(|rest| rest.split('.').next());
+    number.and_then(|it| it.parse().ok()).unwrap_or(0)
 }
 
 /// The name of the weight that a tensor of DreamSim's adapter changes, and which half of the branch it is; none
@@ -56,7 +64,10 @@ mod tests {
         ] {
             let name = format!("{before}blocks.11.attn.qkv.{ending}");
             assert_eq!(branch_half(&name), Some((weight.clone(), half)));
+            assert_eq!(network_of(&name), 0);
         }
+        assert_eq!(network_of("model.extractor_list.2.model.blocks.0"), 2);
+        assert_eq!(network_of("blocks.11.attn.qkv.lora_A.weight"), 0);
         for other in ["blocks.0.attn.qkv.weight", "blocks.0.lora_C.weight", "norm"] {
             assert_eq!(branch_half(other), None);
         }

@@ -8,5 +8,5 @@ mod dreamsim;
 mod vision;
 
 pub use classifier::{ClassifierConfig, EmojiClassifier, Judgement};
-pub use dreamsim::{BranchHalf, branch_half, centred};
+pub use dreamsim::{BranchHalf, branch_half, centred, network_of};
 pub use vision::{VisionConfig, VisionModel, in_canonical_layout};

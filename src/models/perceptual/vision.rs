@@ -25,6 +25,10 @@ pub enum VisionClass {
     /// normalization that follows in DINO is left out.
     #[serde(rename = "VisionTransformer")]
     Dino,
+    /// CLIP's encoder in DINO's class, as DreamSim's ensemble has it: a normalization in place of the dropout
+    /// after the positions, one after the layers, and a projection.
+    #[serde(rename = "VisionTransformerWithProjection")]
+    ClipAsDino,
 }
 
 /// The config of an image encoder: `vision_config` of CLIP's `config.json`, with its `projection_dim` and the
@@ -73,8 +77,7 @@ impl VisionConfig {
             && image_size.is_multiple_of(patch_size)
             && heads > 0
             && hidden_size.is_multiple_of(heads);
-        let lacks_projection =
-            parsed.class() == VisionClass::Clip && parsed.projection_dim.is_none();
+        let lacks_projection = parsed.has_projection() && parsed.projection_dim.is_none();
         if !fits || lacks_projection {
             return Err(ModelError::Config {
                 component: COMPONENT,
@@ -92,10 +95,14 @@ impl VisionConfig {
 
     /// Width of the embeddings.
     pub fn embedding_size(&self) -> usize {
-        match (self.class(), self.projection_dim) {
-            (VisionClass::Clip, Some(size)) => size,
+        match self.projection_dim {
+            Some(size) if self.has_projection() => size,
             _ => self.hidden_size,
         }
+    }
+
+    fn has_projection(&self) -> bool {
+        self.class() != VisionClass::Dino
     }
 
     /// Whether the encoder has a tensor of that name, for files that hold more: CLIP's text encoder, DINO's
@@ -107,10 +114,8 @@ impl VisionConfig {
                 !is_constant
                     && (name.starts_with("vision_model.") || name == "visual_projection.weight")
             }
-            VisionClass::Dino => {
-                let parts = ["cls_token", "pos_embed", "patch_embed.", "blocks."];
-                parts.iter().any(|start| name.starts_with(start))
-            }
+            VisionClass::Dino => is_of(name, &DINO_PARTS),
+            VisionClass::ClipAsDino => is_of(name, &DINO_PARTS) || is_of(name, &HEAD_PARTS),
         }
     }
 
@@ -128,6 +133,14 @@ impl VisionConfig {
     fn patches(&self) -> usize {
         (self.image_size / self.patch_size).pow(2)
     }
+}
+
+/// Beginnings of the names of the tensors of DINO's class up to its last block, and of what follows that.
+const DINO_PARTS: [&str; 4] = ["cls_token", "pos_embed", "patch_embed.", "blocks."];
+const HEAD_PARTS: [&str; 3] = ["pos_drop.", "norm.", "proj.weight"];
+
+fn is_of(name: &str, parts: &[&str]) -> bool {
+    parts.iter().any(|start| name.starts_with(start))
 }
 
 /// Names of DINO's two tables, and those of CLIP's in their place.
@@ -202,15 +215,25 @@ impl VisionModel {
                     config,
                 }
             }
-            VisionClass::Dino => Self {
-                patch_embedding: weights.take_biased_layer("patch_embed.proj", &kernel)?,
-                class_embedding: weights.take("class_embedding", [size])?,
-                position_embedding: weights.take_rows("position_embedding.weight", positions)?,
-                first_norm: None,
-                layers: layers(&mut weights, "blocks", &config, shape)?,
-                head: None,
-                config,
-            },
+            VisionClass::Dino | VisionClass::ClipAsDino => {
+                let (mut first_norm, mut head) = (None, None);
+                if config.has_projection() {
+                    first_norm = Some(norm(&mut weights, "pos_drop")?);
+                    let width = config.embedding_size();
+                    let projection = Linear::load_without_bias(&mut weights, "proj", size, width)?;
+                    head = Some((norm(&mut weights, "norm")?, projection));
+                }
+                Self {
+                    patch_embedding: weights.take_biased_layer("patch_embed.proj", &kernel)?,
+                    class_embedding: weights.take("class_embedding", [size])?,
+                    position_embedding: weights
+                        .take_rows("position_embedding.weight", positions)?,
+                    first_norm,
+                    layers: layers(&mut weights, "blocks", &config, shape)?,
+                    head,
+                    config,
+                }
+            }
         };
         weights.finish()?;
         Ok(model)
@@ -268,7 +291,7 @@ fn layers(
 ) -> Result<Vec<EncoderLayer>, ModelError> {
     let names = match config.class() {
         VisionClass::Clip => LayerNames::Clip,
-        VisionClass::Dino => LayerNames::Dino,
+        VisionClass::Dino | VisionClass::ClipAsDino => LayerNames::Dino,
     };
     (0..config.num_hidden_layers)
         .map(|index| EncoderLayer::load(weights, &format!("{path}.{index}"), names, shape))

@@ -39,7 +39,7 @@ pub use error::{EARLIEST_MANIFEST_FORMAT, MANIFEST_FORMAT, MAXIMUM_STRENGTH, Man
 pub use file::{Compression, GZIP_ENDING, HubRepository, ManifestFile, disk_address, is_loadable};
 pub use licence::Licence;
 pub use percent::decoded;
-pub use perceptual::{Measure, PerceptualComponents, PerceptualManifest};
+pub use perceptual::{FurtherEncoder, Measure, PerceptualComponents, PerceptualManifest};
 pub use secrets::without_secrets;
 
 /// The shortest side of pictures of large models, in pixels: half of what SDXL draws best.

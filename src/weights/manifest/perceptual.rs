@@ -15,7 +15,7 @@ use crate::weights::format::rules::EncodingRule;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
-    /// DreamSim's single branch on DINO.
+    /// DreamSim: its single branch on DINO, or its ensemble.
     DreamSim,
     /// CLIP.
     Clip,
@@ -23,12 +23,24 @@ pub enum Measure {
     EmojiClassifier,
 }
 
+/// A further image encoder of a network that consists of several: DreamSim's ensemble.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FurtherEncoder {
+    /// How pictures are made ready for it, as [`PerceptualManifest::input`].
+    pub input: serde_json::Value,
+    /// The encoder.
+    pub component: Component,
+}
+
 /// The parts of a network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PerceptualComponents {
     /// What takes pictures.
     pub image_encoder: Component,
-    /// A low-rank change of the image encoder: DreamSim's. [`Component::adapter_config`] is PEFT's
+    /// What takes the same pictures beside it: the embeddings stand one after the other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further_image_encoders: Vec<FurtherEncoder>,
+    /// A low-rank change of the image encoders: DreamSim's. [`Component::adapter_config`] is PEFT's
     /// `adapter_config.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapter: Option<Component>,
@@ -42,26 +54,24 @@ pub struct PerceptualComponents {
 
 impl PerceptualComponents {
     fn iter_mut(&mut self) -> impl Iterator<Item = &mut Component> {
-        [
-            Some(&mut self.image_encoder),
-            self.adapter.as_mut(),
-            self.text_encoder.as_mut(),
-            self.tokenizer.as_mut(),
-        ]
-        .into_iter()
-        .flatten()
+        let further = self.further_image_encoders.iter_mut();
+        let others = [
+            &mut self.adapter,
+            &mut self.text_encoder,
+            &mut self.tokenizer,
+        ];
+        std::iter::once(&mut self.image_encoder)
+            .chain(further.map(|it| &mut it.component))
+            .chain(others.into_iter().flatten())
     }
 
     /// Every component that the network has.
     pub fn iter(&self) -> impl Iterator<Item = &Component> {
-        [
-            Some(&self.image_encoder),
-            self.adapter.as_ref(),
-            self.text_encoder.as_ref(),
-            self.tokenizer.as_ref(),
-        ]
-        .into_iter()
-        .flatten()
+        let further = self.further_image_encoders.iter();
+        let others = [&self.adapter, &self.text_encoder, &self.tokenizer];
+        std::iter::once(&self.image_encoder)
+            .chain(further.map(|it| &it.component))
+            .chain(others.into_iter().flatten())
     }
 }
 
