@@ -22,6 +22,15 @@ pub fn diversity(
     })
 }
 
+/// A mean of distances, whose interval ends where the distances do.
+pub(super) fn bounded(mean: Estimate, measure: &str) -> Estimate {
+    let most = largest_distance(measure);
+    Estimate {
+        interval: mean.interval.map(|ends| ends.map(|it| it.clamp(0.0, most))),
+        ..mean
+    }
+}
+
 /// The largest distance that a measure gives: opposite embeddings have a cosine of -1.
 fn largest_distance(measure: &str) -> f64 {
     if measure == STRUCTURAL { 1.0 } else { 2.0 }
@@ -51,7 +60,8 @@ pub fn average(results: &Results, measure: &str, condition: u32) -> Option<Estim
         .collect();
     match of_prompts.as_slice() {
         [only] => Some(*only),
-        several => Estimate::of(&several.iter().map(|it| it.mean).collect::<Vec<_>>()),
+        several => Estimate::of(&several.iter().map(|it| it.mean).collect::<Vec<_>>())
+            .map(|mean| bounded(mean, measure)),
     }
 }
 
@@ -94,7 +104,7 @@ pub fn change(results: &Results, measure: &str, condition: u32) -> Option<Estima
         .filter(|it| it.measure == measure && it.condition == condition)
         .map(|it| it.distances.clone())
         .collect();
-    Estimate::of_groups(&groups)
+    Estimate::of_groups(&groups).map(|mean| bounded(mean, measure))
 }
 
 /// Time of an image in seconds: the mean with its interval over images, and the median.

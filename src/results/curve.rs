@@ -1,6 +1,7 @@
 //! The curve of the paper's Figure 5: the distance of each step's Diffusion Target to the final image,
 //! against the share of the steps.
 
+use super::aggregate::bounded;
 use super::records::{PictureRecord, Results, STRUCTURAL};
 use crate::metrics::Estimate;
 
@@ -44,7 +45,7 @@ pub fn mean_curve(results: &Results, measure: &str, condition: u32) -> Vec<Curve
                     own.map(|(_, curve)| at(curve, share)).collect()
                 })
                 .collect();
-            let distance = Estimate::of_groups(&groups)?;
+            let distance = bounded(Estimate::of_groups(&groups)?, measure);
             Some(CurvePoint { share, distance })
         })
         .collect()

@@ -197,6 +197,30 @@ fn curves_of_unlike_steps_have_one_axis() {
 }
 
 #[test]
+fn a_networks_curve_is_its_own_and_ends_where_distances_do() {
+    let mut results = results(&experiment(Study::Convergence, 3, 4));
+    for (prompt, distance) in (0..).zip([0.0, 0.1, 0.5]) {
+        results.targets.push(TargetsRecord {
+            id: PictureId {
+                prompt,
+                ..PictureId::default()
+            },
+            measure: "network".into(),
+            distances: vec![distance, 0.0],
+        });
+    }
+    let curve = mean_curve(&results, "network", 0);
+    let shares: Vec<f64> = curve.iter().map(|it| it.share).collect();
+    assert_eq!(shares, [0.5, 1.0]);
+    let first = curve[0].distance;
+    assert!((first.mean - 0.2).abs() < 1e-12);
+    // Student's interval of these three begins below 0.
+    let [low, high] = first.interval.expect("three prompts");
+    assert!(low == 0.0 && high > 0.5, "{low} {high}");
+    assert!(mean_curve(&results, "another", 0).is_empty());
+}
+
+#[test]
 fn a_report_has_the_studys_tables_and_figures() {
     let keys = |study: Study| {
         let experiment = experiment(study, 3, 5);
