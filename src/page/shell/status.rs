@@ -1,6 +1,7 @@
 //! The status line: what the engine is doing, how long it still takes, and what is wrong with the link,
 //! the recipe or the engine.
 
+use leptos::html;
 use leptos::prelude::*;
 
 use crate::page::workers::engine::Problem;
@@ -88,6 +89,18 @@ pub fn Status(
         }
         _ => None,
     };
+    // In a narrow window it stands far below the form from which files are opened.
+    let told_box = NodeRef::<html::P>::new();
+    Effect::new(move |_| {
+        if let Some(told_box) = told_box.get() {
+            // By the next frame it is laid out.
+            request_animation_frame(move || {
+                let nearest = web_sys::ScrollIntoViewOptions::new();
+                nearest.set_block(web_sys::ScrollLogicalPosition::Nearest);
+                told_box.scroll_into_view_with_scroll_into_view_options(&nearest);
+            });
+        }
+    });
     view! {
         <div class="status" data-testid="status">
             <p class="status-line">
@@ -99,7 +112,16 @@ pub fn Status(
             </p>
             <div class="bar">{bar}</div>
             <div role="status">
-                {move || told.get().map(|text| view! { <p class="told">{text}</p> })}
+                {move || {
+                    told.get()
+                        .map(|text| {
+                            view! {
+                                <p class="told" node_ref=told_box>
+                                    {text}
+                                </p>
+                            }
+                        })
+                }}
             </div>
             <div role="alert">
                 {move || {
