@@ -71,6 +71,17 @@ pub fn collect(folder: &RunFolder) -> Result<Results, BatchError> {
     Ok(results)
 }
 
+/// What a folder's pictures say, with what networks have said of the very same pictures.
+///
+/// # Errors
+/// As [`collect`].
+pub fn measured(folder: &RunFolder) -> Result<Results, BatchError> {
+    match folder.results() {
+        Some(known) if known.pictures == folder.pictures()? => Ok(known),
+        _ => collect(folder),
+    }
+}
+
 pub(super) fn read_image(folder: &RunFolder, record: &PictureRecord) -> Result<Image, BatchError> {
     let path = folder
         .path()
@@ -129,8 +140,18 @@ pub fn read_pictures(folder: &Path) -> Result<Vec<(u32, Image)>, BatchError> {
 /// # Errors
 /// They are of different experiments or weights, or can't be read or written.
 pub fn merge(into: &RunFolder, from: &[RunFolder]) -> Result<(), BatchError> {
-    for source in from {
-        into.begin(&source.manifest()?)?;
+    // All of them are known to belong together before anything is written.
+    let manifests = from.iter().map(|source| Ok((source, source.manifest()?)));
+    let manifests: Vec<_> = manifests.collect::<Result<_, BatchError>>()?;
+    if let Some(((_, first), others)) = manifests.split_first()
+        && let Some((other, _)) = others.iter().find(|(_, it)| !it.belongs_with(first))
+    {
+        return Err(BatchError::OtherRun {
+            folder: other.path().to_owned(),
+        });
+    }
+    for (_, manifest) in &manifests {
+        into.begin(manifest)?;
     }
     let known = into.records()?;
     let others = from.iter().filter(|source| source.path() != into.path());
@@ -176,6 +197,13 @@ fn copy_files(
 /// # Errors
 /// The folder can't be written.
 pub fn write_report(folder: &RunFolder, results: &Results) -> Result<(), BatchError> {
+    // What an earlier report said of other pictures is not to stand beside this one.
+    for earlier in ["report/tables", "report/figures"] {
+        let path = folder.path().join(earlier);
+        if path.is_dir() {
+            fs::remove_dir_all(&path).map_err(|error| BatchError::writing(&path, &error))?;
+        }
+    }
     folder.write(RESULTS, results.to_json()?.as_bytes())?;
     for (name, bytes) in files(results)? {
         folder.write(&format!("report/{name}"), &bytes)?;

@@ -60,6 +60,12 @@ pub enum BatchError {
         /// What was given, shortened.
         text: String,
     },
+    /// A file that isn't there.
+    #[error("There is no file {}: check the name and the folder in which the program runs.", path.display())]
+    NoFile {
+        /// Its path.
+        path: PathBuf,
+    },
     /// A shard that there is not.
     #[error("The shard is {text}; it has to be a number and how many there are, such as 1/4.")]
     Shard {

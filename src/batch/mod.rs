@@ -26,7 +26,7 @@ mod network;
 mod pair_folder;
 mod source;
 
-pub use collect::{collect, merge, read_pictures, write_report};
+pub use collect::{collect, measured, merge, read_pictures, write_report};
 pub use draw::{DrawOptions, Progress, draw};
 pub use error::BatchError;
 pub use file_folder::FileFolder;

@@ -47,6 +47,9 @@ impl Source {
         }
         let (link, errors) = Link::parse(hash);
         match errors.into_iter().next() {
+            _ if !hash.contains('=') && looks_like_a_path(text) => {
+                Err(BatchError::NoFile { path: path.into() })
+            }
             _ if !hash.contains('=') => Err(no_source(text)),
             Some(error) => Err(crate::recipe::experiment::ExperimentError::from(error).into()),
             None => Ok(Source::Link(Box::new(link))),
@@ -99,6 +102,11 @@ impl Source {
         experiment.validate()?;
         Ok(experiment)
     }
+}
+
+/// Whether a text is rather a file's path than a link.
+fn looks_like_a_path(text: &str) -> bool {
+    !text.contains("://") && Path::new(text).extension().is_some()
 }
 
 fn no_source(text: &str) -> BatchError {

@@ -117,6 +117,22 @@ impl ExperimentStore {
         Ok(kept)
     }
 
+    /// Whether an experiment is kept.
+    ///
+    /// # Errors
+    /// [`HistoryError::Failed`].
+    pub async fn has(&self, id: ExperimentId) -> Result<bool, HistoryError> {
+        Ok(self.count(MANIFESTS, id).await? > 0)
+    }
+
+    /// Whether any picture of an experiment is kept.
+    ///
+    /// # Errors
+    /// [`HistoryError::Failed`].
+    pub async fn has_images(&self, id: ExperimentId) -> Result<bool, HistoryError> {
+        Ok(self.count(SMALL, id).await? > 0)
+    }
+
     /// Keeps what an experiment runs with.
     ///
     /// # Errors

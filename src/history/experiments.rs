@@ -130,6 +130,8 @@ pub struct Opened {
     pub experiment: String,
     /// The pictures that are there.
     pub pictures: Vec<PictureId>,
+    /// Whether any of them is kept as a picture: opened results bring numbers alone.
+    pub has_images: bool,
     /// What was found so far.
     pub report: Report,
 }

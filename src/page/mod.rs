@@ -243,7 +243,7 @@ pub fn App() -> impl IntoView {
     });
     on_cleanup(move || escape.remove());
 
-    shell::leaving::ask_before(engine);
+    shell::leaving::ask_before(engine, move |grid| experiments.has(grid));
 
     let history_problem = RwSignal::new(None::<String>);
     let ask_history = Callback::new(move |request: Request| {

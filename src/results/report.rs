@@ -27,6 +27,9 @@ pub struct Report {
     pub figures: Vec<Figure>,
 }
 
+/// What n is where numbers of pictures are brought together.
+const COUNTED: &str = "n counts prompts, where there are at least three, or else pictures.";
+
 /// The tables and figures of what has been found so far.
 ///
 /// # Errors
@@ -242,7 +245,7 @@ impl Making<'_> {
             title: self.title("Sample diversity", measure),
             note: format!(
                 "Mean distance of all pairs of a prompt's pictures: {}. A prompt's interval is the \
-                 jackknife's over its {} images; the average's is Student's over {}.",
+                 jackknife's over its {} images, from four on; the average's is Student's over {}, from three on.",
                 self.measure_words(measure),
                 self.experiment.images,
                 prompts(self.experiment.prompts.len())
@@ -413,7 +416,7 @@ impl Making<'_> {
             description: format!(
                 "Mean pairwise distance, averaged over {} of {} images with Student's 95 % \
                  interval over prompts, against the mean number of steps that the base model took.",
-                self.experiment.prompts.len(),
+                prompts(self.experiment.prompts.len()),
                 self.experiment.images
             ),
             x: Axis::new("Steps of the base model", "mean"),
@@ -515,7 +518,7 @@ impl Making<'_> {
         let table = Table {
             key: Self::key("convergence", measure),
             title: self.title("Distance of each target to the final image", measure),
-            note: format!("{words}: {}.", self.measure_words(measure)),
+            note: format!("{words}: {}. {COUNTED}", self.measure_words(measure)),
             columns: vec![
                 Column::plain("condition", "Condition"),
                 Column::plain("step", "Step"),
@@ -541,9 +544,11 @@ impl Making<'_> {
         let shares = Table {
             key: Self::key("shares", measure),
             title: self.title("How early the picture is decided", measure),
-            note: "The distance after the first step, and the share of the steps after which a condition's \
-                   mean curve is as near to its final image as the distilled model's after its first step."
-                .to_owned(),
+            note: format!(
+                "The distance after the first step, and the share of the steps after which a condition's \
+                 mean curve is as near to its final image as the distilled model's after its first step. \
+                 {COUNTED}"
+            ),
             columns: vec![
                 Column::plain("condition", "Condition"),
                 Column::estimate("first", "Distance after the first step"),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use firststep::batch::{
-    BatchError, RunFolder, add_network, collect, read_network, read_pictures, write_report,
+    BatchError, RunFolder, add_network, measured, read_network, read_pictures, write_report,
 };
 use firststep::metrics::{FeatureStatistics, MEASURE, frechet_distance, inception_score};
 use firststep::results::npy::{self, Array};
@@ -88,10 +88,7 @@ fn by_network(manifest: &Path, folder: &Path, writes: bool) -> Result<String, St
     let found = futures::executor::block_on(async {
         let network = read_network(manifest).await?;
         let folder = RunFolder::new(folder);
-        let mut results = match folder.results() {
-            Some(known) if known.pictures == folder.pictures()? => known,
-            _ => collect(&folder)?,
-        };
+        let mut results = measured(&folder)?;
         add_network(&mut results, &folder, &network).await?;
         if writes {
             write_report(&folder, &results)?;
@@ -114,7 +111,7 @@ fn pictures(path: &Path) -> Result<String, String> {
     }
     let folder = RunFolder::new(path);
     if folder.manifest().is_ok() {
-        let results = collect(&folder).map_err(|error| words(&error))?;
+        let results = measured(&folder).map_err(|error| words(&error))?;
         let report = report(&results).map_err(|error| words(&error))?;
         return Ok(markdown(&report, "figures"));
     }

@@ -9,11 +9,7 @@
 //! A run that is killed goes on where it was when it is started again. `--plan` only says what would be
 //! drawn. `docs/batch.md` has more, with examples for Slurm and Ray.
 
-#![expect(
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "a program for the command line"
-)]
+#![expect(clippy::print_stderr, reason = "a program for the command line")]
 
 #[cfg(not(target_family = "wasm"))]
 mod program;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use firststep::batch::{
-    BatchError, DrawOptions, PairFolder, Progress, RunFolder, Shard, Source, collect, draw, merge,
+    BatchError, DrawOptions, PairFolder, Progress, RunFolder, Shard, Source, draw, measured, merge,
     run_manifest, write_report,
 };
 use firststep::engine::describe;
@@ -25,6 +25,7 @@ const PAGE: &str = "public";
 pub fn run(arguments: impl Iterator<Item = String>) -> Result<(), String> {
     let arguments: Vec<String> = arguments.collect();
     let done = match arguments.split_first() {
+        Some((first, [])) if first == "merge" => return Err(USAGE.to_owned()),
         Some((first, folders)) if first == "merge" => run_merge(folders),
         _ => run_draw(&Arguments::parse(&arguments)?),
     };
@@ -69,12 +70,15 @@ impl Arguments {
                 "--device" => value()?.clone_into(&mut parsed.device),
                 "--batch" => {
                     let batch = value()?.parse().ok().filter(|it| (1..=1024).contains(it));
-                    parsed.batch = batch.ok_or_else(|| USAGE.to_owned())?;
+                    parsed.batch =
+                        batch.ok_or_else(|| "--batch takes a number from 1 to 1024.".to_owned())?;
                 }
                 "--latents" => parsed.saves_latents = true,
                 "--adapter" => parsed.adapters.push(value()?.into()),
                 "--plan" => parsed.only_plans = true,
-                option if option.starts_with("--") => return Err(USAGE.to_owned()),
+                option if option.starts_with("--") => {
+                    return Err(format!("There is no option {option}.\n{USAGE}"));
+                }
                 what if parsed.what.is_empty() => what.clone_into(&mut parsed.what),
                 _ => return Err(USAGE.to_owned()),
             }
@@ -114,14 +118,13 @@ fn run_draw(arguments: &Arguments) -> Result<(), BatchError> {
     if arguments.shard == Shard::WHOLE {
         finish(&folder)
     } else {
-        println!("The shard is done. `run merge` measures all of them.");
+        say("The shard is done. `run merge` measures all of them.");
         Ok(())
     }
 }
 
 fn run_merge(folders: &[String]) -> Result<(), BatchError> {
     let Some((into, from)) = folders.split_first() else {
-        println!("{USAGE}");
         return Ok(());
     };
     let into = RunFolder::new(Path::new(into));
@@ -134,20 +137,25 @@ fn run_merge(folders: &[String]) -> Result<(), BatchError> {
 }
 
 fn finish(folder: &RunFolder) -> Result<(), BatchError> {
-    let results = collect(folder)?;
+    let results = measured(folder)?;
     write_report(folder, &results)?;
     let expected = results.manifest.experiment()?.passes().pictures;
-    println!(
+    say(&format!(
         "{} of {expected} pictures. The tables and figures are in {}.",
         results.pictures.len(),
         folder.path().join("report").display()
-    );
+    ));
     Ok(())
+}
+
+/// Whoever reads it may have read enough, as `head`: that ends no run.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 fn say_plan(experiment: &Experiment) {
     let passes = experiment.passes();
-    println!(
+    say(&format!(
         "{}: {} pictures, of {} prompts, {} conditions and {} seeds, on {} pages; about {} passes of the \
          base model and {} of the distilled one.",
         experiment.study.name(),
@@ -158,7 +166,7 @@ fn say_plan(experiment: &Experiment) {
         experiment.pages().len(),
         passes.base,
         passes.distilled
-    );
+    ));
 }
 
 fn say_progress(progress: Progress) {

@@ -190,7 +190,7 @@ impl Experiments {
             }
             Request::Open(id) => {
                 let results = self.results(&store, id).await?;
-                Reply::Opened(Box::new(opened(id, &results)?))
+                Reply::Opened(Box::new(opened(&store, id, &results).await?))
             }
             Request::Import { id, text } => {
                 let results = Results::from_json(&text)?;
@@ -201,7 +201,7 @@ impl Experiments {
                         id
                     }
                 };
-                let opened = opened(id, &results)?;
+                let opened = opened(&store, id, &results).await?;
                 self.hold(id, results);
                 Reply::Opened(Box::new(opened))
             }
@@ -229,6 +229,11 @@ impl Experiments {
         store: &ExperimentStore,
         id: ExperimentId,
     ) -> Result<OwnedMutexGuard<Results>, ExperimentsError> {
+        if !store.has(id).await? {
+            // Nothing is to be written beside what another tab has deleted.
+            self.open.take();
+            return Err(ExperimentsError::Gone);
+        }
         let open = self.open.borrow().clone();
         let results = match open {
             Some((open, results)) if open == id => results,
@@ -352,8 +357,13 @@ fn is_same(known: &Results, results: &Results) -> bool {
         && have_same(&known.targets, &results.targets)
 }
 
-fn opened(id: ExperimentId, results: &Results) -> Result<Opened, ExperimentsError> {
+async fn opened(
+    store: &ExperimentStore,
+    id: ExperimentId,
+    results: &Results,
+) -> Result<Opened, ExperimentsError> {
     Ok(Opened {
+        has_images: store.has_images(id).await?,
         id,
         experiment: results.manifest.experiment()?.to_json()?,
         pictures: results.pictures.iter().map(|it| it.id).collect(),

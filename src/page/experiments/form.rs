@@ -237,7 +237,7 @@ pub fn FormView(
 }
 
 /// Where what is found stands below the form, the page scrolls to it.
-fn reveal_results() {
+pub(super) fn reveal_results() {
     let results = document().query_selector(".experiment-results");
     if !grid_is_beside()
         && let Ok(Some(results)) = results

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::form::reveal_results;
 use super::runner::{Experiments, RunState};
 use crate::browser::globals::calendar;
 use crate::history::experiments::Kept;
@@ -48,7 +49,10 @@ pub fn KeptExperiments(experiments: Experiments) -> impl IntoView {
                         disabled=move || {
                             is_shown() && experiments.state.get() == RunState::Running
                         }
-                        on:click=move |_| experiments.open(id)
+                        on:click=move |_| {
+                            experiments.open(id);
+                            reveal_results();
+                        }
                     >
                         "Open"
                     </button>

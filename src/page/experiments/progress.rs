@@ -18,7 +18,10 @@ pub fn RunProgress(experiments: Experiments) -> impl IntoView {
         RunState::Running => "Drawing…",
         RunState::Paused => "Paused; what is finished stays.",
         RunState::Finished if measuring.get().is_some() => "A network looks at the pictures…",
-        RunState::Finished => "All pictures are there.",
+        RunState::Finished if experiments.has_images.get() => "All pictures are there.",
+        RunState::Finished => {
+            "All numbers are there; the pictures are not kept in this browser, so no network can look at them: start it again to draw them."
+        }
     };
     let has_one = Memo::new(move |_| state.get() != RunState::Nothing);
     let detail = move || {

@@ -65,6 +65,8 @@ pub struct Experiments {
     /// The kept experiment that is deleted as soon as the view is closed or another one is deleted: until then
     /// it can be had back.
     pub deleted: RwSignal<Option<Kept>>,
+    /// Whether pictures of the experiment on show are kept: results that were opened bring numbers alone.
+    pub has_images: RwSignal<bool>,
     /// What went wrong, as a sentence.
     pub problem: RwSignal<Option<String>>,
     /// An experiment to fill the form with.
@@ -109,6 +111,7 @@ impl Experiments {
             report: RwSignal::new(None),
             kept: RwSignal::new(None),
             deleted: RwSignal::new(None),
+            has_images: RwSignal::new(true),
             problem: RwSignal::new(None),
             filled: RwSignal::new(None),
             times: RwSignal::default(),
@@ -170,6 +173,7 @@ impl Experiments {
 
     /// Begins an experiment.
     pub fn start(&self, experiment: Experiment) {
+        self.end_measuring();
         let id = now();
         self.problem.set(None);
         self.report.set(None);
@@ -181,6 +185,7 @@ impl Experiments {
             inner.run = Some(run);
             inner.has_begun = false;
         });
+        self.has_images.set(true);
         self.wait_for(pair);
     }
 
@@ -211,6 +216,16 @@ impl Experiments {
         self.state.set(RunState::Waiting);
     }
 
+    /// Whether a grid is of the experiment on show, which keeps its pictures.
+    pub fn has(&self, grid: &Grid) -> bool {
+        self.shown.with_untracked(|shown| {
+            shown.as_ref().is_some_and(|(_, experiment)| {
+                let mut pages = experiment.pages().into_iter();
+                experiment.pair == grid.pair_address && pages.any(|it| it.recipe == grid.recipe)
+            })
+        })
+    }
+
     /// Stops after the current step; what is finished stays.
     pub fn pause(&self) {
         let was_drawing = self.with(|inner| {
@@ -232,9 +247,7 @@ impl Experiments {
     /// Stops, and shows no experiment any more; it stays in the list as far as it has come.
     pub fn close_run(&self) {
         self.pause();
-        if self.measuring.get_untracked().is_some() {
-            self.stop_measuring();
-        }
+        self.end_measuring();
         self.with(|inner| inner.run = None);
         self.shown.set(None);
         self.report.set(None);
@@ -246,13 +259,13 @@ impl Experiments {
     /// Opens a kept experiment.
     pub fn open(&self, id: ExperimentId) {
         self.pause();
-        if self.measuring.get_untracked().is_some() {
-            self.stop_measuring();
-        }
+        self.end_measuring();
         self.problem.set(None);
         self.ask(Request::Open(id), |own, reply| {
             if let Reply::Opened(opened) = reply {
                 own.show(*opened);
+                // With one that was under way until now.
+                own.list();
             }
         });
     }
@@ -372,6 +385,7 @@ impl Experiments {
             id,
             experiment,
             pictures,
+            has_images,
             report,
         } = opened;
         let experiment = match Experiment::from_json(&experiment) {
@@ -388,6 +402,7 @@ impl Experiments {
         self.filled.set(Some(Arc::new(experiment.clone())));
         self.shown.set(Some((id, Arc::new(experiment.clone()))));
         self.report.set(Some(Arc::new(report)));
+        self.has_images.set(has_images || pictures.is_empty());
         let mut run = Run::new(id, experiment, pictures);
         let (there, all) = run.progress();
         self.progress.set((there, all));
@@ -419,16 +434,29 @@ impl Experiments {
     fn ask(&self, request: Request, then: impl Fn(Experiments, Reply) + 'static) {
         self.pending.update(|pending| *pending += 1);
         let own = *self;
+        let of = match &request {
+            Request::Measure { id, .. }
+            | Request::MeasureByNetwork { id, .. }
+            | Request::Report(id) => Some(*id),
+            _ => None,
+        };
+        // Another one may have come on show since.
+        let is_shown = move || {
+            let shown = own.shown.with_untracked(|it| it.as_ref().map(|it| it.0));
+            of == shown
+        };
         self.engine
             .run_task(Task::Experiment(request), move |event| match event {
                 TaskEvent::Experiment(reply) => {
                     match &reply {
                         Reply::List(kept) => own.kept.set(Some(kept.clone())),
-                        Reply::Report(report) => {
+                        Reply::Report(report) if is_shown() => {
                             own.report.set(Some(Arc::new(Report::clone(report))));
                         }
-                        Reply::Measured(done, all) => own.measuring.set(Some((*done, *all))),
-                        Reply::Opened(_) | Reply::Done => {}
+                        Reply::Measured(done, all) if is_shown() => {
+                            own.measuring.set(Some((*done, *all)));
+                        }
+                        _ => {}
                     }
                     then(own, reply);
                 }
@@ -459,6 +487,7 @@ impl Experiments {
         self.problem.set(Some(sentence));
         if self.measuring.get_untracked().is_some() {
             self.measuring.set(None);
+            // Not again by itself.
             self.network.set(None);
         }
         let has_begun = self.with(|inner| inner.has_begun);
@@ -546,6 +575,7 @@ impl Experiments {
     /// Has the chosen network measure a finished experiment, unless it has.
     fn measure_when_due(&self) {
         let is_free = self.state.get() == RunState::Finished
+            && self.has_images.get()
             && self.measuring.get().is_none()
             && self.pending.get() == 0
             && self.engine.is_idle();
@@ -579,8 +609,15 @@ impl Experiments {
     /// Ends the network's measuring; it begins anew once the network is chosen again.
     pub fn stop_measuring(&self) {
         self.network.set(None);
-        self.measuring.set(None);
-        self.ask(Request::StopMeasuring, |_, _| {});
+        self.end_measuring();
+    }
+
+    /// Ends the measuring of what is on show, as something else comes there.
+    fn end_measuring(&self) {
+        if self.measuring.get_untracked().is_some() {
+            self.measuring.set(None);
+            self.ask(Request::StopMeasuring, |_, _| {});
+        }
     }
 
     fn report_soon(&self) {

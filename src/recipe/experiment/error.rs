@@ -47,6 +47,17 @@ pub enum ExperimentError {
         /// The value.
         value: String,
     },
+    /// A threshold of the adaptive switch under which no change is.
+    #[error("A threshold has to be above 0: give one such as 0.2, or leave it out.")]
+    NoThreshold,
+    /// A setting that recipes don't have.
+    #[error(
+        "There is no setting “{name}”: settings are called as in a saved recipe, such as distilled_steps or modes."
+    )]
+    UnknownSetting {
+        /// Its name, shortened.
+        name: String,
+    },
     /// A recipe of one of its grids that can't be drawn.
     #[error(transparent)]
     Recipe(#[from] RecipeError),

@@ -55,6 +55,11 @@ impl ExperimentFile {
     pub fn with_defaults(self, defaults: &Recipe) -> Result<Experiment, ExperimentError> {
         let mut settings = serde_json::to_value(defaults).map_err(|error| unreadable(&error))?;
         if let Value::Object(fields) = &mut settings {
+            if let Some(name) = self.settings.keys().find(|it| !is_setting(fields, it)) {
+                return Err(ExperimentError::UnknownSetting {
+                    name: excerpt(name),
+                });
+            }
             fields.extend(self.settings);
         }
         let experiment = Experiment {
@@ -106,6 +111,20 @@ impl Experiment {
     pub fn from_json(text: &str) -> Result<Experiment, ExperimentError> {
         ExperimentFile::from_json(text)?.with_defaults(&Recipe::default())
     }
+}
+
+/// Fields that a recipe leaves out when they are empty.
+const OPTIONAL: [&str; 6] = [
+    "long_prompts",
+    "weighted_prompt",
+    "size",
+    "adaptive_k",
+    "adaptive_threshold",
+    "adapters",
+];
+
+fn is_setting(fields: &Map<String, Value>, name: &str) -> bool {
+    fields.contains_key(name) || OPTIONAL.contains(&name)
 }
 
 fn unreadable(error: &serde_json::Error) -> ExperimentError {

@@ -187,6 +187,29 @@ fn a_short_file_takes_the_rest_from_the_pair() {
 }
 
 #[test]
+fn settings_are_those_of_a_recipe_and_no_others() {
+    let mut full = experiment(Study::Diversity);
+    full.settings.long_prompts = true;
+    full.settings.weighted_prompt = true;
+    full.settings.size = Some(crate::recipe::ImageSize::new(512, 512));
+    full.settings.adaptive_k = 1;
+    full.settings.adaptive_threshold = 0.25;
+    let text = full.to_json().expect("JSON");
+    let text = text.replacen("\"prompt\"", "\"adapters\": [], \"prompt\"", 1);
+    let file = ExperimentFile::from_json(&text).expect("a file");
+    assert!(!matches!(
+        file.with_defaults(&Recipe::default()),
+        Err(ExperimentError::UnknownSetting { .. })
+    ));
+    let misspelled = text.replace("\"distilled_steps\"", "\"distilled-steps\"");
+    let file = ExperimentFile::from_json(&misspelled).expect("a file");
+    let error = file
+        .with_defaults(&settings())
+        .expect_err("a misspelled name");
+    assert!(error.to_string().contains("“distilled-steps”"), "{error}");
+}
+
+#[test]
 fn what_cannot_be_run_is_a_sentence() {
     let error = |change: fn(&mut Experiment)| {
         let mut experiment = experiment(Study::K(vec![1, 2]));

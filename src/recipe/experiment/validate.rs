@@ -45,6 +45,11 @@ impl Experiment {
         if let Some(values) = values.filter(|values| !(1..=MAXIMUM_VALUES).contains(values)) {
             return Err(ExperimentError::ValueCount { values });
         }
+        if let Study::Adaptive(thresholds) = &self.study
+            && thresholds.iter().any(|it| *it <= 0.0)
+        {
+            return Err(ExperimentError::NoThreshold);
+        }
         let conditions = self.conditions();
         for (place, condition) in conditions.iter().enumerate() {
             let is_repeated = conditions

@@ -1,6 +1,6 @@
 //! What an experiment takes: pictures, time, storage.
 
-use crate::recipe::experiment::{Experiment, Passes};
+use crate::recipe::experiment::{Experiment, Passes, Study};
 use crate::recipe::{Mode, Recipe, Row, Variant};
 use crate::sampler::{ModelRole, is_guided};
 use crate::view::units;
@@ -160,11 +160,16 @@ pub fn words(
             )
         },
     );
+    let alone = if experiment.images == 1 && experiment.study != Study::Time {
+        " One image for each prompt has no other to be measured against: two are the least for diversity."
+    } else {
+        ""
+    };
     let conditions = experiment.conditions().len();
     let pictures = usize::try_from(passes.pictures).unwrap_or(usize::MAX);
     format!(
         "{}: {} × {} × {}, with about {} of the base model and {} of the distilled one. {seconds} {memory}; \
-         {} of this browser's storage are taken.",
+         {} of this browser's storage are taken.{alone}",
         units::count(pictures, "picture", "pictures"),
         units::count(experiment.prompts.len(), "prompt", "prompts"),
         units::count(conditions, "condition", "conditions"),
@@ -183,7 +188,6 @@ fn count(passes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::experiment::Study;
 
     fn experiment() -> Experiment {
         Experiment {

@@ -66,9 +66,9 @@ impl InputError {
                 | ExperimentError::TooManyPrompts { .. }
                 | ExperimentError::RepeatedPrompt { .. }
                 | ExperimentError::Recipe(RecipeError::PromptTooLong { .. }) => field::PROMPTS,
-                ExperimentError::ValueCount { .. } | ExperimentError::RepeatedValue { .. } => {
-                    field::VALUES
-                }
+                ExperimentError::ValueCount { .. }
+                | ExperimentError::RepeatedValue { .. }
+                | ExperimentError::NoThreshold => field::VALUES,
                 ExperimentError::Recipe(RecipeError::NoMode | RecipeError::NoHybrid) => {
                     field::MODES
                 }
