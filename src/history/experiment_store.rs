@@ -208,14 +208,13 @@ impl ExperimentStore {
         manifest: &str,
     ) -> Result<(), HistoryError> {
         let mut values = vec![(MANIFESTS, start(id), JsValue::from_str(manifest))];
-        let NetworkFindings {
-            rows,
-            changes,
-            scores,
-            targets,
-            ..
-        } = found;
-        values.extend(measured(id, rows, changes, scores, targets)?);
+        values.extend(measured(
+            id,
+            &found.rows,
+            &found.changes,
+            &found.scores,
+            &found.targets,
+        )?);
         self.put_all(values).await
     }
 
@@ -358,14 +357,13 @@ impl ExperimentStore {
         for it in &results.pictures {
             values.push((PICTURES, picture_key(id, it.id), to_js(it)?));
         }
-        let Results {
-            rows,
-            changes,
-            scores,
-            targets,
-            ..
-        } = results;
-        values.extend(measured(id, rows, changes, scores, targets)?);
+        values.extend(measured(
+            id,
+            &results.rows,
+            &results.changes,
+            &results.scores,
+            &results.targets,
+        )?);
         self.put_all(values).await
     }
 

@@ -24,9 +24,9 @@ const PAGE: &str = "public";
 /// Carries out the arguments; an error is a sentence.
 pub fn run(arguments: impl Iterator<Item = String>) -> Result<(), String> {
     let arguments: Vec<String> = arguments.collect();
-    let done = match arguments.split_first() {
-        Some((first, [])) if first == "merge" => return Err(USAGE.to_owned()),
-        Some((first, folders)) if first == "merge" => run_merge(folders),
+    let done = match arguments.as_slice() {
+        [first] if first == "merge" => return Err(USAGE.to_owned()),
+        [first, into, from @ ..] if first == "merge" => run_merge(into, from),
         _ => run_draw(&Arguments::parse(&arguments)?),
     };
     done.map_err(|error| error.to_string())
@@ -123,10 +123,7 @@ fn run_draw(arguments: &Arguments) -> Result<(), BatchError> {
     }
 }
 
-fn run_merge(folders: &[String]) -> Result<(), BatchError> {
-    let Some((into, from)) = folders.split_first() else {
-        return Ok(());
-    };
+fn run_merge(into: &str, from: &[String]) -> Result<(), BatchError> {
     let into = RunFolder::new(Path::new(into));
     let from: Vec<RunFolder> = from
         .iter()
