@@ -16,7 +16,7 @@ use firststep::batch::{RunFolder, Source, add_network, collect, merge, read_netw
 use firststep::engine::describe;
 use firststep::picture::find_recipe::{FoundRecipe, find_recipe};
 use firststep::recipe::Mode;
-use firststep::recipe::experiment::{Experiment, PictureId, Study, prompts};
+use firststep::recipe::experiment::{Experiment, PictureFile, PictureId, Study, prompts};
 use firststep::recipe::saved_recipe::SavedRecipe;
 use firststep::results::{PictureRecord, npy, report};
 use firststep::weights::manifest::Manifest;
@@ -126,8 +126,8 @@ fn shards_are_a_whole_run_and_its_files_are_read_back() {
         let distances: Option<Vec<f64>> = record.steps.iter().map(|it| it.distance).collect();
         let distances = distances.expect("each step was measured");
         assert_eq!(distances.len(), 2);
-        let name = experiment.file_name_of(record.id);
-        let latent = fs::read(whole.join(format!("latents/{name}.npy"))).expect("a latent");
+        let latent = whole.join(experiment.path_of(PictureFile::Latent, record.id));
+        let latent = fs::read(latent).expect("a latent");
         let latent = npy::read(&latent).expect("an array");
         assert_eq!(latent.shape, [1, 4, 16, 16]);
         // Its recipe draws the very picture.
@@ -155,13 +155,22 @@ fn shards_are_a_whole_run_and_its_files_are_read_back() {
     assert!(records(&first).len() < all.len());
     run(&file, &together, &["--shard", "2/2"]);
     assert_same(&together, &whole);
+    // The second shard's latents are had later.
+    run(&file, &together, &["--latents"]);
+    assert_same(&together, &whole);
+    for record in all.values() {
+        let latent = experiment.path_of(PictureFile::Latent, record.id);
+        let [ours, theirs] =
+            [&together, &whole].map(|it| fs::read(it.join(&latent)).expect("a latent"));
+        assert_eq!(ours, theirs, "{latent}");
+    }
     let merged = scratch.path("merged");
     let folders = [first, second].map(|it| RunFolder::new(&it));
     merge(&RunFolder::new(&merged), &folders).expect("they belong together");
     assert_same(&merged, &whole);
     assert!(merged.join("latents").is_dir());
     for record in all.values() {
-        let targets = format!("targets/{}.png", experiment.file_name_of(record.id));
+        let targets = experiment.path_of(PictureFile::Targets, record.id);
         let [ours, theirs] =
             [&merged, &whole].map(|it| fs::read(it.join(&targets)).expect("targets"));
         assert_eq!(ours, theirs, "{targets}");

@@ -6,11 +6,10 @@ use std::path::Path;
 
 use super::error::BatchError;
 use super::folder::{RESULTS, RunFolder, Shard};
-use super::host::targets_file;
 use crate::picture::image::Image;
 use crate::picture::png_file;
 use crate::picture::stack::unstacked;
-use crate::recipe::experiment::{Experiment, PictureId, Study};
+use crate::recipe::experiment::{Experiment, PictureFile, PictureId, Study};
 use crate::results::{
     ChangeRecord, PictureRecord, Results, RowRecord, STRUCTURAL, change_distances, files,
     row_distances,
@@ -97,7 +96,7 @@ pub(super) fn read_targets(
 ) -> Result<Option<Vec<Image>>, BatchError> {
     let path = folder
         .path()
-        .join(targets_file(&experiment.file_name_of(record.id)));
+        .join(experiment.path_of(PictureFile::Targets, record.id));
     if !path.is_file() {
         return Ok(None);
     }
@@ -181,8 +180,8 @@ fn copy_files(
     id: PictureId,
     record: &PictureRecord,
 ) -> Result<(), BatchError> {
-    let name = experiment.file_name_of(id);
-    let beside = [format!("latents/{name}.npy"), targets_file(&name)];
+    let beside = [PictureFile::Latent, PictureFile::Targets];
+    let beside = beside.map(|it| experiment.path_of(it, id));
     let beside = beside.iter().filter(|it| from.path().join(it).is_file());
     for file in record.file.iter().chain(beside) {
         let path = from.path().join(file);

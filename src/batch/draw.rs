@@ -13,7 +13,7 @@ use super::pair_folder::PairFolder;
 use crate::engine::{GridState, Pair, allowance, describe, generate, strip};
 use crate::protocol::engine::Extent;
 use crate::recipe::CellAddress;
-use crate::recipe::experiment::{Experiment, Page, PictureId};
+use crate::recipe::experiment::{Experiment, Page, PictureFile, PictureId};
 
 /// How a shard is drawn.
 #[derive(Clone, Debug)]
@@ -58,7 +58,14 @@ pub async fn draw(
         .iter()
         .filter(|page| options.shard.includes(page.number));
     let pages: Vec<&Page> = pages.collect();
-    let known: BTreeSet<PictureId> = folder.records()?.into_keys().collect();
+    let known = folder.records()?.into_keys();
+    // A picture that was drawn without its latent is drawn again for it.
+    let known: BTreeSet<PictureId> = known
+        .filter(|it| {
+            let latent = folder.path().join(experiment.path_of(PictureFile::Latent, *it));
+            !options.saves_latents || latent.is_file()
+        })
+        .collect();
     let mut work = Work::of(experiment, &pages, &known);
     on_progress(work.progress());
     if work.done == work.total {

@@ -66,6 +66,16 @@ pub enum BatchError {
         /// Its path.
         path: PathBuf,
     },
+    /// The pair that an experiment names is not where the page's pairs are.
+    #[error(
+        "The pair is not at {}: say with --pair where its manifest is, or start the program in the folder that \
+         has public/.",
+        path.display()
+    )]
+    NoPair {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
     /// A shard that there is not.
     #[error("The shard is {text}; it has to be a number and how many there are, such as 1/4.")]
     Shard {

@@ -10,7 +10,7 @@ use crate::picture::file::FileRequest;
 use crate::picture::image::Image;
 use crate::protocol::engine::{JobEvent, PairInfo, StripView, TaskEvent, TaskId};
 use crate::recipe::CellAddress;
-use crate::recipe::experiment::{Experiment, Page};
+use crate::recipe::experiment::{Experiment, Page, PictureFile};
 use crate::recipe::generation_parameters::GenerationParameters;
 use crate::recipe::saved_recipe::SavedRecipe;
 use crate::results::{PictureRecord, StepRecord};
@@ -93,15 +93,11 @@ impl BatchHost<'_> {
     }
 
     /// The path of a cell's file below the folder, without its ending.
-    fn name(&self, cell: CellAddress) -> Option<String> {
-        let picture = self.page.picture(cell)?;
-        Some(self.experiment.file_name_of(picture))
-    }
-
     fn save(&self, cell: CellAddress, image: Image, latent: &[u8]) -> Result<(), BatchError> {
-        let Some(name) = self.name(cell) else {
+        let Some(id) = self.page.picture(cell) else {
             return Ok(());
         };
+        let path = |file| self.experiment.path_of(file, id);
         let recipe = &self.page.recipe;
         let (pair, info) = (&self.experiment.pair, self.pair);
         let saved = SavedRecipe::new(pair, &info.name, recipe.clone(), Some(cell));
@@ -119,23 +115,23 @@ impl BatchHost<'_> {
             parameters: parameters.map(|it| it.to_string()).unwrap_or_default(),
         };
         self.folder
-            .write(&format!("pictures/{name}.png"), &request.encode()?)?;
+            .write(&path(PictureFile::Picture), &request.encode()?)?;
         if self.saves_latents {
-            self.folder.write(&format!("latents/{name}.npy"), latent)?;
+            self.folder.write(&path(PictureFile::Latent), latent)?;
         }
         Ok(())
     }
 
     /// Writes the record of a cell that is done.
     fn count(&mut self, cell: CellAddress) -> Result<(), BatchError> {
-        let (Some(id), Some(name)) = (self.page.picture(cell), self.name(cell)) else {
+        let Some(id) = self.page.picture(cell) else {
             return Ok(());
         };
         let so_far = self.cells.remove(&cell).unwrap_or_default();
         self.records.add(&PictureRecord {
             id,
             seed: self.experiment.seed_of(id.image),
-            file: Some(format!("pictures/{name}.png")),
+            file: Some(self.experiment.path_of(PictureFile::Picture, id)),
             milliseconds: so_far.milliseconds,
             steps: so_far.steps,
         })?;
@@ -149,8 +145,9 @@ impl BatchHost<'_> {
         };
         match event {
             TaskEvent::Convergence { distances, targets } => {
-                if let Some(name) = self.name(cell).filter(|_| !targets.is_empty()) {
-                    self.folder.write(&targets_file(&name), &targets)?;
+                if let Some(id) = self.page.picture(cell).filter(|_| !targets.is_empty()) {
+                    let path = self.experiment.path_of(PictureFile::Targets, id);
+                    self.folder.write(&path, &targets)?;
                 }
                 let so_far = self.cells.entry(cell).or_default();
                 for (step, distance) in so_far.steps.iter_mut().zip(distances) {
@@ -163,11 +160,6 @@ impl BatchHost<'_> {
         }
         Ok(())
     }
-}
-
-/// The path below the folder of the PNG with the targets of a picture's steps.
-pub(super) fn targets_file(name: &str) -> String {
-    format!("targets/{name}.png")
 }
 
 impl Host for BatchHost<'_> {

@@ -418,6 +418,7 @@ pub fn App() -> impl IntoView {
             controls=controls
             pair_choices=pair_choices
             example_prompts=example_prompts
+            lookup=lookup
             on_choose_pair=address_actions.choose_pair
         />
         <main class="workbench" hidden=experiments.is_open>

@@ -5,11 +5,12 @@ use super::table::Table;
 
 /// The page. Figures are in files of their keys, with `.svg`, in this folder.
 pub fn markdown(report: &Report, figures_folder: &str) -> String {
-    let mut text = format!("# {}\n\n{}\n", report.title, report.summary);
+    let mut text = format!("# {}\n\n{}\n", plain(&report.title), plain(&report.summary));
     for figure in &report.figures {
         text += &format!(
             "\n![{}]({figures_folder}/{}.svg)\n",
-            figure.title, figure.key
+            plain(&figure.title),
+            figure.key
         );
     }
     for table in &report.tables {
@@ -19,9 +20,9 @@ pub fn markdown(report: &Report, figures_folder: &str) -> String {
 }
 
 fn table_text(table: &Table) -> String {
-    let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+    let cell = |text: &str| plain(text).replace('|', "\\|").replace('\n', " ");
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-    let mut text = format!("## {}\n\n{}\n\n", table.title, table.note);
+    let mut text = format!("## {}\n\n{}\n\n", plain(&table.title), plain(&table.note));
     let names = table.columns.iter().map(|column| cell(&column.name));
     text += &line(names.collect());
     text += &line(vec!["---".to_owned(); table.columns.len()]);
@@ -29,4 +30,18 @@ fn table_text(table: &Table) -> String {
         text += &line(row.iter().map(|it| cell(&it.text())).collect());
     }
     text
+}
+
+/// Text of which nothing is read as Markdown or HTML: prompts and names are anybody's.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => plain.push_str("&amp;"),
+            '<' => plain.push_str("&lt;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '~' => plain.extend(['\\', character]),
+            other => plain.push(other),
+        }
+    }
+    plain
 }

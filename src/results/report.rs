@@ -107,12 +107,15 @@ impl Making<'_> {
             String::new()
         };
         format!(
-            "{}: {}, {} images of each under each of {} conditions, seeds from {} on, {} × {} \
+            "{}: {}, {} of each under {}, seeds from {} on, {} × {} \
              pixels, on {} ({}).{done} Intervals are of 95 %.",
             self.results.manifest.pair_name,
             prompts(experiment.prompts.len()),
-            experiment.images,
-            self.conditions.len(),
+            counted(experiment.images as usize, "image", "images"),
+            match self.conditions.len() {
+                1 => "one condition".to_owned(),
+                many => format!("each of {many} conditions"),
+            },
             experiment.settings.seed,
             self.results.manifest.image_size[0],
             self.results.manifest.image_size[1],
@@ -264,7 +267,6 @@ impl Making<'_> {
                 Cell::Text(condition.name()),
                 Cell::Text(name),
                 found.into(),
-                found.map_or(Cell::Empty, |it| Cell::Count(it.n as u64)),
             ])
         });
         Table {
@@ -277,7 +279,6 @@ impl Making<'_> {
                 Column::plain("condition", "Condition"),
                 Column::plain("reference", "Compared with"),
                 Column::estimate("difference", "Difference"),
-                Column::plain("count", "n"),
             ],
             rows: rows.collect(),
         }
@@ -440,7 +441,6 @@ impl Making<'_> {
                 Cell::Text(condition.mode.name().to_owned()),
                 condition.value().map_or(Cell::Empty, Cell::Number),
                 found.into(),
-                found.map_or(Cell::Empty, |it| Cell::Count(it.n as u64)),
             ])
         });
         Table {
@@ -454,7 +454,6 @@ impl Making<'_> {
                 Column::plain("mode", "Mode"),
                 Column::plain("strength", "Strength"),
                 Column::estimate("change", "Change"),
-                Column::plain("count", "n"),
             ],
             rows: rows.collect(),
         }
@@ -586,12 +585,10 @@ impl Making<'_> {
     fn times(&self) -> Table {
         let rows = self.numbered().map(|(index, condition)| {
             let found = time(self.results, index);
-            let pictures = found.map_or(0, |(mean, _)| mean.n as u64);
             vec![
                 Cell::Text(condition.name()),
                 found.map(|(mean, _)| mean).into(),
                 found.map_or(Cell::Empty, |(_, median)| Cell::Number(median)),
-                Cell::Count(pictures),
             ]
         });
         Table {
@@ -605,7 +602,6 @@ impl Making<'_> {
                 Column::plain("condition", "Condition"),
                 Column::estimate("seconds", "Mean (s)"),
                 Column::plain("median", "Median (s)"),
-                Column::plain("count", "n"),
             ],
             rows: rows.collect(),
         }
@@ -667,5 +663,9 @@ fn axis_of(study: &Study) -> &'static str {
 
 /// “1 prompt”, “2 prompts”.
 fn prompts(count: usize) -> String {
-    format!("{count} {}", if count == 1 { "prompt" } else { "prompts" })
+    counted(count, "prompt", "prompts")
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }

@@ -20,5 +20,6 @@ pub mod stretches;
 pub mod strip;
 pub mod token_count;
 pub mod units;
+pub mod unknown_words;
 pub mod worker_link;
 pub mod wrong_field;

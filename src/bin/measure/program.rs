@@ -24,6 +24,7 @@ pub fn run(arguments: impl Iterator<Item = String>) -> Result<String, String> {
     let arguments: Vec<String> = arguments.collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
+        ["--help" | "-h", ..] => Ok(USAGE.to_owned()),
         [
             "fid",
             "--statistics",

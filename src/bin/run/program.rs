@@ -25,6 +25,10 @@ const PAGE: &str = "public";
 pub fn run(arguments: impl Iterator<Item = String>) -> Result<(), String> {
     let arguments: Vec<String> = arguments.collect();
     let done = match arguments.as_slice() {
+        [first, ..] if matches!(first.as_str(), "--help" | "-h") => {
+            say(USAGE);
+            Ok(())
+        }
         [first] if first == "merge" => return Err(USAGE.to_owned()),
         [first, into, from @ ..] if first == "merge" => run_merge(into, from),
         _ => run_draw(&Arguments::parse(&arguments)?),
@@ -94,6 +98,9 @@ impl Arguments {
 fn run_draw(arguments: &Arguments) -> Result<(), BatchError> {
     let source = Source::read(&arguments.what)?;
     let own = Path::new(PAGE).join(source.pair());
+    if arguments.pair.is_none() && !own.exists() {
+        return Err(BatchError::NoPair { path: own });
+    }
     let mut pair = PairFolder::read(arguments.pair.as_deref().unwrap_or(&own))?;
     let experiment = source.experiment(&describe(&pair.manifest)?.recipe)?;
     say_plan(&experiment);

@@ -7,4 +7,5 @@ pub mod gpu_programs;
 pub mod indexed_db;
 pub mod js;
 pub mod local_storage;
+pub mod lock;
 pub mod worker_scope;

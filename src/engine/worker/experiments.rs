@@ -26,7 +26,7 @@ use crate::picture::archive::archive;
 use crate::picture::png_file::{self, Texts};
 use crate::picture::stack::unstacked;
 use crate::protocol::engine::{Event, TaskEvent, TaskId};
-use crate::recipe::experiment::{ExperimentError, PictureId, Study};
+use crate::recipe::experiment::{ExperimentError, PictureFile, PictureId, Study};
 use crate::results::manifest::RunManifest;
 use crate::results::{
     ChangeRecord, NetworkFindings, Results, ResultsError, RowRecord, STRUCTURAL, change_distances,
@@ -383,24 +383,25 @@ async fn everything(
     let report = files(results)?.into_iter();
     all.extend(report.map(|(name, bytes)| (format!("report/{name}"), bytes)));
     for (prompt, condition) in Findings::rows(&experiment) {
-        let name = |image| {
-            experiment.file_name_of(PictureId {
+        let path = |file, image| {
+            let picture = PictureId {
                 prompt,
                 condition,
                 image,
-            })
+            };
+            experiment.path_of(file, picture)
         };
         for (image, picture) in store.whole_row(id, prompt, condition).await? {
             let view = picture.view().map_err(MetricsError::from)?;
             if let Ok(bytes) = png_file::encode(view, Texts::NONE) {
-                all.push((format!("pictures/{}.png", name(image)), bytes));
+                all.push((path(PictureFile::Picture, image), bytes));
             }
         }
         for (image, bytes) in store.latents(id, prompt, condition).await? {
-            all.push((format!("latents/{}.npy", name(image)), bytes));
+            all.push((path(PictureFile::Latent, image), bytes));
         }
         for (image, bytes) in store.targets(id, prompt, condition).await? {
-            all.push((format!("targets/{}.png", name(image)), bytes));
+            all.push((path(PictureFile::Targets, image), bytes));
         }
     }
     let (names, contents): (Vec<String>, Vec<Vec<u8>>) = all.into_iter().unzip();

@@ -30,7 +30,7 @@ use crate::weights::stored::store::{FileRecord, PairRecord, Store, StoreError};
 use catalogue::{Networks, Pairs, missing};
 use error::LibraryError;
 use resolve::Resolved;
-use tabs::{Channel, Lock, Message};
+use tabs::{Channel, LOCK, Message};
 
 /// The least time between two reports of a load's progress.
 const REPORT_MILLISECONDS: f64 = 200.0;
@@ -451,7 +451,7 @@ impl Loader {
 
     async fn delete(&self, address: &str) -> Result<(), Failure> {
         // No tab may load meanwhile: it would write what is deleted here.
-        let _lock = Lock::acquire().await;
+        let _lock = Lock::acquire(LOCK).await;
         let mut pairs = self.pairs.lock().await;
         let pairs = started(&mut pairs).await?;
         let url = pairs.url(address)?;
@@ -475,7 +475,7 @@ impl Loader {
             total: 0,
             speed: 0.0,
         };
-        let lock = Lock::try_acquire().await;
+        let lock = Lock::try_acquire(LOCK).await;
         let follows = lock.is_none();
         self.post(Event::Progress(progress(if follows {
             Phase::ElsewhereLoading
@@ -484,7 +484,7 @@ impl Loader {
         })));
         let _lock = match lock {
             Some(lock) => lock,
-            None => Lock::acquire().await,
+            None => Lock::acquire(LOCK).await,
         };
         if control.is_paused() {
             return Err(if follows {

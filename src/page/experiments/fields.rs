@@ -76,6 +76,9 @@ pub fn ValuesField(form: ExperimentForm) -> impl IntoView {
 pub fn PromptsField(
     form: ExperimentForm,
     #[prop(into)] example_prompts: Signal<Vec<String>>,
+    /// What is to be known of the prompts.
+    #[prop(into)]
+    notes: Signal<Vec<String>>,
 ) -> impl IntoView {
     let count = move || {
         let count = form.prompts.with(|text| prompts::of_lines(text).len());
@@ -101,6 +104,9 @@ pub fn PromptsField(
                 {count}
             </p>
             <FieldError wrong=form.wrong handle=field::PROMPTS />
+            <div class="token-counter" role="status" data-testid="experiment-prompt-notes">
+                {move || notes.get().into_iter().map(|note| view! { <p>{note}</p> }).collect_view()}
+            </div>
             <div class="experiment-presets">
                 <button
                     type="button"

@@ -1,18 +1,23 @@
 //! What to compare, with which prompts and how often, and what that takes.
 
+use std::sync::Arc;
+
 use leptos::html::Input;
 use leptos::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
+use super::focus::focus_soon;
 use super::fields::{Modes, PromptsField, SelectStudy, ValuesField};
 use super::held::ExperimentForm;
 use super::network::NetworkField;
+use super::progress::PROGRESS;
 use super::runner::Experiments;
 use crate::page::form::controls::Controls;
 use crate::page::form::number_field::NumberField;
 use crate::page::form::pair_field::{Choice, PairField};
 use crate::page::form::wrong_field;
 use crate::page::width::grid_is_beside;
+use crate::page::workers::token_counts::keep_counted;
 use crate::protocol::engine::DeviceKind;
 use crate::recipe::Recipe;
 use crate::recipe::bounds::SEED;
@@ -20,7 +25,9 @@ use crate::recipe::excerpt::excerpt;
 use crate::recipe::experiment::IMAGES;
 use crate::view::experiments::estimate;
 use crate::view::experiments::input::field;
+use crate::view::experiments::prompt_notes::prompt_notes;
 use crate::view::units;
+use crate::vocabulary::Lookup;
 
 /// The largest table that is read, in bytes.
 const MAXIMUM_TABLE_BYTES: f64 = 16e6;
@@ -33,6 +40,7 @@ pub fn FormView(
     controls: Controls,
     #[prop(into)] pair_choices: Signal<Vec<Choice>>,
     #[prop(into)] example_prompts: Signal<Vec<String>>,
+    #[prop(into)] lookup: Signal<Option<Arc<Lookup>>>,
     on_choose_pair: Callback<String>,
 ) -> impl IntoView {
     let engine = experiments.engine;
@@ -47,6 +55,23 @@ pub fn FormView(
     }
     let memory = memory_of(experiments);
     let spelled = Memo::new(move |_| form.experiment(experiments, controls));
+    // As they will be read; none while they are for another pair.
+    let prompts = Memo::new(move |_| {
+        spelled.with(|spelled| {
+            let experiment = spelled.as_ref().ok()?;
+            (experiment.pair == engine.pair_address.get()).then(|| {
+                let read = |text: &String| experiment.settings.read_prompt(text);
+                experiment.prompts.iter().map(read).collect::<Vec<_>>()
+            })
+        })
+        .unwrap_or_default()
+    });
+    let counts = keep_counted(move || [prompts.get()], engine);
+    let notes = Memo::new(move |_| {
+        let [counts] = counts.get();
+        let lookup = lookup.get();
+        prompts.with(|prompts| prompt_notes(prompts, &counts, lookup.as_deref()))
+    });
     // A field that is mended is no longer marked.
     Effect::new(move |_| {
         let spelled = spelled.get();
@@ -59,6 +84,7 @@ pub fn FormView(
             form.wrong.set(None);
             experiments.start(experiment);
             reveal_results();
+            focus_soon(PROGRESS);
         }
         Err(wrong) => {
             let field = wrong.field.clone();
@@ -165,7 +191,7 @@ pub fn FormView(
                         }
                     })
             }}
-            <PromptsField form=form example_prompts=example_prompts />
+            <PromptsField form=form example_prompts=example_prompts notes=notes />
             <label class="file-button">
                 <input
                     node_ref=choose_table

@@ -2,12 +2,17 @@
 
 use leptos::prelude::*;
 
+use super::focus::focus_soon;
 use super::form::reveal_results;
+use super::progress::PROGRESS;
 use super::runner::{Experiments, RunState};
 use crate::browser::globals::calendar;
 use crate::history::experiments::Kept;
 use crate::recipe::excerpt::excerpt;
 use crate::view::units;
+
+const UNDO: &str = "experiment-undo";
+const LIST: &str = "experiments-kept";
 
 /// The list of kept experiments; nothing where there is none.
 #[component]
@@ -52,6 +57,7 @@ pub fn KeptExperiments(experiments: Experiments) -> impl IntoView {
                         on:click=move |_| {
                             experiments.open(id);
                             reveal_results();
+                            focus_soon(PROGRESS);
                         }
                     >
                         "Open"
@@ -61,7 +67,10 @@ pub fn KeptExperiments(experiments: Experiments) -> impl IntoView {
                         class="chip"
                         aria-label=delete_label
                         data-testid="experiment-delete"
-                        on:click=move |_| experiments.delete(kept.clone())
+                        on:click=move |_| {
+                            experiments.delete(kept.clone());
+                            focus_soon(UNDO);
+                        }
                     >
                         "Delete"
                     </button>
@@ -76,8 +85,11 @@ pub fn KeptExperiments(experiments: Experiments) -> impl IntoView {
                 <button
                     type="button"
                     class="inline"
-                    data-testid="experiment-undo"
-                    on:click=move |_| experiments.restore()
+                    data-testid=UNDO
+                    on:click=move |_| {
+                        experiments.restore();
+                        focus_soon(LIST);
+                    }
                 >
                     "Undo"
                 </button>
@@ -98,7 +110,7 @@ pub fn KeptExperiments(experiments: Experiments) -> impl IntoView {
             <p class="help undo" role="status">
                 {undo}
             </p>
-            <ul data-testid="experiments-kept">
+            <ul tabindex="-1" data-testid=LIST>
                 {move || experiments.listed().into_iter().map(row).collect_view()}
             </ul>
         </section>

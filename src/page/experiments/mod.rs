@@ -2,6 +2,7 @@
 //! which keeps running when it is closed.
 
 mod fields;
+mod focus;
 mod form;
 mod held;
 mod kept;
@@ -14,12 +15,15 @@ mod save;
 pub use held::ExperimentForm;
 pub use runner::Experiments;
 
+use std::sync::Arc;
+
 use leptos::html;
 use leptos::prelude::*;
 
 use crate::history::experiments::Kept;
 use crate::page::form::controls::Controls;
 use crate::page::form::pair_field::Choice;
+use crate::vocabulary::Lookup;
 use form::FormView;
 use kept::KeptExperiments;
 use progress::RunProgress;
@@ -82,6 +86,9 @@ pub fn ExperimentsView(
     /// Prompts of the pair, to be taken over.
     #[prop(into)]
     example_prompts: Signal<Vec<String>>,
+    /// The words that the pair knows.
+    #[prop(into)]
+    lookup: Signal<Option<Arc<Lookup>>>,
     on_choose_pair: Callback<String>,
 ) -> impl IntoView {
     let heading = NodeRef::<html::H2>::new();
@@ -107,6 +114,7 @@ pub fn ExperimentsView(
                             controls=controls
                             pair_choices=pair_choices
                             example_prompts=example_prompts
+                            lookup=lookup
                             on_choose_pair=on_choose_pair
                         />
                         <KeptExperiments experiments=experiments />

@@ -2,10 +2,14 @@
 
 use leptos::prelude::*;
 
+use super::focus::focus_if_lost;
 use super::runner::{Experiments, RunState};
 use crate::page::shell::clipboard;
 use crate::view::experiments::estimate;
 use crate::view::units;
+
+/// The handle of what tells how far it has come.
+pub(super) const PROGRESS: &str = "experiment-state";
 
 /// The state of the experiment on show, and what went wrong.
 #[component]
@@ -15,6 +19,9 @@ pub fn RunProgress(experiments: Experiments) -> impl IntoView {
     let headline = move || match state.get() {
         RunState::Nothing => "No experiment is on show: start one, or open one that is kept here.",
         RunState::Waiting => "Waiting for the models…",
+        RunState::Running if experiments.waits_for_a_grid() => {
+            "Waiting for the grid of the pictures that is being drawn…"
+        }
         RunState::Running => "Drawing…",
         RunState::Paused => "Paused; what is finished stays.",
         RunState::Finished if measuring.get().is_some() => "A network looks at the pictures…",
@@ -62,89 +69,97 @@ pub fn RunProgress(experiments: Experiments) -> impl IntoView {
             }));
         });
     };
-    let buttons = move || {
-        let state = state.get();
-        let is_running = matches!(state, RunState::Waiting | RunState::Running);
-        view! {
-            {is_running
-                .then(|| {
-                    view! {
-                        <button
-                            type="button"
-                            data-testid="experiment-pause"
-                            on:click=move |_| experiments.pause()
-                        >
-                            "Pause"
-                        </button>
+    let is_running = Memo::new(move |_| experiments.is_running());
+    // One button for both, so that it keeps the focus.
+    let can_run = Memo::new(move |_| is_running.get() || state.get() == RunState::Paused);
+    let pause_or_go_on = move || {
+        can_run.get().then(|| {
+            view! {
+                <button
+                    type="button"
+                    class:primary=move || !is_running.get()
+                    data-testid=move || {
+                        if is_running.get() { "experiment-pause" } else { "experiment-go-on" }
                     }
-                })}
-            {move || {
-                measuring
-                    .get()
-                    .map(|(done, all)| {
-                        view! {
-                            <span class="detail" data-testid="experiment-measuring">
-                                {format!("{done} of {all} rows measured")}
-                            </span>
-                            <button
-                                type="button"
-                                data-testid="experiment-stop-measuring"
-                                on:click=move |_| experiments.stop_measuring()
-                            >
-                                "Stop measuring"
-                            </button>
+                    on:click=move |_| {
+                        if is_running.get_untracked() {
+                            experiments.pause();
+                        } else {
+                            experiments.go_on();
                         }
-                    })
-            }}
-            {(state == RunState::Paused)
-                .then(|| {
-                    view! {
-                        <button
-                            type="button"
-                            class="primary"
-                            data-testid="experiment-go-on"
-                            on:click=move |_| experiments.go_on()
-                        >
-                            "Go on"
-                        </button>
                     }
-                })}
-            {(state != RunState::Nothing)
-                .then(|| {
-                    view! {
-                        <button
-                            type="button"
-                            data-testid="experiment-cancel"
-                            on:click=move |_| experiments.close_run()
-                        >
-                            {if state == RunState::Finished { "Close" } else { "Cancel" }}
-                        </button>
-                        <button
-                            type="button"
-                            data-testid="experiment-export"
-                            on:click=move |_| experiments.export()
-                        >
-                            "Save the results (JSON)"
-                        </button>
-                        <button
-                            type="button"
-                            data-testid="experiment-export-all"
-                            title="Tables, figures, pictures, latents and all numbers"
-                            on:click=move |_| experiments.export_all()
-                        >
-                            "Save everything (ZIP)"
-                        </button>
-                        <button type="button" data-testid="experiment-link" on:click=copy>
-                            "Copy the link"
-                        </button>
-                    }
-                })}
-        }
+                >
+                    {move || if is_running.get() { "Pause" } else { "Go on" }}
+                </button>
+            }
+        })
     };
+    let of_measuring = move || {
+        measuring.get().map(|(done, all)| {
+            view! {
+                <span class="detail" data-testid="experiment-measuring">
+                    {format!("{done} of {all} rows measured")}
+                </span>
+            }
+        })
+    };
+    let is_measuring = Memo::new(move |_| measuring.get().is_some());
+    let stop_measuring = move || {
+        is_measuring.get().then(|| {
+            view! {
+                <button
+                    type="button"
+                    data-testid="experiment-stop-measuring"
+                    on:click=move |_| experiments.stop_measuring()
+                >
+                    "Stop measuring"
+                </button>
+            }
+        })
+    };
+    let of_one = move || {
+        has_one.get().then(|| {
+            view! {
+                <button
+                    type="button"
+                    data-testid="experiment-cancel"
+                    on:click=move |_| experiments.close_run()
+                >
+                    {move || if state.get() == RunState::Finished { "Close" } else { "Cancel" }}
+                </button>
+                <button
+                    type="button"
+                    data-testid="experiment-export"
+                    on:click=move |_| experiments.export()
+                >
+                    "Save the results (JSON)"
+                </button>
+                <button
+                    type="button"
+                    data-testid="experiment-export-all"
+                    title="Tables, figures, pictures, latents and all numbers"
+                    on:click=move |_| experiments.export_all()
+                >
+                    "Save everything (ZIP)"
+                </button>
+                <button type="button" data-testid="experiment-link" on:click=copy>
+                    "Copy the link"
+                </button>
+            }
+        })
+    };
+    // A button that goes leaves its focus here.
+    Effect::new(move |_| {
+        can_run.track();
+        is_measuring.track();
+        has_one.track();
+        focus_if_lost(PROGRESS);
+    });
     view! {
         <div
             class="experiment-progress"
-            data-testid="experiment-state"
+            tabindex="-1"
+            data-testid=PROGRESS
             data-state=move || {
                 match state.get() {
                     RunState::Nothing => "nothing",
@@ -174,7 +189,9 @@ pub fn RunProgress(experiments: Experiments) -> impl IntoView {
                         }
                     })
             }}
-            <div class="experiment-buttons">{buttons}</div>
+            <div class="experiment-buttons">
+                {pause_or_go_on} {of_measuring} {stop_measuring} {of_one}
+            </div>
             <p class="help" role="status" data-testid="experiment-copied">
                 {copied}
             </p>

@@ -9,6 +9,7 @@ use leptos::prelude::*;
 
 use super::save;
 use crate::browser::globals::local_storage;
+use crate::browser::globals::lock::Lock;
 use crate::history::experiments::{ExperimentId, Kept, Opened, Reply, Request};
 use crate::page::workers::engine::{EngineClient, absolute};
 use crate::page::workers::grid::Grid;
@@ -96,6 +97,8 @@ struct Inner {
     warm: Vec<ModelRole>,
     /// Time of the steps of its cells so far.
     cells: HashMap<(u32, u32), f64>,
+    /// Held while the experiment is under way: two tabs would draw and keep the same pictures.
+    lock: Option<Lock>,
 }
 
 impl Experiments {
@@ -127,6 +130,7 @@ impl Experiments {
                 timed_job: 0,
                 warm: Vec::new(),
                 cells: HashMap::new(),
+                lock: None,
             }),
         };
         engine.observe(move |grid, event| own.observe(grid, event));
@@ -139,6 +143,11 @@ impl Experiments {
         Effect::new(move |_| {
             if !own.is_open.get() {
                 own.forget_deleted();
+            }
+        });
+        Effect::new(move |_| {
+            if !own.is_running() {
+                own.with(|inner| inner.lock = None);
             }
         });
         // Once: the header tells of one that isn't finished.
@@ -166,6 +175,17 @@ impl Experiments {
         self.ask(Request::List, |_, _| {});
     }
 
+    /// Whether the experiment is under way while a grid of the visitor's own is drawn, which it waits for.
+    pub fn waits_for_a_grid(&self) -> bool {
+        self.engine.activity.track();
+        self.state.get() == RunState::Running
+            && !self.engine.is_idle()
+            && self
+                .engine
+                .grid
+                .with(|grid| grid.as_ref().is_some_and(|grid| !self.has(grid)))
+    }
+
     /// Whether an experiment is under way.
     pub fn is_running(&self) -> bool {
         matches!(self.state.get(), RunState::Waiting | RunState::Running)
@@ -178,7 +198,6 @@ impl Experiments {
         self.problem.set(None);
         self.report.set(None);
         self.shown.set(Some((id, Arc::new(experiment.clone()))));
-        let pair = experiment.pair.clone();
         let run = Run::new(id, experiment, Vec::new());
         self.progress.set(run.progress());
         self.with(|inner| {
@@ -186,7 +205,36 @@ impl Experiments {
             inner.has_begun = false;
         });
         self.has_images.set(true);
-        self.wait_for(pair);
+        self.state.set(RunState::Paused);
+        self.run_alone();
+    }
+
+    /// Goes on with the paused experiment on show, unless another tab does.
+    fn run_alone(&self) {
+        let Some((id, experiment)) = self.shown.get_untracked() else {
+            return;
+        };
+        let own = *self;
+        leptos::task::spawn_local(async move {
+            let lock = Lock::try_acquire(&format!("firststep-experiment-{id}")).await;
+            let is_shown = |shown: &Option<(ExperimentId, _)>| {
+                shown.as_ref().is_some_and(|(shown, _)| *shown == id)
+            };
+            if !own.shown.with_untracked(is_shown)
+                || own.state.get_untracked() != RunState::Paused
+            {
+                return;
+            }
+            let Some(lock) = lock else {
+                own.problem.set(Some(
+                    "Another tab draws this experiment: watch it there, or pause it there and go on here."
+                        .to_owned(),
+                ));
+                return;
+            };
+            own.with(|inner| inner.lock = Some(lock));
+            own.wait_for(experiment.pair.clone());
+        });
     }
 
     /// Goes on with the experiment on show, from what is kept of it.
@@ -198,11 +246,7 @@ impl Experiments {
         self.ask(Request::Open(id), move |own, reply| {
             if let Reply::Opened(opened) = reply {
                 own.show(*opened);
-                if own.state.get_untracked() == RunState::Paused
-                    && let Some((_, experiment)) = own.shown.get_untracked()
-                {
-                    own.wait_for(experiment.pair.clone());
-                }
+                own.run_alone();
             }
         });
     }

@@ -6,11 +6,8 @@ use leptos::html::Textarea;
 use leptos::prelude::*;
 
 use crate::recipe::bounds::MAXIMUM_PROMPT_CHARACTERS;
-use crate::view::units;
+use crate::view::unknown_words::{NAMED_WORDS, unknown_words};
 use crate::vocabulary::Lookup;
-
-/// The most words that the note names.
-const NAMED_WORDS: usize = 3;
 
 /// The note, and words that may have been meant instead; nothing where every word is known.
 #[component]
@@ -82,7 +79,7 @@ pub fn UnknownWords(
             <p>
                 // There before its text is: screen readers announce changes alone.
                 <span id="prompt-unknown" role="status">
-                    {move || words.with(|words| sentence(words))}
+                    {move || words.with(|words| unknown_words(words))}
                 </span>
                 {move || {
                     is_shown()
@@ -115,23 +112,5 @@ pub fn UnknownWords(
                     })
             }}
         </div>
-    }
-}
-
-/// What the pair never saw, in words.
-fn sentence(words: &[String]) -> String {
-    let mut parts: Vec<String> = words
-        .iter()
-        .take(NAMED_WORDS)
-        .map(|word| format!("“{word}”"))
-        .collect();
-    if words.len() > NAMED_WORDS {
-        let further = words.len() - NAMED_WORDS;
-        parts.push(units::count(further, "more word", "more words"));
-    }
-    match parts.as_slice() {
-        [] => String::new(),
-        [word] => format!("This pair never saw {word}."),
-        [words @ .., last] => format!("This pair never saw {} and {last}.", words.join(", ")),
     }
 }

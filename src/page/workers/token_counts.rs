@@ -13,13 +13,13 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Has the engine count the tokens of prompts whenever they change, in as many lists as they are. Empty
 /// while it can't.
-pub fn keep_counted(
-    prompts: impl Fn() -> [Vec<Prompt>; 3] + 'static,
+pub fn keep_counted<const LISTS: usize>(
+    prompts: impl Fn() -> [Vec<Prompt>; LISTS] + 'static,
     engine: EngineClient,
-) -> RwSignal<[Vec<TokenCount>; 3]> {
-    let counts = RwSignal::new(<[Vec<TokenCount>; 3]>::default());
+) -> RwSignal<[Vec<TokenCount>; LISTS]> {
+    let counts = RwSignal::new([const { Vec::new() }; LISTS]);
     let last = StoredValue::new(None::<TaskId>);
-    let mut ask = debounce(PAUSE, move |prompts: [Vec<Prompt>; 3]| {
+    let mut ask = debounce(PAUSE, move |prompts: [Vec<Prompt>; LISTS]| {
         if !engine.counts_tokens.get_untracked() {
             return;
         }
@@ -32,7 +32,8 @@ pub fn keep_counted(
         let id = engine.run_task(Task::Tokens(all), move |event| {
             if let TaskEvent::Tokens(all) = event {
                 let mut all = all.into_iter();
-                counts.set(lengths.map(|length| all.by_ref().take(length).collect()));
+                // Whoever asked may be gone.
+                let _ = counts.try_set(lengths.map(|length| all.by_ref().take(length).collect()));
             }
         });
         last.set_value(Some(id));
@@ -42,7 +43,7 @@ pub fn keep_counted(
         if engine.counts_tokens.get() {
             ask(prompts);
         } else {
-            counts.set(Default::default());
+            counts.set([const { Vec::new() }; LISTS]);
         }
     });
     counts

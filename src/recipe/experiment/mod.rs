@@ -35,5 +35,5 @@ pub use definition::Experiment;
 pub use error::ExperimentError;
 pub use file::ExperimentFile;
 pub use link::is_link;
-pub use pages::{Page, Passes, PictureId};
+pub use pages::{Page, Passes, PictureFile, PictureId};
 pub use study::Study;

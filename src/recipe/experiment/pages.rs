@@ -70,10 +70,31 @@ pub struct Passes {
     pub distilled: u64,
 }
 
+/// A file that is kept of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PictureFile {
+    /// The picture, as PNG.
+    Picture,
+    /// Its last latent, as a file of NumPy's.
+    Latent,
+    /// The Diffusion Targets of its steps and the picture, below each other, as PNG.
+    Targets,
+}
+
 impl Experiment {
-    /// The name of a picture's file without its ending, such as `hybrid/03-17`: the prompt counted from 1,
+    /// The path of a picture's file below the folder of a run, and in the ZIP of an experiment.
+    pub fn path_of(&self, file: PictureFile, picture: PictureId) -> String {
+        let name = self.file_name_of(picture);
+        match file {
+            PictureFile::Picture => format!("pictures/{name}.png"),
+            PictureFile::Latent => format!("latents/{name}.npy"),
+            PictureFile::Targets => format!("targets/{name}.png"),
+        }
+    }
+
+    /// The name of a picture's files without its ending, such as `hybrid/03-17`: the prompt counted from 1,
     /// and the seed.
-    pub fn file_name_of(&self, picture: PictureId) -> String {
+    fn file_name_of(&self, picture: PictureId) -> String {
         let conditions = self.conditions();
         let condition = conditions.get(picture.condition as usize);
         let condition = condition.map(|it| it.key()).unwrap_or_default();

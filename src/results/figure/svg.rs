@@ -20,10 +20,16 @@ const LEGEND_COLUMNS: usize = 3;
 const CAP: f64 = 4.0;
 /// How far apart the points of one name stand at most.
 const BESIDE: f64 = 14.0;
-/// Letters of a name along the axis that it has at least; the whole name is the title of its text.
-const NAME_LETTERS: usize = 8;
-/// The width of a letter of such a name.
+/// The width of a letter of a name along the axis.
 const LETTER: f64 = 6.4;
+/// Letters that a name has room for at least, where names stand upright.
+const NAME_LETTERS: usize = 16;
+/// Letters of a name that hangs down aslant; the whole name is the title of its text.
+const SLANTED_LETTERS: usize = 22;
+/// What names aslant take more of below the plot.
+const SLANT: f64 = 78.0;
+/// Room for a line of names aslant.
+const SLANTED_LINE: f64 = 13.0;
 
 /// The style: colours of the light theme (those of Okabe and Ito, told apart by most eyes, darkened for white
 /// paper).
@@ -74,8 +80,44 @@ struct Drawing<'a> {
     figure: &'a Figure,
     x_ticks: Vec<f64>,
     y_ticks: Vec<f64>,
+    names: Names,
     height: f64,
     text: String,
+}
+
+/// How names stand along the horizontal axis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Names {
+    /// Beside each other, in so many lines by turns, each with so many letters.
+    Upright { lines: usize, letters: usize },
+    /// Hanging down aslant, one of so many.
+    Slanted { one_of: usize },
+}
+
+impl Names {
+    fn of(names: &[String]) -> Names {
+        // Side by side where there is room, else above each other by turns, else aslant.
+        let room = (WIDTH - LEFT - RIGHT) / names.len().max(1) as f64;
+        let longest = names.iter().map(|name| name.chars().count()).max();
+        let longest = longest.unwrap_or(0);
+        for lines in [1, 2] {
+            let letters = (lines as f64 * room / LETTER) as usize;
+            if longest <= letters || (lines == 2 && letters >= NAME_LETTERS) {
+                return Names::Upright { lines, letters };
+            }
+        }
+        Names::Slanted {
+            one_of: (SLANTED_LINE / room).ceil().max(1.0) as usize,
+        }
+    }
+
+    /// What they take below the plot.
+    fn below(self) -> f64 {
+        match self {
+            Names::Upright { .. } => BELOW,
+            Names::Slanted { .. } => BELOW + SLANT,
+        }
+    }
 }
 
 impl<'a> Drawing<'a> {
@@ -85,10 +127,16 @@ impl<'a> Drawing<'a> {
         let x = placed.flat_map(|series| series.points.iter().map(|point| point.x));
         let x_ticks = match &figure.places {
             Places::Numbers => {
-                let (low, high) = ends(x);
-                ticks(low, high)
+                let (low, high) = ends(x.clone());
+                // There is no half a step.
+                let is_whole = x.clone().all(|it| it == it.round()) && x.clone().count() > 1;
+                ticks(low, high, if is_whole { 1.0 } else { 0.0 })
             }
             Places::Names(names) => vec![-0.5, names.len() as f64 - 0.5],
+        };
+        let names = match &figure.places {
+            Places::Numbers => Names::of(&[]),
+            Places::Names(names) => Names::of(names),
         };
         let heights = points().flat_map(|point| {
             let [low, high] = point.y.interval.unwrap_or([point.y.mean; 2]);
@@ -105,8 +153,9 @@ impl<'a> Drawing<'a> {
         Drawing {
             figure,
             x_ticks,
-            y_ticks: ticks(low, high),
-            height: TOP + PLOT_HEIGHT + BELOW + legend + 8.0,
+            y_ticks: ticks(low, high, 0.0),
+            names,
+            height: TOP + PLOT_HEIGHT + names.below() + legend + 8.0,
             text: String::new(),
         }
     }
@@ -185,24 +234,8 @@ impl<'a> Drawing<'a> {
                 }
             }
             Places::Names(names) => {
-                let names = names.clone();
-                // Side by side where there is room, else above each other by turns.
-                let room = (right - left) / names.len().max(1) as f64;
-                let longest = names.iter().map(|name| name.chars().count()).max();
-                let fits = room >= LETTER * longest.unwrap_or(0) as f64;
-                let rows = if fits { 1 } else { 2 };
-                let letters = (rows as f64 * room / LETTER) as usize;
                 for (index, name) in names.iter().enumerate() {
-                    let x = self.x(index as f64);
-                    let y = bottom + 18.0 + (index % rows) as f64 * 15.0;
-                    let (shown, whole) = (
-                        escaped(&shortened(name, letters.max(NAME_LETTERS))),
-                        escaped(name),
-                    );
-                    self.push(format_args!(
-                        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\" \
-                         font-size=\"11\"><title>{whole}</title>{shown}</text>"
-                    ));
+                    self.draw_name(index, name);
                 }
             }
         }
@@ -210,7 +243,7 @@ impl<'a> Drawing<'a> {
         self.push(format_args!(
             "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
             f64::midpoint(left, right),
-            bottom + 50.0,
+            bottom + self.names.below() - 12.0,
             escaped(&x_label)
         ));
         self.push(format_args!(
@@ -218,6 +251,31 @@ impl<'a> Drawing<'a> {
             TOP + PLOT_HEIGHT / 2.0,
             escaped(&y_label)
         ));
+    }
+
+    fn draw_name(&mut self, index: usize, name: &str) {
+        let whole = escaped(name);
+        let x = self.x(index as f64);
+        let bottom = TOP + PLOT_HEIGHT;
+        match self.names {
+            Names::Upright { lines, letters } => {
+                let y = bottom + 18.0 + (index % lines) as f64 * 15.0;
+                let shown = escaped(&shortened(name, letters));
+                self.push(format_args!(
+                    "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\" \
+                     font-size=\"11\"><title>{whole}</title>{shown}</text>"
+                ));
+            }
+            Names::Slanted { one_of } if index % one_of == 0 => {
+                let y = bottom + 14.0;
+                let shown = escaped(&shortened(name, SLANTED_LETTERS));
+                self.push(format_args!(
+                    "<text transform=\"translate({x:.1} {y:.1}) rotate(-45)\" text-anchor=\"end\" \
+                     font-size=\"11\"><title>{whole}</title>{shown}</text>"
+                ));
+            }
+            Names::Slanted { .. } => {}
+        }
     }
 
     fn draw_series(&mut self, index: usize, series: &Series) {
@@ -299,7 +357,7 @@ impl<'a> Drawing<'a> {
 
     fn draw_legend(&mut self) {
         let column = (WIDTH - LEFT - RIGHT) / LEGEND_COLUMNS as f64;
-        let top = TOP + PLOT_HEIGHT + BELOW + 8.0;
+        let top = TOP + PLOT_HEIGHT + self.names.below() + 8.0;
         for (index, series) in self.figure.series.iter().enumerate() {
             let x = LEFT + (index % LEGEND_COLUMNS) as f64 * column;
             let y = top + (index / LEGEND_COLUMNS) as f64 * LEGEND_LINE;

@@ -66,6 +66,34 @@ fn a_figure_says_what_it_shows() {
 }
 
 #[test]
+fn many_names_hang_down_and_stay_apart() {
+    let names = |count: usize| {
+        let name = |index| format!("{index}: the picture of a thing with a name");
+        let mut figure = figure(Places::Names((0..count).map(name).collect()));
+        figure.series[0].points[1].x = count as f64 - 1.0;
+        svg(&figure)
+    };
+    assert!(!names(4).contains("rotate(-45)"));
+    assert_eq!(names(14).matches("rotate(-45)").count(), 14);
+    // A line of text needs 13 of the 620 units, so that one of four has its name.
+    assert_eq!(names(160).matches("rotate(-45)").count(), 40);
+    assert_eq!(names(160).matches("<title>").count(), 40 + 2);
+}
+
+#[test]
+fn steps_are_whole() {
+    let mut figure = figure(Places::Numbers);
+    let places = |figure: &Figure| {
+        let text = svg(figure);
+        [">1.5</text>", ">2</text>"].map(|it| text.contains(it))
+    };
+    figure.series[0].points = [1.0, 2.0, 3.0].map(|x| point(x, 0.3)).into();
+    assert_eq!(places(&figure), [false, true]);
+    figure.series[0].points[0].x = 1.1;
+    assert_eq!(places(&figure), [true, false]);
+}
+
+#[test]
 fn an_empty_figure_is_one_too() {
     let mut empty = figure(Places::Numbers);
     empty.series.clear();
@@ -82,19 +110,20 @@ fn an_empty_figure_is_one_too() {
 #[test]
 fn ticks_are_round_and_hold_all_numbers() {
     assert_eq!(
-        ticks(0.0, 1.0),
+        ticks(0.0, 1.0, 0.0),
         [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]
     );
-    assert_eq!(ticks(1.0, 4.0).first(), Some(&1.0));
+    assert_eq!(ticks(1.0, 4.0, 0.0).first(), Some(&1.0));
     for (low, high) in [(0.03, 0.41), (-2.0, 17.0), (0.0, 1e-4), (5.0, 5.0)] {
-        let found = ticks(low, high);
+        let found = ticks(low, high, 0.0);
         assert!(
             found[0] <= low && found[found.len() - 1] >= high,
             "{found:?}"
         );
         assert!((2..=11).contains(&found.len()), "{found:?}");
     }
-    assert_eq!(digits(&ticks(0.0, 1.0)), 1);
-    assert_eq!(digits(&ticks(0.0, 100.0)), 0);
-    assert_eq!(digits(&ticks(0.2, 0.3)), 2);
+    assert_eq!(ticks(1.0, 4.0, 1.0), [1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(digits(&ticks(0.0, 1.0, 0.0)), 1);
+    assert_eq!(digits(&ticks(0.0, 100.0, 0.0)), 0);
+    assert_eq!(digits(&ticks(0.2, 0.3, 0.0)), 2);
 }

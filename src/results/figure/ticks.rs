@@ -4,8 +4,8 @@
 const MOST: f64 = 8.0;
 
 /// An axis's ends and what is written along it: multiples of 1, 2 or 5 times a power of ten, from one at
-/// or below the lowest number to one at or above the highest.
-pub fn ticks(low: f64, high: f64) -> Vec<f64> {
+/// or below the lowest number to one at or above the highest, apart by at least `least_step`.
+pub fn ticks(low: f64, high: f64, least_step: f64) -> Vec<f64> {
     let (low, high) = if high > low {
         (low, high)
     } else {
@@ -14,7 +14,7 @@ pub fn ticks(low: f64, high: f64) -> Vec<f64> {
         let below = if low >= 0.0 { below.max(0.0) } else { below };
         (below, low + 0.5)
     };
-    let least = (high - low) / MOST;
+    let least = ((high - low) / MOST).max(least_step);
     let power = 10f64.powf(least.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0]
         .into_iter()

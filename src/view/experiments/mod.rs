@@ -3,4 +3,5 @@
 pub mod estimate;
 pub mod input;
 pub mod layout;
+pub mod prompt_notes;
 pub mod run;
