@@ -62,7 +62,9 @@ pub async fn draw(
     // A picture that was drawn without its latent is drawn again for it.
     let known: BTreeSet<PictureId> = known
         .filter(|it| {
-            let latent = folder.path().join(experiment.path_of(PictureFile::Latent, *it));
+            let latent = folder
+                .path()
+                .join(experiment.path_of(PictureFile::Latent, *it));
             !options.saves_latents || latent.is_file()
         })
         .collect();

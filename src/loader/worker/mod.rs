@@ -17,6 +17,7 @@ use wasm_bindgen_futures::spawn_local;
 
 use super::preflight::{self, Drawn};
 use crate::browser::globals::gpu;
+use crate::browser::globals::lock::Lock;
 use crate::browser::globals::worker_scope::WorkerScope;
 use crate::protocol::loader::{
     Event, Library, LoadProgress, PROTOCOL_VERSION, PairSource, Phase, Preflight, Request,

@@ -6,8 +6,8 @@ use leptos::html::Input;
 use leptos::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
-use super::focus::focus_soon;
 use super::fields::{Modes, PromptsField, SelectStudy, ValuesField};
+use super::focus::focus_soon;
 use super::held::ExperimentForm;
 use super::network::NetworkField;
 use super::progress::PROGRESS;
@@ -57,14 +57,15 @@ pub fn FormView(
     let spelled = Memo::new(move |_| form.experiment(experiments, controls));
     // As they will be read; none while they are for another pair.
     let prompts = Memo::new(move |_| {
-        spelled.with(|spelled| {
-            let experiment = spelled.as_ref().ok()?;
-            (experiment.pair == engine.pair_address.get()).then(|| {
-                let read = |text: &String| experiment.settings.read_prompt(text);
-                experiment.prompts.iter().map(read).collect::<Vec<_>>()
+        spelled
+            .with(|spelled| {
+                let experiment = spelled.as_ref().ok()?;
+                (experiment.pair == engine.pair_address.get()).then(|| {
+                    let read = |text: &String| experiment.settings.read_prompt(text);
+                    experiment.prompts.iter().map(read).collect::<Vec<_>>()
+                })
             })
-        })
-        .unwrap_or_default()
+            .unwrap_or_default()
     });
     let counts = keep_counted(move || [prompts.get()], engine);
     let notes = Memo::new(move |_| {

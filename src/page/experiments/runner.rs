@@ -220,8 +220,7 @@ impl Experiments {
             let is_shown = |shown: &Option<(ExperimentId, _)>| {
                 shown.as_ref().is_some_and(|(shown, _)| *shown == id)
             };
-            if !own.shown.with_untracked(is_shown)
-                || own.state.get_untracked() != RunState::Paused
+            if !own.shown.with_untracked(is_shown) || own.state.get_untracked() != RunState::Paused
             {
                 return;
             }
@@ -618,6 +617,7 @@ impl Experiments {
 
     /// Has the chosen network measure a finished experiment, unless it has.
     fn measure_when_due(&self) {
+        self.engine.activity.track();
         let is_free = self.state.get() == RunState::Finished
             && self.has_images.get()
             && self.measuring.get().is_none()

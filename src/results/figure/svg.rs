@@ -266,7 +266,7 @@ impl<'a> Drawing<'a> {
                      font-size=\"11\"><title>{whole}</title>{shown}</text>"
                 ));
             }
-            Names::Slanted { one_of } if index % one_of == 0 => {
+            Names::Slanted { one_of } if index.is_multiple_of(one_of) => {
                 let y = bottom + 14.0;
                 let shown = escaped(&shortened(name, SLANTED_LETTERS));
                 self.push(format_args!(
