@@ -12,7 +12,8 @@ use crate::recipe::experiment::PictureId;
 use crate::results::manifest::RunManifest;
 use crate::results::{PictureRecord, Results};
 
-/// The part of an experiment that a process draws: every so manieth page.
+/// The part of an experiment that a process draws: every so manieth page, another place of them in each
+/// round. Pages of many conditions and of few follow each other by turns, and each shard has its share of both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
     /// Its number, from 1.
@@ -27,7 +28,8 @@ impl Shard {
 
     /// Whether the shard draws a page of this number, counted from 0.
     pub fn includes(self, page: usize) -> bool {
-        page % self.of.max(1) == self.number.saturating_sub(1)
+        let of = self.of.max(1);
+        (page + page / of) % of == self.number.saturating_sub(1)
     }
 }
 

@@ -81,15 +81,14 @@ export class FirststepPage {
 
   /**
    * Starts a run. What an earlier run left as failed has to go before anything is waited for, and a grid
-   * that is done stays on show until the engine begins the next one: it is marked as none to wait for.
+   * that is done stays on show until the engine begins the next one: it is none to wait for.
    */
   async pressGenerate() {
     await this.page.evaluate(() => {
       const table = document.querySelector("table.grid");
       const cells = [...(table?.querySelectorAll('[data-testid^="cell-"]') ?? [])];
-      if (cells.length > 0 && cells.every((cell) => cell.dataset.state === "done")) {
-        table.dataset.isEarlier = "";
-      }
+      const isDone = cells.length > 0 && cells.every((cell) => cell.dataset.state === "done");
+      window.earlierJob = isDone ? table.dataset.job : undefined;
     });
     await this.control("generate").click({ timeout: START_TIMEOUT });
     await this.page
@@ -128,7 +127,8 @@ export class FirststepPage {
     const outcome = await this.page
       .waitForFunction(
         (names) => {
-          const grid = document.querySelector("table.grid:not([data-is-earlier])");
+          const shown = document.querySelector("table.grid");
+          const grid = shown?.dataset.job === window.earlierJob ? undefined : shown;
           const states = names.map(
             (name) => grid?.querySelector(`[data-testid="${name}"]`)?.dataset.state ?? "absent",
           );

@@ -83,6 +83,7 @@ pub fn GridTable(
         })
         .collect_view();
     let is_dense = grid.rows.len() > DENSE_FROM;
+    let job = grid.id().to_string();
     let table = NodeRef::<leptos::html::Table>::new();
     let keydown = move |event: KeyboardEvent| {
         // Copying and searching are the browser's own.
@@ -144,6 +145,7 @@ pub fn GridTable(
                 node_ref=table
                 class="grid"
                 class:dense=is_dense
+                data-job=job
                 role="grid"
                 style=columns
                 aria-label="Images. Arrow keys go from one to the next, Enter opens its steps, C compares its column, F marks it as a favourite, the space bar ticks it."
