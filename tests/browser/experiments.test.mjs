@@ -11,12 +11,13 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import { DIST, QUICK } from "./page.mjs";
+import { DIST, FirststepPage, QUICK, eventually } from "./page.mjs";
 import { withPage } from "./with_page.mjs";
 
 const TIMEOUT = 5 * 60_000;
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const STEPS = 8;
+const LONG = (await readFile(new URL("../cases/03-over-77-tokens/prompt.txt", import.meta.url), "utf8")).trim();
 /** The folder for pictures of the view, to be looked at; none: no pictures. */
 const SCREENSHOTS = process.env.SCREENSHOTS;
 
@@ -315,6 +316,61 @@ test(
       await page.control("experiments").click();
       await page.control("prompt").waitFor();
       assert.deepEqual(await page.cellStates(), {}, "a link draws nothing by itself");
+    });
+  },
+);
+
+test(
+  "one tab draws an experiment, its prompts are judged beforehand, and the keyboard keeps its place",
+  { timeout: TIMEOUT },
+  async () => {
+    const parameters = { ...QUICK, "distilled-steps": STEPS };
+    await withPage({ parameters }, async ({ page, server, browser }) => {
+      const focused = (page) => page.page.evaluate(() => document.activeElement.dataset.testid);
+      const focusIs = (page, handle) => eventually(async () => assert.equal(await focused(page), handle));
+      const notes = page.control("experiment-prompt-notes");
+      await page.page.locator('[data-testid="seed-count"]:enabled').waitFor({ timeout: TIMEOUT });
+      await page.control("experiments").press("Enter");
+      await page.control("experiment-prompts").fill(`a zorgle\n${LONG}\n(a star:1.4)`);
+      await notes.getByText("A prompt is longer than the text encoders read.").waitFor();
+      await notes.getByText("Brackets, their numbers and BREAK are read as text.").waitFor();
+      await notes.getByText("This pair never saw “zorgle”").waitFor();
+      await page.control("experiment-prompts").fill("a red heart");
+      await eventually(async () => assert.equal(await notes.innerText(), ""));
+
+      await page.control("experiment-images").fill("400");
+      for (const mode of ["base", "hybrid"]) {
+        await page.page.locator(`fieldset input[value="${mode}"]:visible`).uncheck();
+      }
+      await page.control("experiment-start").press("Enter");
+      await waitForState(page, "running");
+      await focusIs(page, "experiment-state");
+      await page.control("experiment-pause").press("Enter");
+      await waitForState(page, "paused");
+      await focusIs(page, "experiment-go-on");
+      await page.control("experiment-go-on").press("Enter");
+      await waitForState(page, "running");
+      await focusIs(page, "experiment-pause");
+
+      const other = new FirststepPage(await browser.newPage(), server.url);
+      await other.open(parameters);
+      await other.page.locator('[data-testid="seed-count"]:enabled').waitFor({ timeout: TIMEOUT });
+      await other.control("experiments").press("Enter");
+      await other.control("experiment-open-kept").press("Enter");
+      await waitForState(other, "paused");
+      await other.control("experiment-go-on").press("Enter");
+      await other.control("experiment-problem").getByText("Another tab draws this experiment").waitFor();
+      await page.control("experiment-pause").press("Enter");
+      await waitForState(page, "paused");
+      await other.control("experiment-go-on").press("Enter");
+      await waitForState(other, "running");
+      await other.control("experiment-cancel").press("Enter");
+      await waitForState(other, "nothing");
+      await focusIs(other, "experiment-state");
+      await other.control("experiment-delete").press("Enter");
+      await focusIs(other, "experiment-undo");
+      await other.control("experiment-undo").press("Enter");
+      await focusIs(other, "experiments-kept");
     });
   },
 );

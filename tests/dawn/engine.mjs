@@ -56,6 +56,7 @@ export class Engine {
   /** Why the worker takes no more requests. @type {Error | undefined} */
   #ended;
   #jobs = 0;
+  #tasks = 0;
 
   constructor(server, child) {
     this.#server = server;
@@ -182,6 +183,34 @@ export class Engine {
     const { name, value } = events.at(-1);
     assert.equal(name, "Done", `the job ended with ${name}: ${value?.message}`);
     return events;
+  }
+
+  /**
+   * Has the engine do a task and gives its events in their order; one that fails is an error.
+   *
+   * @returns {Promise<EngineEvent[]>}
+   */
+  async task(task) {
+    this.#tasks += 1;
+    const id = this.#tasks;
+    const events = [];
+    const ended = this.#until((name, value, counts) => {
+      if (name !== "Task" || value.id !== id) {
+        return false;
+      }
+      events.push({ ...variant(value.event), counts });
+      return ["Done", "Failed"].includes(events.at(-1).name);
+    });
+    this.#send({ Task: { id, task } });
+    await ended;
+    const { name, value } = events.at(-1);
+    assert.equal(name, "Done", `the task ended with ${name}: ${value?.message}`);
+    return events;
+  }
+
+  /** The absolute address of a file of the build. */
+  address(path) {
+    return new URL(path, this.#server.url).href;
   }
 
   /** What the worker has stored of adapters. @returns {Promise<{key: string, value: any}[]>} */
