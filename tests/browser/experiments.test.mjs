@@ -329,7 +329,9 @@ test(
       const focused = (page) => page.page.evaluate(() => document.activeElement.dataset.testid);
       const focusIs = (page, handle) => eventually(async () => assert.equal(await focused(page), handle));
       const notes = page.control("experiment-prompt-notes");
-      await page.page.locator('[data-testid="seed-count"]:enabled').waitFor({ timeout: TIMEOUT });
+      // The tokenizers come with the weights.
+      await page.pressGenerate();
+      await page.waitForDone(["cell-distilled-0"], TIMEOUT);
       await page.control("experiments").press("Enter");
       await page.control("experiment-prompts").fill(`a zorgle\n${LONG}\n(a star:1.4)`);
       await notes.getByText("A prompt is longer than the text encoders read.").waitFor();
