@@ -83,6 +83,8 @@ export class Engine {
    * @param {boolean} [options.breaksAllShaders] all shaders with that text are
    * @param {{batch: number, largest_map: number}} [options.atMost] the most that it may use of the device, as
    *   after a failure
+   * @param {string} [options.network] address of the manifest of a network that measures pictures, relative
+   *   to the page: it is loaded into the store before
    * @param {string} [options.companion] address of a module that runs beside the worker, in its process
    *   and on its WebGPU; `ask` calls its `answer`
    */
@@ -96,6 +98,7 @@ export class Engine {
     brokenShader,
     breaksAllShaders = false,
     atMost,
+    network,
     companion,
   } = {}) {
     const server = await StaticServer.start(DIST);
@@ -106,6 +109,7 @@ export class Engine {
       choices,
       brokenShader,
       breaksAllShaders,
+      network: network && { pageUrl: server.url, address: network },
       companion,
     };
     const child = fork(PROCESS, [DIST, JSON.stringify(surroundings)], {

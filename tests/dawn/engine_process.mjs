@@ -13,6 +13,7 @@ import "fake-indexeddb/auto";
 import { globals } from "webgpu";
 
 import { prepareGpu } from "../../www/programs.mjs";
+import { loadNetwork } from "./loader.mjs";
 import { counters, gpu, instantiate } from "./worker_scope.mjs";
 
 const [folder, options] = process.argv.slice(2);
@@ -23,6 +24,7 @@ const {
   breaksAllShaders,
   description,
   choices,
+  network,
   companion,
 } = JSON.parse(options);
 
@@ -39,6 +41,9 @@ const { answer } = companion === undefined ? {} : await import(companion);
 
 for (const level of ["error", "warn"]) {
   console[level] = (...words) => process.send({ problem: `console.${level}: ${format(...words)}` });
+}
+if (network !== undefined) {
+  await loadNetwork(folder, network);
 }
 // A worker's message is a copy of what is posted, which `send` makes as well.
 globalThis.postMessage = (message) => {

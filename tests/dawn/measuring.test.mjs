@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { Engine } from "./engine.mjs";
 
 const TIMEOUT = 10 * 60_000;
+const NETWORK = "perceptual/emoji/manifest.json";
 const SIDE = 64;
 /** One whole batch of pictures, and many of them. */
 const NUMBERS = [8, 100];
@@ -24,7 +25,7 @@ function picture(seed) {
 }
 
 test("to measure many pictures takes no more memory than to measure a few", { timeout: TIMEOUT }, async (t) => {
-  const engine = await Engine.start();
+  const engine = await Engine.start({ network: NETWORK });
   try {
     const experiment = (images) => ({
       version: 1,
@@ -34,7 +35,7 @@ test("to measure many pictures takes no more memory than to measure a few", { ti
       images,
       settings: { ...engine.pair.recipe, modes: ["distilled"] },
     });
-    const manifest_url = engine.address("perceptual/emoji/manifest.json");
+    const manifest_url = engine.address(NETWORK);
     const peaks = [];
     for (const images of NUMBERS) {
       const id = images;

@@ -33,7 +33,7 @@ export async function instantiate(folder, name) {
   const program = await import(pathToFileURL(join(folder, `${name}.js`)));
   const bytes = await readFile(join(folder, `${name}_bg.wasm`));
   const wasm = await program.default({ module_or_path: bytes });
-  // As www/start_engine.js does.
-  wasm.__wasm_call_ctors();
+  // As www/start_engine.js does; the loader has none.
+  wasm.__wasm_call_ctors?.();
   return program;
 }
