@@ -8,10 +8,8 @@ import { Engine } from "./engine.mjs";
 const TIMEOUT = 10 * 60_000;
 const NETWORK = "perceptual/emoji/manifest.json";
 const SIDE = 64;
-/** One whole batch of pictures, and many of them. */
-const NUMBERS = [8, 100];
-// The pools of temporary tensors may have a page more of one size.
-const MOST = 1.05;
+/** A batch of eight pictures and a part of one, and many batches and a part of one. */
+const NUMBERS = [12, 100];
 
 /** A picture of noise that is another for each seed. */
 function picture(seed) {
@@ -52,7 +50,7 @@ test("to measure many pictures takes no more memory than to measure a few", { ti
     }
     const [few, many] = peaks;
     t.diagnostic(`${NUMBERS.join(" and ")} pictures: ${peaks.join(" and ")} bytes`);
-    assert.ok(few > 0 && many <= MOST * few, `${many} bytes are more than ${few}`);
+    assert.ok(few > 0 && many <= few, `${many} bytes are more than ${few}`);
     engine.assertNoProblems();
   } finally {
     await engine.close();
