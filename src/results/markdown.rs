@@ -35,13 +35,22 @@ fn table_text(table: &Table) -> String {
 /// Text of which nothing is read as Markdown or HTML: prompts and names are anybody's.
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
-    for character in text.chars() {
+    let mut before = ' ';
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
         match character {
             '&' => plain.push_str("&amp;"),
             '<' => plain.push_str("&lt;"),
+            // Within a word it means nothing.
+            '_' if before.is_alphanumeric()
+                && characters.peek().is_some_and(|it| it.is_alphanumeric()) =>
+            {
+                plain.push('_');
+            }
             '\\' | '`' | '*' | '_' | '[' | ']' | '~' => plain.extend(['\\', character]),
             other => plain.push(other),
         }
+        before = character;
     }
     plain
 }

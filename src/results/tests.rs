@@ -223,10 +223,10 @@ fn a_networks_curve_is_its_own_and_ends_where_distances_do() {
 #[test]
 fn a_prompt_is_no_markdown() {
     let mut experiment = experiment(Study::Diversity, 1, 4);
-    experiment.prompts[0] = "a <b>big</b> dog | *cat* [here](https://example.com)".into();
+    experiment.prompts[0] = "a <b>big</b> dog | *cat* _x86_64_ [here](https://example.com)".into();
     let report = report(&results(&experiment)).expect("a report");
     let text = markdown(&report, "figures");
-    let written = r"| a &lt;b>big&lt;/b> dog \| \*cat\* \[here\](https://example.com) |";
+    let written = r"| a &lt;b>big&lt;/b> dog \| \*cat\* \_x86_64\_ \[here\](https://example.com) |";
     assert!(text.contains(written), "{text}");
 }
 

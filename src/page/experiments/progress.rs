@@ -18,10 +18,10 @@ pub fn RunProgress(experiments: Experiments) -> impl IntoView {
     let measuring = experiments.measuring;
     let headline = move || match state.get() {
         RunState::Nothing => "No experiment is on show: start one, or open one that is kept here.",
-        RunState::Waiting => "Waiting for the models…",
-        RunState::Running if experiments.waits_for_a_grid() => {
-            "Waiting for the grid of the pictures that is being drawn…"
+        RunState::Waiting | RunState::Running if experiments.waits_for_a_grid() => {
+            "Waiting for the grid of your own that is being drawn…"
         }
+        RunState::Waiting => "Waiting for the models…",
         RunState::Running => "Drawing…",
         RunState::Paused => "Paused; what is finished stays.",
         RunState::Finished if measuring.get().is_some() => "A network looks at the pictures…",

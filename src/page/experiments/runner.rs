@@ -175,15 +175,10 @@ impl Experiments {
         self.ask(Request::List, |_, _| {});
     }
 
-    /// Whether the experiment is under way while a grid of the visitor's own is drawn, which it waits for.
+    /// Whether the experiment is under way and waits for a grid of the visitor's own that is drawn first.
     pub fn waits_for_a_grid(&self) -> bool {
-        self.engine.activity.track();
-        self.state.get() == RunState::Running
-            && !self.engine.is_idle()
-            && self
-                .engine
-                .grid
-                .with(|grid| grid.as_ref().is_some_and(|grid| !self.has(grid)))
+        let is_drawing = || self.with(|inner| inner.run.as_ref().is_some_and(Run::is_drawing));
+        self.engine.is_busy.get() && self.is_running() && !is_drawing()
     }
 
     /// Whether an experiment is under way.
