@@ -243,7 +243,7 @@ pub fn App() -> impl IntoView {
     });
     on_cleanup(move || escape.remove());
 
-    shell::leaving::ask_before(engine, move |grid| experiments.has(grid));
+    shell::leaving::ask_before(engine);
 
     let history_problem = RwSignal::new(None::<String>);
     let ask_history = Callback::new(move |request: Request| {
@@ -535,6 +535,11 @@ pub fn App() -> impl IntoView {
                 />
                 <Status
                     activity=engine.activity
+                    draws_experiment=Signal::derive(move || {
+                        engine.grid.with(|grid| {
+                            grid.as_ref().is_some_and(|grid| grid.extent().is_of_experiment)
+                        })
+                    })
                     progress=engine.progress
                     queued=engine.queued
                     download_size=download_size

@@ -1,5 +1,7 @@
 //! The records of an experiment's run, in the order of its pictures.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::error::ResultsError;
@@ -9,6 +11,10 @@ use crate::picture::image::Image;
 use crate::recipe::digest::StepDigest;
 use crate::recipe::experiment::PictureId;
 use crate::sampler::ModelRole;
+
+/// The largest distance of any measure, that of embeddings which point away from each other, with what sums
+/// are rounded by.
+const LARGEST_DISTANCE: f64 = 2.0 + 1e-6;
 
 /// The name of the measure that needs no model: [`MEASURE`](crate::metrics::MEASURE).
 pub const STRUCTURAL: &str = "structural";
@@ -151,10 +157,71 @@ impl Results {
     /// Reads such a text.
     ///
     /// # Errors
-    /// It is none, or of another version.
+    /// It is none, or of another version, or its numbers are none that such an experiment can have.
     pub fn from_json(text: &str) -> Result<Results, ResultsError> {
         check_version(text)?;
-        Ok(serde_json::from_str(text)?)
+        let results: Results = serde_json::from_str(text)?;
+        results.check()?;
+        Ok(results)
+    }
+
+    /// Whoever wrote the file: places are the experiment's, and distances are distances.
+    fn check(&self) -> Result<(), ResultsError> {
+        let experiment = self.manifest.experiment()?;
+        let (prompts, conditions) = (experiment.prompts.len(), experiment.conditions().len());
+        let is_row = |prompt: u32, condition: u32| {
+            (prompt as usize) < prompts && (condition as usize) < conditions
+        };
+        let is_image = |image: &u32| *image < experiment.images;
+        let is_picture = |id: PictureId| is_row(id.prompt, id.condition) && is_image(&id.image);
+        let each_once = |images: &[u32]| {
+            images.iter().all(is_image)
+                && images.iter().collect::<BTreeSet<_>>().len() == images.len()
+        };
+        let is_distance = |distance: &f64| (0.0..=LARGEST_DISTANCE).contains(distance);
+        let pictures = self.pictures.iter().all(|it| {
+            let mut steps = it.steps.iter().filter_map(|step| step.distance);
+            is_picture(it.id)
+                && it.milliseconds.is_finite()
+                && it.milliseconds >= 0.0
+                && steps.all(|it| is_distance(&it))
+        });
+        let ids: BTreeSet<PictureId> = self.pictures.iter().map(|it| it.id).collect();
+        let rows = self.rows.iter().all(|it| {
+            let images = it.distances.columns.len();
+            let pairs = images * images.saturating_sub(1) / 2;
+            is_row(it.prompt, it.condition)
+                && each_once(&it.distances.columns)
+                && it.distances.distances.len() == pairs
+                && it.distances.distances.iter().all(is_distance)
+        });
+        let changes = self.changes.iter().all(|it| {
+            is_row(it.prompt, it.condition)
+                && each_once(&it.images)
+                && it.distances.len() == it.images.len()
+                && it.distances.iter().all(is_distance)
+        });
+        let scores = self
+            .scores
+            .iter()
+            .all(|it| is_row(it.prompt, it.condition) && it.values.iter().all(|it| it.is_finite()));
+        let targets = self
+            .targets
+            .iter()
+            .all(|it| is_picture(it.id) && it.distances.iter().all(is_distance));
+        let parts = [
+            ("pictures", pictures && ids.len() == self.pictures.len()),
+            ("rows", rows),
+            ("changes", changes),
+            ("scores", scores),
+            ("targets", targets),
+        ];
+        match parts.iter().find(|(_, is_right)| !is_right) {
+            Some((part, _)) => Err(ResultsError::Unreadable {
+                reason: format!("{part}: a number that this experiment can't have"),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// The records of one prompt's pictures under one condition.

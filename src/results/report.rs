@@ -346,7 +346,7 @@ impl Making<'_> {
             title: self.title(self.experiment.study.name(), measure),
             description: format!(
                 "Mean pairwise distance, averaged over {} of {} images, with Student's 95 % \
-                 interval over prompts. Modes without the setting are lines across with their intervals.",
+                 interval over prompts, from three on. Modes without the setting are lines across with their intervals.",
                 prompts(self.experiment.prompts.len()),
                 self.experiment.images
             ),
@@ -416,7 +416,7 @@ impl Making<'_> {
             title: self.title("Adaptive switch beside fixed k", measure),
             description: format!(
                 "Mean pairwise distance, averaged over {} of {} images with Student's 95 % \
-                 interval over prompts, against the mean number of steps that the base model took.",
+                 interval over prompts, from three on, against the mean number of steps that the base model took.",
                 prompts(self.experiment.prompts.len()),
                 self.experiment.images
             ),
@@ -623,7 +623,7 @@ impl Making<'_> {
                     .to_owned(),
             x: Axis::new("Condition", ""),
             places: Places::Names(self.conditions.iter().map(Condition::name).collect()),
-            y: Axis::new("Time", "s"),
+            y: Axis::from_nothing("Time", "s"),
             series: vec![Series {
                 name: "Mean".to_owned(),
                 points: points.collect(),

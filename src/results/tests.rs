@@ -313,6 +313,26 @@ fn results_come_back_and_run_again() {
 }
 
 #[test]
+fn results_with_numbers_that_none_can_have_are_damaged() {
+    let changes: [(&str, fn(&mut Results)); 7] = [
+        ("rows", |it| it.rows[0].distances.distances[0] = 1e300),
+        ("rows", |it| it.rows[0].distances.distances[0] = -0.5),
+        ("rows", |it| it.rows[0].distances.distances.clear()),
+        ("rows", |it| it.rows[0].distances.columns[1] = 0),
+        ("rows", |it| it.rows[0].condition = 99),
+        ("pictures", |it| it.pictures[0].id.prompt = 99),
+        ("pictures", |it| it.pictures.push(it.pictures[0].clone())),
+    ];
+    for (part, change) in changes {
+        let mut changed = results(&experiment(Study::K(vec![1, 2]), 2, 3));
+        change(&mut changed);
+        let text = changed.to_json().expect("JSON");
+        let error = Results::from_json(&text).expect_err(part).to_string();
+        assert!(error.contains("damaged") && error.contains(part), "{error}");
+    }
+}
+
+#[test]
 fn pictures_are_measured_row_by_row() {
     let mut random = Random(6);
     let mut picture = || {

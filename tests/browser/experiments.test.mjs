@@ -284,6 +284,12 @@ test(
       await waitForState(page, "finished");
       assert.deepEqual(await table(page, "diversity"), diversity);
       assert.deepEqual(await table(page, "diversity-emoji"), judged);
+      // One with numbers that can't be is damaged.
+      const impossible = structuredClone(results);
+      impossible.rows[0].distances.distances[0] = 1e300;
+      await drop(page, "experiment.json", JSON.stringify(impossible));
+      await page.control("experiment-problem").getByText("damaged or was changed").waitFor();
+      assert.equal(await page.control("experiment-open-kept").count(), 1);
       // The same file again is the same experiment.
       await drop(page, "experiment.json", json.toString());
       await waitForState(page, "finished");
@@ -354,6 +360,16 @@ test(
       await waitForState(page, "running");
       await focusIs(page, "experiment-pause");
 
+      // Beside the pictures it says what is drawn, and what became of it.
+      await page.control("experiments").press("Enter");
+      await page.waitForStatus([/^Drawing the experiment…/], TIMEOUT);
+      await page.control("cancel").press("Enter");
+      await page.page.getByText(/^paused at \d+ of 400$/).waitFor();
+      await page.control("experiments").press("Enter");
+      await page.control("experiment-problem").getByText("as its grid was cancelled").waitFor();
+      await page.control("experiment-go-on").press("Enter");
+      await waitForState(page, "running");
+
       const other = new FirststepPage(await browser.newPage(), server.url);
       await other.open(parameters);
       await other.page.locator('[data-testid="seed-count"]:enabled').waitFor({ timeout: TIMEOUT });
@@ -361,7 +377,9 @@ test(
       await other.control("experiment-open-kept").press("Enter");
       await waitForState(other, "paused");
       await other.control("experiment-go-on").press("Enter");
-      await other.control("experiment-problem").getByText("Another tab draws this experiment").waitFor();
+      await other.control("experiment-problem").getByText("Another tab draws this experiment: watch").waitFor();
+      await other.control("experiment-delete").press("Enter");
+      await other.control("experiment-problem").getByText("it was not deleted here").waitFor();
       await page.control("experiment-pause").press("Enter");
       await waitForState(page, "paused");
       await other.control("experiment-go-on").press("Enter");
@@ -373,6 +391,13 @@ test(
       await focusIs(other, "experiment-undo");
       await other.control("experiment-undo").press("Enter");
       await focusIs(other, "experiments-kept");
+      // What is deleted stays so, also where the page is left before it is for good.
+      await other.control("experiment-delete").press("Enter");
+      await focusIs(other, "experiment-undo");
+      await other.reload();
+      await other.control("experiments").press("Enter");
+      await eventually(async () => assert.equal(await other.control("experiment-open-kept").count(), 0));
+      assert.ok(await other.control("experiments-kept").isHidden());
     });
   },
 );

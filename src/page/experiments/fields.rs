@@ -8,6 +8,7 @@ use crate::page::form::wrong_field::{FieldError, error_id, invalid_at};
 use crate::recipe::Mode;
 use crate::recipe::experiment::{Study, prompts};
 use crate::view::experiments::input::{field, first_values, study_name, values_label, words};
+use crate::view::units;
 
 /// What the experiment is about.
 #[component]
@@ -81,11 +82,19 @@ pub fn PromptsField(
     notes: Signal<Vec<String>>,
 ) -> impl IntoView {
     let count = move || {
-        let count = form.prompts.with(|text| prompts::of_lines(text).len());
-        match count {
-            1 => "1 prompt; one a line.".to_owned(),
-            count => format!("{count} prompts; one a line."),
-        }
+        let (count, lines) = form.prompts.with(|text| {
+            let lines = text.lines().filter(|line| !line.trim().is_empty()).count();
+            (prompts::of_lines(text).len(), lines)
+        });
+        let repeated = match lines - count {
+            0 => String::new(),
+            1 => " A line that is there twice counts once.".to_owned(),
+            many => format!(" {many} lines are there already and count once."),
+        };
+        format!(
+            "{}; one a line.{repeated}",
+            units::count(count, "prompt", "prompts")
+        )
     };
     view! {
         <div class="field">

@@ -224,7 +224,7 @@ pub fn FormView(
             <p class="help" data-testid="experiment-settings">
                 {move || {
                     let of = if form.opened.with(Option::is_some) {
-                        "Settings of the experiment that was opened: "
+                        "Models and settings are those of the experiment that was opened: "
                     } else {
                         "Everything else is as in the form of the pictures: "
                     };

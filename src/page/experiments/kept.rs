@@ -30,8 +30,14 @@ pub fn KeptExperiments(experiments: Experiments) -> impl IntoView {
                 .shown
                 .with(|it| it.as_ref().is_some_and(|(shown, _)| *shown == id))
         };
+        let each = experiment.as_ref().map_or_else(String::new, |it| {
+            let images = units::count(it.images as usize, "image", "images");
+            let conditions = it.conditions().len();
+            let conditions = units::count(conditions, "condition", "conditions");
+            format!(" · {images}, {conditions}")
+        });
         let state = format!(
-            " · {} of {all} pictures · {}",
+            "{each} · {} of {all} pictures · {}",
             kept.pictures, kept.pair_name
         );
         let open_label = format!("Open {name}");
@@ -67,10 +73,7 @@ pub fn KeptExperiments(experiments: Experiments) -> impl IntoView {
                         class="chip"
                         aria-label=delete_label
                         data-testid="experiment-delete"
-                        on:click=move |_| {
-                            experiments.delete(kept.clone());
-                            focus_soon(UNDO);
-                        }
+                        on:click=move |_| experiments.delete(kept.clone())
                     >
                         "Delete"
                     </button>
@@ -78,6 +81,11 @@ pub fn KeptExperiments(experiments: Experiments) -> impl IntoView {
             </li>
         }
     };
+    Effect::new(move |_| {
+        if experiments.deleted.with(Option::is_some) {
+            focus_soon(UNDO);
+        }
+    });
     let undo = move || {
         experiments.deleted.get().map(|kept| {
             view! {

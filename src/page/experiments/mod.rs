@@ -46,7 +46,11 @@ pub fn ExperimentsButton(experiments: Experiments) -> impl IntoView {
             let count = experiments.listed().iter().filter(is_unfinished).count();
             (count > 0).then(|| format!("{count} unfinished"))
         }
-        RunState::Paused | RunState::Finished => None,
+        RunState::Paused => {
+            let (there, all) = experiments.progress.get();
+            Some(format!("paused at {there} of {all}"))
+        }
+        RunState::Finished => None,
     };
     let is_open = experiments.is_open;
     let button = NodeRef::<html::Button>::new();

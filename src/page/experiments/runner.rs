@@ -29,6 +29,9 @@ use crate::view::jobs::Activity;
 /// How long after a picture the tables are made anew, at the earliest.
 const REPORT_PAUSE: Duration = Duration::from_millis(1500);
 
+/// Under which the number of an experiment is that was deleted and can still be had back.
+const DELETED: &str = "firststep-deleted-experiment";
+
 /// Under which the address of the chosen network outlives the page.
 const MEASURED_BY: &str = "firststep-measured-by";
 
@@ -99,6 +102,8 @@ struct Inner {
     cells: HashMap<(u32, u32), f64>,
     /// Held while the experiment is under way: two tabs would draw and keep the same pictures.
     lock: Option<Lock>,
+    /// Held while a deleted experiment can be had back: another tab is not to draw it.
+    deleting: Option<Lock>,
 }
 
 impl Experiments {
@@ -131,6 +136,7 @@ impl Experiments {
                 warm: Vec::new(),
                 cells: HashMap::new(),
                 lock: None,
+                deleting: None,
             }),
         };
         engine.observe(move |grid, event| own.observe(grid, event));
@@ -155,6 +161,7 @@ impl Experiments {
             let is_there = engine.pair.with(Option::is_some);
             if is_there && was_asked != Some(true) {
                 own.list();
+                own.delete_leftover();
             }
             is_there || was_asked == Some(true)
         });
@@ -245,6 +252,12 @@ impl Experiments {
         });
     }
 
+    fn is_shown(&self, id: ExperimentId) -> bool {
+        let is_own = |(shown, _): &(ExperimentId, _)| *shown == id;
+        self.shown
+            .with_untracked(|it| it.as_ref().is_some_and(is_own))
+    }
+
     fn wait_for(&self, pair: String) {
         if self.engine.pair_address.get_untracked() != pair {
             self.choose_pair.run(pair);
@@ -252,16 +265,6 @@ impl Experiments {
             self.engine.go_on();
         }
         self.state.set(RunState::Waiting);
-    }
-
-    /// Whether a grid is of the experiment on show, which keeps its pictures.
-    pub fn has(&self, grid: &Grid) -> bool {
-        self.shown.with_untracked(|shown| {
-            shown.as_ref().is_some_and(|(_, experiment)| {
-                let mut pages = experiment.pages().into_iter();
-                experiment.pair == grid.pair_address && pages.any(|it| it.recipe == grid.recipe)
-            })
-        })
     }
 
     /// Stops after the current step; what is finished stays.
@@ -296,12 +299,24 @@ impl Experiments {
 
     /// Opens a kept experiment.
     pub fn open(&self, id: ExperimentId) {
+        self.open_by(Request::Open(id));
+    }
+
+    fn open_by(&self, request: Request) {
+        let drawn = self
+            .shown
+            .get_untracked()
+            .filter(|_| self.is_running_untracked());
         self.pause();
         self.end_measuring();
         self.problem.set(None);
-        self.ask(Request::Open(id), |own, reply| {
+        self.ask(request, move |own, reply| {
             if let Reply::Opened(opened) = reply {
+                let is_other = drawn.as_ref().is_some_and(|(drawn, _)| *drawn != opened.id);
                 own.show(*opened);
+                if is_other {
+                    own.problem.set(Some(OTHER_WAS_PAUSED.to_owned()));
+                }
                 // With one that was under way until now.
                 own.list();
             }
@@ -319,33 +334,68 @@ impl Experiments {
     /// Deletes a kept experiment; for a while it can be had back with [`Self::restore`].
     pub fn delete(&self, kept: Kept) {
         self.forget_deleted();
-        let id = kept.id;
-        self.deleted.set(Some(kept));
-        let is_shown = |shown: &Option<(ExperimentId, _)>| {
-            shown.as_ref().is_some_and(|(shown, _)| *shown == id)
+        let (own, id) = (*self, kept.id);
+        let held = if self.is_shown(id) {
+            self.with(|inner| inner.lock.take())
+        } else {
+            None
         };
-        if self.shown.with_untracked(is_shown) {
-            self.close_run();
-        }
+        leptos::task::spawn_local(async move {
+            let lock = match held {
+                Some(lock) => Some(lock),
+                None => Lock::try_acquire(&lock_name(id)).await,
+            };
+            let Some(lock) = lock else {
+                return own.problem.set(Some(
+                    "Another tab draws this experiment, or deletes it: it was not deleted here."
+                        .to_owned(),
+                ));
+            };
+            own.with(|inner| inner.deleting = Some(lock));
+            local_storage::write(DELETED, Some(&id.to_string()));
+            own.deleted.set(Some(kept));
+            if own.is_shown(id) {
+                own.close_run();
+            }
+        });
     }
 
     /// Has the deleted experiment back.
     pub fn restore(&self) {
         self.deleted.set(None);
+        self.with(|inner| inner.deleting = None);
+        local_storage::write(DELETED, None);
     }
 
     fn forget_deleted(&self) {
         if let Some(kept) = self.deleted.get_untracked() {
-            self.ask(Request::Delete(kept.id), move |own, _| {
-                // Another one may have been deleted since.
-                if own
-                    .deleted
-                    .with_untracked(|it| it.as_ref().is_some_and(|it| it.id == kept.id))
-                {
-                    own.deleted.set(None);
+            self.delete_for_good(kept.id);
+        }
+    }
+
+    /// Deletes what the page had deleted when it was left before it was for good, unless another tab may have
+    /// it back.
+    fn delete_leftover(&self) {
+        let id = local_storage::read(DELETED).and_then(|id| id.parse().ok());
+        if let Some(id) = id {
+            let own = *self;
+            leptos::task::spawn_local(async move {
+                if let Some(lock) = Lock::try_acquire(&lock_name(id)).await {
+                    own.with(|inner| inner.deleting = Some(lock));
+                    own.delete_for_good(id);
                 }
             });
         }
+    }
+
+    fn delete_for_good(&self, id: ExperimentId) {
+        self.ask(Request::Delete(id), move |own, _| {
+            let deleted = own.deleted.with_untracked(|it| it.as_ref().map(|it| it.id));
+            // Another one may have been deleted since.
+            if deleted.is_none_or(|it| it == id) {
+                own.restore();
+            }
+        });
     }
 
     /// Saves the results of the experiment on show as a file.
@@ -381,15 +431,7 @@ impl Experiments {
         }
         self.is_open.set(true);
         if is_run && has("pictures") {
-            self.pause();
-            self.problem.set(None);
-            let request = Request::Import { id: now(), text };
-            self.ask(request, |own, reply| {
-                if let Reply::Opened(opened) = reply {
-                    own.show(*opened);
-                    own.list();
-                }
-            });
+            self.open_by(Request::Import { id: now(), text });
             return true;
         }
         let defaults = self
@@ -704,7 +746,15 @@ impl Experiments {
             RunState::Waiting if !has_pair && activity == Activity::Stopped => self.pause(),
             RunState::Waiting if has_pair && has_begun => self.state.set(RunState::Running),
             RunState::Waiting if has_pair && is_free => self.begin(id),
-            RunState::Running if is_drawing && is_lost => self.pause(),
+            RunState::Running if is_drawing && is_lost => {
+                self.pause();
+                if activity == Activity::Cancelled {
+                    self.problem.set(Some(
+                        "The experiment was paused, as its grid was cancelled: go on with it here."
+                            .to_owned(),
+                    ));
+                }
+            }
             RunState::Running if !is_drawing && is_free => self.next(id),
             RunState::Running if !is_drawing && activity == Activity::Stopped => self.pause(),
             _ => {}
@@ -792,6 +842,14 @@ impl Experiments {
             self.times.set(self.with(|inner| inner.times));
         }
     }
+}
+
+/// What takes the place of an experiment that is being drawn.
+const OTHER_WAS_PAUSED: &str = "The experiment that was being drawn was paused, as this one has its place: open it in the list to go on with it.";
+
+/// The name of the lock of an experiment among the tabs.
+fn lock_name(id: ExperimentId) -> String {
+    format!("firststep-experiment-{id}")
 }
 
 /// Milliseconds since 1970: the number of what begins now.

@@ -4,11 +4,11 @@
 use leptos::prelude::*;
 
 use crate::page::workers::engine::EngineClient;
-use crate::page::workers::grid::{CellState, Grid};
+use crate::page::workers::grid::CellState;
 
 /// Has the browser ask before the page is left while the grid on show has finished images. The words are the
-/// browser's own. `is_kept` says whether a grid's pictures are kept as they come.
-pub fn ask_before(engine: EngineClient, is_kept: impl Fn(&Grid) -> bool + 'static) {
+/// browser's own.
+pub fn ask_before(engine: EngineClient) {
     let listener = window_event_listener(leptos::ev::beforeunload, move |event| {
         let has_images = engine.grid.with_untracked(|grid| {
             grid.as_ref().is_some_and(|grid| {
@@ -16,7 +16,7 @@ pub fn ask_before(engine: EngineClient, is_kept: impl Fn(&Grid) -> bool + 'stati
                 let is_empty = grid
                     .cells_that(|cell| cell.view.with_untracked(|view| is_done(view.state)))
                     .is_empty();
-                !is_empty && !is_kept(grid)
+                !is_empty && !grid.extent().is_of_experiment
             })
         });
         if has_images {

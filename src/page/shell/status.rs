@@ -18,6 +18,9 @@ use crate::view::{loading, units};
 #[component]
 pub fn Status(
     #[prop(into)] activity: Signal<Activity>,
+    /// Whether the grid that is drawn is an experiment's.
+    #[prop(into)]
+    draws_experiment: Signal<bool>,
     #[prop(into)] progress: Signal<JobProgress>,
     #[prop(into)] queued: Signal<usize>,
     /// Bytes that a first run fetches; none where that isn't shown.
@@ -30,7 +33,10 @@ pub fn Status(
     #[prop(into)] problem: Signal<Option<Problem>>,
     on_go_on: Callback<()>,
 ) -> impl IntoView {
-    let headline = Memo::new(move |_| activity.with(headline));
+    let headline = Memo::new(move |_| match activity.get() {
+        Activity::Drawing if draws_experiment.get() => "Drawing the experiment…".to_owned(),
+        other => headline(&other),
+    });
     let detail = move || match activity.get() {
         Activity::Idle => download_size.get().map(|size| {
             format!(

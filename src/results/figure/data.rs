@@ -30,6 +30,8 @@ pub struct Axis {
     pub title: String,
     /// The unit; empty for a pure number.
     pub unit: String,
+    /// Whether it begins at 0, however far from there the numbers are.
+    pub is_from_nothing: bool,
 }
 
 /// What stands along the horizontal axis.
@@ -67,6 +69,15 @@ impl Axis {
         Axis {
             title: title.to_owned(),
             unit: unit.to_owned(),
+            is_from_nothing: false,
+        }
+    }
+
+    /// An axis of a quantity that begins at 0.
+    pub fn from_nothing(title: &str, unit: &str) -> Axis {
+        Axis {
+            is_from_nothing: true,
+            ..Axis::new(title, unit)
         }
     }
 

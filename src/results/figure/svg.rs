@@ -25,7 +25,7 @@ const LETTER: f64 = 6.4;
 /// Letters that a name has room for at least, where names stand upright.
 const NAME_LETTERS: usize = 16;
 /// Letters of a name that hangs down aslant; the whole name is the title of its text.
-const SLANTED_LETTERS: usize = 22;
+const SLANTED_LETTERS: usize = 18;
 /// What names aslant take more of below the plot.
 const SLANT: f64 = 78.0;
 /// Room for a line of names aslant.
@@ -144,7 +144,7 @@ impl<'a> Drawing<'a> {
         });
         let (low, high) = ends(heights);
         // From nothing on, unless that would leave most of it empty.
-        let low = if low > 0.0 && low < 0.7 * high {
+        let low = if low > 0.0 && (figure.y.is_from_nothing || low < 0.7 * high) {
             0.0
         } else {
             low
@@ -260,7 +260,11 @@ impl<'a> Drawing<'a> {
         match self.names {
             Names::Upright { lines, letters } => {
                 let y = bottom + 18.0 + (index % lines) as f64 * 15.0;
-                let shown = escaped(&shortened(name, letters));
+                let shown = shortened(name, letters);
+                // Within the figure, as far as the width of its letters is known.
+                let half = shown.chars().count() as f64 * LETTER / 2.0;
+                let x = x.min(WIDTH - half).max(half);
+                let shown = escaped(&shown);
                 self.push(format_args!(
                     "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\" \
                      font-size=\"11\"><title>{whole}</title>{shown}</text>"
@@ -445,8 +449,14 @@ fn shortened(name: &str, letters: usize) -> String {
     if name.chars().count() <= letters {
         return name.to_owned();
     }
-    let beginning: String = name.chars().take(letters.saturating_sub(1)).collect();
-    format!("{}…", beginning.trim_end())
+    // Names may differ at their ends alone.
+    let ending = letters.saturating_sub(1) / 2;
+    let beginning = letters.saturating_sub(1) - ending;
+    let characters: Vec<char> = name.chars().collect();
+    let (before, after) = characters.split_at(characters.len() - ending);
+    let beginning: String = before.iter().take(beginning).collect();
+    let ending: String = after.iter().collect();
+    format!("{}…{}", beginning.trim_end(), ending.trim_start())
 }
 
 fn escaped(text: &str) -> String {

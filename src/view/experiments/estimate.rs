@@ -168,16 +168,25 @@ pub fn words(
     let conditions = experiment.conditions().len();
     let pictures = usize::try_from(passes.pictures).unwrap_or(usize::MAX);
     format!(
-        "{}: {} × {} × {}, with about {} of the base model and {} of the distilled one. {seconds} {memory}; \
+        "{}: {} × {} × {}, with {}. {seconds} {memory}; \
          {} of this browser's storage are taken.{alone}",
         units::count(pictures, "picture", "pictures"),
         units::count(experiment.prompts.len(), "prompt", "prompts"),
         units::count(conditions, "condition", "conditions"),
         units::count(experiment.images as usize, "image", "images"),
-        count(passes.base),
-        count(passes.distilled),
+        passes_words(&passes),
         units::size(storage(passes.pictures, targets(experiment, &passes), size))
     )
+}
+
+fn passes_words(passes: &Passes) -> String {
+    let base = format!("about {} of the base model", count(passes.base));
+    let distilled = format!("{} of the distilled one", count(passes.distilled));
+    match (passes.base, passes.distilled) {
+        (0, _) => format!("about {distilled}"),
+        (_, 0) => base,
+        _ => format!("{base} and {distilled}"),
+    }
 }
 
 fn count(passes: u64) -> String {

@@ -48,6 +48,9 @@ pub enum InputError {
         "This kind compares an adapter's strengths: add an adapter in the form of the pictures first."
     )]
     NoAdapter,
+    /// A value with which a grid can't be drawn.
+    #[error("{0}")]
+    Swept(ExperimentError),
     /// What they spell can't be run.
     #[error(transparent)]
     Experiment(#[from] ExperimentError),
@@ -57,7 +60,7 @@ impl InputError {
     /// The `data-testid` of the field to mend.
     pub fn field(&self) -> &'static str {
         match self {
-            InputError::Value { .. } => field::VALUES,
+            InputError::Value { .. } | InputError::Swept(_) => field::VALUES,
             InputError::Images => field::IMAGES,
             InputError::Seed => field::SEED,
             InputError::NoAdapter => field::STUDY,
@@ -133,7 +136,21 @@ impl ExperimentInput {
                 ..settings.clone()
             },
         };
-        experiment.validate()?;
+        experiment.validate().map_err(|error| {
+            let without_values = Experiment {
+                study: Study::Diversity,
+                ..experiment.clone()
+            };
+            let is_of_grid = matches!(
+                error,
+                ExperimentError::Recipe(RecipeError::OutOfBounds { .. })
+            );
+            if is_of_grid && without_values.validate().is_ok() {
+                InputError::Swept(error)
+            } else {
+                error.into()
+            }
+        })?;
         Ok(experiment)
     }
 
@@ -301,6 +318,7 @@ mod tests {
         };
         assert_eq!(error("k", |it| it.values = "1, two".into()), field::VALUES);
         assert_eq!(error("k", |it| it.values = String::new()), field::VALUES);
+        assert_eq!(error("k", |it| it.values = "1, 9".into()), field::VALUES);
         assert_eq!(error("k", |it| it.modes = vec![Mode::Base]), field::MODES);
         assert_eq!(error("time", |it| it.images = "0".into()), field::IMAGES);
         assert_eq!(error("time", |it| it.seed = "-1".into()), field::SEED);
