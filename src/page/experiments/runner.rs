@@ -218,12 +218,8 @@ impl Experiments {
         };
         let own = *self;
         leptos::task::spawn_local(async move {
-            let lock = Lock::try_acquire(&format!("firststep-experiment-{id}")).await;
-            let is_shown = |shown: &Option<(ExperimentId, _)>| {
-                shown.as_ref().is_some_and(|(shown, _)| *shown == id)
-            };
-            if !own.shown.with_untracked(is_shown) || own.state.get_untracked() != RunState::Paused
-            {
+            let lock = Lock::try_acquire(&lock_name(id)).await;
+            if !own.is_shown(id) || own.state.get_untracked() != RunState::Paused {
                 return;
             }
             let Some(lock) = lock else {
