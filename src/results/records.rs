@@ -12,9 +12,10 @@ use crate::recipe::digest::StepDigest;
 use crate::recipe::experiment::PictureId;
 use crate::sampler::ModelRole;
 
-/// The largest distance of any measure, that of embeddings which point away from each other, with what sums
-/// are rounded by.
-const LARGEST_DISTANCE: f64 = 2.0 + 1e-6;
+/// The largest distance of any measure: that of embeddings which point away from each other.
+const LARGEST_DISTANCE: f64 = 2.0;
+/// What sums are rounded by: the distance of a picture to itself may be below 0 by as much.
+const ROUNDING: f64 = 1e-6;
 
 /// The name of the measure that needs no model: [`MEASURE`](crate::metrics::MEASURE).
 pub const STRUCTURAL: &str = "structural";
@@ -178,7 +179,8 @@ impl Results {
             images.iter().all(is_image)
                 && images.iter().collect::<BTreeSet<_>>().len() == images.len()
         };
-        let is_distance = |distance: &f64| (0.0..=LARGEST_DISTANCE).contains(distance);
+        let distances = -ROUNDING..=LARGEST_DISTANCE + ROUNDING;
+        let is_distance = |distance: &f64| distances.contains(distance);
         let pictures = self.pictures.iter().all(|it| {
             let mut steps = it.steps.iter().filter_map(|step| step.distance);
             is_picture(it.id)
