@@ -62,10 +62,8 @@ pub async fn draw(
     // A picture that was drawn without its latent is drawn again for it.
     let known: BTreeSet<PictureId> = known
         .filter(|it| {
-            let latent = folder
-                .path()
-                .join(experiment.path_of(PictureFile::Latent, *it));
-            !options.saves_latents || latent.is_file()
+            let latent = || experiment.path_of(PictureFile::Latent, *it);
+            !options.saves_latents || folder.path().join(latent()).is_file()
         })
         .collect();
     let mut work = Work::of(experiment, &pages, &known);

@@ -92,7 +92,7 @@ impl BatchHost<'_> {
         });
     }
 
-    /// The path of a cell's file below the folder, without its ending.
+    /// Writes the picture of a cell, and its latent where latents are saved.
     fn save(&self, cell: CellAddress, image: Image, latent: &[u8]) -> Result<(), BatchError> {
         let Some(id) = self.page.picture(cell) else {
             return Ok(());
